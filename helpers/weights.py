@@ -1,0 +1,82 @@
+"""Fetch weights for a classroom without a network: python -m helpers.weights vgg16 --to FOLDER.
+
+The files keep Keras's own names; learners then set TRANSFER_WEIGHTS to that folder.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from hashlib import md5, sha256
+from pathlib import Path
+
+from helpers.models import REGISTRY, WeightsUnavailable, build_network
+
+ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
+
+
+def fetch_weights(name, folder, address=ADDRESS):
+    """Download one model's weights into `folder` unless they are there and intact; → their path.
+
+    The download goes to <folder>/.incoming and is moved only once it has been checked: by its
+    hash, or, where Keras publishes none, by loading it. So an interrupted run can be repeated.
+    WeightsUnavailable where the download fails or the file is not what it should be.
+    """
+    from helpers import keras
+
+    entry, folder = REGISTRY[name], Path(folder).resolve()
+    target = folder / Path(entry.file).name
+    if target.is_file() and intact(name, target):
+        print(f"{name}: already there, checked")
+        return target
+    incoming = folder / ".incoming"
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.mkdir(parents=True)
+    try:
+        path = keras.utils.get_file(target.name, address + entry.file, cache_subdir=str(incoming))
+        if not intact(name, path):
+            raise WeightsUnavailable("what arrived is damaged or another file; run this again")
+        os.replace(path, target)
+    except WeightsUnavailable:
+        raise
+    except Exception as error:  # Keras raises a bare Exception for every failed download
+        raise WeightsUnavailable(f"could not be downloaded; run this again ({error})") from error
+    finally:
+        shutil.rmtree(incoming)
+    print(f"{name}: fetched and checked, {target}")
+    return target
+
+
+def intact(name, path):
+    """Whether a weights file is complete: its hash is right or, where there is none, it loads."""
+    digest = REGISTRY[name].digest
+    if digest:
+        algorithm = md5 if len(digest) == 32 else sha256
+        return algorithm(Path(path).read_bytes()).hexdigest() == digest
+    try:
+        build_network(name, path)
+    except WeightsUnavailable:
+        return False
+    return True
+
+
+def main(arguments=None):
+    """The command line; returns the exit status: 0 if every model asked for is there and intact."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.weights", description=__doc__)
+    parser.add_argument("models", nargs="+", choices=list(REGISTRY), metavar="model")
+    parser.add_argument("--to", required=True, metavar="FOLDER", help="made if it is not there")
+    options = parser.parse_args(arguments)
+    failed = 0
+    for name in options.models:
+        try:
+            fetch_weights(name, options.to)
+        except WeightsUnavailable as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed = 1
+    if not failed:
+        print(f"Learners now set TRANSFER_WEIGHTS={Path(options.to).resolve()}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

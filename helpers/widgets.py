@@ -1,0 +1,64 @@
+"""Interactive parts for the lessons (ipywidgets 8)."""
+
+import html
+
+import ipywidgets
+
+from helpers.images import ImageError, fetch, load_image, sample_names
+from helpers.plots import bars, image_tag
+
+
+def classify_widget(classifier, top=5):
+    """A panel that classifies a picture from a web address or a sample.
+
+    classifier: what `load_classifier` returns; top: how many bars. Returns an ipywidgets VBox
+    whose `address`, `button`, `sample` and `result` are its parts. An address that gives no
+    picture is explained in place.
+    """
+    address = ipywidgets.Text(
+        description="Address",
+        placeholder="https://…",
+        continuous_update=False,
+        layout={"width": "30em"},
+    )
+    button = ipywidgets.Button(description="Classify", icon="search", button_style="primary")
+    sample = ipywidgets.Dropdown(
+        description="or a sample", options=[("choose …", None), *((n, n) for n in sample_names())]
+    )
+    result = ipywidgets.HTML()
+
+    def classify(name, read):
+        button.disabled = True
+        result.value = "<p role='status'>Working …</p>"
+        try:
+            image = read(name)
+            predictions = classifier.predict(image, top)
+        except ImageError as error:
+            result.value = f"<p role='alert'><b>No picture:</b> {html.escape(str(error))}</p>"
+        else:
+            guesses = ", ".join(f"{p.name} {p.probability:.2f}" for p in predictions)
+            image.thumbnail((320, 320))
+            figure = bars(predictions, f"What {classifier.name} sees")
+            result.value = image_tag(image, f"The picture that was classified: {name}") + image_tag(
+                figure, f"Bar chart of the top {len(predictions)}: {guesses}"
+            )
+        finally:
+            button.disabled = False
+
+    def by_address(_):
+        if address.value.strip():
+            sample.value = None
+            # Through fetch: what is typed here is an address, never a path on this machine.
+            classify(address.value.strip(), lambda url: load_image(fetch(url)))
+        else:
+            result.value = "<p role='alert'>Type or paste the address of a picture first.</p>"
+
+    def by_sample(change):
+        if change["new"]:
+            classify(change["new"], load_image)
+
+    button.on_click(by_address)
+    sample.observe(by_sample, "value")
+    panel = ipywidgets.VBox([ipywidgets.HBox([address, button]), sample, result])
+    panel.address, panel.button, panel.sample, panel.result = address, button, sample, result
+    return panel

@@ -1,0 +1,83 @@
+"""Record a real model's scores, for learners without its weights.
+
+python tools/record_scores.py --model mobilenet_v2 (with TRANSFER_WEIGHTS at the weights' folder)
+scores the sample photographs, and the computers pictures once they exist, and writes
+data/recorded/<model>.npz: logits in float16 by `picture_key`, and how they were made.
+"""
+
+import argparse
+import datetime
+import json
+import sys
+from hashlib import sha256
+
+import numpy as np
+
+from helpers.images import load_image, sample_names
+from helpers.models import (
+    RECORDED,
+    REGISTRY,
+    ROOT,
+    WeightsUnavailable,
+    find_weights,
+    load_classifier,
+    picture_key,
+)
+
+
+def pictures():
+    """What is recorded: every sample photograph, then every picture of data/computers."""
+    for name in sample_names():
+        yield load_image(name)
+    for path in sorted((ROOT / "data" / "computers").glob("*/*/*.jpg")):
+        yield load_image(path)
+
+
+def record(name):
+    """Score all pictures with one registry model and write the file; returns its path."""
+    import keras
+
+    path = find_weights(name)
+    if path is None:
+        raise WeightsUnavailable(f"Set TRANSFER_WEIGHTS to a folder with the weights of {name}.")
+    classifier = load_classifier(name)
+    logits = {picture_key(image): classifier.logits(image)[0] for image in pictures()}
+    about = {
+        "model": name,
+        "weights": path.name,
+        "weights_sha256": sha256(path.read_bytes()).hexdigest(),
+        "preprocessing": f"{classifier.size} pixels, {classifier.rule}, "
+        f"keras.applications.{REGISTRY[name].module}.preprocess_input",
+        "keras": keras.__version__,
+        "date": datetime.date.today().isoformat(),
+    }
+    RECORDED.mkdir(parents=True, exist_ok=True)
+    target = RECORDED / f"{name}.npz"
+    partial = target.with_suffix(".partial.npz")
+    np.savez_compressed(
+        partial,
+        keys=np.array(list(logits)),
+        logits=np.stack(list(logits.values())).astype("float16"),
+        about=np.array(json.dumps(about)),
+    )
+    partial.replace(target)
+    print(
+        f"{len(logits)} pictures, {target.stat().st_size / 1e3:.0f} kB: {target.relative_to(ROOT)}"
+    )
+    return target
+
+
+def main():
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=list(REGISTRY), default="mobilenet_v2")
+    try:
+        record(parser.parse_args().model)
+    except WeightsUnavailable as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

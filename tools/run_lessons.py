@@ -1,0 +1,71 @@
+"""Run notebooks from top to bottom and save their outputs: python tools/run_lessons.py [FILE …].
+
+Without files, all lessons. Each runs as a learner without a network would see it: on pocket, no
+weights but the shipped ones. Lesson 01 also shows a real run of MobileNetV2, so for that one
+TRANSFER_WEIGHTS must name the folder with its weights. Nothing is saved where a cell fails.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SHOWS_REAL_RUN = "01_use_a_pretrained_model.ipynb"
+
+
+def run(path):
+    """Execute one notebook in its own folder and replace it, outputs and all, in one step."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        store_widget_state=False,
+    ).execute()
+    # What depends on the machine that ran it does not belong in the file.
+    notebook.metadata["language_info"].pop("version", None)
+    partial = path.with_suffix(".partial")
+    nbformat.write(notebook, partial)
+    partial.replace(path)
+
+
+def main():
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: every lesson")
+    paths = [p.resolve() for p in parser.parse_args().notebooks] or sorted(
+        NOTEBOOKS.glob("*.ipynb")
+    )
+    weights = os.environ.pop("TRANSFER_WEIGHTS", None)
+    os.environ.pop("TRANSFER_MODEL", None)
+    if weights is None and any(path.name == SHOWS_REAL_RUN for path in paths):
+        print(f"{SHOWS_REAL_RUN} shows a real run: set TRANSFER_WEIGHTS.", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as empty:
+        # An empty Keras cache and a closed port: the outputs are those of a learner offline.
+        os.environ |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+        os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "KERAS_HOME": empty}
+        for path in paths:
+            if path.name == SHOWS_REAL_RUN:
+                os.environ["TRANSFER_WEIGHTS"] = str(Path(weights).resolve())
+            else:
+                os.environ.pop("TRANSFER_WEIGHTS", None)
+            try:
+                run(path)
+            except CellExecutionError as error:
+                print(f"{path.name}: {error}", file=sys.stderr)
+                return 1
+            print(f"{path.name}: done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
