@@ -1,0 +1,261 @@
+"""Pictures: load them safely from anywhere, crop or squash them, make batches."""
+
+import importlib.util
+import io
+import os
+import re
+import time
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import requests
+import urllib3
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes the MPO of many phones
+MAX_BYTES, MAX_PIXELS = 50_000_000, 89_478_485  # pixels: Pillow's limit, against bombs
+TIMEOUT, DEADLINE, MAX_REDIRECTS = (5, 10), 30, 5  # seconds to connect and between packets; in all
+HEADERS = {"User-Agent": "transfer-learning-notebooks (tutorial)", "Accept": "image/jpeg, image/*"}
+SAMPLES = {  # name: (library it comes with, file, what it shows)
+    "cat": ("skimage", "data/chelsea.png", "the face of a ginger tabby cat, close up"),
+    "coffee": ("skimage", "data/coffee.png", "a cup of coffee on a red saucer with a spoon"),
+    "uniform": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", "a navy officer in uniform"),
+    "flower": ("sklearn", "datasets/images/flower.jpg", "an orange dahlia against dark leaves"),
+    "building": ("sklearn", "datasets/images/china.jpg", "a tower with tiled roofs above a lake"),
+    "rocket": ("skimage", "data/rocket.jpg", "a rocket on its launch pad at dusk"),
+    "astronaut": ("skimage", "data/astronaut.png", "an astronaut in an orange space suit"),
+    "motorcycle": ("skimage", "data/motorcycle_left.png", "a red motorcycle in a garage"),
+    "galaxies": ("skimage", "data/hubble_deep_field.jpg", "hundreds of galaxies on a black sky"),
+    "retina": ("skimage", "data/retina.jpg", "the back of an eye with its blood vessels"),
+}
+PASS = (
+    "Pass an http(s) address, a path, bytes, a file opened with 'rb', an upload's value, a PIL"
+    f" image, an array or a sample's name: {', '.join(SAMPLES)}."
+)
+TOO_LARGE = f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
+DAMAGED = "This picture is damaged, or its end is missing: save or download it again."
+NOT_AN_IMAGE = {  # how the data looks: what to say, first match wins
+    rb"(?i)<html|<!doctype": "This is a web page, no picture: copy the picture's own address.",
+    rb"(?s)^.{4}ftyp": "This looks like HEIC, as phones write it, or a film: convert it to JPEG.",
+    rb"": "This is no picture in a known format: save it as JPEG, PNG, WebP, GIF, BMP or TIFF.",
+}
+
+
+class ImageError(ValueError):
+    """A picture could not be had; the message says why and what to do next."""
+
+
+class UnreachableError(ImageError):
+    """Nothing could be read from this address, path or file."""
+
+
+class NotAnImageError(ImageError):
+    """What was given is no picture, or not in a format understood here."""
+
+
+class TooLargeError(ImageError):
+    """More than MAX_BYTES or MAX_PIXELS."""
+
+
+class TruncatedError(ImageError):
+    """The picture is damaged, or its end is missing."""
+
+
+class UnsupportedSchemeError(ImageError):
+    """An address that leads to neither http:// nor https://."""
+
+
+def sample_names():
+    """Return the names of the sample photographs, which come with installed libraries."""
+    return list(SAMPLES)
+
+
+def load_image(source):
+    """Return any picture as a new, upright, 8-bit RGB PIL image; the source stays as it was.
+
+    source: a sample's name, an http(s) address, a path, bytes, a binary file, an ipywidgets
+    upload (`FileUpload.value` or one of its entries), a PIL image, or an array (height, width[,
+    1, 3 or 4]) of uint8, uint16, bool or floats in 0…1. Transparency is put on white, 16-bit
+    values keep their upper byte, an animation gives its first frame. Raises an ImageError.
+    """
+    if hasattr(source, "__array__"):
+        return _to_rgb(_from_array(np.asarray(source)))
+    data = None if isinstance(source, Image.Image) else _read(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd metadata need not worry a learner
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS) if data else source
+            image.load()
+            image = ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise TooLargeError(TOO_LARGE) from error
+    except UnidentifiedImageError as error:
+        if data.startswith((b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")):
+            raise TruncatedError(DAMAGED) from error
+        reasons = (text for look, text in NOT_AN_IMAGE.items() if re.search(look, data[:1000]))
+        raise NotAnImageError(next(reasons)) from error
+    except Exception as error:  # a decoder may raise anything on a damaged file
+        raise TruncatedError(f"{DAMAGED} ({error!s:.80})") from error
+    return _to_rgb(image)
+
+
+def _read(source):
+    if isinstance(source, str):
+        source = source.strip()
+        if re.match(r"(?i)[a-z][a-z0-9+.-]+://|(data|file|blob):", source):
+            return fetch(source)
+        if source in SAMPLES:  # found without importing the library, which takes seconds
+            library, file, _ = SAMPLES[source]
+            source = os.path.join(os.path.dirname(importlib.util.find_spec(library).origin), file)
+    if isinstance(source, (tuple, list)) and len(source) == 1:
+        source = source[0]
+    if isinstance(source, dict):
+        source = source.get("content")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        source = io.BytesIO(source)
+    path = isinstance(source, (str, os.PathLike))
+    if not path and not hasattr(source, "read"):
+        size = f" of length {len(source)}" if isinstance(source, (tuple, list)) else ""
+        raise NotAnImageError(f"This {type(source).__name__}{size} is no picture. {PASS}")
+    try:
+        with open(os.path.expanduser(source), "rb") if path else nullcontext(source) as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnreachableError(f"{source!r:.200} cannot be read ({reason}). {PASS}") from error
+    if not data or not isinstance(data, bytes):
+        raise NotAnImageError(f"There is nothing to read, or only text. {PASS}")
+    if len(data) > MAX_BYTES:
+        raise TooLargeError(TOO_LARGE)
+    return data
+
+
+def fetch(url):
+    """Return the bytes at an http(s) address; here, and only here, pictures are downloaded.
+
+    Limits: MAX_BYTES, MAX_REDIRECTS, TIMEOUT and DEADLINE. Raises an ImageError.
+    """
+    end, data = time.monotonic() + DEADLINE, b""
+    advice = "Does it start with http(s):// and open in a browser? Else save it and pass its path."
+    # closed before it is read: the body of a redirect could be endless
+    hooks = {"response": lambda answer, **_: answer.is_redirect and answer.close()}
+    try:
+        with requests.Session() as session:
+            session.max_redirects = MAX_REDIRECTS
+            answer = session.get(url, headers=HEADERS, timeout=TIMEOUT, hooks=hooks, stream=True)
+            if answer.status_code != 200:
+                raise requests.HTTPError(f"{answer.status_code} {answer.reason}")
+            # read1 returns what has arrived, so that a slow drip meets the deadline
+            while chunk := answer.raw.read1(2**16, decode_content=True):
+                data += chunk
+                if len(data) > MAX_BYTES:
+                    raise TooLargeError(TOO_LARGE)
+                if time.monotonic() > end:
+                    raise requests.Timeout(f"not finished after {DEADLINE} seconds")
+    except requests.exceptions.InvalidSchema as error:
+        raise UnsupportedSchemeError(f"{url:.200} is no web address. {advice}") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
+        raise UnreachableError(f"{url:.200} cannot be read ({reason}). {advice}") from error
+    return data
+
+
+def _from_array(array):
+    kind, channels = array.dtype.name, array.shape[2:]
+    good = array.ndim in (2, 3) and array.size and channels in [(), (1,), (3,), (4,)]
+    if "float" in kind and good:
+        kind += f" from {array.min():g} to {array.max():g}"
+        good = array.min() >= 0 and array.max() <= 1  # False of NaN
+        array = np.rint(array * np.float64(255))
+    elif kind == "uint16":
+        array = array >> 8
+    elif kind == "bool":
+        array = array * 255
+    if not good or kind not in ("uint8", "uint16", "bool") and "float" not in kind:
+        raise NotAnImageError(
+            f"This array {array.shape} of {kind} should be (height, width[, 1, 3 or 4])"
+            " of uint8 or of floats in 0…1. Of a batch, pass array[0]; 0…255 needs .astype('uint8')"
+        )
+    return Image.fromarray((array[..., 0] if channels == (1,) else array).astype(np.uint8))
+
+
+def _to_rgb(image):
+    if image.mode[0] in "IF":  # over 8 bits a value; Pillow alone would clip them to white
+        values = np.asarray(image)
+        if image.mode == "F" and values.max() > 1:
+            values = values / 255
+        if image.mode == "I" and 0 <= values.min() <= values.max() < 2**16:
+            values = values.astype(np.uint16)
+        image = _from_array(values)
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+@dataclass(frozen=True)
+class ResizeRule:
+    """How a picture becomes a square: cut `fraction` of its short side, or of each and squash.
+
+    shape: "square" or "each_side"; filter: "bilinear" or "bicubic", both antialiased.
+    """
+
+    shape: str = "square"
+    fraction: float = 1.0
+    filter: str = "bilinear"
+
+    def __post_init__(self):
+        known = self.shape in ("square", "each_side") and self.filter in ("bilinear", "bicubic")
+        if not known or not 0 < self.fraction <= 1:
+            raise ValueError(f"{self}: its description says what is possible.")
+
+
+SQUASH = ResizeRule("each_side")
+
+
+def crop_box(width, height, rule):
+    """Return the central (left, top, right, bottom) in whole pixels, never empty."""
+    sides = (min(width, height),) * 2 if rule.shape == "square" else (width, height)
+    across, down = (max(1, round(side * rule.fraction)) for side in sides)
+    left, top = (width - across) // 2, (height - down) // 2
+    return left, top, left + across, top + down
+
+
+def resize(image, size, rule=ResizeRule()):
+    """Return a (size, size) RGB PIL image of anything load_image takes, cut and antialiased."""
+    image = load_image(image)
+    image = image.crop(crop_box(*image.size, rule))
+    return image.resize((size, size), Image.Resampling[rule.filter.upper()])
+
+
+def resize_tensor(tensor, size, rule=ResizeRule()):
+    """Return what `resize` does (within 1) of a (height, width, 3) tensor of 0…255, as float32.
+
+    For tf.data; decode with decode_jpeg(…, channels=3, dct_method="INTEGER_ACCURATE").
+    """
+    import tensorflow as tf
+
+    full = tf.shape(tf.ensure_shape(tensor, (None, None, 3)))[:2]
+    side = tf.repeat(tf.reduce_min(full), 2) if rule.shape == "square" else full
+    side = tf.maximum(1, tf.cast(tf.round(tf.cast(side, tf.float64) * rule.fraction), tf.int32))
+    start = (full - side) // 2
+    tensor = tf.image.crop_to_bounding_box(tensor, start[0], start[1], side[0], side[1])
+    for shape in ((side[0], size), (size, size)):  # as Pillow: across, round and clip, then down
+        tensor = tf.image.resize(tensor, shape, rule.filter, antialias=True)
+        tensor = tf.clip_by_value(tf.floor(tensor + 0.5), 0, 255)
+    return tensor
+
+
+def to_batch(images, size, rule=ResizeRule()):
+    """Return float32 (n, size, size, 3) of 0…255 from one picture, a list or a batch of arrays."""
+    many = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
+    batch = [np.asarray(resize(image, size, rule)) for image in (images if many else [images])]
+    if not batch:
+        raise NotAnImageError("There are no pictures in this list.")
+    return np.stack(batch).astype(np.float32)
