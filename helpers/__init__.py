@@ -14,8 +14,9 @@ _EXPORTS = {
     "WeightsUnavailable": "models",
     "available": "models",
     "lesson_model": "models",
+    "has_weights": "models",
     "load_classifier": "models",
-    "load_recorded": "models",
+    "recorded_logits": "models",
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from helpers.images import ResizeRule, load_image, to_batch
 from helpers.labels import decode, imagenet_classes
@@ -60,22 +61,8 @@ class NotRecorded(LookupError):
     """A picture for which no recorded scores exist."""
 
 
-class Scores:
-    """What every classifier does with its logits; a subclass gives `classes` and `logits(images)`."""
-
-    def probabilities(self, images):
-        """Softmax of the logits: float32, (pictures, classes), each row sums to 1."""
-        logits = self.logits(images)
-        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-    def predict(self, image, top=5):
-        """The `top` likeliest classes of one picture (whatever `load_image` takes), best first."""
-        return decode(self.probabilities(load_image(image))[0], self.classes, top)
-
-
 @dataclass
-class Classifier(Scores):
+class Classifier:
     """A plain Keras network with the rules it was trained by.
 
     network: (n, size, size, 3) float32 → (n, classes) logits; size: pixels a side; rule: how a
@@ -105,32 +92,16 @@ class Classifier(Scores):
         """The network's raw scores: float32, (pictures, classes), any sign."""
         return self._compiled(self.prepare(images)).numpy()
 
+    def probabilities(self, images):
+        """Softmax of the logits: float32, (pictures, classes), each row sums to 1."""
+        return softmax(self.logits(images), axis=-1)
+
+    def predict(self, image, top=5):
+        """The `top` likeliest classes of one picture (whatever `load_image` takes), best first."""
+        return decode(self.probabilities([image])[0], self.classes, top)
+
     def __repr__(self):
         return f"<{self.name}: {self.size}×{self.size} pixels, {len(self.classes)} classes>"
-
-
-@dataclass(repr=False)
-class RecordedClassifier(Scores):
-    """Scores of a real model kept in a file by tools/record_scores.py; knows only those pictures."""
-
-    name: str
-    rows: dict  # picture_key → logits
-    classes: tuple
-    about: dict  # model, weights' SHA-256, preprocessing, date
-
-    def logits(self, images):
-        """The recorded scores: float32, (pictures, classes). NotRecorded for any other picture."""
-        images = images if isinstance(images, (list, tuple)) else [images]
-        keys = [picture_key(load_image(image)) for image in images]
-        if missing := [i for i, key in enumerate(keys) if key not in self.rows]:
-            raise NotRecorded(
-                f"No recorded {self.name} scores for picture {missing[0]}: only the sample pictures "
-                "have them. With the model's weights at hand, load_classifier scores any picture."
-            )
-        return np.stack([self.rows[key] for key in keys]).astype("float32")
-
-    def __repr__(self):
-        return f"<recorded scores of {self.name}, {self.about['date']}: {len(self.rows)} pictures>"
 
 
 def picture_key(image):
@@ -223,15 +194,25 @@ def _load_pocket():
     return Classifier("pocket", network, 64, ResizeRule(), lambda batch: batch, classes)
 
 
-def load_recorded(name="mobilenet_v2"):
-    """A real model's recorded scores, for a machine without its weights. ValueError if none."""
+def recorded_logits(images, name="mobilenet_v2"):
+    """A real model's scores from tools/record_scores.py, for a machine without its weights.
+
+    images: one of the recorded pictures or a list of them. Returns float32 logits (pictures, 1000)
+    and a dict: model, weights, preprocessing, date. NotRecorded for any other picture or model.
+    """
     path = RECORDED / f"{name}.npz"
     if not path.is_file():
-        raise ValueError(f"No recorded scores of {name!r} in {RECORDED}.")
+        raise NotRecorded(f"No recorded scores of {name!r}: use load_classifier({name!r}).")
     with np.load(path) as data:
         rows = dict(zip(data["keys"].tolist(), data["logits"], strict=True))
         about = json.loads(data["about"].item())
-    return RecordedClassifier(name, rows, imagenet_classes(), about)
+    keys = [picture_key(load_image(i)) for i in (images if isinstance(images, list) else [images])]
+    if missing := [i for i, key in enumerate(keys) if key not in rows]:
+        raise NotRecorded(
+            f"No {name} scores were recorded for picture {missing[0]}, only for the pictures that "
+            f"come with the lessons. load_classifier({name!r}) scores any, given its weights."
+        )
+    return np.stack([rows[key] for key in keys]).astype("float32"), about
 
 
 def available():

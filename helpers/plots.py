@@ -1,4 +1,4 @@
-"""Figures that every reader gets: with a title, labelled axes and a text for who cannot see them."""
+"""Figures every reader gets: a title, labelled axes, and a text for who cannot see them."""
 
 import base64
 import html
