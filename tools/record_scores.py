@@ -35,7 +35,7 @@ def pictures():
 
 def record(name):
     """Score all pictures with one registry model and write the file; returns its path."""
-    import keras
+    from helpers import keras
 
     path = find_weights(name)
     if path is None:
