@@ -6,13 +6,13 @@ import os
 import re
 import time
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
 import requests
 import urllib3
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes the MPO of many phones
 MAX_BYTES, MAX_PIXELS = 50_000_000, 89_478_485  # pixels: Pillow's limit, against bombs
@@ -30,17 +30,7 @@ SAMPLES = {  # name: (library it comes with, file, what it shows)
     "galaxies": ("skimage", "data/hubble_deep_field.jpg", "hundreds of galaxies on a black sky"),
     "retina": ("skimage", "data/retina.jpg", "the back of an eye with its blood vessels"),
 }
-PASS = (
-    "Pass an http(s) address, a path, bytes, a file opened with 'rb', an upload's value, a PIL"
-    f" image, an array or a sample's name: {', '.join(SAMPLES)}."
-)
 TOO_LARGE = f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
-DAMAGED = "This picture is damaged, or its end is missing: save or download it again."
-NOT_AN_IMAGE = {  # how the data looks: what to say, first match wins
-    rb"(?i)<html|<!doctype": "This is a web page, no picture: copy the picture's own address.",
-    rb"(?s)^.{4}ftyp": "This looks like HEIC, as phones write it, or a film: convert it to JPEG.",
-    rb"": "This is no picture in a known format: save it as JPEG, PNG, WebP, GIF, BMP or TIFF.",
-}
 
 
 class ImageError(ValueError):
@@ -82,25 +72,34 @@ def load_image(source):
     """
     if hasattr(source, "__array__"):
         return _to_rgb(_from_array(np.asarray(source)))
-    data = None if isinstance(source, Image.Image) else _read(source)
+    data = b"" if isinstance(source, Image.Image) else _read(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata need not worry a learner
+        with warnings.catch_warnings(action="ignore"):  # odd metadata need not worry a learner
             image = Image.open(io.BytesIO(data), formats=FORMATS) if data else source
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
+            if 0 in image.size:
+                raise NotAnImageError("This picture has no pixels: nothing is left of it.")
             image.load()
-            image = ImageOps.exif_transpose(image)
+            with suppress(SyntaxError):  # broken metadata cannot say which way is up
+                image = ImageOps.exif_transpose(image)
+            return _to_rgb(image)
     except Image.DecompressionBombError as error:
         raise TooLargeError(TOO_LARGE) from error
-    except UnidentifiedImageError as error:
-        if data.startswith((b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")):
-            raise TruncatedError(DAMAGED) from error
-        reasons = (text for look, text in NOT_AN_IMAGE.items() if re.search(look, data[:1000]))
-        raise NotAnImageError(next(reasons)) from error
+    except NotAnImageError:
+        raise
     except Exception as error:  # a decoder may raise anything on a damaged file
-        raise TruncatedError(f"{DAMAGED} ({error!s:.80})") from error
-    return _to_rgb(image)
+        raise _explained(data[:1000]) from error
+
+
+def _explained(start):
+    if re.search(rb"(?i)<html|<!doctype", start):
+        return NotAnImageError("This is a web page: copy the address of the picture in it.")
+    if start[4:8] == b"ftyp":
+        return NotAnImageError("This looks like HEIC, as phones write it, or a film: use a JPEG.")
+    if re.match(rb"\xff\xd8|\x89PNG|RIFF|GIF8|BM|II\*\0|MM\0\*", start) or not start:
+        return TruncatedError("It is damaged or not complete: save or download the picture again.")
+    return NotAnImageError(f"No picture in a known format: save it as one of {', '.join(FORMATS)}.")
 
 
 def _read(source):
@@ -111,26 +110,28 @@ def _read(source):
         if source in SAMPLES:  # found without importing the library, which takes seconds
             library, file, _ = SAMPLES[source]
             source = os.path.join(os.path.dirname(importlib.util.find_spec(library).origin), file)
-    if isinstance(source, (tuple, list)) and len(source) == 1:
+    if isinstance(source, (tuple, list)):
+        if len(source) != 1:
+            raise NotAnImageError(f"{len(source)} uploads: pass one, the first is upload.value[0].")
         source = source[0]
     if isinstance(source, dict):
         source = source.get("content")
     if isinstance(source, (bytes, bytearray, memoryview)):
         source = io.BytesIO(source)
     path = isinstance(source, (str, os.PathLike))
+    advice = f"Pass an address, path, binary file, bytes, array or one of: {', '.join(SAMPLES)}."
     if not path and not hasattr(source, "read"):
-        size = f" of length {len(source)}" if isinstance(source, (tuple, list)) else ""
-        raise NotAnImageError(f"This {type(source).__name__}{size} is no picture. {PASS}")
+        raise NotAnImageError(f"This {type(source).__name__} is no picture. {advice}")
     try:
         with open(os.path.expanduser(source), "rb") if path else nullcontext(source) as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UnreachableError(f"{source!r:.200} cannot be read ({reason}). {PASS}") from error
-    if not data or not isinstance(data, bytes):
-        raise NotAnImageError(f"There is nothing to read, or only text. {PASS}")
+        raise UnreachableError(f"{source!r:.200} cannot be read ({reason}). {advice}") from error
     if len(data) > MAX_BYTES:
         raise TooLargeError(TOO_LARGE)
+    if not data or not isinstance(data, bytes):
+        raise NotAnImageError(f"There is nothing to read, or only text. {advice}")
     return data
 
 
@@ -139,29 +140,30 @@ def fetch(url):
 
     Limits: MAX_BYTES, MAX_REDIRECTS, TIMEOUT and DEADLINE. Raises an ImageError.
     """
-    end, data = time.monotonic() + DEADLINE, b""
-    advice = "Does it start with http(s):// and open in a browser? Else save it and pass its path."
-    # closed before it is read: the body of a redirect could be endless
+    end, data = time.monotonic() + DEADLINE, bytearray()
+    # a redirect is closed before its body is read, which could be endless
     hooks = {"response": lambda answer, **_: answer.is_redirect and answer.close()}
     try:
         with requests.Session() as session:
             session.max_redirects = MAX_REDIRECTS
             answer = session.get(url, headers=HEADERS, timeout=TIMEOUT, hooks=hooks, stream=True)
-            if answer.status_code != 200:
-                raise requests.HTTPError(f"{answer.status_code} {answer.reason}")
+            answer.raise_for_status()
             # read1 returns what has arrived, so that a slow drip meets the deadline
             while chunk := answer.raw.read1(2**16, decode_content=True):
                 data += chunk
                 if len(data) > MAX_BYTES:
                     raise TooLargeError(TOO_LARGE)
                 if time.monotonic() > end:
-                    raise requests.Timeout(f"not finished after {DEADLINE} seconds")
+                    raise requests.Timeout(f"not complete after {DEADLINE} seconds")
     except requests.exceptions.InvalidSchema as error:
-        raise UnsupportedSchemeError(f"{url:.200} is no web address. {advice}") from error
+        message = "leads to no http(s):// address: save the picture and pass its path."
+        raise UnsupportedSchemeError(f"{url:.200} {message}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
+        advice = "Check it and your connection, or save the picture in a browser and pass its path."
+        reason = reason.partition(" for url")[0]
         raise UnreachableError(f"{url:.200} cannot be read ({reason}). {advice}") from error
-    return data
+    return bytes(data)
 
 
 def _from_array(array):
@@ -175,10 +177,10 @@ def _from_array(array):
         array = array >> 8
     elif kind == "bool":
         array = array * 255
-    if not good or kind not in ("uint8", "uint16", "bool") and "float" not in kind:
+    if not good or not re.match("uint8|uint16|bool|b?float", kind):
         raise NotAnImageError(
-            f"This array {array.shape} of {kind} should be (height, width[, 1, 3 or 4])"
-            " of uint8 or of floats in 0…1. Of a batch, pass array[0]; 0…255 needs .astype('uint8')"
+            f"This array {array.shape} of {kind} should be (height, width[, 1, 3 or 4]) of uint8"
+            " or of floats in 0…1. Of a batch, pass array[0]; 0…255 needs .astype('uint8')"
         )
     return Image.fromarray((array[..., 0] if channels == (1,) else array).astype(np.uint8))
 
@@ -188,24 +190,22 @@ def _to_rgb(image):
         values = np.asarray(image)
         if image.mode == "F" and values.max() > 1:
             values = values / 255
-        if image.mode == "I" and 0 <= values.min() <= values.max() < 2**16:
-            values = values.astype(np.uint16)
+        if image.mode == "I" and values.min() >= 0:
+            values = values.astype(np.min_scalar_type(values.max()))
         image = _from_array(values)
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
 @dataclass(frozen=True)
 class ResizeRule:
-    """How a picture becomes a square: cut `fraction` of its short side, or of each and squash.
-
-    shape: "square" or "each_side"; filter: "bilinear" or "bicubic", both antialiased.
-    """
+    """How a picture becomes a square: "square" cuts `fraction` of its short side from the centre,
+    "each_side" that fraction of each side, to be squashed; filter: "bilinear" or "bicubic"."""
 
     shape: str = "square"
     fraction: float = 1.0
@@ -214,7 +214,7 @@ class ResizeRule:
     def __post_init__(self):
         known = self.shape in ("square", "each_side") and self.filter in ("bilinear", "bicubic")
         if not known or not 0 < self.fraction <= 1:
-            raise ValueError(f"{self}: its description says what is possible.")
+            raise ValueError(f"There is no {self}: see help(ResizeRule).")
 
 
 SQUASH = ResizeRule("each_side")
