@@ -142,7 +142,7 @@ def fetch(url):
     """
     end, data = time.monotonic() + DEADLINE, bytearray()
     # a redirect is closed before its body is read, which could be endless
-    hooks = {"response": lambda answer, **_: answer.is_redirect and answer.close()}
+    hooks = {"response": lambda answer, **_: answer.close() if answer.is_redirect else None}
     try:
         with requests.Session() as session:
             session.max_redirects = MAX_REDIRECTS
