@@ -1,0 +1,38 @@
+# Everything here works with GNU make 3.81, the one that comes with macOS.
+LAB_ARGS ?=
+
+export PYTHON
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+# The environment's own kernel, whatever kernels the user has installed elsewhere.
+export JUPYTER_PREFER_ENV_PATH := 1
+# Packages that other software put in everybody's way would shadow ours.
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.PHONY: help lab test lint lessons setup clean
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab."
+
+lab: setup ## open the lessons in JupyterLab
+	@sh tools/lab.sh $(LAB_ARGS)
+
+test: lint ## check style, run every test and every lesson
+	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+lint: setup ## check the style of code and notebooks
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+
+lessons: setup ## run all lessons again and save their outputs
+	.venv/bin/python tools/run_lessons.py
+
+setup: ## only make the environment, .venv
+	@sh tools/setup.sh
+
+clean: ## remove the environment and all caches
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +

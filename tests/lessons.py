@@ -1,0 +1,29 @@
+"""The lessons as the tests see them."""
+
+from functools import cache
+from pathlib import Path
+
+import nbformat
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+# What makes nbval compare less than the whole output, as a tag or as a comment.
+EXEMPTIONS = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception", "raises-exception"}
+
+
+@cache
+def read(lesson):
+    """A lesson's notebook, as nbformat reads it."""
+    return nbformat.read(lesson, as_version=4)
+
+
+def code_cells(lesson):
+    """A lesson's code cells, in order."""
+    return [cell for cell in read(lesson).cells if cell.cell_type == "code"]
+
+
+def exempt(cell):
+    """Whether nbval does not compare all of a cell's output."""
+    comments = {line.strip("# ").lower().replace("_", "-") for line in cell.source.splitlines()}
+    return bool(EXEMPTIONS & (comments | set(cell.metadata.get("tags", []))))

@@ -1,0 +1,192 @@
+"""The lessons: their form, and that they hold on other processors and on a real model.
+
+The strict comparison itself is `pytest notebooks` (nbval, see pyproject.toml).
+"""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+from lessons import LESSONS, NOTEBOOKS, code_cells, exempt, read
+from nbval.plugin import get_sanitize_patterns
+
+ROOT = NOTEBOOKS.parent
+SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
+
+each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+
+
+def output_texts(lesson, *mime_types):
+    """Every text of the given kinds in a lesson's outputs."""
+    for cell in code_cells(lesson):
+        for output in cell.outputs:
+            for mime_type in mime_types:
+                if text := output.get("data", {}).get(mime_type):
+                    yield text
+
+
+# -- form ------------------------------------------------------------------------------------------
+
+
+@each_lesson
+def test_is_one_clean_run(lesson):
+    notebook = read(lesson)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    counts = [cell.execution_count for cell in code_cells(lesson)]
+    assert counts == list(range(1, len(counts) + 1)), "run from top to bottom: make lessons"
+    assert all(cell.source.strip() for cell in notebook.cells), "an empty cell"
+
+
+@each_lesson
+def test_holds_nothing_of_the_machine_that_ran_it(lesson):
+    notebook = read(lesson)
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "version" not in notebook.metadata.language_info
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags", "jupyter", "slideshow"}, cell.source
+    text = lesson.read_text(encoding="utf-8")
+    assert not re.search(r"/(home|root|Users|tmp|work)/\w|[A-Z]:\\\\\w|site-packages", text)
+
+
+@each_lesson
+def test_is_small(lesson):
+    assert lesson.stat().st_size < 2e6
+    cells = read(lesson).cells
+    headings = [i for i, cell in enumerate(cells) if cell.source.startswith("## Going further")]
+    assert len(headings) == 1, "one cell starts with «## Going further»"
+    assert headings[0] <= 35, "cells in the core"
+    assert len(cells) <= 55
+
+
+@each_lesson
+def test_names_its_model_once(lesson):
+    source = "\n".join(cell.source for cell in code_cells(lesson))
+    assert source.count("lesson_model(") == 1
+
+
+def test_the_first_lesson_predicts_at_once():
+    first, second = code_cells(LESSONS[0])[:2]
+    assert ".predict(" in first.source + second.source
+    assert first.outputs + second.outputs
+
+
+@each_lesson
+def test_headings_do_not_skip_a_level(lesson):
+    text = "\n".join(cell.source for cell in read(lesson).cells if cell.cell_type == "markdown")
+    text = re.sub(r"(?ms)^```.*?^```", "", text)
+    levels = [len(marks) for marks in re.findall(r"(?m)^(#{1,6}) ", text)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
+
+
+class Pictures(HTMLParser):
+    """Collects the alt text of each picture, None where it has none."""
+
+    def __init__(self):
+        super().__init__()
+        self.alts = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img":
+            self.alts.append(dict(attrs).get("alt"))
+
+
+@each_lesson
+def test_every_picture_can_be_read_aloud(lesson):
+    assert not list(output_texts(lesson, "image/png", "image/jpeg", "image/svg+xml")), (
+        "a picture without alt text: show it with helpers.plots.show"
+    )
+    pictures = Pictures()
+    for text in output_texts(lesson, "text/html", "text/markdown"):
+        pictures.feed(text)
+    for cell in read(lesson).cells:
+        if cell.cell_type == "markdown":
+            pictures.feed(cell.source)
+            pictures.alts += re.findall(r"!\[(.*?)\]\(", cell.source)
+    assert all(alt and alt.strip() for alt in pictures.alts), pictures.alts
+
+
+# -- what the comparison leaves out ----------------------------------------------------------------
+
+
+def test_at_most_a_tenth_is_exempt_from_comparison():
+    cells = [cell for lesson in LESSONS for cell in code_cells(lesson)]
+    assert sum(map(exempt, cells)) <= 0.1 * len(cells)
+
+
+def test_sanitising_leaves_results_alone():
+    results = [
+        "Egyptian_cat 0.62",
+        "top-1 0.519, top-5 0.777",
+        "(1, 64, 64, 3) float32",
+        "[[0.1, 0.9]]",
+        '<img alt="Bar chart: espresso 0.91">',
+    ]
+    for pattern in get_sanitize_patterns(SANITIZE.read_text(encoding="utf-8")):
+        assert len(pattern) < 80
+        assert not [result for result in results if re.search(pattern, result)], pattern
+
+
+# -- runs on other machines and on a real model ----------------------------------------------------
+
+
+def files():
+    """Every file of the checkout with its size and time, caches aside."""
+    caches = {".git", ".venv", "__pycache__", ".pytest_cache", ".ruff_cache"}
+    found = {}
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in caches]
+        for path in (os.path.join(folder, name) for name in names):
+            found[path] = (os.path.getsize(path), os.path.getmtime(path))
+    return found
+
+
+def run(lesson, *options, **variables):
+    """Run a lesson in a process of its own → CPU seconds; fails with what it printed."""
+    before, started = files(), os.times()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(lesson)],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    # A notebook of which nothing was collected passes as well.
+    assert f"{len(code_cells(lesson))} passed" in done.stdout
+    assert files() == before, "a lesson leaves no files behind"
+    # user and system time of finished child processes, the kernel among them
+    return sum(os.times()[2:4]) - sum(started[2:4])
+
+
+class TestOlderProcessor:
+    """oneDNN's kernels for a processor without AVX compute other last digits."""
+
+    @each_lesson
+    def test_same_outputs(self, lesson):
+        assert run(lesson, ONEDNN_MAX_CPU_ISA="SSE41") < 60, "CPU seconds"
+
+
+class TestWithoutOneDNN:
+    """Eigen's kernels, as on machines for which oneDNN is off."""
+
+    @each_lesson
+    def test_same_outputs(self, lesson):
+        assert run(lesson, TF_ENABLE_ONEDNN_OPTS="0") < 60, "CPU seconds"
+
+
+class TestRealModel:
+    """The series on MobileNetV2: other outputs, but no error and every assertion holds."""
+
+    @each_lesson
+    def test_runs(self, lesson, shared_data):
+        weights = str(shared_data.resolve())
+        run(lesson, "--nbval-lax", TRANSFER_MODEL="mobilenet_v2", TRANSFER_WEIGHTS=weights)

@@ -1,0 +1,63 @@
+"""What `helpers` prints and imports, seen from outside: pytest's capture would hide the noise that
+TensorFlow writes from C++."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "helpers").glob("*.py"))
+COMMAND = (
+    "from helpers import load_image, load_classifier; "
+    "print(load_classifier('pocket').predict(load_image('cat'), top=3))"
+)
+each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+
+
+def python(code, folder):
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_first_prediction_prints_cats_and_nothing_else(tmp_path):
+    done = python(COMMAND, tmp_path)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    (line,) = done.stdout.splitlines()
+    assert re.fullmatch(r"\[(\w+ 0\.\d\d(, |\])){3}", line)
+    assert re.match(r"\[(Egyptian_cat|tabby)", line)
+
+
+@each_module
+def test_import_is_quiet_and_light(module, tmp_path):
+    name = "helpers" if module.stem == "__init__" else f"helpers.{module.stem}"
+    heavy = "{'tensorflow', 'keras', 'torch', 'jax'}"
+    done = python(f"import sys, {name}; print({heavy} & set(sys.modules))", tmp_path)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_helpers_stay_small():
+    assert sum(len(module.read_text("utf-8").splitlines()) for module in MODULES) < 700
+
+
+@each_module
+def test_everything_public_is_described(module):
+    tree = ast.parse(module.read_text("utf-8"))
+    nodes, missing = [tree], []
+    while nodes:
+        node = nodes.pop()
+        if not ast.get_docstring(node):
+            missing.append(getattr(node, "name", module.name))
+        nodes += [
+            child
+            for child in node.body
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef))
+            and not child.name.startswith("_")
+            and not isinstance(node, ast.FunctionDef)
+        ]
+    assert not missing
