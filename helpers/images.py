@@ -72,7 +72,7 @@ def load_image(source):
     """
     if hasattr(source, "__array__"):
         return _to_rgb(_from_array(np.asarray(source)))
-    data = b"" if isinstance(source, Image.Image) else _read(source)
+    data = None if isinstance(source, Image.Image) else _read(source)
     try:
         with warnings.catch_warnings(action="ignore"):  # odd metadata need not worry a learner
             image = Image.open(io.BytesIO(data), formats=FORMATS) if data else source
@@ -89,7 +89,7 @@ def load_image(source):
     except NotAnImageError:
         raise
     except Exception as error:  # a decoder may raise anything on a damaged file
-        raise _explained(data[:1000]) from error
+        raise _explained(data[:1000] if data else b"") from error
 
 
 def _explained(start):
@@ -106,8 +106,8 @@ def _read(source):
     if isinstance(source, str):
         source = source.strip()
         if re.match(r"(?i)[a-z][a-z0-9+.-]+://|(data|file|blob):", source):
-            return fetch(source)
-        if source in SAMPLES:  # found without importing the library, which takes seconds
+            source = fetch(source)
+        elif source in SAMPLES:  # found without importing the library, which takes seconds
             library, file, _ = SAMPLES[source]
             source = os.path.join(os.path.dirname(importlib.util.find_spec(library).origin), file)
     if isinstance(source, (tuple, list)):
@@ -128,10 +128,10 @@ def _read(source):
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UnreachableError(f"{source!r:.200} cannot be read ({reason}). {advice}") from error
-    if len(data) > MAX_BYTES:
-        raise TooLargeError(TOO_LARGE)
     if not data or not isinstance(data, bytes):
         raise NotAnImageError(f"There is nothing to read, or only text. {advice}")
+    if len(data) > MAX_BYTES:
+        raise TooLargeError(TOO_LARGE)
     return data
 
 
