@@ -29,6 +29,7 @@ def run(path):
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         store_widget_state=False,
+        coalesce_streams=True,
     ).execute()
     # What depends on the machine that ran it does not belong in the file.
     notebook.metadata["language_info"].pop("version", None)
