@@ -158,7 +158,9 @@ def fetch(url):
     except requests.exceptions.InvalidSchema as error:
         message = "leads to no http(s):// address: save the picture and pass its path."
         raise UnsupportedSchemeError(f"{url:.200} {message}") from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+    except TooLargeError:
+        raise
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
         advice = "Check it and your connection, or save the picture in a browser and pass its path."
         reason = reason.partition(" for url")[0]

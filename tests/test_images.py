@@ -9,6 +9,7 @@ import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def server(cat):
             elif page == "cut":
                 self.answer(body=jpeg[:100], Content_Length=len(jpeg))
             elif page.startswith("to/"):
-                self.answer(302, Location=page.removeprefix("to/"))
+                self.answer(302, Location=unquote(page.removeprefix("to/"), "latin-1"))
             elif page == "loop":
                 self.answer(302, Location="/loop")
             elif page == "redirect-home":
@@ -582,11 +583,13 @@ def test_fetch_returns_bytes_and_says_who_asks(server, cat):
         ("to/file:///etc/hostname", UnsupportedSchemeError, "no http"),
         ("to/ftp://127.0.0.1/cat.jpg", UnsupportedSchemeError, "no http"),
         ("to/http://", UnreachableError, "connection"),
+        ("to/http://[", UnreachableError, "connection"),
+        ("to/http://\xff", UnreachableError, "connection"),
     ],
 )
 def test_bad_answers(server, page, kind, words):
     with pytest.raises(kind, match=words) as caught:
-        load_image(f"{server.address}/{page}")
+        load_image(f"{server.address}/{quote(page, encoding='latin-1')}")
     assert len(str(caught.value)) < 400 and "object at 0x" not in str(caught.value)
 
 
