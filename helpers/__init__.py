@@ -30,8 +30,8 @@ def __getattr__(name):
 
 def _import_keras():
     """Keras on TensorFlow, without the start-up messages of TensorFlow's C++ part."""
-    # An environment variable wins over ~/.keras/keras.json, which may name another backend.
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # The variable wins over ~/.keras/keras.json; either may name a backend meant for other work.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silent_stderr() if "tensorflow" not in sys.modules else contextlib.nullcontext():
         import keras
@@ -40,7 +40,7 @@ def _import_keras():
     if found != (needed := ("tensorflow", "channels_last", "float32")):
         raise RuntimeError(
             f"The lessons need Keras with {needed}, but it is set to {found}. Remove or correct "
-            "keras.json in the folder .keras of your home, unset KERAS_BACKEND, and restart."
+            "keras.json in the folder .keras of your home, or import helpers first, and restart."
         )
     tf.get_logger().setLevel("ERROR")  # its retracing hints hold addresses, new in every run
     return keras

@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     parameters: int
     megabytes: int  # of the download
     file: str  # below Keras's own address
-    digest: str | None  # MD5 or SHA-256
+    digest: str | int  # MD5 or SHA-256; bytes where Keras publishes neither
 
 
 _K = "_weights_tf_dim_ordering_tf_kernels"
@@ -43,7 +43,7 @@ REGISTRY = {
     "vgg16": Entry("VGG16", "vgg16", 224, SHORT_SIDE, 138_357_544, 528, f"vgg16/vgg16{_K}.h5", "64373286793e3c8b2b4e3219cbf3544b"),
     "vgg19": Entry("VGG19", "vgg19", 224, SHORT_SIDE, 143_667_240, 548, f"vgg19/vgg19{_K}.h5", "cbe5617147190e668d6c5d5026f83318"),
     "resnet50": Entry("ResNet50", "resnet", 224, SHORT_SIDE, 25_636_712, 98, f"resnet/resnet50{_K}.h5", "2cb95161c43110f7111970584f804107"),
-    "mobilenet_v2": Entry("MobileNetV2", "mobilenet_v2", 224, EACH_SIDE, 3_538_984, 14, f"mobilenet_v2/mobilenet_v2{_K}_1.0_224.h5", None),
+    "mobilenet_v2": Entry("MobileNetV2", "mobilenet_v2", 224, EACH_SIDE, 3_538_984, 14, f"mobilenet_v2/mobilenet_v2{_K}_1.0_224.h5", 14_536_120),
     "mobilenet_v3_small": Entry("MobileNetV3Small", "mobilenet_v3", 224, EACH_SIDE, 2_554_968, 10, "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float.h5", "8768d4c2e7dee89b9d02b2d03d65d862"),
     "efficientnet_v2_b0": Entry("EfficientNetV2B0", "efficientnet_v2", 224, ResizeRule("square", 0.875), 7_200_312, 27, "efficientnet_v2/efficientnetv2-b0.h5", "21ecbf6da12460d5c40bb2f29ceb2188"),
     "densenet121": Entry("DenseNet121", "densenet", 224, SHORT_SIDE, 8_062_504, 31, f"densenet/densenet121{_K}.h5", "9d60b8095a5708f2dcce2bca79d332c7"),
@@ -61,13 +61,13 @@ class NotRecorded(LookupError):
     """A picture for which no recorded scores exist."""
 
 
-@dataclass
+@dataclass(frozen=True)  # _compiled keeps the network: dataclasses.replace makes a variant
 class Classifier:
     """A plain Keras network with the rules it was trained by.
 
     network: (n, size, size, 3) float32 → (n, classes) logits; size: pixels a side; rule: how a
-    picture becomes a square; preprocess_input: the network's own scaling, for RGB in 0…255;
-    classes: (wnid, name) pairs in output order.
+    picture becomes a square; preprocess_input: the network's own scaling, for RGB in 0…255, which
+    it leaves unchanged; classes: (wnid, name) pairs in output order.
     """
 
     name: str
@@ -79,7 +79,6 @@ class Classifier:
 
     def prepare(self, images):
         """One picture or a list of them → the network's input, float32 (n, size, size, 3)."""
-        # to_batch makes a new array, so that a preprocess_input working in place does no harm.
         return self.preprocess_input(to_batch(images, self.size, self.rule))
 
     @cached_property
@@ -121,12 +120,14 @@ def _known(name):
 
 
 def find_weights(name):
-    """Path of a registry model's weights file on this machine, or None. Downloads nothing.
+    """Path of a model's weights file on this machine, or None. Downloads nothing.
 
     Looks in the folder TRANSFER_WEIGHTS (Keras's own file name, or <name>.weights.h5 in Keras 3's
     format), then in Keras's cache. FileNotFoundError where TRANSFER_WEIGHTS is no folder.
     """
-    own = Path(REGISTRY[_known(name)].file).name
+    if _known(name) == "pocket":
+        return POCKET
+    own = Path(REGISTRY[name].file).name
     candidates = []
     if folder := os.environ.get("TRANSFER_WEIGHTS"):
         if not Path(folder).is_dir():
@@ -142,7 +143,7 @@ def find_weights(name):
 
 def has_weights(name):
     """Whether a model can be loaded without the network."""
-    return name == "pocket" or find_weights(name) is not None
+    return find_weights(name) is not None
 
 
 def load_classifier(name):
@@ -156,26 +157,32 @@ def load_classifier(name):
     from helpers import keras
 
     entry, network = REGISTRY[name], build_network(name)
-    preprocess_input = getattr(keras.applications, entry.module).preprocess_input
+    preprocess = getattr(keras.applications, entry.module).preprocess_input
+
+    def preprocess_input(batch):  # on a copy: Keras's own writes into a floating array
+        return preprocess(np.array(batch) if isinstance(batch, np.ndarray) else batch)
+
     return Classifier(name, network, entry.size, entry.rule, preprocess_input, imagenet_classes())
 
 
-def build_network(name, weights="search"):
-    """The plain Keras network of a registry model, with logits as its output.
+def build_network(name, weights="search", activation=None):
+    """The plain Keras network of a registry model; its output is logits, or probabilities.
 
     weights: a file's path, None for random weights, or "search" (TRANSFER_WEIGHTS, Keras's cache,
-    Keras's download). WeightsUnavailable says what a learner can do.
+    Keras's download); activation: None for logits, "softmax" for probabilities, Keras's default.
+    WeightsUnavailable says what a learner can do.
     """
     from helpers import keras
 
     entry = REGISTRY[_known(name)]
     path = (find_weights(name) or "imagenet") if weights == "search" else weights
     build = getattr(keras.applications, entry.constructor)
-    shape = (entry.size, entry.size, 3)
+    shape, weights = (entry.size, entry.size, 3), path and str(path)
     try:
-        return build(input_shape=shape, weights=path and str(path), classifier_activation=None)
+        return build(input_shape=shape, weights=weights, classifier_activation=activation)
     except Exception as error:  # Keras raises a bare Exception where a download fails
-        reason = f"{path} cannot be read" if path != "imagenet" else "they could not be downloaded"
+        damaged = f"{path} is damaged or another model's, delete it"
+        reason = damaged if path != "imagenet" else "they could not be downloaded"
         raise WeightsUnavailable(
             f"No weights for {name}: {reason}. You can (1) go on with the model that ships with "
             f'the lessons, load_classifier("pocket"); (2) connect to the network and run this '

@@ -6,21 +6,23 @@ The files keep Keras's own names; learners then set TRANSFER_WEIGHTS to that fol
 import argparse
 import os
 import shutil
+import socket
 import sys
-from hashlib import md5, sha256
+from hashlib import file_digest
 from pathlib import Path
 
 from helpers.models import REGISTRY, WeightsUnavailable, build_network
 
 ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
+STALLED = 60  # seconds without a byte
 
 
 def fetch_weights(name, folder, address=ADDRESS):
     """Download one model's weights into `folder` unless they are there and intact; → their path.
 
-    The download goes to <folder>/.incoming and is moved only once it has been checked: by its
-    hash, or, where Keras publishes none, by loading it. So an interrupted run can be repeated.
-    WeightsUnavailable where the download fails or the file is not what it should be.
+    The download goes to <folder>/.incoming-<name> and is moved only once it is intact, so that an
+    interrupted run can be repeated. WeightsUnavailable where the download fails or the file is
+    not what it should be, OSError where the folder cannot be used.
     """
     from helpers import keras
 
@@ -29,7 +31,7 @@ def fetch_weights(name, folder, address=ADDRESS):
     if target.is_file() and intact(name, target):
         print(f"{name}: already there, checked")
         return target
-    incoming = folder / ".incoming"
+    incoming = folder / f".incoming-{name}"
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
     try:
@@ -48,16 +50,15 @@ def fetch_weights(name, folder, address=ADDRESS):
 
 
 def intact(name, path):
-    """Whether a weights file is complete: its hash is right or, where there is none, it loads."""
+    """Whether a weights file has the right hash or, where there is none, size, and loads."""
     digest = REGISTRY[name].digest
-    if digest:
-        algorithm = md5 if len(digest) == 32 else sha256
-        return algorithm(Path(path).read_bytes()).hexdigest() == digest
+    if isinstance(digest, str):
+        with open(path, "rb") as file:
+            return file_digest(file, "md5" if len(digest) == 32 else "sha256").hexdigest() == digest
     try:
-        build_network(name, path)
+        return os.path.getsize(path) == digest and build_network(name, path) is not None
     except WeightsUnavailable:
         return False
-    return True
 
 
 def main(arguments=None):
@@ -66,11 +67,12 @@ def main(arguments=None):
     parser.add_argument("models", nargs="+", choices=list(REGISTRY), metavar="model")
     parser.add_argument("--to", required=True, metavar="FOLDER", help="made if it is not there")
     options = parser.parse_args(arguments)
+    socket.setdefaulttimeout(STALLED)  # else Keras's download waits for ever
     failed = 0
     for name in options.models:
         try:
             fetch_weights(name, options.to)
-        except WeightsUnavailable as error:
+        except (WeightsUnavailable, OSError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = 1
     if not failed:

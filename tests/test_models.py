@@ -1,0 +1,437 @@
+"""The registry held against Keras itself, pocket, and where weights are found or found missing."""
+
+import dataclasses
+import functools
+import gc
+import http.server
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from legacy import save_legacy
+from PIL import Image
+
+from helpers import keras, models
+from helpers.images import SQUASH, ResizeRule, load_image, resize
+from helpers.labels import Prediction, groups, imagenet_classes
+from helpers.models import REGISTRY, WeightsUnavailable
+from helpers.weights import ADDRESS
+
+# TensorFlow's own, where Keras reads a variable
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+each_model = pytest.mark.parametrize("name", REGISTRY)
+OWN = {name: Path(entry.file).name for name, entry in REGISTRY.items()}
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return models.load_classifier("pocket")
+
+
+@pytest.fixture
+def cat():
+    return load_image("cat")
+
+
+# -- the registry ----------------------------------------------------------------------------------
+
+
+@each_model
+def test_row_is_what_keras_builds_and_downloads(name, monkeypatch):
+    """Keras itself says which file it would download, before it would read it."""
+    downloads, loaded = [], []
+
+    def get_file(file, origin, cache_subdir, file_hash=None):
+        downloads.append((file, origin, cache_subdir, file_hash))
+        return "the download"
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda self, path: loaded.append(path))
+    gc.collect()  # the two VGGs take half a gigabyte each
+    entry, network = REGISTRY[name], models.build_network(name)
+
+    digest = entry.digest if isinstance(entry.digest, str) else None
+    assert downloads == [(OWN[name], ADDRESS + entry.file, "models", digest)]
+    assert loaded == ["the download"]
+    assert network.count_params() == entry.parameters
+    assert abs(4 * entry.parameters / 2**20 - entry.megabytes) < 1, "float32, and a little more"
+    assert network.input_shape == (None, entry.size, entry.size, 3)
+    assert network.output_shape == (None, 1000)
+    activations = [getattr(layer, "activation", None) for layer in network.layers]
+    assert keras.activations.softmax not in activations, "the output is logits"
+
+
+@each_model
+def test_preparation_is_keras_own_and_leaves_its_input_alone(name, monkeypatch, cat):
+    monkeypatch.setattr(models, "build_network", lambda name: None)
+    classifier, entry = models.load_classifier(name), REGISTRY[name]
+    # the module that defines the constructor, whatever the registry says
+    module = sys.modules[getattr(keras.applications, entry.constructor).__module__]
+    batch = np.random.default_rng(0).uniform(0, 255, (2, 4, 4, 3)).astype("float32")
+    batch[0, 0, 0] = 0, 128, 255
+    original, expected = batch.copy(), module.preprocess_input(batch.copy())
+
+    assert np.array_equal(classifier.preprocess_input(batch), expected)
+    assert np.array_equal(batch, original)
+    tensor = keras.ops.convert_to_tensor(batch)
+    np.testing.assert_allclose(classifier.preprocess_input(tensor), expected, atol=1e-5)
+
+    pixels = np.float32([resize(cat, entry.size, entry.rule)])
+    prepared = classifier.prepare(cat)
+    assert prepared.dtype == "float32"
+    assert np.array_equal(prepared, module.preprocess_input(pixels))
+    assert classifier.classes == imagenet_classes()
+
+
+def test_resize_rules_are_the_published_ones():
+    square, each_side = ResizeRule("square", 0.875), ResizeRule("each_side", 0.875)
+    expected = dict.fromkeys(REGISTRY, square)
+    expected |= dict.fromkeys(("mobilenet_v2", "mobilenet_v3_small", "xception"), each_side)
+    expected["convnext_tiny"] = ResizeRule("square", 0.875, "bicubic")
+    assert {name: entry.rule for name, entry in REGISTRY.items()} == expected
+
+
+@pytest.mark.parametrize("call", [models.load_classifier, models.build_network, models.has_weights])
+def test_unknown_name_is_refused_with_the_known_ones(call):
+    with pytest.raises(ValueError, match="No model called 'vgg'") as caught:
+        call("vgg")
+    assert all(name in str(caught.value) for name in ("pocket", *REGISTRY))
+
+
+# -- which model a lesson uses ---------------------------------------------------------------------
+
+
+def test_lesson_uses_its_default_unless_told_otherwise(monkeypatch):
+    assert models.lesson_model() == "pocket"
+    assert models.lesson_model("vgg16") == "vgg16"
+    monkeypatch.setenv("TRANSFER_MODEL", "")
+    assert models.lesson_model() == "pocket"
+    monkeypatch.setenv("TRANSFER_MODEL", "mobilenet_v2")
+    assert models.lesson_model() == models.lesson_model("vgg16") == "mobilenet_v2"
+
+
+def test_lesson_refuses_an_unknown_model(monkeypatch):
+    monkeypatch.setenv("TRANSFER_MODEL", "inception")
+    with pytest.raises(ValueError, match="'inception'.* pocket, vgg16"):
+        models.lesson_model()
+
+
+# -- pocket ----------------------------------------------------------------------------------------
+
+
+def test_pocket_names_imagenet_classes(pocket):
+    assert len(pocket.classes) == 200
+    assert list(pocket.classes) == [pair for pair in imagenet_classes() if pair in pocket.classes]
+    assert repr(pocket) == "<pocket: 64×64 pixels, 200 classes>"
+
+
+def test_pocket_sees_a_cat(pocket, cat):
+    predictions = pocket.predict(cat)
+    assert len(predictions) == 5
+    assert all(isinstance(p, Prediction) for p in predictions)
+    assert {p.wnid for p in predictions[:3]} & set(groups()["cats"])
+    values = [p.probability for p in predictions]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] > 0
+    assert sum(values) <= 1
+    assert pocket.predict("cat", top=2) == predictions[:2]
+
+
+def test_scores_of_one_and_of_many(pocket, cat):
+    pictures = [load_image("coffee"), cat, load_image("flower")]
+    one, many = pocket.logits(cat), pocket.logits(pictures)
+    assert one.shape == (1, 200)
+    assert many.shape == (3, 200)
+    assert one.dtype == many.dtype == "float32"
+    np.testing.assert_allclose(many[1], one[0], atol=1e-4)
+    assert many.min() < 0, "logits, no probabilities"
+
+    exponentials = np.exp(many.astype("float64"))
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(pocket.probabilities(pictures), expected, atol=1e-6)
+
+
+def test_compiled_call_is_the_network(pocket, cat):
+    batch = pocket.prepare([cat, load_image("coffee")])
+    assert batch.shape == (2, 64, 64, 3)
+    assert (batch.min(), batch.max()) >= (0, 2), "pocket takes 0…255"
+    expected = pocket.network.predict(batch, verbose=0)
+    np.testing.assert_allclose(pocket.logits([cat, load_image("coffee")]), expected, atol=1e-5)
+
+
+def test_variant_of_a_classifier_uses_its_own_network(pocket, cat):
+    pocket.logits(cat)
+    inputs = keras.Input((64, 64, 3))
+    silent = keras.Model(inputs, 0 * pocket.network(inputs))
+    with pytest.raises(dataclasses.FrozenInstanceError):  # the compiled call would stay the old
+        pocket.network = silent
+    assert not dataclasses.replace(pocket, network=silent).logits(cat).any()
+
+
+# -- where weights are looked for ------------------------------------------------------------------
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Two empty folders: the one TRANSFER_WEIGHTS names, and that of Keras's cache."""
+    given, home = tmp_path / "given", tmp_path / "home"
+    given.mkdir()
+    (home / "models").mkdir(parents=True)
+    monkeypatch.setenv("TRANSFER_WEIGHTS", str(given))
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    return given, home / "models"
+
+
+def test_places_are_searched_in_order(folders, monkeypatch):
+    given, cache = folders
+    places = [given / OWN["vgg16"], given / "vgg16.weights.h5", cache / OWN["vgg16"]]
+    for path in places:
+        path.touch()
+    for path in places:
+        assert models.find_weights("vgg16") == path
+        assert models.has_weights("vgg16")
+        path.unlink()
+    assert models.find_weights("vgg16") is None
+    assert not models.has_weights("vgg16")
+
+    places[0].touch()
+    monkeypatch.delenv("TRANSFER_WEIGHTS")
+    assert models.find_weights("vgg16") is None
+
+
+def test_cache_is_the_one_keras_uses():
+    path = Path(os.environ["KERAS_HOME"]) / "models" / OWN["resnet50"]
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    try:
+        origin = ADDRESS + REGISTRY["resnet50"].file
+        assert keras.utils.get_file(path.name, origin, cache_subdir="models") == str(path)
+        assert models.find_weights("resnet50") == path
+    finally:
+        path.unlink()
+
+
+def test_cache_without_keras_home_is_in_the_home(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("KERAS_HOME")
+    path = tmp_path / ".keras" / "models" / OWN["resnet50"]
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert models.find_weights("resnet50") == path
+
+
+def test_pocket_is_always_there(folders):
+    assert models.has_weights("pocket")
+    assert models.find_weights("pocket").name == "pocket.keras"
+
+
+@pytest.mark.parametrize("call", [models.load_classifier, models.has_weights])
+def test_folder_that_is_none_is_named(folders, monkeypatch, call):
+    monkeypatch.setenv("TRANSFER_WEIGHTS", "no/such/folder")
+    with pytest.raises(FileNotFoundError, match="TRANSFER_WEIGHTS names 'no/such/folder'"):
+        call("vgg16")
+
+
+def test_table_says_where_weights_are(folders):
+    given, _ = folders
+    (given / "densenet121.weights.h5").touch()
+    lines = models.available().splitlines()
+    assert [line.split()[0] for line in lines] == ["name", "pocket", *REGISTRY]
+    assert all(len(line) <= 80 for line in lines)
+    rows = [" ".join(line.split()) for line in lines]
+    assert "densenet121 224 8,062,504 31 MB on this machine" in rows
+    assert "vgg19 224 143,667,240 548 MB to be downloaded" in rows
+    assert "pocket 64 with the lessons" in rows
+
+
+# -- weights that cannot be had --------------------------------------------------------------------
+
+
+def check_remedies(error):
+    assert 'load_classifier("pocket")' in str(error)
+    assert "connect to the network and run this again (14 MB)" in str(error)
+    assert f"set TRANSFER_WEIGHTS to a folder that holds {OWN['mobilenet_v2']}" in str(error)
+    assert "python -m helpers.weights mobilenet_v2 --to FOLDER" in str(error)
+    assert isinstance(error.__cause__, Exception)
+
+
+def test_offline_names_three_remedies():
+    cache = Path(os.environ["KERAS_HOME"], "models")
+    with pytest.raises(WeightsUnavailable, match="mobilenet_v2: they could not be down") as caught:
+        models.load_classifier("mobilenet_v2")
+    check_remedies(caught.value)
+    assert "URL fetch failure" in str(caught.value.__cause__)
+    assert not list(cache.glob("mobilenet*")), "nothing half-written"
+
+
+@pytest.fixture(scope="module")
+def mobilenet(tmp_path_factory):
+    """MobileNetV2 with random weights, saved in both formats → (network, Keras's, Keras 3's)."""
+    network, folder = models.build_network("mobilenet_v2", None), tmp_path_factory.mktemp("weights")
+    save_legacy(network, folder / "legacy.h5")
+    network.save_weights(folder / "new.weights.h5")
+    return network, folder / "legacy.h5", folder / "new.weights.h5"
+
+
+@pytest.mark.parametrize("kind", ["legacy", "new"])
+def test_both_formats_are_read(mobilenet, folders, kind, cat):
+    network, legacy, new = mobilenet
+    if kind == "legacy":
+        (folders[0] / OWN["mobilenet_v2"]).hardlink_to(legacy)
+    else:
+        (folders[0] / "mobilenet_v2.weights.h5").hardlink_to(new)
+    classifier = models.load_classifier("mobilenet_v2")
+    for saved, read in zip(network.get_weights(), classifier.network.get_weights(), strict=True):
+        assert np.array_equal(saved, read)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "other format", "web page", "another model's"])
+@pytest.mark.parametrize("place", [0, 1], ids=["given", "cache"])
+def test_damaged_file_names_itself_and_the_remedies(mobilenet, folders, fault, place):
+    _, legacy, new = mobilenet
+    path = folders[place] / OWN["mobilenet_v2"]
+    if fault == "another model's":
+        small = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        save_legacy(small, path)
+    else:
+        path.write_bytes(
+            {
+                "truncated": legacy.read_bytes()[:-5000],
+                "other format": new.read_bytes(),
+                "web page": b"<!doctype html>",
+            }[fault]
+        )
+    with pytest.raises(WeightsUnavailable, match="delete it") as caught:
+        models.load_classifier("mobilenet_v2")
+    assert str(path) in str(caught.value)
+    check_remedies(caught.value)
+
+
+# -- odd machines ----------------------------------------------------------------------------------
+
+PREDICT = """
+from helpers import keras, load_classifier
+best = load_classifier("pocket").predict("coffee", top=1)[0]
+print(keras.backend.backend(), best.name)
+"""
+
+
+def predict(**variables):
+    return subprocess.run(
+        [sys.executable, "-c", PREDICT],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_unwritable_home_and_a_backend_for_other_work_do_no_harm(tmp_path):
+    home = tmp_path / "a file"
+    home.touch()
+    done = predict(HOME=str(home), KERAS_HOME=str(home / "keras"), KERAS_BACKEND="torch")
+    assert (done.stdout, done.stderr) == ("tensorflow espresso\n", "")
+
+
+def test_keras_json_that_would_do_harm_is_refused(tmp_path):
+    settings = {"backend": "jax", "image_data_format": "channels_first", "floatx": "float16"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    done = predict(KERAS_HOME=str(tmp_path))
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("RuntimeError: ")
+    assert "set to ('tensorflow', 'channels_first', 'float16')" in last, "the backend is no matter"
+    assert "keras.json" in last
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "usual"),
+    [
+        (keras.config.set_image_data_format, "channels_first", "channels_last"),
+        (keras.config.set_floatx, "float16", "float32"),
+    ],
+)
+def test_each_such_setting_is_refused(change, value, usual):
+    change(value)
+    try:
+        with pytest.raises(RuntimeError, match=value):
+            from helpers import keras as again  # noqa: F401
+    finally:
+        change(usual)
+
+
+# -- real models, end to end -----------------------------------------------------------------------
+
+
+def test_real_mobilenet_on_photographs(shared_data, monkeypatch):
+    monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data.resolve()))
+    classifier = models.load_classifier("mobilenet_v2")
+    paths = sorted((shared_data / "photos").glob("*.jpg"))
+    photos = [load_image(path) for path in paths]
+    labels = [path.name.split("_")[0] for path in paths]
+    assert len(labels) == len(set(labels)) == 200
+
+    def top_1(rule):
+        variant = dataclasses.replace(classifier, rule=rule)
+        best = np.concatenate([variant.logits(photos[i : i + 50]) for i in range(0, 200, 50)])
+        return np.mean([variant.classes[i][0] for i in best.argmax(axis=1)] == np.array(labels))
+
+    # Its own rule squashes as well, so what a crop is worth shows between the other two.
+    own, square, squash = map(top_1, (classifier.rule, ResizeRule("square", 0.875), SQUASH))
+    print(f"top-1 on 200 photographs: own rule {own}, centre crop {square}, squash {squash}")
+    assert own >= 0.86
+    assert square > squash
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a photograph on a web server on this machine."""
+    load_image("coffee").save(tmp_path / "coffee.png")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/coffee.png"
+        server.shutdown()
+
+
+def predict_image(image_url, model):
+    """As lesson 01 writes it, with the crop that VGG16's own evaluation makes."""
+    response = requests.get(image_url, timeout=10)
+    image = Image.open(io.BytesIO(response.content)).convert("RGB")
+    side = round(min(image.size) * 224 / 256)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    image = image.resize((224, 224), Image.Resampling.BILINEAR)
+    x = np.expand_dims(keras.utils.img_to_array(image), axis=0)
+    return model.predict(keras.applications.vgg16.preprocess_input(x.copy()), verbose=0)
+
+
+def test_vgg16_by_hand_and_through_the_registry(served, tmp_path, monkeypatch):
+    keras.utils.set_random_seed(0)
+    by_hand = keras.applications.VGG16(weights=None)
+    # Random weights hardly prefer any class: spread the logits as a trained network's are.
+    spread = np.log(predict_image(served, by_hand)).std()
+    by_hand.layers[-1].kernel.assign(by_hand.layers[-1].kernel * (3 / spread))
+    expected = predict_image(served, by_hand)[0]
+    assert expected.max() > 0.02, "twenty times the average"
+
+    monkeypatch.setenv("TRANSFER_WEIGHTS", str(tmp_path))
+    for file, save in (
+        (OWN["vgg16"], functools.partial(save_legacy, by_hand)),
+        ("vgg16.weights.h5", by_hand.save_weights),
+    ):
+        save(tmp_path / file)
+        predictions = models.load_classifier("vgg16").predict(served, top=1000)
+        (tmp_path / file).unlink()
+        found = {p.wnid: p.probability for p in predictions}
+        np.testing.assert_allclose(
+            [found[wnid] for wnid, _ in imagenet_classes()], expected, 0, 1e-6
+        )
