@@ -130,6 +130,11 @@ class Machine:
         lines = done.stdout.splitlines()
         return done.returncode, [line for line in lines if not line.startswith("make: ***")]
 
+    def check(self, python, *options):
+        """What tools/check_python.py says of a Python."""
+        command = [python, "tools/check_python.py", *options]
+        return subprocess.run(command, cwd=self.project, capture_output=True, text=True).stdout
+
     def pip_runs(self):
         return self.calls.read_text().count("pip install") if self.calls.exists() else 0
 
@@ -210,7 +215,7 @@ def test_second_run_installs_nothing(machine):
     assert "import matplotlib.font_manager" in first
     machine.calls.unlink()
     assert machine.make("setup") == (0, [])
-    assert machine.calls.read_text() == "tools/check_python.py\n"
+    assert machine.calls.read_text() == "tools/check_python.py --existing\n"
 
 
 @pytest.mark.parametrize("changed", ["requirements.txt", "pyproject.toml"])
@@ -251,6 +256,16 @@ def test_environment_made_by_hand_is_completed(machine):
     assert machine.make("setup")[0] == 0
     assert machine.pip_runs() == 1
     assert kept.exists()
+
+
+def test_environment_needs_no_venv_module_of_its_own(machine):
+    """As one made with virtualenv or uv, where the system's Python lacks venv."""
+    machine.odd_python("python3", "sys.modules['ensurepip'] = None")
+    inside = machine.project / ".venv" / "bin" / "python"
+    inside.parent.mkdir(parents=True)
+    inside.symlink_to(machine.bin / "python3")
+    assert machine.check(inside, "--existing") == ""
+    assert "apt install" in machine.check(inside)
 
 
 def test_environment_whose_python_is_gone_is_made_anew(machine):

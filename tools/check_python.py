@@ -1,6 +1,7 @@
 """Says in one line why the Python that runs this file cannot run the lessons; silent if it can.
 
-Plain enough for every Python since 2.7: an unsuitable one is what it is for.
+Plain enough for every Python since 2.7: an unsuitable one is what it is for. With --existing it
+speaks for an environment that is there already, and does not ask whether new ones can be made.
 """
 
 import platform
@@ -10,7 +11,7 @@ import sysconfig
 FIRST, LAST = (3, 11), (3, 13)  # TensorFlow and NumPy have no packages for others
 
 
-def problem():
+def problem(existing):
     version = sys.version_info[:2]
     found = "Python %d.%d (%s)" % (version[0], version[1], sys.executable)
     if not FIRST <= version <= LAST:
@@ -24,8 +25,9 @@ def problem():
     if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
         return found + " is built for musl (Alpine): TensorFlow needs a system with glibc"
     try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
+        if not existing:
+            import ensurepip  # noqa: F401
+            import venv  # noqa: F401
     except ImportError:
         package = "python%d.%d-venv" % version
         return found + " cannot make environments; on Debian and Ubuntu: apt install " + package
@@ -33,7 +35,7 @@ def problem():
 
 
 if __name__ == "__main__":
-    reason = problem()
+    reason = problem("--existing" in sys.argv)
     if reason:
         print(reason)
         sys.exit(1)

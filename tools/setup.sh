@@ -10,19 +10,16 @@ wanted() {
 }
 
 suitable() { "$1" tools/check_python.py 2>/dev/null; }
+environment_suitable() { .venv/bin/python tools/check_python.py --existing >/dev/null 2>&1; }
 
 state=.venv/setup-state
-if [ "$(wanted)" = "$(cat "$state" 2>/dev/null)" ] && suitable .venv/bin/python; then
+if [ "$(wanted)" = "$(cat "$state" 2>/dev/null)" ] && environment_suitable; then
     exit 0
 fi
 
 # A set-up that was cut off may have left half a package, and a system update another Python:
 # such an environment is made anew. pip's cache still holds what had been downloaded.
-if [ "$(cat "$state" 2>/dev/null)" = unfinished ] || ! suitable .venv/bin/python >/dev/null; then
-    rm -rf .venv
-fi
-
-if [ ! -x .venv/bin/python ]; then
+if [ "$(cat "$state" 2>/dev/null)" = unfinished ] || ! environment_suitable; then
     python= reason=
     for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
         # A name on PATH may still be a placeholder that does not run: ask it.
@@ -38,6 +35,7 @@ if [ ! -x .venv/bin/python ]; then
         exit 1
     fi
     echo "Setting up .venv with $("$python" --version): once, some 700 MB and a few minutes."
+    rm -rf .venv
     mkdir .venv
     echo unfinished >"$state"
     "$python" -m venv .venv
