@@ -12,13 +12,13 @@ def classify_widget(classifier, top=5):
     """A panel that classifies a picture from a web address or a sample.
 
     classifier: what `load_classifier` returns; top: how many bars. Returns an ipywidgets VBox
-    whose `address`, `button`, `sample` and `result` are its parts. An address that gives no
-    picture is explained in place.
+    whose `address`, `button`, `sample` and `result` are its parts. Enter in the address, or the
+    button, starts it; an address that gives no picture is explained in place.
     """
     address = ipywidgets.Text(
         description="Address",
         placeholder="https://…",
-        continuous_update=False,
+        continuous_update=False,  # the value comes with Enter, or when the field is left
         layout={"width": "30em"},
     )
     button = ipywidgets.Button(description="Classify", icon="search", button_style="primary")
@@ -28,7 +28,7 @@ def classify_widget(classifier, top=5):
     result = ipywidgets.HTML()
 
     def classify(name, read):
-        button.disabled = True
+        button.disabled = True  # a click that also leaves the field starts it only once
         result.value = "<p role='status'>Working …</p>"
         try:
             image = read(name)
@@ -38,18 +38,17 @@ def classify_widget(classifier, top=5):
         else:
             guesses = ", ".join(f"{p.name} {p.probability:.2f}" for p in predictions)
             image.thumbnail((320, 320))
-            figure = bars(predictions, f"What {classifier.name} sees")
-            result.value = image_tag(image, f"The picture that was classified: {name}") + image_tag(
-                figure, f"Bar chart of the top {len(predictions)}: {guesses}"
-            )
+            chart = bars(predictions, f"What {classifier.name} sees")
+            alt = f"Bar chart of the top {len(predictions)}: {guesses.replace('_', ' ')}"
+            result.value = image_tag(image, f"Classified: {name}") + image_tag(chart, alt)
         finally:
             button.disabled = False
 
     def by_address(_):
-        if address.value.strip():
+        if url := address.value.strip():
             sample.value = None
             # Through fetch: what is typed here is an address, never a path on this machine.
-            classify(address.value.strip(), lambda url: load_image(fetch(url)))
+            classify(url, lambda url: load_image(fetch(url)))
         else:
             result.value = "<p role='alert'>Type or paste the address of a picture first.</p>"
 
@@ -58,6 +57,7 @@ def classify_widget(classifier, top=5):
             classify(change["new"], load_image)
 
     button.on_click(by_address)
+    address.observe(by_address, "value")
     sample.observe(by_sample, "value")
     panel = ipywidgets.VBox([ipywidgets.HBox([address, button]), sample, result])
     panel.address, panel.button, panel.sample, panel.result = address, button, sample, result
