@@ -149,22 +149,20 @@ def fetch(url):
             answer = session.get(url, headers=HEADERS, timeout=TIMEOUT, hooks=hooks, stream=True)
             answer.raise_for_status()
             # read1 returns what has arrived, so that a slow drip meets the deadline
-            while chunk := answer.raw.read1(2**16, decode_content=True):
+            while len(data) <= MAX_BYTES and (chunk := answer.raw.read1(2**16, True)):
                 data += chunk
-                if len(data) > MAX_BYTES:
-                    raise TooLargeError(TOO_LARGE)
                 if time.monotonic() > end:
                     raise requests.Timeout(f"not complete after {DEADLINE} seconds")
     except requests.exceptions.InvalidSchema as error:
         message = "leads to no http(s):// address: save the picture and pass its path."
         raise UnsupportedSchemeError(f"{url:.200} {message}") from error
-    except TooLargeError:
-        raise
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
         advice = "Check it and your connection, or save the picture in a browser and pass its path."
-        reason = reason.partition(" for url")[0]
-        raise UnreachableError(f"{url:.200} cannot be read ({reason}). {advice}") from error
+        message = f"{url:.200} cannot be read ({reason.partition(' for url')[0]}). {advice}"
+        raise UnreachableError(message) from error
+    if len(data) > MAX_BYTES:
+        raise TooLargeError(TOO_LARGE)
     return bytes(data)
 
 

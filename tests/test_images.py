@@ -140,10 +140,9 @@ def server(cat):
                 self.answer(body=jpeg[:100], Content_Length=len(jpeg))
             elif page.startswith("to/"):
                 self.answer(302, Location=unquote(page.removeprefix("to/"), "latin-1"))
-            elif page == "loop":
-                self.answer(302, Location="/loop")
-            elif page == "redirect-home":
-                self.answer(301, Location="/cat.png")
+            elif page.startswith("hops/"):
+                left = int(page.removeprefix("hops/")) - 1
+                self.answer(302, Location=f"/hops/{left}" if left else "/cat.png")
             elif page == "announced":
                 self.answer(body=b"\xff" * 1000, Content_Length=10**12)
             elif page in ("endless", "endless-redirect"):
@@ -213,7 +212,7 @@ def test_every_way_in_gives_the_same_picture(cat, server, tmp_path, monkeypatch)
             "array": np.asarray(cat),
             "address": f"{server.address}/cat.png",
             "spaces around": f"  {server.address}/cat.png\n",
-            "redirect": f"{server.address}/redirect-home",
+            "redirects": f"{server.address}/hops/5",
             "wrong type": f"{server.address}/mislabelled",
         }
         for way, source in sources.items():
@@ -423,6 +422,7 @@ BAD = {  # source: type of error, words of its message
     "http://[": (UnreachableError, "connection"),
     f"http://{'a' * 70}.org/": (UnreachableError, "connection"),
     b"": (NotAnImageError, "nothing to read"),
+    b"P6 1 1 255 abc": (NotAnImageError, "known format"),  # PPM, which Pillow would open
     b"hello, world": (NotAnImageError, "known format.*JPEG, PNG"),
     HTML: (NotAnImageError, "web page: copy the address of the picture"),
     b"\0\0\0\x18ftypheic\0\0\0\0": (NotAnImageError, "HEIC.*JPEG"),
@@ -576,7 +576,7 @@ def test_fetch_returns_bytes_and_says_who_asks(server, cat):
         ("gone", UnreachableError, "404.*save the picture"),
         ("broken", UnreachableError, "503"),
         ("cut", UnreachableError, "IncompleteRead"),
-        ("loop", UnreachableError, "redirects"),
+        ("hops/6", UnreachableError, "5 redirects"),
         ("page", NotAnImageError, "web page"),
         ("empty", NotAnImageError, "nothing to read|known format"),
         ("truncated", TruncatedError, "again"),
