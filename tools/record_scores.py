@@ -35,11 +35,11 @@ def pictures():
 
 def record(name):
     """Score all pictures with one registry model and write the file; returns its path."""
-    from helpers import keras
-
     path = find_weights(name)
     if path is None:
         raise WeightsUnavailable(f"Set TRANSFER_WEIGHTS to a folder with the weights of {name}.")
+    from helpers import keras
+
     classifier = load_classifier(name)
     logits = {picture_key(image): classifier.logits(image)[0] for image in pictures()}
     about = {

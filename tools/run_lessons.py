@@ -31,8 +31,11 @@ def run(path):
         store_widget_state=False,
         coalesce_streams=True,
     ).execute()
-    # What depends on the machine that ran it does not belong in the file.
+    # What depends on the machine that ran it, now or in an editor, does not belong in the file.
     notebook.metadata["language_info"].pop("version", None)
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
     partial = path.with_suffix(".partial")
     nbformat.write(notebook, partial)
     partial.replace(path)
@@ -52,8 +55,10 @@ def main():
         return 1
     with tempfile.TemporaryDirectory() as empty:
         # An empty Keras cache and a closed port: the outputs are those of a learner offline.
-        os.environ |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-        os.environ |= {"NO_PROXY": "127.0.0.1,localhost", "KERAS_HOME": empty}
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            os.environ[name] = "http://127.0.0.1:9"
+        os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+        os.environ["KERAS_HOME"] = empty
         for path in paths:
             if path.name == SHOWS_REAL_RUN:
                 os.environ["TRANSFER_WEIGHTS"] = str(Path(weights).resolve())
