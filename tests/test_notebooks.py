@@ -113,6 +113,21 @@ def test_every_picture_can_be_read_aloud(lesson):
     assert all(alt and alt.strip() for alt in pictures.alts), pictures.alts
 
 
+@pytest.mark.parametrize(
+    "page",
+    [*LESSONS, *ROOT.glob("*.md"), *ROOT.glob("models/*.md"), *ROOT.glob("data/**/*.md")],
+    ids=lambda path: path.name,
+)
+def test_links_lead_somewhere(page):
+    if page.suffix == ".ipynb":
+        text = "\n".join(cell.source for cell in read(page).cells if cell.cell_type == "markdown")
+    else:
+        text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    inside = [link.split("#")[0] for link in links if not re.match(r"[a-z]+:|#", link)]
+    assert [link for link in inside if not (page.parent / link).exists()] == []
+
+
 # -- what the comparison leaves out ----------------------------------------------------------------
 
 
