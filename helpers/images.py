@@ -136,10 +136,7 @@ def _read(source):
 
 
 def fetch(url):
-    """Return the bytes at an http(s) address; here, and only here, pictures are downloaded.
-
-    Limits: MAX_BYTES, MAX_REDIRECTS, TIMEOUT and DEADLINE. Raises an ImageError.
-    """
+    """Return the bytes at an http(s) address, or raise an ImageError: the one place to download."""
     end, data = time.monotonic() + DEADLINE, bytearray()
     # a redirect is closed before its body is read, which could be endless
     hooks = {"response": lambda answer, **_: answer.close() if answer.is_redirect else None}
@@ -186,13 +183,8 @@ def _from_array(array):
 
 
 def _to_rgb(image):
-    if image.mode[0] in "IF":  # over 8 bits a value; Pillow alone would clip them to white
-        values = np.asarray(image)
-        if image.mode == "F" and values.max() > 1:
-            values = values / 255
-        if image.mode == "I" and values.min() >= 0:
-            values = values.astype(np.min_scalar_type(values.max()))
-        image = _from_array(values)
+    if image.mode[0] in "IF":  # I;16, I, F: Pillow alone would clip them to white
+        image = _from_array(np.asarray(image))
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
@@ -259,6 +251,4 @@ def to_batch(images, size, rule=ResizeRule()):
     """Return float32 (n, size, size, 3) of 0…255 from one picture, a list or a batch of arrays."""
     many = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
     batch = [np.asarray(resize(image, size, rule)) for image in (images if many else [images])]
-    if not batch:
-        raise NotAnImageError("There are no pictures in this list.")
     return np.stack(batch).astype(np.float32)

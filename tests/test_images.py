@@ -309,14 +309,11 @@ GREY = {
     "La": lambda grey: grey.convert("LA").convert("La"),
     "P": lambda grey: grey.convert("P"),
     "PA": lambda grey: grey.convert("P").convert("PA"),
-    "I": lambda grey: grey.convert("I"),
-    "F": lambda grey: grey.convert("F"),
-    "F in 0…1": lambda grey: Image.fromarray((np.asarray(grey) / 255).astype("float32")),
+    "F": lambda grey: Image.fromarray((np.asarray(grey) / 255).astype("float32")),
     "I;16": lambda grey: Image.fromarray(np.asarray(grey).astype("uint16") * 257),
     "I;16B": lambda grey: Image.frombytes(
         "I;16B", grey.size, (np.asarray(grey).astype(">u2") * 256).astype(">u2").tobytes()
     ),
-    "I of 16 bits": lambda grey: Image.fromarray(np.asarray(grey).astype("int32") * 257),
 }
 
 
@@ -332,7 +329,7 @@ def test_colour_modes(mode, cat):
 def test_grey_modes_become_three_equal_channels(mode, cat):
     grey = cat.convert("L")
     source = GREY[mode](grey)
-    assert source.mode == mode.split()[0]
+    assert source.mode == mode
     image = load_image(source)
     assert np.array_equal(pixels(image), np.repeat(pixels(grey)[:, :, None], 3, axis=2))
 
@@ -467,16 +464,15 @@ def test_bad_arrays(case):
         load_image(array)
 
 
-@pytest.mark.parametrize("value", [np.nan, -1, 256, np.inf])
+@pytest.mark.parametrize("value", [np.nan, -1, 255, np.inf])
 def test_float_pictures_out_of_range(value):
     with pytest.raises(NotAnImageError, match="0…1"):
         load_image(Image.fromarray(np.full((2, 2), value, "float32")))
 
 
-@pytest.mark.parametrize("value", [-1, 65536])
-def test_integer_pictures_out_of_range(value):
-    with pytest.raises(NotAnImageError, match="int32"):
-        load_image(Image.fromarray(np.full((2, 2), value, "int32")))
+def test_integers_without_a_known_white_are_refused(cat):
+    with pytest.raises(NotAnImageError, match="int32.*uint8"):
+        load_image(cat.convert("I"))
 
 
 def test_files_opened_wrongly(tmp_path, cat):
@@ -670,7 +666,7 @@ def test_batches(cat):
     assert np.array_equal(to_batch(np.stack([cat, cat]), 32, SQUASH), many[1:])
     assert np.array_equal(to_batch((cat,), 32), one)
     assert many.min() >= 0 and 200 < many.max() <= 255
-    with pytest.raises(NotAnImageError, match="no pictures"):
+    with pytest.raises(ValueError, match="at least one"):
         to_batch([], 32)
 
 
