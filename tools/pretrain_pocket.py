@@ -1,0 +1,821 @@
+"""Train, export and judge *pocket*, the small classifier that ships with the lessons.
+
+python tools/pretrain_pocket.py --data tiny_imagenet.zip --work FOLDER [--exclude LIST]
+    [--teacher mobilenet_v2.weights.h5]      trains, resumes where it was stopped, writes FOLDER
+python tools/pretrain_pocket.py --data tiny_imagenet.zip --evaluate models/pocket.keras
+    [--photos … --hymenoptera … --overlap … --record FILE.npz]   prints the model card's table
+
+Any Keras backend does (`KERAS_BACKEND`); torch is the fastest on a CPU with bfloat16.
+"""
+
+import argparse
+import csv
+import datetime
+import io
+import json
+import os
+import sys
+import time
+import zipfile
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+from scipy.special import softmax  # noqa: E402
+from scipy.stats import binomtest  # noqa: E402
+
+from helpers.images import (  # noqa: E402
+    ImageError,
+    ResizeRule,
+    crop_box,
+    load_image,
+    resize,
+    sample_names,
+    to_batch,
+)
+from helpers.labels import imagenet_classes  # noqa: E402
+
+SIZE = 64
+TEMPERATURE = 2.0
+TEACHER_SHARE = 0.6
+SMOOTHING = 0.1
+TEACHER_SIZE = 160
+PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
+CENTRE = ResizeRule("square", 5 / 7)  # leaves room to move by a fifth of its own side
+NEWER_KEYS = {"input_axes", "output_axes", "quantization_config"}  # unknown to Keras 3.12
+
+
+class DataError(ValueError):
+    """The training pictures, or a list about them, are not as they must be."""
+
+
+# ---------------------------------------------------------------- reading pictures
+
+
+@dataclass
+class Pictures:
+    """uint8 pictures (n, SIZE, SIZE, 3), labels (n,), wnids in class order, logit maps or None."""
+
+    pictures: np.ndarray
+    labels: np.ndarray
+    wnids: list
+    teacher: np.ndarray | None = None
+
+
+def _members(path):
+    """Name → function that reads its bytes, for every file of a folder or zip."""
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return {file.relative_to(path).as_posix(): file.read_bytes for file in files}
+    if not path.exists():
+        raise DataError(f"There is no folder or zip file {path}.")
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} is neither a folder nor a zip file.")
+    archive = zipfile.ZipFile(path)
+    names = sorted(name for name in archive.namelist() if not name.endswith("/"))
+    return {name: (lambda name=name: archive.read(name)) for name in names}
+
+
+def read_pictures(path, exclude=()):
+    """Read train and val of a folder or zip: a pair of `Pictures`, classes in sorted order.
+
+    Layout: train/<wnid>/* and val/<wnid>/*, or Tiny ImageNet as published, also inside one outer
+    folder. `exclude`: names such as train/<wnid>/1.webp to leave out. Pictures of another size are
+    cut to a central square and scaled. DataError names what is missing, empty or unreadable.
+    """
+    members, found, annotations = {}, {"train": {}, "val": {}}, {}
+    for name, read in _members(path).items():
+        parts = PurePosixPath(name).parts
+        start = next((i for i, part in enumerate(parts) if part in found), None)
+        if start is None:
+            continue
+        parts = parts[start:]
+        if parts == ("val", "val_annotations.txt"):
+            rows = [line.split("\t") for line in read().decode().splitlines()]
+            annotations = {row[0]: row[1] for row in rows}
+        elif len(parts) > 2 and Path(name).suffix.lower() in PICTURES:
+            members["/".join(parts)] = read
+    for name in members:
+        split, wnid, *_, file = name.split("/")
+        if split == "val" and wnid == "images":
+            if file not in annotations:
+                raise DataError(f"{name} has no line in val/val_annotations.txt.")
+            wnid = annotations[file]
+        found[split].setdefault(wnid, []).append(name)
+    for split, classes in found.items():
+        if not classes:
+            raise DataError(f"{path} holds no pictures in {split}/<class>/.")
+    if unknown := set(exclude) - set(members):
+        raise DataError(
+            f"{len(unknown)} of the {len(set(exclude))} pictures to exclude are not in {path}, "
+            f"for example {min(unknown)}: is this the list for these data?"
+        )
+    if Path(path).is_dir():
+        for folder in sorted(Path(path).glob("train/*/")):
+            found["train"].setdefault(folder.name, [])
+    wnids = sorted(set(found["train"]) | set(found["val"]))
+    if len(wnids) < 2:
+        raise DataError(f"{path} has one class, {wnids[0]}: a classifier needs two.")
+    result = []
+    for split, classes in found.items():
+        names = []
+        for label, wnid in enumerate(wnids):
+            kept = [name for name in classes.get(wnid, []) if name not in set(exclude)]
+            if not kept:
+                raise DataError(f"Class {wnid} has no picture in {split}.")
+            names += [(name, label) for name in kept]
+        pictures = np.empty((len(names), SIZE, SIZE, 3), "uint8")
+        for i, (name, _) in enumerate(names):
+            try:
+                pictures[i] = resize(members[name](), SIZE)
+            except ImageError as error:
+                raise DataError(f"{name} in {path} cannot be read: {error}") from error
+        result.append(Pictures(pictures, np.array([label for _, label in names]), wnids))
+    return tuple(result)
+
+
+# ---------------------------------------------------------------- teacher
+
+
+def teacher_maps(data, weights, work, epochs=8):
+    """Logits of a linear head on MobileNetV2's features at every place: float16 (n, 5, 5, classes).
+
+    The head is trained on `data` alone. The maps are kept in `work` and used again for the same
+    pictures and weights; the first time takes some minutes and 64 kB of disk a picture.
+    """
+    import keras
+
+    about = sha256(data.pictures).hexdigest() + sha256(Path(weights).read_bytes()).hexdigest()
+    path, note = work / "teacher.npy", work / "teacher.txt"
+    if note.exists() and note.read_text() == about:
+        return np.load(path, mmap_mode="r")
+    build, n = keras.applications.MobileNetV2, len(data.pictures)
+    whole = build(input_shape=(224, 224, 3), weights=str(weights))
+    base = build(input_shape=(TEACHER_SIZE, TEACHER_SIZE, 3), weights=None, include_top=False)
+    base.set_weights(whole.get_weights()[:-2])  # all but the classifier's own head
+    cells = base.output_shape[1]
+    scratch = work / "features.npy"
+    shape = (n, cells, cells, base.output_shape[-1])
+    features = np.lib.format.open_memmap(scratch, "w+", "float16", shape)
+    for start in range(0, n, 64):
+        large = [
+            Image.fromarray(picture).resize((TEACHER_SIZE, TEACHER_SIZE), Image.BICUBIC)
+            for picture in data.pictures[start : start + 64]
+        ]
+        batch = np.stack(large).astype("float32") / 127.5 - 1
+        features[start : start + 64] = base.predict_on_batch(batch)
+    means = np.stack([each.astype("float32").mean(axis=(0, 1)) for each in features])
+    head = keras.Sequential(
+        [keras.layers.Input(means.shape[1:]), keras.layers.Dense(len(data.wnids))]
+    )
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, max(1, epochs * n // 512))
+    head.compile(
+        keras.optimizers.AdamW(rate, weight_decay=3e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    head.fit(means, data.labels, batch_size=512, epochs=epochs, verbose=0)
+    kernel, bias = head.get_weights()
+    shape = (n, cells, cells, len(data.wnids))
+    maps = np.lib.format.open_memmap(path, "w+", "float16", shape)
+    for start in range(0, n, 500):
+        maps[start : start + 500] = features[start : start + 500].astype("float32") @ kernel + bias
+    maps.flush()
+    note.write_text(about)
+    del features
+    scratch.unlink()
+    return maps
+
+
+# ---------------------------------------------------------------- network and loss
+
+
+def build_network(n_classes, mixed=False):
+    """A residual network with squeeze-and-excitation in its later stages.
+
+    Input (n, height, width, 3) float32 0…255, output (n, n_classes) float32 logits. With
+    `mixed` (torch backend only) it computes in bfloat16 and with that library's own batch
+    normalisation: same variables in the same order, twice as fast on a CPU.
+    Residual blocks: He et al. 2016; squeeze-and-excitation: Hu et al. 2018.
+    """
+    import keras
+    from keras import layers
+
+    policy = "mixed_bfloat16" if mixed else "float32"
+    norm_class = _torch_norm() if mixed else layers.BatchNormalization
+
+    def convolve(x, filters, kernel=3, strides=1, activate=True):
+        x = layers.Conv2D(
+            filters, kernel, strides, "same", use_bias=False,
+            kernel_initializer="he_normal", dtype=policy,
+        )(x)  # fmt: skip
+        x = norm_class(momentum=0.9, epsilon=1e-5, dtype=policy)(x)
+        return layers.ReLU(dtype=policy)(x) if activate else x
+
+    def excite(x):
+        channels = x.shape[-1]
+        gate = layers.GlobalAveragePooling2D(keepdims=True, dtype=policy)(x)
+        gate = layers.Dense(channels // 8, activation="relu", dtype=policy)(gate)
+        gate = layers.Dense(channels, activation="sigmoid", dtype=policy)(gate)
+        return layers.Multiply(dtype=policy)([x, gate])
+
+    def residual(x, filters, strides=1, squeeze=True):
+        y = convolve(convolve(x, filters, strides=strides), filters, activate=False)
+        if squeeze:
+            y = excite(y)
+        if strides > 1:
+            x = layers.AveragePooling2D(strides, padding="same", dtype=policy)(x)
+            x = convolve(x, filters, kernel=1, activate=False)
+        return layers.ReLU(dtype=policy)(layers.Add(dtype=policy)([x, y]))
+
+    inputs = layers.Input((None, None, 3))
+    x = layers.Rescaling(1 / 127.5, -1, dtype="float32")(inputs)
+    x = convolve(x, 32, strides=2)
+    x = convolve(x, 64, strides=2)
+    x = residual(x, 64, squeeze=False)
+    x = residual(x, 128, strides=2)
+    x = residual(x, 128)
+    x = residual(x, 256, strides=2)
+    x = residual(x, 256)
+    x = convolve(x, 640, kernel=1)
+    x = layers.GlobalAveragePooling2D(dtype="float32")(x)
+    return keras.Model(inputs, layers.Dense(n_classes, dtype="float32")(x), name="pocket")
+
+
+def _torch_norm():
+    """Keras's BatchNormalization with torch's fused kernel in training."""
+    import torch
+    from keras import layers
+
+    class TorchBatchNormalization(layers.BatchNormalization):
+        def call(self, x, training=None, mask=None):
+            if not training:
+                return super().call(x, training=training, mask=mask)
+            y = torch.nn.functional.batch_norm(
+                x.permute(0, 3, 1, 2),
+                self.moving_mean.value,
+                self.moving_variance.value,
+                self.gamma.value.float(),
+                self.beta.value.float(),
+                True,
+                1 - self.momentum,
+                self.epsilon,
+            )
+            return y.permute(0, 2, 3, 1)
+
+    return TorchBatchNormalization
+
+
+def distillation_loss(y_true, logits):
+    """Cross-entropy with smoothed labels plus the divergence from a teacher (Hinton et al. 2015).
+
+    `y_true`: (n, 1 + classes), the label and the teacher's logits, or (n, 1) without a teacher.
+    """
+    from keras import ops
+
+    n_classes = logits.shape[-1]
+    labels = ops.one_hot(ops.cast(y_true[:, 0], "int32"), n_classes)
+    labels = labels * (1 - SMOOTHING) + SMOOTHING / n_classes
+    hard = -ops.sum(labels * ops.log_softmax(logits), axis=-1)
+    if y_true.shape[-1] == 1:
+        return hard
+    teacher = ops.softmax(y_true[:, 1:] / TEMPERATURE)
+    teacher_log = ops.log_softmax(y_true[:, 1:] / TEMPERATURE)
+    soft = ops.sum(teacher * (teacher_log - ops.log_softmax(logits / TEMPERATURE)), axis=-1)
+    return (1 - TEACHER_SHARE) * hard + TEACHER_SHARE * TEMPERATURE**2 * soft
+
+
+# ---------------------------------------------------------------- batches
+
+
+def draw_boxes(rng, n):
+    """(n, 4) left, top, right, bottom in units of the picture; some reach outside it."""
+    area = rng.uniform(0.35, 1.0, n)
+    outwards = rng.random(n) < 0.1
+    area[outwards] = rng.uniform(1.0, 1.8, outwards.sum())
+    ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3), n))
+    limit = np.where(outwards, 1.4, 1.0)
+    width = np.minimum(np.sqrt(area * ratio), limit)
+    height = np.minimum(np.sqrt(area / ratio), limit)
+    left = rng.uniform(0, 1, n) * (1 - width)
+    top = rng.uniform(0, 1, n) * (1 - height)
+    return np.stack([left, top, left + width, top + height], axis=1)
+
+
+def crop(picture, box, size, flip):
+    """Cut `box` out of a (height, width, 3) uint8 picture, scaled to size×size, antialiased."""
+    height, width = picture.shape[:2]
+    box = box * [width, height, width, height]
+    if box.min() < 0 or box[2] > width or box[3] > height:
+        pad = max(height, width) // 2
+        picture = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), "edge")
+        box = box + pad
+    result = Image.fromarray(picture).resize((size, size), Image.BILINEAR, box=tuple(box))
+    result = np.asarray(result)
+    return result[:, ::-1] if flip else result
+
+
+def shift_colours(rng, batch):
+    """Brightness, contrast and saturation of each picture, by up to 30 %; float32 0…255."""
+    n = len(batch)
+    contrast, saturation = rng.uniform(0.7, 1.3, (2, n, 1, 1, 1)).astype("float32")
+    brightness = rng.uniform(-30, 30, (n, 1, 1, 1)).astype("float32")
+    batch = batch.astype("float32")
+    grey = batch.mean(axis=3, keepdims=True)
+    batch = grey + saturation * (batch - grey)
+    middle = grey.mean(axis=(1, 2), keepdims=True)
+    return np.clip(middle + contrast * (batch - middle) + brightness, 0, 255)
+
+
+def average_map(maps, boxes):
+    """Mean of (n, rows, columns, classes) teacher logits over each box: (n, classes).
+
+    A linear head on averaged features gives the average of its logits per place, so the part of
+    the map under a crop is what the teacher says about that crop (Yun et al. 2021, ReLabel).
+    """
+
+    def overlap(low, high, cells):
+        edges = np.arange(cells + 1) / cells
+        weight = np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1])
+        weight = np.clip(weight, 0, None)
+        return (weight / weight.sum(axis=1, keepdims=True)).astype("float32")
+
+    rows = overlap(boxes[:, 1], boxes[:, 3], maps.shape[1])
+    columns = overlap(boxes[:, 0], boxes[:, 2], maps.shape[2])
+    weight = rows[:, :, None] * columns[:, None, :]
+    n, classes = len(maps), maps.shape[-1]
+    return (weight.reshape(n, 1, -1) @ maps.astype("float32").reshape(n, -1, classes))[:, 0]
+
+
+def make_batch(data, order, size, rng):
+    """Augmented pictures (n, size, size, 3) float32 and targets (n, 1 + classes) for the loss."""
+    boxes = draw_boxes(rng, len(order))
+    flips = rng.random(len(order)) < 0.5
+    pictures = np.stack(
+        [crop(data.pictures[i], b, size, f) for i, b, f in zip(order, boxes, flips, strict=True)]
+    )
+    targets = data.labels[order].astype("float32")[:, None]
+    if data.teacher is not None:
+        targets = np.concatenate([targets, average_map(data.teacher[order], boxes)], axis=1)
+    return shift_colours(rng, pictures), targets
+
+
+def learning_rate(progress, peak, warm_up=0.03):
+    """Linear rise, then half a cosine to zero; `progress` 0…1 through the whole training."""
+    if progress < warm_up:
+        return peak * progress / warm_up
+    return peak * 0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up)))
+
+
+def picture_size(progress, rng):
+    """Small pictures first, then the network's own size; now and then 8 pixels more or less."""
+    middle = 40 if progress < 0.35 else 48 if progress < 0.7 else SIZE
+    return int(middle + rng.choice([-8, 0, 0, 8]))
+
+
+def epoch_batches(data, epoch, epochs, batch_size, seed):
+    """Yield (progress, x, y); what comes depends on `seed`, `epoch` and `epochs` alone."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(data.labels))
+    steps = len(order) // batch_size
+
+    def prepare(step):
+        rng = np.random.default_rng([seed, epoch, step])
+        progress = (epoch + step / steps) / epochs
+        part = np.sort(order[step * batch_size : (step + 1) * batch_size])
+        return progress, *make_batch(data, part, picture_size(progress, rng), rng)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(prepare, step) for step in range(min(3, steps)))
+        for step in range(steps):
+            yield waiting.popleft().result()
+            if step + 3 < steps:
+                waiting.append(pool.submit(prepare, step + 3))
+
+
+def fit_statistics(network, pictures, seed, batch_size=256, batches=40):
+    """Measure the BatchNorm statistics anew on plain pictures (the averaged weights need it)."""
+    rng = np.random.default_rng([seed, 1])
+    for _ in range(batches):
+        chosen = np.sort(rng.choice(len(pictures), min(batch_size, len(pictures)), replace=False))
+        network(pictures[chosen].astype("float32"), training=True)
+
+
+# ---------------------------------------------------------------- training
+
+
+def compiled_network(n_classes, peak, mixed):
+    """A network ready for `train_on_batch`: SGD with Nesterov's momentum and averaged weights."""
+    import keras
+
+    network = build_network(n_classes, mixed)
+    # 5e-3 applied to the weights is what L2 regularisation of 5e-4 does under momentum 0.9.
+    optimizer = keras.optimizers.SGD(
+        peak, momentum=0.9, nesterov=True, weight_decay=5e-3, use_ema=True, ema_momentum=0.998
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    network.compile(optimizer=optimizer, loss=distillation_loss)
+    optimizer.build(network.trainable_variables)
+    return network
+
+
+def save_checkpoint(path, network, epoch, log):
+    """Weights, optimizer's state and log in one file, written whole or not at all."""
+    arrays = {f"w{i}": w for i, w in enumerate(network.get_weights())}
+    arrays |= {f"o{i}": np.array(v) for i, v in enumerate(network.optimizer.variables)}
+    part = path.with_suffix(".part.npz")
+    np.savez(part, epoch=epoch, log=json.dumps(log), **arrays)
+    part.replace(path)
+
+
+def load_checkpoint(path, network):
+    """Put a checkpoint back into a compiled network; returns (epochs done, log)."""
+    with np.load(path) as saved:
+        network.set_weights([saved[f"w{i}"] for i in range(len(network.weights))])
+        for i, variable in enumerate(network.optimizer.variables):
+            variable.assign(saved[f"o{i}"])
+        return int(saved["epoch"]), json.loads(str(saved["log"]))
+
+
+def averaged_weights(network, data, seed):
+    """The running average of the weights, with BatchNorm statistics that fit it."""
+    raw = network.get_weights()
+    network.optimizer.finalize_variable_values(network.trainable_variables)
+    fit_statistics(network, data.pictures, seed)
+    averaged = network.get_weights()
+    network.set_weights(raw)
+    return averaged
+
+
+def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
+    """Train from the checkpoint in `work`, or from the start; returns the averaged weights.
+
+    After every epoch: the checkpoint, one line of log.csv, the learning curve.
+    """
+    import keras
+
+    if batch_size > len(data.labels):
+        raise DataError(f"{len(data.labels)} pictures do not fill a batch of {batch_size}.")
+    keras.utils.set_random_seed(seed)
+    network = compiled_network(len(data.wnids), peak, keras.backend.backend() == "torch")
+    checkpoint, first, log = work / "checkpoint.npz", 0, []
+    if checkpoint.exists():
+        first, log = load_checkpoint(checkpoint, network)
+        print(f"resuming after {first} of {epochs} epochs from {checkpoint}", flush=True)
+    for epoch in range(first, epochs):
+        started, losses = time.time(), []
+        batches = epoch_batches(data, epoch, epochs, batch_size, seed)
+        for step, (progress, x, y) in enumerate(batches, 1):
+            network.optimizer.learning_rate = learning_rate(progress, peak)
+            losses.append(float(network.train_on_batch(x, y)))
+            if step % 50 == 0:
+                rate = step * batch_size / (time.time() - started)
+                print(f"  epoch {epoch + 1} step {step} loss {np.mean(losses[-50:]):.3f} "
+                      f"{x.shape[1]} px {rate:.0f}/s", flush=True)  # fmt: skip
+        if not np.isfinite(losses[-1]):
+            raise FloatingPointError(f"the loss is no longer a number in epoch {epoch + 1}")
+        raw, averaged = network.get_weights(), averaged_weights(network, data, seed)
+        network.set_weights(averaged)
+        logits = network.predict(validation.pictures, batch_size=250, verbose=0)
+        network.set_weights(raw)
+        hits = top_hits(logits, validation.labels)
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": round(learning_rate(progress, peak), 5),
+            "loss": round(float(np.mean(losses)), 4),
+            "top1": round(float(hits[:, 0].mean()), 4),
+            "top5": round(float(hits[:, 1].mean()), 4),
+            "seconds": round(time.time() - started),
+        }
+        log.append(row)
+        save_checkpoint(checkpoint, network, epoch + 1, log)
+        with open(work / "log.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            writer.writeheader()
+            writer.writerows(log)
+        draw_curve(log, work / "curve.png")
+        print(row, flush=True)
+    return averaged_weights(network, data, seed)
+
+
+def top_hits(logits, labels):
+    """(n, 2) bool: is the label the first, is it among the first five?"""
+    order = np.argsort(-logits, axis=1)[:, :5] == labels[:, None]
+    return np.stack([order[:, 0], order.any(axis=1)], axis=1)
+
+
+def draw_curve(log, path):
+    """Loss and validation accuracy over the epochs, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in log]
+    left.plot(epochs, [row["loss"] for row in log], marker=".")
+    left.set(xlabel="epoch", ylabel="training loss")
+    for key, style in (("top1", "-"), ("top5", "--")):
+        right.plot(epochs, [row[key] for row in log], style, marker=".", label=key)
+    right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1))
+    right.legend()
+    figure.savefig(path, dpi=120)
+
+
+# ---------------------------------------------------------------- the portable file
+
+
+def write_portable(network, target, classes, half=False):
+    """Save a network so that every Keras from 3.12 on loads it, with its class list inside.
+
+    classes: [(wnid, name), …] in output order, kept as classes.json beside Keras's own members,
+    which Keras ignores. `half` stores the large arrays in float16; they load as float32.
+    """
+    target = Path(target)
+    part = target.with_suffix(".part.keras")
+    network.save(part)
+    with zipfile.ZipFile(part) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = json.dumps(_older(json.loads(members["config.json"]))).encode()
+    members["classes.json"] = json.dumps([list(pair) for pair in classes], indent=0).encode()
+    if half:
+        members["model.weights.h5"] = _halved(members["model.weights.h5"])
+    with zipfile.ZipFile(part, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)  # no date: the same bytes each time
+    part.replace(target)
+
+
+def _older(config):
+    """Drop the settings (all at their defaults here) that Keras 3.12 does not know."""
+    if isinstance(config, list):
+        return [_older(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: _older(value)
+        for key, value in config.items()
+        if key not in NEWER_KEYS and not key.startswith("renorm")
+    }
+
+
+def _halved(content):
+    """An HDF5 file with its arrays of two and more axes in float16."""
+    import h5py
+
+    result = io.BytesIO()
+    with h5py.File(io.BytesIO(content)) as old, h5py.File(result, "w") as new:
+
+        def copy(name, item):
+            if isinstance(item, h5py.Group):
+                made = new.require_group(name)
+            else:
+                small = item.ndim > 1 and item.dtype == "float32"
+                made = new.create_dataset(name, data=item[()].astype("f2" if small else item.dtype))
+            made.attrs.update(item.attrs)
+
+        old.visititems(copy)
+        new.attrs.update(old.attrs)
+    return result.getvalue()
+
+
+# ---------------------------------------------------------------- judging a model
+
+
+def expected_calibration_error(probabilities, labels, bins=15):
+    """Mean distance of confidence and accuracy over equally wide bins (Guo et al. 2017)."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(np.sum(right[place == b]) - np.sum(confidence[place == b])) for b in range(bins)]
+    return float(sum(gaps) / len(labels))
+
+
+def proportion(hits):
+    """ "0.519 (0.509–0.529)": a share with its 95 % Wilson interval, from an array of bool."""
+    interval = binomtest(int(np.sum(hits)), len(hits)).proportion_ci(method="wilson")
+    return f"{np.mean(hits):.3f} ({interval.low:.3f}–{interval.high:.3f}), n = {len(hits)}"
+
+
+def off_centre(image, shift):
+    """The middle of a picture, 5/7 of its short side, moved right by `shift` of its own side."""
+    left, top, right, bottom = crop_box(*image.size, CENTRE)
+    moved = round(shift * (right - left))
+    return image.crop((left + moved, top, right + moved, bottom))
+
+
+def frozen_accuracy(network, train, test, size):
+    """Hits (n,) of logistic regression on the network's pooled features; (paths, labels) twice."""
+    import keras
+    from sklearn.linear_model import LogisticRegression
+
+    features = keras.Model(network.inputs, network.layers[-1].input)
+
+    def extract(paths):
+        images = to_batch([load_image(path) for path in paths], size)
+        return features.predict(images, batch_size=50, verbose=0)
+
+    head = LogisticRegression(max_iter=5000).fit(extract(train[0]), train[1])
+    return head.predict(extract(test[0])) == np.array(test[1])
+
+
+def labelled_files(folder, overlap=(), per_class=None):
+    """(paths, labels) of folder/<class>/*, without those whose path ends in one of `overlap`."""
+    paths, labels = [], []
+    for group in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
+        files = [f for f in sorted(group.iterdir()) if f.suffix.lower() in PICTURES]
+        files = [f for f in files if not f.as_posix().endswith(overlap)][:per_class]
+        paths += files
+        labels += [group.name] * len(files)
+    return paths, labels
+
+
+def read_overlap(path):
+    """First column of a table of judging pictures that are also in the training data."""
+    lines = Path(path).read_text().splitlines()[1:]
+    return tuple("/" + line.split("\t")[0] for line in lines)
+
+
+def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None, computers=None):
+    """Measure a .keras file; returns (rows of (measure, result), validation logits or None)."""
+    import keras
+
+    network = keras.models.load_model(model, compile=False)
+    with zipfile.ZipFile(model) as archive:
+        classes = json.loads(archive.read("classes.json"))
+    wnids, names = [w for w, _ in classes], [n for _, n in classes]
+    listed = read_overlap(overlap) if overlap else ()
+    rows, logits = [], None
+
+    def predict(images, size=SIZE):
+        return network.predict(to_batch(images, size), batch_size=50, verbose=0)
+
+    def skip(measure, option):
+        rows.append((measure, f"skipped: no {option} given"))
+
+    if validation is None:
+        skip("validation", "--data")
+    else:
+        if validation.wnids != wnids:
+            raise DataError(f"{model} and the data have different classes.")
+        logits = network.predict(validation.pictures, batch_size=250, verbose=0)
+        hits = top_hits(logits, validation.labels)
+        error = expected_calibration_error(softmax(logits, axis=1), validation.labels)
+        rows.append(("validation top-1", proportion(hits[:, 0])))
+        rows.append(("validation top-5", proportion(hits[:, 1])))
+        rows.append(("validation expected calibration error", f"{error:.3f}"))
+    if photos is None:
+        skip("photos", "--photos")
+    else:
+        paths = sorted(path for path in Path(photos).iterdir() if path.suffix.lower() in PICTURES)
+        pictures = [load_image(path) for path in paths]
+        known = [
+            (image, wnids.index(path.name.split("_")[0]))
+            for image, path in zip(pictures, paths, strict=True)
+            if path.name.split("_")[0] in wnids and not path.as_posix().endswith(listed)
+        ]
+        for size in (64, 80):
+            hits = top_hits(predict([i for i, _ in known], size), np.array([k for _, k in known]))
+            rows.append((f"photos of its classes, top-5, {size} px", proportion(hits[:, 1])))
+        plain = top_five(predict(pictures))
+        for size in (96, 128):
+            shared = agreement(plain, top_five(predict(pictures, size)))
+            rows.append((f"top-5 agreement of {size} with 64 px", f"{shared:.2f}"))
+        middle, moved = ([off_centre(i, s) for i in pictures] for s in (0, 0.2))
+        shared = agreement(top_five(predict(middle)), top_five(predict(moved)))
+        rows.append(("top-5 agreement off-centre by a fifth", f"{shared:.2f}"))
+    for name in [name for name in ("cat", "coffee", "uniform") if name in sample_names()]:
+        probabilities = softmax(predict([load_image(name)])[0])
+        best = np.argsort(-probabilities)[:3]
+        result = ", ".join(f"{names[i]} {probabilities[i]:.2f}" for i in best)
+        rows.append((f"library photograph «{name}»", result))
+    if hymenoptera is None:
+        skip("ants and bees", "--hymenoptera")
+    else:
+        parts = [labelled_files(Path(hymenoptera) / part, listed) for part in ("train", "val")]
+        for size in (64, 128):
+            hits = frozen_accuracy(network, *parts, size)
+            rows.append((f"ants and bees, frozen features, {size} px", proportion(hits)))
+    if computers is None:
+        skip("computers", "--computers")
+    else:
+        train_part = labelled_files(Path(computers) / "train", per_class=20)
+        test_part = labelled_files(Path(computers) / "validation")
+        hits = frozen_accuracy(network, train_part, test_part, SIZE)
+        rows.append(("computers, frozen features, 20 per class", proportion(hits)))
+    rows.append(("file", f"{Path(model).stat().st_size / 1e6:.1f} MB"))
+    rows.append(("parameters", f"{network.count_params():,}"))
+    one = np.zeros((1, SIZE, SIZE, 3), "float32")
+    times = []
+    for _ in range(60):
+        start = time.perf_counter()
+        network.predict_on_batch(one)
+        times.append(time.perf_counter() - start)
+    rows.append(("one compiled prediction, median", f"{np.median(times[10:]) * 1000:.1f} ms"))
+    return rows, logits
+
+
+def top_five(logits):
+    """The five likeliest classes of each row as sets."""
+    return [set(row[:5]) for row in np.argsort(-logits, axis=1)]
+
+
+def agreement(first, second):
+    """Mean share of classes that two lists of top-5 sets have in common."""
+    return float(np.mean([len(a & b) / 5 for a, b in zip(first, second, strict=True)]))
+
+
+def record(path, model, data_name, logits, labels):
+    """Write the validation scores that lesson 03 draws its reliability diagram from."""
+    order = np.argsort(-logits, axis=1)[:, :5]
+    probabilities = np.take_along_axis(softmax(logits, axis=1), order, axis=1)
+    about = {
+        "model": Path(model).name,
+        "weights": sha256(Path(model).read_bytes()).hexdigest(),
+        "data": data_name,
+        "date": datetime.date.today().isoformat(),
+    }
+    part = Path(path).with_suffix(".part.npz")
+    np.savez_compressed(
+        part,
+        probabilities=probabilities.astype("float16"),
+        classes=order.astype("uint8"),
+        labels=labels.astype("uint8"),
+        about=json.dumps(about),
+    )
+    part.replace(path)
+
+
+# ---------------------------------------------------------------- command line
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder or zip with train/ and val/")
+    parser.add_argument("--exclude", type=Path, help="list of training pictures to leave out")
+    training = parser.add_argument_group("training")
+    training.add_argument("--work", type=Path, help="folder for checkpoint, log, curve, result")
+    training.add_argument("--teacher", type=Path, help="MobileNetV2 weights to learn from as well")
+    training.add_argument("--epochs", type=int, default=24)
+    training.add_argument("--batch-size", type=int, default=256)
+    training.add_argument("--peak", type=float, default=0.25, help="highest learning rate")
+    training.add_argument("--seed", type=int, default=0)
+    judging = parser.add_argument_group("judging")
+    judging.add_argument("--evaluate", type=Path, metavar="MODEL", help="a .keras file to judge")
+    judging.add_argument("--photos", type=Path, help="folder of <wnid>_<name>.jpg")
+    judging.add_argument(
+        "--hymenoptera", type=Path, help="folder with train/ and val/ of two classes"
+    )
+    judging.add_argument("--overlap", type=Path, help="table of pictures to leave out of both")
+    judging.add_argument("--computers", type=Path, help="folder with train/ and validation/")
+    judging.add_argument("--record", type=Path, help="write the validation scores to this .npz")
+    options = parser.parse_args(arguments)
+    try:
+        judge(options) if options.evaluate else pretrain(options)
+    except (DataError, OSError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+def pretrain(options):
+    """Train as the command line says, and leave pocket.keras in the work folder."""
+    if options.data is None or options.work is None:
+        raise DataError("Training needs --data and --work; judging a model needs --evaluate.")
+    exclude = options.exclude.read_text().split() if options.exclude else ()
+    data, validation = read_pictures(options.data, exclude)
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.teacher:
+        data.teacher = teacher_maps(data, options.teacher, options.work)
+    weights = train(
+        data, validation, options.work, options.epochs,
+        options.batch_size, options.peak, options.seed,
+    )  # fmt: skip
+    network = build_network(len(data.wnids))
+    network.set_weights(weights)
+    names = dict(imagenet_classes())
+    classes = [(wnid, names.get(wnid, wnid)) for wnid in data.wnids]
+    write_portable(network, options.work / "pocket.keras", classes, half=True)
+    print(f"wrote {options.work / 'pocket.keras'}")
+
+
+def judge(options):
+    """Print the table of measures, and record the validation scores if asked to."""
+    validation = read_pictures(options.data)[1] if options.data else None
+    rows, logits = evaluate(
+        options.evaluate, validation, options.photos, options.hymenoptera,
+        options.overlap, options.computers,
+    )  # fmt: skip
+    for measure, result in rows:
+        print(f"{measure:<42}{result}")
+    if options.record:
+        if logits is None:
+            raise DataError("--record needs --data: it writes the scores of its validation part.")
+        record(options.record, options.evaluate, options.data.stem, logits, validation.labels)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
