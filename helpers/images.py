@@ -14,22 +14,14 @@ import requests
 import urllib3
 from PIL import Image, ImageCms, ImageOps
 
+from helpers.labels import read_table
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes the MPO of many phones
 MAX_BYTES, MAX_PIXELS = 50_000_000, 89_478_485  # pixels: Pillow's limit, against bombs
 TIMEOUT, DEADLINE, MAX_REDIRECTS = (5, 10), 30, 5  # seconds to connect and between packets; in all
 HEADERS = {"User-Agent": "transfer-learning-notebooks (tutorial)", "Accept": "image/jpeg, image/*"}
-SAMPLES = {  # name: (library it comes with, file, what it shows)
-    "cat": ("skimage", "data/chelsea.png", "the face of a ginger tabby cat, close up"),
-    "coffee": ("skimage", "data/coffee.png", "a cup of coffee on a red saucer with a spoon"),
-    "uniform": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg", "a navy officer in uniform"),
-    "flower": ("sklearn", "datasets/images/flower.jpg", "an orange dahlia against dark leaves"),
-    "building": ("sklearn", "datasets/images/china.jpg", "a tower with tiled roofs above a lake"),
-    "rocket": ("skimage", "data/rocket.jpg", "a rocket on its launch pad at dusk"),
-    "astronaut": ("skimage", "data/astronaut.png", "an astronaut in an orange space suit"),
-    "motorcycle": ("skimage", "data/motorcycle_left.png", "a red motorcycle in a garage"),
-    "galaxies": ("skimage", "data/hubble_deep_field.jpg", "hundreds of galaxies on a black sky"),
-    "retina": ("skimage", "data/retina.jpg", "the back of an eye with its blood vessels"),
-}
+# name: (library it comes with, file, what it shows)
+SAMPLES = {name: tuple(rest) for name, *rest in read_table("samples.tsv")}
 TOO_LARGE = f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
 
 
@@ -151,8 +143,8 @@ def fetch(url):
                 if time.monotonic() > end:
                     raise requests.Timeout(f"not complete after {DEADLINE} seconds")
     except requests.exceptions.InvalidSchema as error:
-        message = "leads to no http(s):// address: save the picture and pass its path."
-        raise UnsupportedSchemeError(f"{url:.200} {message}") from error
+        message = f"{url:.200} leads to no http(s):// address: save the picture and pass its path."
+        raise UnsupportedSchemeError(message) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
         advice = "Check it and your connection, or save the picture in a browser and pass its path."
@@ -165,21 +157,18 @@ def fetch(url):
 
 def _from_array(array):
     kind, channels = array.dtype.name, array.shape[2:]
+    scale = 255 if "float" in kind else {"bool": 255, "uint8": 1, "uint16": 1 / 256}.get(kind)
     good = array.ndim in (2, 3) and array.size and channels in [(), (1,), (3,), (4,)]
     if "float" in kind and good:
         kind += f" from {array.min():g} to {array.max():g}"
         good = array.min() >= 0 and array.max() <= 1  # False of NaN
-        array = np.rint(array * np.float64(255))
-    elif kind == "uint16":
-        array = array >> 8
-    elif kind == "bool":
-        array = array * 255
-    if not good or not re.match("uint8|uint16|bool|b?float", kind):
+    if not good or not scale:
         raise NotAnImageError(
             f"This array {array.shape} of {kind} should be (height, width[, 1, 3 or 4]) of uint8"
             " or of floats in 0…1. Of a batch, pass array[0]; 0…255 needs .astype('uint8')"
         )
-    return Image.fromarray((array[..., 0] if channels == (1,) else array).astype(np.uint8))
+    values = array * np.float64(scale) + ("float" in kind) / 2  # floats are rounded, 16 bits cut
+    return Image.fromarray((values[..., 0] if channels == (1,) else values).astype(np.uint8))
 
 
 def _to_rgb(image):

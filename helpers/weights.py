@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sys
+from contextlib import suppress
 from hashlib import file_digest
 from pathlib import Path
 
@@ -20,29 +21,25 @@ STALLED = 60  # seconds without a byte
 def fetch_weights(name, folder, address=ADDRESS):
     """Download one model's weights into `folder` unless they are there and intact; → their path.
 
-    The download goes to <folder>/.incoming-<name> and is moved only once it is intact, so that an
-    interrupted run can be repeated. WeightsUnavailable where the download fails or the file is
-    not what it should be, OSError where the folder cannot be used.
+    Only an intact file is moved into place, so an interrupted run can be repeated. Raises
+    WeightsUnavailable where that fails, OSError where the folder cannot be used.
     """
     from helpers import keras
 
-    entry, folder = REGISTRY[name], Path(folder).resolve()
-    target = folder / Path(entry.file).name
+    folder, file = Path(folder).resolve(), REGISTRY[name].file
+    target, incoming = folder / Path(file).name, folder / f".incoming-{name}"
     if target.is_file() and intact(name, target):
         print(f"{name}: already there, checked")
         return target
-    incoming = folder / f".incoming-{name}"
     shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(parents=True)
     try:
-        path = keras.utils.get_file(target.name, address + entry.file, cache_subdir=str(incoming))
+        path = keras.utils.get_file(target.name, address + file, cache_subdir=str(incoming))
         if not intact(name, path):
-            raise WeightsUnavailable("what arrived is damaged or another file; run this again")
+            raise ValueError("what arrived is damaged or another file")
         os.replace(path, target)
-    except WeightsUnavailable:
-        raise
     except Exception as error:  # Keras raises a bare Exception for every failed download
-        raise WeightsUnavailable(f"could not be downloaded; run this again ({error})") from error
+        raise WeightsUnavailable(f"could not be downloaded ({error}); run this again") from error
     finally:
         shutil.rmtree(incoming)
     print(f"{name}: fetched and checked, {target}")
@@ -52,17 +49,16 @@ def fetch_weights(name, folder, address=ADDRESS):
 def intact(name, path):
     """Whether a weights file has the right hash or, where there is none, size, and loads."""
     digest = REGISTRY[name].digest
-    if isinstance(digest, str):
-        with open(path, "rb") as file:
-            return file_digest(file, "md5" if len(digest) == 32 else "sha256").hexdigest() == digest
-    try:
-        return os.path.getsize(path) == digest and build_network(name, path) is not None
-    except WeightsUnavailable:
+    if isinstance(digest, int):
+        with suppress(WeightsUnavailable):
+            return os.path.getsize(path) == digest and bool(build_network(name, path))
         return False
+    with open(path, "rb") as file:
+        return file_digest(file, "md5" if len(digest) == 32 else "sha256").hexdigest() == digest
 
 
 def main(arguments=None):
-    """The command line; returns the exit status: 0 if every model asked for is there and intact."""
+    """The command line; returns the exit status: 0 if every model is there and intact."""
     parser = argparse.ArgumentParser(prog="python -m helpers.weights", description=__doc__)
     parser.add_argument("models", nargs="+", choices=list(REGISTRY), metavar="model")
     parser.add_argument("--to", required=True, metavar="FOLDER", help="made if it is not there")

@@ -11,16 +11,14 @@ from helpers.plots import bars, image_tag
 def classify_widget(classifier, top=5):
     """A panel that classifies a picture from a web address or a sample.
 
-    classifier: what `load_classifier` returns; top: how many bars. Returns an ipywidgets VBox
-    whose `address`, `button`, `sample` and `result` are its parts. Enter in the address, or the
-    button, starts it; an address that gives no picture is explained in place.
+    classifier: what `load_classifier` returns; top: how many bars. Returns an ipywidgets VBox with
+    the parts `address` (Enter starts it), `button`, `sample` and `result` (errors are shown here).
     """
-    address = ipywidgets.Text(
-        description="Address",
-        placeholder="https://…",
-        continuous_update=False,  # the value comes with Enter, or when the field is left
-        layout={"width": "30em"},
-    )
+    address = ipywidgets.Text(description="Address", placeholder="https://…")
+    address.layout.width, address.continuous_update = (
+        "30em",
+        False,
+    )  # the value comes with Enter, or when the field is left
     button = ipywidgets.Button(description="Classify", icon="search", button_style="primary")
     sample = ipywidgets.Dropdown(
         description="or a sample", options=[("choose …", None), *((n, n) for n in sample_names())]
