@@ -13,6 +13,7 @@ import csv
 import datetime
 import io
 import json
+import math
 import os
 import sys
 import time
@@ -83,8 +84,8 @@ def _members(path):
     return {name: (lambda name=name: archive.read(name)) for name in names}
 
 
-def read_pictures(path, exclude=()):
-    """Read train and val of a folder or zip: a pair of `Pictures`, classes in sorted order.
+def read_pictures(path, split, exclude=()):
+    """Read "train" or "val" of a folder or zip as `Pictures`, classes in sorted order.
 
     Layout: train/<wnid>/* and val/<wnid>/*, or Tiny ImageNet as published, also inside one outer
     folder. `exclude`: names such as train/<wnid>/1.webp to leave out. Pictures of another size are
@@ -98,20 +99,19 @@ def read_pictures(path, exclude=()):
             continue
         parts = parts[start:]
         if parts == ("val", "val_annotations.txt"):
-            rows = [line.split("\t") for line in read().decode().splitlines()]
-            annotations = {row[0]: row[1] for row in rows}
+            annotations = dict(line.split("\t")[:2] for line in read().decode().splitlines())
         elif len(parts) > 2 and Path(name).suffix.lower() in PICTURES:
             members["/".join(parts)] = read
     for name in members:
-        split, wnid, *_, file = name.split("/")
-        if split == "val" and wnid == "images":
+        part, wnid, *_, file = name.split("/")
+        if part == "val" and wnid == "images":
             if file not in annotations:
                 raise DataError(f"{name} has no line in val/val_annotations.txt.")
             wnid = annotations[file]
-        found[split].setdefault(wnid, []).append(name)
-    for split, classes in found.items():
+        found[part].setdefault(wnid, []).append(name)
+    for part, classes in found.items():
         if not classes:
-            raise DataError(f"{path} holds no pictures in {split}/<class>/.")
+            raise DataError(f"{path} holds no pictures in {part}/<class>/.")
     if unknown := set(exclude) - set(members):
         raise DataError(
             f"{len(unknown)} of the {len(set(exclude))} pictures to exclude are not in {path}, "
@@ -123,22 +123,19 @@ def read_pictures(path, exclude=()):
     wnids = sorted(set(found["train"]) | set(found["val"]))
     if len(wnids) < 2:
         raise DataError(f"{path} has one class, {wnids[0]}: a classifier needs two.")
-    result = []
-    for split, classes in found.items():
-        names = []
-        for label, wnid in enumerate(wnids):
-            kept = [name for name in classes.get(wnid, []) if name not in set(exclude)]
-            if not kept:
-                raise DataError(f"Class {wnid} has no picture in {split}.")
-            names += [(name, label) for name in kept]
-        pictures = np.empty((len(names), SIZE, SIZE, 3), "uint8")
-        for i, (name, _) in enumerate(names):
-            try:
-                pictures[i] = resize(members[name](), SIZE)
-            except ImageError as error:
-                raise DataError(f"{name} in {path} cannot be read: {error}") from error
-        result.append(Pictures(pictures, np.array([label for _, label in names]), wnids))
-    return tuple(result)
+    exclude, names = set(exclude), []
+    for label, wnid in enumerate(wnids):
+        kept = [name for name in found[split].get(wnid, []) if name not in exclude]
+        if not kept:
+            raise DataError(f"Class {wnid} has no picture in {split}.")
+        names += [(name, label) for name in kept]
+    pictures = np.empty((len(names), SIZE, SIZE, 3), "uint8")
+    for i, (name, _) in enumerate(names):
+        try:
+            pictures[i] = resize(members[name](), SIZE)
+        except ImageError as error:
+            raise DataError(f"{name} in {path} cannot be read: {error}") from error
+    return Pictures(pictures, np.array([label for _, label in names]), wnids)
 
 
 # ---------------------------------------------------------------- teacher
@@ -370,7 +367,7 @@ def learning_rate(progress, peak, warm_up=0.03):
     """Linear rise, then half a cosine to zero; `progress` 0…1 through the whole training."""
     if progress < warm_up:
         return peak * progress / warm_up
-    return peak * 0.5 * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up)))
+    return peak * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
 def picture_size(progress, rng):
@@ -409,14 +406,22 @@ def fit_statistics(network, pictures, seed, batch_size=256, batches=40):
 # ---------------------------------------------------------------- training
 
 
-def compiled_network(n_classes, peak, mixed):
-    """A network ready for `train_on_batch`: SGD with Nesterov's momentum and averaged weights."""
+def compiled_network(n_classes, peak, steps, mixed):
+    """A network ready for `train_on_batch`: SGD with Nesterov's momentum and averaged weights.
+
+    The average reaches back over a twentieth of the training's `steps`.
+    """
     import keras
 
     network = build_network(n_classes, mixed)
     # 5e-3 applied to the weights is what L2 regularisation of 5e-4 does under momentum 0.9.
     optimizer = keras.optimizers.SGD(
-        peak, momentum=0.9, nesterov=True, weight_decay=5e-3, use_ema=True, ema_momentum=0.998
+        peak,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-3,
+        use_ema=True,
+        ema_momentum=1 - 1 / max(2, steps / 20),
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     network.compile(optimizer=optimizer, loss=distillation_loss)
@@ -462,7 +467,12 @@ def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
     if batch_size > len(data.labels):
         raise DataError(f"{len(data.labels)} pictures do not fill a batch of {batch_size}.")
     keras.utils.set_random_seed(seed)
-    network = compiled_network(len(data.wnids), peak, keras.backend.backend() == "torch")
+    network = compiled_network(
+        len(data.wnids),
+        peak,
+        steps=epochs * (len(data.labels) // batch_size),
+        mixed=keras.backend.backend() == "torch",
+    )
     checkpoint, first, log = work / "checkpoint.npz", 0, []
     if checkpoint.exists():
         first, log = load_checkpoint(checkpoint, network)
@@ -786,7 +796,7 @@ def pretrain(options):
     if options.data is None or options.work is None:
         raise DataError("Training needs --data and --work; judging a model needs --evaluate.")
     exclude = options.exclude.read_text().split() if options.exclude else ()
-    data, validation = read_pictures(options.data, exclude)
+    data, validation = (read_pictures(options.data, s, exclude) for s in ("train", "val"))
     options.work.mkdir(parents=True, exist_ok=True)
     if options.teacher:
         data.teacher = teacher_maps(data, options.teacher, options.work)
@@ -804,7 +814,7 @@ def pretrain(options):
 
 def judge(options):
     """Print the table of measures, and record the validation scores if asked to."""
-    validation = read_pictures(options.data)[1] if options.data else None
+    validation = read_pictures(options.data, "val") if options.data else None
     rows, logits = evaluate(
         options.evaluate, validation, options.photos, options.hymenoptera,
         options.overlap, options.computers,
