@@ -25,28 +25,14 @@ SAMPLES = {name: tuple(rest) for name, *rest in read_table("samples.tsv")}
 TOO_LARGE = f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
 
 
-class ImageError(ValueError):
-    """A picture could not be had; the message says why and what to do next."""
-
-
-class UnreachableError(ImageError):
-    """Nothing could be read from this address, path or file."""
-
-
-class NotAnImageError(ImageError):
-    """What was given is no picture, or not in a format understood here."""
-
-
-class TooLargeError(ImageError):
-    """More than MAX_BYTES or MAX_PIXELS."""
-
-
-class TruncatedError(ImageError):
-    """The picture is damaged, or its end is missing."""
-
-
-class UnsupportedSchemeError(ImageError):
-    """An address that leads to neither http:// nor https://."""
+# fmt: off
+class ImageError(ValueError): """A picture could not be had; says why and what to do next."""
+class UnreachableError(ImageError): """Nothing could be read from this address, path or file."""
+class NotAnImageError(ImageError): """What was given is no picture, or in no known format."""
+class TooLargeError(ImageError): """More than MAX_BYTES or MAX_PIXELS."""
+class TruncatedError(ImageError): """The picture is damaged, or its end is missing."""
+class UnsupportedSchemeError(ImageError): """An address that leads to neither http:// nor https://."""
+# fmt: on
 
 
 def sample_names():
@@ -56,12 +42,10 @@ def sample_names():
 
 def load_image(source):
     """Return any picture as a new, upright, 8-bit RGB PIL image; the source stays as it was.
-
     source: a sample's name, an http(s) address, a path, bytes, a binary file, an ipywidgets
     upload (`FileUpload.value` or one of its entries), a PIL image, or an array (height, width[,
     1, 3 or 4]) of uint8, uint16, bool or floats in 0…1. Transparency is put on white, 16-bit
-    values keep their upper byte, an animation gives its first frame. Raises an ImageError.
-    """
+    values keep their upper byte, an animation gives its first frame. Raises an ImageError."""
     if hasattr(source, "__array__"):
         return _to_rgb(_from_array(np.asarray(source)))
     data = None if isinstance(source, Image.Image) else _read(source)
@@ -218,9 +202,7 @@ def resize(image, size, rule=ResizeRule()):
 
 def resize_tensor(tensor, size, rule=ResizeRule()):
     """Return what `resize` does (within 1) of a (height, width, 3) tensor of 0…255, as float32.
-
-    For tf.data; decode with decode_jpeg(…, channels=3, dct_method="INTEGER_ACCURATE").
-    """
+    For tf.data; decode with decode_jpeg(…, channels=3, dct_method="INTEGER_ACCURATE")."""
     import tensorflow as tf
 
     full = tf.shape(tf.ensure_shape(tensor, (None, None, 3)))[:2]

@@ -32,11 +32,9 @@ def imagenet_classes():
 
 def decode(probabilities, classes, top=5):
     """The `top` most probable classes (all, where there are fewer), best first.
-
     probabilities: floats, (classes,) or (pictures, classes); classes: (wnid, name) pairs or plain
     names, in output order. Returns a list of `Prediction`, or one a picture. ValueError where the
-    lengths differ, for NaN and for top < 1. See `keras.applications.…decode_predictions`.
-    """
+    lengths differ, for NaN and for top < 1. See `keras.applications.…decode_predictions`."""
     probabilities = np.asarray(probabilities)
     if probabilities.shape[-1:] != (len(classes),):
         found = f"{len(classes)} classes, but probabilities of shape {probabilities.shape}"
@@ -65,11 +63,9 @@ def groups():
 
 def group_probability(probabilities, classes, group):
     """The probability that one of a group's classes is shown: the sum over its members.
-
     probabilities: floats (…, classes); classes: (wnid, name) pairs; group: a name from `groups()`.
     Returns floats (…,). ValueError where the group is unknown, the model has none of its classes,
-    or the lengths differ.
-    """
+    or the lengths differ."""
     if group not in groups():
         raise ValueError(f"No group {group!r}; there are {', '.join(groups())}.")
     member = np.array([wnid in groups()[group] for wnid, _ in classes])

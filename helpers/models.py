@@ -41,11 +41,9 @@ class NotRecorded(LookupError):
 @dataclass(frozen=True)  # _compiled keeps the network: dataclasses.replace makes a variant
 class Classifier:
     """A plain Keras network with the rules it was trained by.
-
     network: (n, size, size, 3) float32 → (n, classes) logits; size: pixels a side; rule: how a
     picture becomes a square; preprocess_input: the network's own scaling, for RGB in 0…255, which
-    it leaves unchanged; classes: (wnid, name) pairs in output order.
-    """
+    it leaves unchanged; classes: (wnid, name) pairs in output order."""
 
     name: str
     network: object
@@ -98,10 +96,8 @@ def _known(name):
 
 def find_weights(name):
     """Path of a model's weights file on this machine, or None; nothing is downloaded.
-
     Looks in the folder TRANSFER_WEIGHTS (Keras's own file name, or <name>.weights.h5 in Keras 3's
-    format), then in Keras's cache. FileNotFoundError where TRANSFER_WEIGHTS is no folder.
-    """
+    format), then in Keras's cache. FileNotFoundError where TRANSFER_WEIGHTS is no folder."""
     if _known(name) == "pocket":
         return POCKET
     own = Path(REGISTRY[name].file).name
@@ -120,10 +116,8 @@ def has_weights(name):
 
 def load_classifier(name):
     """A pretrained model ready to use: the network and the rules its pictures must follow.
-
     name: "pocket" or one of `available()`. Weights come from `find_weights`, else from Keras's
-    download. ValueError for an unknown name, WeightsUnavailable where there are none.
-    """
+    download. ValueError for an unknown name, WeightsUnavailable where there are none."""
     from helpers import keras
 
     if _known(name) == "pocket":  # it rescales inside, and its file holds its class list
@@ -142,10 +136,8 @@ def load_classifier(name):
 
 def build_network(name, weights="search", activation=None):
     """The plain Keras network of a registry model; WeightsUnavailable says what one can do.
-
     weights: a file's path, None for random ones, or "search": `find_weights`, then Keras's
-    download; activation: None for logits, or "softmax", Keras's default, for probabilities.
-    """
+    download; activation: None for logits, or "softmax", Keras's default, for probabilities."""
     from helpers import keras
 
     entry = REGISTRY[_known(name)]
@@ -156,8 +148,7 @@ def build_network(name, weights="search", activation=None):
             input_shape=shape, weights=weights, classifier_activation=activation
         )
     except Exception as error:  # Keras raises a bare Exception where a download fails
-        damaged = f"{path} is damaged or another model's, delete it"
-        reason = damaged if path != "imagenet" else "they could not be downloaded"
+        reason = "they could not be downloaded" if path == "imagenet" else f"damaged, delete {path}"
         raise WeightsUnavailable(
             f"No weights for {name}: {reason}. You can (1) go on with the model that ships with "
             f'the lessons, load_classifier("pocket"); (2) connect to the network and run this '
@@ -168,10 +159,8 @@ def build_network(name, weights="search", activation=None):
 
 def recorded_logits(images, name="mobilenet_v2"):
     """A real model's scores from tools/record_scores.py, for a machine without its weights.
-
     images: one of the recorded pictures or a list of them. Returns float32 logits (pictures, 1000)
-    and a dict: model, weights, preprocessing, date. NotRecorded for any other picture or model.
-    """
+    and a dict: model, weights, preprocessing, date. NotRecorded for any other picture or model."""
     if not (path := RECORDED / f"{name}.npz").is_file():
         raise NotRecorded(f"No recorded scores of {name!r}: use load_classifier({name!r}).")
     with np.load(path) as data:
@@ -191,7 +180,6 @@ def available():
     rows = [f"{'name':<20}{'pixels':>7}{'parameters':>13}{'download':>10}  weights"]
     rows.append(f"{'pocket':<20}{64:>7}{'':>13}{'':>10}  with the lessons")
     for name, entry in REGISTRY.items():
-        where = "on this machine" if has_weights(name) else "to be downloaded"
-        download = f"{entry.megabytes} MB"
-        rows.append(f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{download:>10}  {where}")
+        row = f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB  "
+        rows.append(row + ("on this machine" if has_weights(name) else "to be downloaded"))
     return "\n".join(rows)

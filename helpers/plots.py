@@ -9,9 +9,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito (2008): told apart with any
 
 def image_tag(picture, alt, width=None):
     """An HTML <img> that holds a PIL image or a matplotlib figure.
-
-    alt: what it shows, for who cannot see it, else ValueError; width: CSS pixels, None: its own.
-    """
+    alt: what it shows, for who cannot see it, else ValueError; width: CSS pixels, None: its own."""
     if not alt.strip():
         raise ValueError("Say in alt what the picture shows, for readers who cannot see it.")
     buffer = io.BytesIO()

@@ -1,7 +1,6 @@
 """Fetch weights for a classroom without a network: python -m helpers.weights vgg16 --to FOLDER.
 
-The files keep Keras's own names; learners then set TRANSFER_WEIGHTS to that folder.
-"""
+The files keep Keras's own names; learners then set TRANSFER_WEIGHTS to that folder."""
 
 import argparse
 import os
@@ -20,10 +19,8 @@ STALLED = 60  # seconds without a byte
 
 def fetch_weights(name, folder, address=ADDRESS):
     """Download one model's weights into `folder` unless they are there and intact; → their path.
-
     Only an intact file is moved into place, so an interrupted run can be repeated. Raises
-    WeightsUnavailable where that fails, OSError where the folder cannot be used.
-    """
+    WeightsUnavailable where that fails, OSError where the folder cannot be used."""
     from helpers import keras
 
     folder, file = Path(folder).resolve(), REGISTRY[name].file

@@ -10,15 +10,11 @@ from helpers.plots import bars, image_tag
 
 def classify_widget(classifier, top=5):
     """A panel that classifies a picture from a web address or a sample.
-
     classifier: what `load_classifier` returns; top: how many bars. Returns an ipywidgets VBox with
-    the parts `address` (Enter starts it), `button`, `sample` and `result` (errors are shown here).
-    """
+    the parts `address` (Enter starts it), `button`, `sample` and `result` (errors too)."""
     address = ipywidgets.Text(description="Address", placeholder="https://…")
-    address.layout.width, address.continuous_update = (
-        "30em",
-        False,
-    )  # the value comes with Enter, or when the field is left
+    address.layout.width = "30em"
+    address.continuous_update = False  # the value comes with Enter, or when the field is left
     button = ipywidgets.Button(description="Classify", icon="search", button_style="primary")
     sample = ipywidgets.Dropdown(
         description="or a sample", options=[("choose …", None), *((n, n) for n in sample_names())]
@@ -50,13 +46,9 @@ def classify_widget(classifier, top=5):
         else:
             result.value = "<p role='alert'>Type or paste the address of a picture first.</p>"
 
-    def by_sample(change):
-        if change["new"]:
-            classify(change["new"], load_image)
-
     button.on_click(by_address)
     address.observe(by_address, "value")
-    sample.observe(by_sample, "value")
+    sample.observe(lambda change: change["new"] and classify(change["new"], load_image), "value")
     panel = ipywidgets.VBox([ipywidgets.HBox([address, button]), sample, result])
     panel.address, panel.button, panel.sample, panel.result = address, button, sample, result
     return panel
