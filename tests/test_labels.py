@@ -86,7 +86,9 @@ def test_fewer_classes_than_asked_for_are_all_given():
 
 
 def test_equal_probabilities_keep_the_order_of_the_classes():
-    assert [p.name for p in decode([0.25] * 4, list("abcd"))] == list("abcd")
+    names = [f"class {i}" for i in range(100)]
+    decoded = [p.name for p in decode([0.005, 0.015] * 50, names, top=100)]
+    assert decoded == names[1::2] + names[::2]
 
 
 @pytest.mark.parametrize(
@@ -105,14 +107,18 @@ def test_class_list_of_another_model_is_refused(values, classes):
         decode(values, classes)
     assert f"{len(classes)} classes" in str(caught.value)
     assert str(values.shape) in str(caught.value)
-    with pytest.raises(ValueError, match="the class list of the model"):
-        group_probability(values, classes, [c if isinstance(c, str) else c[0] for c in classes])
+
+
+@pytest.mark.parametrize(("width", "classes"), [(200, CLASSES), (1000, POCKET_LIKE)])
+def test_group_in_the_class_list_of_another_model_is_refused(width, classes):
+    with pytest.raises(ValueError, match="the class list of another model"):
+        group_probability(probabilities(2, width), classes, "dogs")
 
 
 @pytest.mark.parametrize("top", [0, -1])
 def test_top_below_one_is_refused(top):
     for values in (probabilities(1000), probabilities(2, 1000)):
-        with pytest.raises(ValueError, match=f"1 or more, not {top}"):
+        with pytest.raises(ValueError, match="top should be 1 or more"):
             decode(values, CLASSES, top)
 
 
@@ -121,8 +127,6 @@ def test_nan_is_refused():
     values[1, 7] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         decode(values, CLASSES)
-    with pytest.raises(ValueError, match="NaN"):
-        group_probability(values, CLASSES, "cats")
 
 
 # -- groups ----------------------------------------------------------------------------------------
@@ -157,12 +161,6 @@ def test_members_exist_and_belong_to_one_group():
             "lorikeet hummingbird toucan white_stork spoonbill king_penguin albatross",
             "stingray European_fire_salamander scorpion centipede tusker hermit_crab grey_whale",
         ),
-        (
-            "insects",
-            27,
-            "tiger_beetle fly bee ant grasshopper monarch lycaenid",
-            "American_black_bear meerkat starfish tarantula centipede",
-        ),
     ],
 )
 def test_group_ends_where_its_kind_ends(group, size, inside, outside):
@@ -184,13 +182,6 @@ def test_group_is_the_sum_of_its_members(group):
     assert group_probability(values[0], CLASSES, group) == pytest.approx(summed[0])
 
 
-def test_own_group_of_wnids_or_plain_names():
-    values = [0.5, 0.25, 0.25]
-    classes = [("n1", "ant"), ("n2", "bee"), ("n3", "wasp")]
-    assert group_probability(values, classes, ["n2", "n3"]) == 0.5
-    assert group_probability(values, ["ant", "bee", "wasp"], ["ant", "wasp"]) == 0.75
-
-
 def test_unknown_group_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="No group 'fish'; there are computers, cats, dogs"):
         group_probability(probabilities(1000), CLASSES, "fish")
@@ -198,5 +189,5 @@ def test_unknown_group_is_refused_with_the_known_ones():
 
 def test_model_without_members_is_refused():
     classes = [pair for pair in CLASSES if pair[0] not in groups()["computers"]]
-    with pytest.raises(ValueError, match="no class of the group 'computers'"):
+    with pytest.raises(ValueError, match="No class of the group 'computers'"):
         group_probability(probabilities(996), classes, "computers")

@@ -236,7 +236,7 @@ def test_pocket_is_always_there(folders):
 @pytest.mark.parametrize("call", [models.load_classifier, models.has_weights])
 def test_folder_that_is_none_is_named(folders, monkeypatch, call):
     monkeypatch.setenv("TRANSFER_WEIGHTS", "no/such/folder")
-    with pytest.raises(FileNotFoundError, match="TRANSFER_WEIGHTS names 'no/such/folder'"):
+    with pytest.raises(FileNotFoundError, match="TRANSFER_WEIGHTS .*'no/such/folder'"):
         call("vgg16")
 
 
@@ -309,7 +309,7 @@ def test_damaged_file_names_itself_and_the_remedies(mobilenet, folders, fault, p
                 "web page": b"<!doctype html>",
             }[fault]
         )
-    with pytest.raises(WeightsUnavailable, match="delete it") as caught:
+    with pytest.raises(WeightsUnavailable, match="delete") as caught:
         models.load_classifier("mobilenet_v2")
     assert str(path) in str(caught.value)
     check_remedies(caught.value)
