@@ -69,8 +69,8 @@ def group_probability(probabilities, classes, group):
     if group not in groups():
         raise ValueError(f"No group {group!r}; there are {', '.join(groups())}.")
     member = np.array([wnid in groups()[group] for wnid, _ in classes])
-    if not member.any() or member.shape != np.shape(probabilities)[-1:]:
-        raise ValueError(
-            f"No class of the group {group!r} here, or the class list of another model."
-        )
+    if member.shape != np.shape(probabilities)[-1:]:
+        raise ValueError("This is the class list of another model: pass that of this one.")
+    if not member.any():
+        raise ValueError(f"No class of the group {group!r} here: ask a model that knows one.")
     return np.asarray(probabilities)[..., member].sum(axis=-1)
