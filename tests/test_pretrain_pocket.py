@@ -248,6 +248,8 @@ def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypat
     parts = pretrain.train(data, validation, tmp_path / "parts", 2, batch_size=8)
     for one, two in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+    with pytest.raises(pretrain.DataError, match="'seed': 0.*another --work"):
+        pretrain.train(data, validation, tmp_path / "parts", 2, batch_size=8, seed=1)
     other = pretrain.train(data, validation, tmp_path, 2, batch_size=8, seed=1)
     assert not np.allclose(whole[0], other[0], rtol=1e-4, atol=1e-5)
 

@@ -429,22 +429,35 @@ def compiled_network(n_classes, peak, steps, mixed):
     return network
 
 
-def save_checkpoint(path, network, epoch, log):
-    """Weights, optimizer's state and log in one file, written whole or not at all."""
+def save_checkpoint(path, network, settings, epoch, log):
+    """Weights, optimizer's state, settings and log in one file, written whole or not at all."""
+    from keras.ops import convert_to_numpy
+
     arrays = {f"w{i}": w for i, w in enumerate(network.get_weights())}
-    arrays |= {f"o{i}": np.array(v) for i, v in enumerate(network.optimizer.variables)}
+    state = network.optimizer.variables
+    arrays |= {f"o{i}": convert_to_numpy(v) for i, v in enumerate(state)}
     part = path.with_suffix(".part.npz")
-    np.savez(part, epoch=epoch, log=json.dumps(log), **arrays)
+    about = json.dumps({"settings": settings, "epoch": epoch, "log": log})
+    np.savez(part, about=about, **arrays)
     part.replace(path)
 
 
-def load_checkpoint(path, network):
-    """Put a checkpoint back into a compiled network; returns (epochs done, log)."""
+def load_checkpoint(path, network, settings):
+    """Put a checkpoint back into a compiled network; returns (epochs done, log).
+
+    DataError where it was made with other settings: seed, batch size, rate or pictures.
+    """
     with np.load(path) as saved:
+        about = json.loads(saved["about"].item())
+        if about["settings"] != settings:
+            raise DataError(
+                f"{path} belongs to a training with {about['settings']}, not {settings}: "
+                "use the same settings, or another --work."
+            )
         network.set_weights([saved[f"w{i}"] for i in range(len(network.weights))])
         for i, variable in enumerate(network.optimizer.variables):
             variable.assign(saved[f"o{i}"])
-        return int(saved["epoch"]), json.loads(str(saved["log"]))
+        return about["epoch"], about["log"]
 
 
 def averaged_weights(network, data, seed):
@@ -474,8 +487,11 @@ def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
         mixed=keras.backend.backend() == "torch",
     )
     checkpoint, first, log = work / "checkpoint.npz", 0, []
+    settings = {"seed": seed, "batch size": batch_size, "peak": peak}
+    settings |= {"pictures": len(data.labels), "classes": len(data.wnids)}
+    settings["teacher"] = data.teacher is not None
     if checkpoint.exists():
-        first, log = load_checkpoint(checkpoint, network)
+        first, log = load_checkpoint(checkpoint, network, settings)
         print(f"resuming after {first} of {epochs} epochs from {checkpoint}", flush=True)
     for epoch in range(first, epochs):
         started, losses = time.time(), []
@@ -503,7 +519,7 @@ def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
             "seconds": round(time.time() - started),
         }
         log.append(row)
-        save_checkpoint(checkpoint, network, epoch + 1, log)
+        save_checkpoint(checkpoint, network, settings, epoch + 1, log)
         with open(work / "log.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, row)
             writer.writeheader()
