@@ -60,11 +60,11 @@ class Classifier:
     def _compiled(self):
         import tensorflow as tf
 
-        return tf.function(lambda batch: self.network(batch, training=False), reduce_retracing=True)
+        return tf.function(self.network, autograph=False, reduce_retracing=True)
 
     def logits(self, images):
         """The network's raw scores: float32, (pictures, classes), any sign."""
-        return self._compiled(self.prepare(images)).numpy()
+        return self._compiled(self.prepare(images), training=False).numpy()
 
     def probabilities(self, images):
         """Softmax of the logits: float32, (pictures, classes), each row sums to 1."""
