@@ -58,9 +58,9 @@ def lessons(tmp_path_factory):
     (folder / "before").write_bytes((folder / "03_faulty.ipynb").read_bytes())
     done = subprocess.run(
         [sys.executable, TOOLS / "run_lessons.py", *sorted(folder.glob("*.ipynb"))],
-        cwd=folder,
+        cwd=folder.parent,
         env=os.environ
-        | {"TRANSFER_WEIGHTS": "weights", "TRANSFER_MODEL": "vgg16"}
+        | {"TRANSFER_WEIGHTS": f"{folder.name}/weights", "TRANSFER_MODEL": "vgg16"}
         | dict.fromkeys(("http_proxy", "HTTPS_PROXY"), "http://127.0.0.1:1"),
         capture_output=True,
         text=True,

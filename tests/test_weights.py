@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import http.server
+import runpy
 import socket
 import struct
 import subprocess
@@ -260,9 +261,12 @@ def test_stalled_download_ends(server, small, main, tmp_path, monkeypatch, capsy
     assert "timed out" in capsys.readouterr().err
 
 
-def test_folder_that_cannot_be_used(small, main, tmp_path, capsys):
+def test_folder_that_cannot_be_used(main, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
-    assert main("vgg16", "--to", tmp_path / "file") == 1
+    monkeypatch.setattr(sys, "argv", ["weights", "vgg16", "--to", str(tmp_path / "file")])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(weights.__file__, run_name="__main__")
+    assert caught.value.code == 1
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 

@@ -27,8 +27,6 @@ def run(path):
         timeout=300,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
-        record_timing=False,
-        store_widget_state=False,
         coalesce_streams=True,
     ).execute()
     # What depends on the machine that ran it, now or in an editor, does not belong in the file.
