@@ -72,7 +72,7 @@ def _explained(start):
     if re.search(rb"(?i)<html|<!doctype", start):
         return NotAnImageError("This is a web page: copy the address of the picture in it.")
     if start[4:8] == b"ftyp":
-        return NotAnImageError("This looks like HEIC, as phones write it, or a film: use a JPEG.")
+        return NotAnImageError("This looks like HEIC, as phones write it, or a film: save as JPEG.")
     if re.match(rb"\xff\xd8|\x89PNG|RIFF|GIF8|BM|II\*\0|MM\0\*", start) or not start:
         return TruncatedError("It is damaged or not complete: save or download the picture again.")
     return NotAnImageError(f"No picture in a known format: save it as one of {', '.join(FORMATS)}.")
@@ -95,7 +95,7 @@ def _read(source):
     if isinstance(source, (bytes, bytearray, memoryview)):
         source = io.BytesIO(source)
     path = isinstance(source, (str, os.PathLike))
-    advice = f"Pass an address, path, binary file, bytes, array or one of: {', '.join(SAMPLES)}."
+    advice = f"Pass an https:// address, path from here, binary file or one of: {', '.join(SAMPLES)}."
     if not path and not hasattr(source, "read"):
         raise NotAnImageError(f"This {type(source).__name__} is no picture. {advice}")
     try:
@@ -127,7 +127,7 @@ def fetch(url):
                 if time.monotonic() > end:
                     raise requests.Timeout(f"not complete after {DEADLINE} seconds")
     except requests.exceptions.InvalidSchema as error:
-        message = f"{url:.200} leads to no http(s):// address: save the picture and pass its path."
+        message = f"{url:.200} is no http(s):// address: save the picture and pass its path."
         raise UnsupportedSchemeError(message) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
