@@ -95,7 +95,7 @@ def _read(source):
     if isinstance(source, (bytes, bytearray, memoryview)):
         source = io.BytesIO(source)
     path = isinstance(source, (str, os.PathLike))
-    advice = f"Pass an https:// address, path from here, binary file or sample: {', '.join(SAMPLES)}."
+    advice = f"Pass a web address, path from here, binary file or one of: {', '.join(SAMPLES)}."
     if not path and not hasattr(source, "read"):
         raise NotAnImageError(f"This {type(source).__name__} is no picture. {advice}")
     try:
