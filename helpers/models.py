@@ -167,10 +167,10 @@ def recorded_logits(images, name="mobilenet_v2"):
         rows = dict(zip(data["keys"].tolist(), data["logits"], strict=True))
         about = json.loads(data["about"].item())
     keys = [picture_key(load_image(i)) for i in (images if isinstance(images, list) else [images])]
-    if missing := [i for i, key in enumerate(keys) if key not in rows]:
+    if missing := [f"picture {i}" for i, key in enumerate(keys) if key not in rows]:
         raise NotRecorded(
-            f"No {name} scores were recorded for picture {missing[0]}, only for the pictures that "
-            f"come with the lessons. load_classifier({name!r}) scores any, given its weights."
+            f"No {name} scores are recorded for {missing[0] if keys[1:] else 'this picture'}, only "
+            f"for those of the lessons. load_classifier({name!r}) scores any, given its weights."
         )
     return np.stack([rows[key] for key in keys]).astype("float32"), about
 

@@ -60,6 +60,8 @@ def test_a_picture_that_was_not_recorded_says_so():
     cat = load_image("cat")
     with pytest.raises(NotRecorded, match=r"picture 1, .* load_classifier\('mobilenet_v2'\)"):
         recorded_logits([cat, ImageOps.mirror(cat)])
+    with pytest.raises(NotRecorded, match="this picture, "):
+        recorded_logits(ImageOps.mirror(cat))
 
 
 def test_a_model_that_was_not_recorded_says_so():
