@@ -132,6 +132,23 @@ def test_an_address_takes_the_place_of_a_sample(panel, classifier, site):
     assert len(classifier.seen) == 3
 
 
+def test_a_sample_empties_the_address(panel, classifier, site):
+    panel.address.value = f"{site}/small.png"
+    panel.sample.value = "cat"
+    assert panel.address.value == ""
+    panel.address.value = f"{site}/small.png"
+    assert alts(panel)[0] == f"Classified: {site}/small.png"
+    assert len(classifier.seen) == 3
+
+
+def test_emptying_the_address_leaves_the_result(panel, classifier, site):
+    panel.address.value = f"{site}/small.png"
+    before = panel.result.value
+    panel.address.value = ""
+    assert panel.result.value == before
+    assert len(classifier.seen) == 1
+
+
 @pytest.mark.parametrize("page", ["/none.png", "/", "/none.png?<b>"])
 def test_an_address_without_a_picture_is_explained(panel, classifier, site, page):
     panel.address.value = f"{site}/small.png"
@@ -147,11 +164,21 @@ def test_an_address_without_a_picture_is_explained(panel, classifier, site, page
 
 @pytest.mark.parametrize(
     "typed",
-    ["a cat", "cat", "http://", "https://[", "ftp://example.org/cat.png", "data:image/png,", "//"],
+    ["cat", "mine.jpg", "ftp://example.org/cat.png", "data:image/png,", "//", "https:/x.org/a.png"],
 )
-def test_text_that_is_no_address_is_explained(panel, classifier, typed):
+def test_what_is_no_web_address_is_told_what_is(panel, classifier, typed):
     panel.address.value = typed
     assert "No picture:" in text(panel)
+    assert "http:// or https://" in text(panel)
+    assert "Now yours" in text(panel)
+    assert classifier.seen == []
+
+
+@pytest.mark.parametrize("typed", ["http://", "https://[", "HTTPS://nowhere.invalid/"])
+def test_an_address_that_leads_nowhere_is_explained(panel, classifier, typed):
+    panel.address.value = typed
+    assert "No picture:" in text(panel)
+    assert "Now yours" not in text(panel)
     assert classifier.seen == []
 
 
@@ -166,17 +193,17 @@ def test_a_path_on_this_machine_is_not_read(panel, classifier, tmp_path):
 
 def test_an_empty_address_is_asked_for(panel, classifier):
     panel.button.click()
-    assert "Type or paste" in text(panel)
+    assert "Give an http:// or https:// address." in text(panel)
     panel.address.value = "   "
     panel.button.click()
-    assert "Type or paste" in text(panel)
+    assert "Give an http:// or https:// address." in text(panel)
     assert classifier.seen == []
 
 
 @pytest.mark.parametrize("typed", ["<script>alert(1)</script>", "http://<img src=x onerror=f()>"])
 def test_what_is_typed_never_becomes_html(panel, typed):
     panel.address.value = typed
-    assert "&lt;" in panel.result.value
+    assert "No picture:" in panel.result.value
     assert not re.search("<(script|img)", panel.result.value)
 
 
