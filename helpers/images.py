@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import requests
-import urllib3
 from PIL import Image, ImageCms, ImageOps
 
 from helpers.labels import read_table
@@ -129,7 +128,7 @@ def fetch(url):
     except requests.exceptions.InvalidSchema as error:
         message = f"{url:.200} is no http(s):// address: save the picture and pass its path."
         raise UnsupportedSchemeError(message) from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+    except Exception as error:  # requests lets what urllib3 and http.client raise through
         reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
         advice = "Check it and your connection, or save the picture in a browser and pass its path."
         message = f"{url:.200} cannot be read ({reason.partition(' for url')[0]}). {advice}"

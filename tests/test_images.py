@@ -608,6 +608,15 @@ def test_the_body_of_a_redirect_is_not_read(server, cat):
     assert time.monotonic() - start < 3
 
 
+def test_whatever_a_strange_address_raises_is_explained(monkeypatch):
+    def get(*arguments, **options):
+        raise AssertionError(b"")  # what http.client does with some hosts behind a proxy
+
+    monkeypatch.setattr(images.requests.Session, "get", get)
+    with pytest.raises(UnreachableError, match=r"cannot be read \(AssertionError\)"):
+        fetch("http://<script>/")
+
+
 def test_slow_servers(server, monkeypatch):
     monkeypatch.setattr(images, "DEADLINE", 0.3)
     start = time.monotonic()
