@@ -17,6 +17,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from helpers import sample_names
+
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("sh", "make", "awk", "cat", "mkdir", "rm", "id", "uname", "cp", "dirname", "env")
 
@@ -63,6 +65,18 @@ def test_python_versions_are_in_step():
     setup = (ROOT / "tools" / "setup.sh").read_text()
     tried = re.search(r"PYTHON:-([^}]*) python3}", setup)[1].split()
     assert tried == [f"python{minor}" for minor in reversed(suitable)]
+
+
+def test_citation_names_the_version_and_licence_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {project['version']}" in citation
+    assert f"license: {project['license']}" in citation
+
+
+def test_every_sample_photograph_is_credited():
+    credits = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Licence")[2]
+    assert [name for name in sample_names() if f"*{name}*" not in credits] == []
 
 
 # -- the set-up ------------------------------------------------------------------------------------
