@@ -315,6 +315,32 @@ def test_shipped_model_is_portable():
     assert classes == sorted(classes) and len({wnid for wnid, _ in classes}) == 200
 
 
+@pytest.fixture
+def judged(tmp_path, monkeypatch):
+    """Two photographs of pocket's classes in photos/, one of them listed; the folder is the cwd."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("n02123045_tabby.png", "n07920052_espresso.png"):
+        Image.new("RGB", (80, 60), "teal").save(tmp_path / "photos" / name)
+    (tmp_path / "overlap.tsv").write_text("file\tseen\nphotos/n02123045_tabby.png\ttrain/1\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_judging_leaves_out_what_the_list_names(judged, absolute):
+    photos = judged / "photos" if absolute else "photos"
+    rows = dict(pretrain.evaluate(POCKET, photos=photos, overlap="overlap.tsv")[0])
+    assert rows["photos of its classes, top-5, 64 px"].endswith("n = 1")
+    rows = dict(pretrain.evaluate(POCKET, photos=photos)[0])
+    assert rows["photos of its classes, top-5, 64 px"].endswith("n = 2")
+
+
+def test_a_list_of_other_pictures_is_refused(judged):
+    (judged / "photos").rename(judged / "pictures")
+    with pytest.raises(pretrain.DataError, match="lists nothing in pictures"):
+        pretrain.evaluate(POCKET, photos="pictures", overlap="overlap.tsv")
+
+
 def test_shipped_model_loads_in_the_oldest_keras():
     folder = os.environ.get("OLDEST_KERAS")
     if not folder:

@@ -653,7 +653,7 @@ def labelled_files(folder, overlap=(), per_class=None):
     paths, labels = [], []
     for group in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
         files = [f for f in sorted(group.iterdir()) if f.suffix.lower() in PICTURES]
-        files = [f for f in files if not f.as_posix().endswith(overlap)][:per_class]
+        files = [f for f in files if not f.resolve().as_posix().endswith(overlap)][:per_class]
         paths += files
         labels += [group.name] * len(files)
     return paths, labels
@@ -674,6 +674,9 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
         classes = json.loads(archive.read("classes.json"))
     wnids, names = [w for w, _ in classes], [n for _, n in classes]
     listed = read_overlap(overlap) if overlap else ()
+    for folder in filter(None, (photos, hymenoptera)):
+        if listed and not any(end.startswith(f"/{Path(folder).resolve().name}/") for end in listed):
+            raise DataError(f"{overlap} lists nothing in {folder}: are both of the same set?")
     rows, logits = [], None
 
     def predict(images, size=SIZE):
@@ -701,7 +704,7 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
         known = [
             (image, wnids.index(path.name.split("_")[0]))
             for image, path in zip(pictures, paths, strict=True)
-            if path.name.split("_")[0] in wnids and not path.as_posix().endswith(listed)
+            if path.name.split("_")[0] in wnids and not path.resolve().as_posix().endswith(listed)
         ]
         for size in (64, 80):
             hits = top_hits(predict([i for i, _ in known], size), np.array([k for _, k in known]))
