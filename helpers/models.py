@@ -16,8 +16,7 @@ from helpers.images import ResizeRule, load_image, to_batch
 from helpers.labels import decode, imagenet_classes, read_table
 
 ROOT = Path(__file__).resolve().parent.parent
-POCKET = ROOT / "models" / "pocket.keras"
-RECORDED = ROOT / "data" / "recorded"
+POCKET, RECORDED = ROOT / "models" / "pocket.keras", ROOT / "data" / "recorded"
 
 # One line a model in models.tsv, as published. rule: of its own evaluation; module: of
 # keras.applications; file: below Keras's address; digest: MD5 or SHA-256, or bytes as an int.
@@ -147,6 +146,8 @@ def build_network(name, weights="search", activation=None):
         return getattr(keras.applications, entry.constructor)(
             input_shape=shape, weights=weights, classifier_activation=activation
         )
+    except (MemoryError, PermissionError):  # no fault of the file
+        raise
     except Exception as error:  # Keras raises a bare Exception where a download fails
         reason = "they could not be downloaded" if path == "imagenet" else f"damaged, delete {path}"
         raise WeightsUnavailable(

@@ -57,7 +57,7 @@ def intact(name, path):
 def main(arguments=None):
     """The command line; returns the exit status: 0 if every model is there and intact."""
     parser = argparse.ArgumentParser(prog="python -m helpers.weights", description=__doc__)
-    parser.add_argument("models", nargs="+", choices=list(REGISTRY), metavar="model")
+    parser.add_argument("models", nargs="+", choices=list(REGISTRY))
     parser.add_argument("--to", required=True, metavar="FOLDER", help="made if it is not there")
     options = parser.parse_args(arguments)
     socket.setdefaulttimeout(STALLED)  # else Keras's download waits for ever

@@ -233,6 +233,16 @@ def test_pocket_is_always_there(folders):
     assert models.find_weights("pocket").name == "pocket.keras"
 
 
+@pytest.mark.parametrize("kind", [MemoryError, PermissionError])
+def test_a_file_is_not_blamed_for_the_machine(monkeypatch, tmp_path, kind):
+    def build(**options):
+        raise kind("the machine's")
+
+    monkeypatch.setattr(keras.applications, "ResNet50", build)
+    with pytest.raises(kind, match="the machine's"):
+        models.build_network("resnet50", tmp_path / "intact.h5")
+
+
 @pytest.mark.parametrize("call", [models.load_classifier, models.has_weights])
 def test_folder_that_is_none_is_named(folders, monkeypatch, call):
     monkeypatch.setenv("TRANSFER_WEIGHTS", "no/such/folder")

@@ -1,6 +1,6 @@
 """The lessons: their form, and that they hold on other processors and on a real model.
 
-The strict comparison itself is `pytest notebooks` (nbval, see pyproject.toml).
+The strict comparison itself is nbval, in every run of pytest (see pyproject.toml).
 """
 
 import os
