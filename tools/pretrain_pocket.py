@@ -372,7 +372,7 @@ def learning_rate(progress, peak, warm_up=0.03):
 
 def picture_size(progress, rng):
     """Small pictures first, then the network's own size; now and then 8 pixels more or less."""
-    middle = 40 if progress < 0.35 else 48 if progress < 0.7 else SIZE
+    middle = 40 if progress < 0.65 else 48 if progress < 0.85 else SIZE
     return int(middle + rng.choice([-8, 0, 0, 8]))
 
 
