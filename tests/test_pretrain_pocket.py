@@ -341,6 +341,17 @@ def test_a_list_of_other_pictures_is_refused(judged):
         pretrain.evaluate(POCKET, photos="pictures", overlap="overlap.tsv")
 
 
+@pytest.mark.parametrize("content", [b"no zip", None])
+def test_a_file_without_a_class_list_is_refused(tmp_path, content):
+    path = tmp_path / "other.keras"
+    if content:
+        path.write_bytes(content)
+    else:
+        keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(path)
+    with pytest.raises(pretrain.DataError, match="holds no class list"):
+        pretrain.evaluate(path)
+
+
 def test_shipped_model_loads_in_the_oldest_keras():
     folder = os.environ.get("OLDEST_KERAS")
     if not folder:

@@ -37,7 +37,6 @@ from helpers.images import (  # noqa: E402
     crop_box,
     load_image,
     resize,
-    sample_names,
     to_batch,
 )
 from helpers.labels import imagenet_classes  # noqa: E402
@@ -669,9 +668,14 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
     """Measure a .keras file; returns (rows of (measure, result), validation logits or None)."""
     import keras
 
+    try:
+        with zipfile.ZipFile(model) as archive:
+            classes = json.loads(archive.read("classes.json"))
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{model} holds no class list: judge a file that this tool made."
+        ) from error
     network = keras.models.load_model(model, compile=False)
-    with zipfile.ZipFile(model) as archive:
-        classes = json.loads(archive.read("classes.json"))
     wnids, names = [w for w, _ in classes], [n for _, n in classes]
     listed = read_overlap(overlap) if overlap else ()
     for folder in filter(None, (photos, hymenoptera)):
@@ -716,7 +720,7 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
         middle, moved = ([off_centre(i, s) for i in pictures] for s in (0, 0.2))
         shared = agreement(top_five(predict(middle)), top_five(predict(moved)))
         rows.append(("top-5 agreement off-centre by a fifth", f"{shared:.2f}"))
-    for name in [name for name in ("cat", "coffee", "uniform") if name in sample_names()]:
+    for name in ("cat", "coffee", "uniform"):
         probabilities = softmax(predict([load_image(name)])[0])
         best = np.argsort(-probabilities)[:3]
         result = ", ".join(f"{names[i]} {probabilities[i]:.2f}" for i in best)
@@ -833,6 +837,8 @@ def pretrain(options):
 
 def judge(options):
     """Print the table of measures, and record the validation scores if asked to."""
+    if options.record and not options.data:
+        raise DataError("--record needs --data: it writes the scores of its validation part.")
     validation = read_pictures(options.data, "val") if options.data else None
     rows, logits = evaluate(
         options.evaluate, validation, options.photos, options.hymenoptera,
@@ -841,8 +847,6 @@ def judge(options):
     for measure, result in rows:
         print(f"{measure:<42}{result}")
     if options.record:
-        if logits is None:
-            raise DataError("--record needs --data: it writes the scores of its validation part.")
         record(options.record, options.evaluate, options.data.stem, logits, validation.labels)
 
 
