@@ -25,6 +25,7 @@ def test_recorded_files_are_small():
     files = sorted(RECORDED.glob("*.npz"))
     assert [file.stem for file in files] == ["mobilenet_v2", "pocket_validation"]
     assert max(file.stat().st_size for file in files) <= 1e6
+    assert (RECORDED / "pocket_validation.npz").stat().st_size <= 300_000
 
 
 # -- a real 1000-class model on the pictures that come with the lessons ----------------------------
@@ -85,9 +86,9 @@ def test_recorded_run_is_of_the_shipped_pocket(validation):
 
 
 def test_recorded_run_covers_all_validation_pictures(validation):
-    assert (np.bincount(validation["labels"]) == 50).all()
+    assert validation["labels"].tolist() == np.repeat(np.arange(200), 50).tolist()
     assert validation["classes"].shape == validation["probabilities"].shape == (10_000, 5)
-    assert len(np.unique(validation["labels"])) == len(load_classifier("pocket").classes) == 200
+    assert len(load_classifier("pocket").classes) == 200
 
 
 def test_recorded_guesses_are_five_different_ones_likeliest_first(validation):
@@ -110,10 +111,10 @@ def test_recorded_guesses_are_those_of_the_live_pocket(validation, shared_data):
     pocket = load_classifier("pocket")
     with zipfile.ZipFile(shared_data / "tiny_imagenet.zip") as archive:
         names = sorted(name for name in archive.namelist() if "val/" in name and name[-1] != "/")
-        rows = np.arange(0, len(names), 50)  # the first picture of each class
+        rows = np.arange(0, len(names), 25)  # two pictures of each class
         live = pocket.probabilities([archive.read(names[row]) for row in rows])
     assert [pocket.classes[i][0] for i in validation["labels"][rows]] == [
         names[row].split("/")[-2] for row in rows
     ]
     recorded = np.take_along_axis(live, validation["classes"][rows].astype(int), axis=1)
-    np.testing.assert_allclose(recorded, validation["probabilities"][rows], rtol=0, atol=0.01)
+    np.testing.assert_allclose(recorded, validation["probabilities"][rows], rtol=0, atol=2e-3)

@@ -24,14 +24,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+from PIL import Image
+from scipy.special import softmax
+from scipy.stats import binomtest
 
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
-from scipy.special import softmax  # noqa: E402
-from scipy.stats import binomtest  # noqa: E402
-
-from helpers.images import (  # noqa: E402
+from helpers.images import (
     ImageError,
     ResizeRule,
     crop_box,
@@ -39,7 +37,7 @@ from helpers.images import (  # noqa: E402
     resize,
     to_batch,
 )
-from helpers.labels import imagenet_classes  # noqa: E402
+from helpers.labels import decode, imagenet_classes
 
 SIZE = 64
 TEMPERATURE = 2.0
@@ -165,7 +163,7 @@ def teacher_maps(data, weights, work, epochs=8):
             Image.fromarray(picture).resize((TEACHER_SIZE, TEACHER_SIZE), Image.BICUBIC)
             for picture in data.pictures[start : start + 64]
         ]
-        batch = np.stack(large).astype("float32") / 127.5 - 1
+        batch = keras.applications.mobilenet_v2.preprocess_input(np.stack(large))
         features[start : start + 64] = base.predict_on_batch(batch)
     means = np.stack([each.astype("float32").mean(axis=(0, 1)) for each in features])
     head = keras.Sequential(
@@ -652,7 +650,7 @@ def labelled_files(folder, overlap=(), per_class=None):
     paths, labels = [], []
     for group in sorted(path for path in Path(folder).iterdir() if path.is_dir()):
         files = [f for f in sorted(group.iterdir()) if f.suffix.lower() in PICTURES]
-        files = [f for f in files if not f.resolve().as_posix().endswith(overlap)][:per_class]
+        files = [f for f in files if not f.as_posix().endswith(overlap)][:per_class]
         paths += files
         labels += [group.name] * len(files)
     return paths, labels
@@ -676,11 +674,13 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
             f"{model} holds no class list: judge a file that this tool made."
         ) from error
     network = keras.models.load_model(model, compile=False)
-    wnids, names = [w for w, _ in classes], [n for _, n in classes]
+    wnids = [wnid for wnid, _ in classes]
     listed = read_overlap(overlap) if overlap else ()
+    # The list holds folder/file: without the folder's whole path nothing would match it.
+    photos, hymenoptera = (f and Path(os.path.abspath(f)) for f in (photos, hymenoptera))
     for folder in filter(None, (photos, hymenoptera)):
-        if listed and not any(end.startswith(f"/{Path(folder).resolve().name}/") for end in listed):
-            raise DataError(f"{overlap} lists nothing in {folder}: are both of the same set?")
+        if listed and not any(end.startswith(f"/{folder.name}/") for end in listed):
+            raise DataError(f"{overlap} lists nothing in {folder.name}: are both of the same set?")
     rows, logits = [], None
 
     def predict(images, size=SIZE):
@@ -703,12 +703,12 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
     if photos is None:
         skip("photos", "--photos")
     else:
-        paths = sorted(path for path in Path(photos).iterdir() if path.suffix.lower() in PICTURES)
+        paths = sorted(path for path in photos.iterdir() if path.suffix.lower() in PICTURES)
         pictures = [load_image(path) for path in paths]
         known = [
             (image, wnids.index(path.name.split("_")[0]))
             for image, path in zip(pictures, paths, strict=True)
-            if path.name.split("_")[0] in wnids and not path.resolve().as_posix().endswith(listed)
+            if path.name.split("_")[0] in wnids and not path.as_posix().endswith(listed)
         ]
         for size in (64, 80):
             hits = top_hits(predict([i for i, _ in known], size), np.array([k for _, k in known]))
@@ -722,13 +722,12 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
         rows.append(("top-5 agreement off-centre by a fifth", f"{shared:.2f}"))
     for name in ("cat", "coffee", "uniform"):
         probabilities = softmax(predict([load_image(name)])[0])
-        best = np.argsort(-probabilities)[:3]
-        result = ", ".join(f"{names[i]} {probabilities[i]:.2f}" for i in best)
+        result = ", ".join(map(str, decode(probabilities, classes, top=3)))
         rows.append((f"library photograph «{name}»", result))
     if hymenoptera is None:
         skip("ants and bees", "--hymenoptera")
     else:
-        parts = [labelled_files(Path(hymenoptera) / part, listed) for part in ("train", "val")]
+        parts = [labelled_files(hymenoptera / part, listed) for part in ("train", "val")]
         for size in (64, 128):
             hits = frozen_accuracy(network, *parts, size)
             rows.append((f"ants and bees, frozen features, {size} px", proportion(hits)))
@@ -808,6 +807,7 @@ def main(arguments=None):
     judging.add_argument("--computers", type=Path, help="folder with train/ and validation/")
     judging.add_argument("--record", type=Path, help="write the validation scores to this .npz")
     options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before Keras, imported where needed
     try:
         judge(options) if options.evaluate else pretrain(options)
     except (DataError, OSError) as error:
