@@ -4,7 +4,10 @@ import base64
 import html
 import io
 
-BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe and Ito (2008): told apart with any colour vision
+import numpy as np
+
+# Okabe and Ito (2008): told apart with any colour vision
+BLUE, ORANGE, GREEN, PINK, SKY = COLOURS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
 
 
 def image_tag(picture, alt, width=None):
@@ -42,4 +45,71 @@ def bars(predictions, title):
     axes.set_yticks(rows, [p.name.replace("_", " ") for p in predictions])
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.1), xlabel="probability", title=title)
+    return figure
+
+
+def confusion_figure(matrix, classes, title):
+    """A matplotlib figure of a confusion matrix: a row a true class, a column a predicted one.
+    matrix: ints (n, n), as `helpers.evaluate.confusion` returns; classes: n names."""
+    from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    matrix, side = np.asarray(matrix), len(classes)
+    if matrix.shape != (side, side):
+        raise ValueError(f"A matrix of shape {matrix.shape}, but names of {side} classes.")
+    figure = Figure(figsize=(1.8 + 0.8 * side, 1.2 + 0.8 * side))
+    axes = figure.add_subplot()
+    drawing = ConfusionMatrixDisplay(matrix, display_labels=classes)
+    drawing.plot(ax=axes, cmap="Blues", colorbar=False, values_format="d")
+    axes.set(title=title, xlabel="predicted", ylabel="true")
+    return figure
+
+
+def curves(histories, title):
+    """A matplotlib figure of loss and accuracy over the epochs, of one run or several.
+    histories: {name of the run: its Keras History, or those of its stages in a list or tuple, which
+    are drawn one after the other}. Training is dashed, validation solid. ValueError where one
+    lacks loss, accuracy or their values on validation pictures."""
+    from matplotlib.figure import Figure
+
+    if not 1 <= len(histories) <= len(COLOURS):
+        raise ValueError(f"{len(histories)} runs: between 1 and {len(COLOURS)} can be told apart.")
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    panels = dict(zip(("loss", "accuracy"), figure.subplots(1, 2), strict=True))
+    for (name, run), colour in zip(histories.items(), COLOURS, strict=False):
+        stages = [stage.history for stage in (run if isinstance(run, list | tuple) else [run])]
+        for measure, axes in panels.items():
+            for part, key, line in (("training", "", ".--"), ("validation", "val_", ".-")):
+                if missing := [stage for stage in stages if key + measure not in stage]:
+                    found = ", ".join(missing[0])
+                    raise ValueError(f"The run {name!r} has no {key + measure}, only {found}.")
+                values = np.concatenate([stage[key + measure] for stage in stages])
+                epochs = range(1, len(values) + 1)
+                axes.plot(epochs, values, line, color=colour, label=f"{name}, {part}")
+            for end in np.cumsum([len(stage[measure]) for stage in stages])[:-1]:
+                axes.axvline(end + 0.5, color=colour, linestyle=":")
+    for measure, axes in panels.items():
+        axes.set(title=f"{title}: {measure}", xlabel="epoch", ylabel=measure)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    panels["accuracy"].legend(fontsize="small")
+    return figure
+
+
+def gallery(images, titles, title, columns=8):
+    """A matplotlib figure of many pictures in rows. images: a list of PIL images or arrays (height,
+    width, 3); titles: a text for each; columns: pictures a row. ValueError where there are none."""
+    from matplotlib.figure import Figure
+
+    if not 0 < len(images) == len(titles):
+        raise ValueError(f"{len(images)} pictures, {len(titles)} titles: give one title a picture.")
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.4 * columns, 0.4 + 1.6 * rows), layout="constrained")
+    figure.suptitle(title)
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places:
+        axes.set_axis_off()
+    for axes, image, text in zip(places, images, titles, strict=False):
+        axes.imshow(image)
+        axes.set_title(text, fontsize="small")
     return figure

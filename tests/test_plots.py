@@ -1,4 +1,4 @@
-"""Pictures with a text, and bars."""
+"""Pictures with a text, and the figures."""
 
 import base64
 import io
@@ -10,8 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import keras
 from helpers.labels import Prediction
-from helpers.plots import bars, image_tag, show
+from helpers.plots import (
+    BLUE,
+    ORANGE,
+    bars,
+    confusion_figure,
+    curves,
+    gallery,
+    image_tag,
+    show,
+)
 
 PREDICTIONS = [
     Prediction("n1", "Egyptian_cat", 0.5),
@@ -115,3 +125,108 @@ def test_one_bar_a_prediction_the_likeliest_on_top(count):
     assert axes.get_xlim()[1] > 1, "room for a bar of 1 and its number"
     assert plt.get_fignums() == [], "not shown a second time by Jupyter"
     assert matplotlib.colors.to_hex(axes.patches[0].get_facecolor()) == "#0072b2"
+
+
+# -- confusion matrix, curves, gallery -------------------------------------------------------------
+
+
+def test_confusion_figure_writes_each_count_where_it_belongs():
+    figure = confusion_figure([[5, 1, 0], [2, 7, 0], [0, 0, 300]], ["cat", "dog", "owl"], "Pets")
+    (axes,) = figure.axes
+    counts = {text.get_position(): text.get_text() for text in axes.texts}
+    assert (counts[1, 0], counts[0, 1], counts[2, 2]) == ("1", "2", "300")  # (column, row)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
+    labels = (axes.get_title(), axes.get_xlabel(), axes.get_ylabel())
+    assert labels == ("Pets", "predicted", "true")
+    top, bottom = axes.transData.transform([(0, 0), (0, 2)])[:, 1]
+    assert top > bottom
+    assert plt.get_fignums() == [], "not shown a second time by Jupyter"
+
+
+@pytest.mark.parametrize("matrix", [[[1, 2]], [[1]], [1, 2, 3, 4]])
+def test_confusion_figure_needs_a_name_for_each_row(matrix):
+    with pytest.raises(ValueError, match="names of 2 classes"):
+        confusion_figure(matrix, ["a", "b"], "Pets")
+
+
+def history(**values):
+    """A Keras History, as `fit` returns it."""
+    callback = keras.callbacks.History()
+    callback.history = values
+    return callback
+
+
+def run(*loss):
+    """A History in which every value can be told from every other."""
+    loss = np.array(loss)
+    values = {"loss": loss, "val_loss": loss + 1, "accuracy": 0.5 - loss, "val_accuracy": -loss}
+    return history(**{name: list(value) for name, value in values.items()})
+
+
+def lines(axes):
+    """The drawn lines: {label: values}."""
+    return {line.get_label(): line.get_ydata() for line in axes.lines if len(line.get_xdata()) > 2}
+
+
+def test_curves_of_two_runs():
+    figure = curves({"frozen": run(0.3, 0.2, 0.1), "fine": run(0.4, 0.3, 0.2)}, "Computers")
+    loss, accuracy = figure.axes
+    assert lines(loss)["frozen, training"] == pytest.approx([0.3, 0.2, 0.1])
+    assert lines(loss)["frozen, validation"] == pytest.approx([1.3, 1.2, 1.1])
+    assert lines(accuracy)["fine, training"] == pytest.approx([0.1, 0.2, 0.3])
+    assert lines(accuracy)["fine, validation"] == pytest.approx([-0.4, -0.3, -0.2])
+    assert list(loss.lines[0].get_xdata()) == [1, 2, 3]
+    styles = {line.get_label(): (line.get_linestyle(), line.get_color()) for line in loss.lines}
+    assert styles["frozen, training"] == ("--", BLUE)
+    assert styles["fine, validation"] == ("-", ORANGE)
+    assert [axes.get_title() for axes in figure.axes] == ["Computers: loss", "Computers: accuracy"]
+    assert (loss.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy")
+    assert len(accuracy.get_legend().get_texts()) == 4
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_curves_of_stages_follow_each_other(kind):
+    figure = curves({"fine": kind([run(0.4, 0.3), run(0.2, 0.1)])}, "Computers")
+    for axes in figure.axes:
+        assert [len(line.get_xdata()) for line in axes.lines] == [4, 4, 2]
+        assert list(axes.lines[-1].get_xdata()) == [2.5, 2.5]  # where the second begins
+    assert lines(figure.axes[0])["fine, training"] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+
+
+def test_curves_of_one_epoch_can_be_seen():
+    figure = curves({"short": run(0.4)}, "Computers")
+    assert all(line.get_marker() == "." for line in figure.axes[0].lines)
+
+
+def test_curves_without_validation_say_what_is_missing():
+    with pytest.raises(ValueError, match="'frozen' has no val_loss, only loss, accuracy"):
+        curves({"frozen": history(loss=[1], accuracy=[1])}, "Computers")
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_curves_of_more_runs_than_colours(count):
+    with pytest.raises(ValueError, match=f"{count} runs: between 1 and 5"):
+        curves({str(i): run(0.1) for i in range(count)}, "Computers")
+
+
+@pytest.mark.parametrize("count, columns, grid", [(1, 8, (1, 1)), (8, 8, (1, 8)), (9, 4, (3, 4))])
+def test_gallery(picture, count, columns, grid):
+    titles = [f"picture {i}" for i in range(count)]
+    figure = gallery([picture] * count, titles, "All of them", columns)
+    assert figure.axes[0].get_gridspec().get_geometry() == grid
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == titles
+    assert all(np.array_equal(axes.images[0].get_array(), picture) for axes in shown)
+    assert not any(axes.axison for axes in figure.axes), "no empty frames"
+    assert figure.get_suptitle() == "All of them"
+
+
+def test_gallery_takes_arrays(picture):
+    figure = gallery([np.asarray(picture)], ["one"], "One")
+    assert np.array_equal(figure.axes[0].images[0].get_array(), picture)
+
+
+@pytest.mark.parametrize("images, titles", [(0, 0), (2, 1), (1, 2)])
+def test_gallery_needs_a_title_a_picture(picture, images, titles):
+    with pytest.raises(ValueError, match=f"{images} pictures, {titles} titles"):
+        gallery([picture] * images, ["a"] * titles, "Pets")
