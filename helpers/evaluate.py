@@ -98,16 +98,21 @@ def expected_cost(positive, scores, threshold, miss, alarm, weights=None):
     return cost if np.ndim(threshold) else float(cost)
 
 
-def choose_threshold(positive, scores, miss, alarm, weights=None):
-    """The threshold of the least `expected_cost` on these pictures (so give validation pictures).
-    scores: probabilities (n,), 0…1; the rest as there. Only where it lies between two neighbouring
-    scores matters: it is put halfway. Of several that cost the same, the middle one."""
-    _, scores, _ = _scored(positive, scores, weights)
-    if scores.min() < 0 or scores.max() > 1:
+def thresholds(scores):
+    """One threshold for each way to part these scores into no and yes, from yes to all to no to
+    all: floats, ascending, halfway between neighbours. scores: probabilities (n,), 0…1."""
+    found = np.unique(np.asarray(scores, float))
+    if not found.size or not (found[0] >= 0 and found[-1] <= 1):  # NaN is sorted to the end
         raise ValueError("Scores should be probabilities, from 0 to 1: softmax makes them.")
-    edges = np.append(0, np.unique(scores))
+    edges = np.append(0, found)
     no_to_all = (edges[-1] + 1) / 2 if edges[-1] < 1 else np.nextafter(1, 2)
-    candidates = np.append((edges[:-1] + edges[1:]) / 2, no_to_all)
+    return np.append((edges[:-1] + edges[1:]) / 2, no_to_all)
+
+
+def choose_threshold(positive, scores, miss, alarm, weights=None):
+    """The one of the `thresholds` with the least `expected_cost` on these pictures (so give
+    validation pictures), of several the middle one. scores: probabilities (n,), 0…1."""
+    candidates = thresholds(scores)
     costs = expected_cost(positive, scores, candidates, miss, alarm, weights)
     best = candidates[np.isclose(costs, costs.min(), rtol=1e-9, atol=0)]
     return float(best[(len(best) - 1) // 2])

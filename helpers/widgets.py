@@ -3,9 +3,11 @@
 import html
 
 import ipywidgets
+import numpy as np
 
+from helpers.evaluate import expected_cost, thresholds
 from helpers.images import ImageError, fetch, load_image, sample_names
-from helpers.plots import bars, image_tag
+from helpers.plots import BLUE, ORANGE, bars, image_tag
 
 
 def classify_widget(classifier, top=5):
@@ -52,3 +54,74 @@ def _read_address(url):  # through fetch, so that no path on this machine is rea
     if not url.lower().startswith(("http://", "https://")):
         raise ImageError("Give an http:// or https:// address. For your own file see Now yours.")
     return load_image(fetch(url))
+
+
+def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
+    """A panel that shows what a threshold does: a slider on which each step moves the next picture
+    to the other side, the confusion matrix and the cost there, and the pictures whose answer is not
+    what it is at `start`, the last that changed first.
+    positive: bool (n,), what is true; scores: probabilities (n,); images, names: n PIL images and
+    what each shows; miss, alarm: costs of a wrong no and a wrong yes. Returns an ipywidgets VBox
+    with the parts `slider` and `result`. ValueError where the lengths differ."""
+    positive, scores = np.asarray(positive), np.asarray(scores, float)
+    if not len(images) == len(names) == len(scores):
+        found = f"{len(scores)} scores, {len(images)} images and {len(names)} names"
+        raise ValueError(f"{found}: give one of each a picture.")
+    always = expected_cost(positive, scores, [-np.inf, np.inf], miss, alarm)
+    slider = ipywidgets.SelectionSlider(
+        options=[(f"{threshold:.3g}", threshold) for threshold in thresholds(scores)],
+        index=int((np.unique(scores) < start).sum()),
+        description="Yes from",
+    )
+    slider.layout.width = "40em"
+    result = ipywidgets.HTML()
+
+    def update(_=None):
+        yes = scores >= slider.value
+        changed = np.flatnonzero(yes != (scores >= start))
+        changed = changed[np.argsort(scores[changed], kind="stable")]
+        if slider.value > start:
+            changed = changed[::-1]
+        counts = [[int((p & y).sum()) for y in (~yes, yes)] for p in (~positive, positive)]
+        (_, alarms), (misses, _) = counts
+        cost = expected_cost(positive, scores, slider.value, miss, alarm)
+        said = (
+            f"<b>Cost {cost:.2f} a picture</b> (always yes {always[0]:.2f}, always no "
+            f"{always[1]:.2f}): {misses} misses × {miss:g} and {alarms} false alarms × {alarm:g}, "
+            f"over {len(yes)} pictures. Answers other than at {start:.2g}: {len(changed)}"
+        )
+        shown = "".join(
+            _changed_side(images[i], names[i], scores[i], yes[i], yes[i] == positive[i])
+            for i in changed[:8]
+        )
+        more = f"; the last {len(changed[:8])} to change:" if len(changed) else "."
+        result.value = f"{_table(counts)}<p role='status'>{said}{more}</p>{shown}"
+
+    slider.observe(update, "value")
+    update()
+    panel = ipywidgets.VBox([slider, result])
+    panel.slider, panel.result = slider, result
+    return panel
+
+
+def _table(counts):
+    """A confusion matrix of no and yes as an HTML table."""
+    heads = "".join(f"<th scope='col'>answer {answer}</th>" for answer in ("no", "yes"))
+    rows = ""
+    for truth, row in zip(("no", "yes"), counts, strict=True):
+        cells = "".join(f"<td style='text-align: right'>{count}</td>" for count in row)
+        rows += f"<tr><th scope='row'>truth {truth}</th>{cells}</tr>"
+    return f"<table><caption>Pictures</caption><tr><td></td>{heads}</tr>{rows}</table>"
+
+
+def _changed_side(image, name, score, yes, right):
+    """A small picture with its new answer; a frame tells right from wrong, and so do the words."""
+    verdict = "right" if right else "a false alarm" if yes else "a miss"
+    said = f"{name} {score:.3g}: {'yes' if yes else 'no'}, {verdict}"
+    image = image.copy()
+    image.thumbnail((96, 96))
+    return (
+        "<figure style='display: inline-block; margin: 4px; width: 110px; vertical-align: top; "
+        f"border-top: 6px {f'solid {BLUE}' if right else f'dashed {ORANGE}'}'>"
+        f"{image_tag(image, said)}<figcaption>{html.escape(said)}</figcaption></figure>"
+    )

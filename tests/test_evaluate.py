@@ -17,6 +17,7 @@ from helpers.evaluate import (
     mcnemar,
     report,
     threshold_from_costs,
+    thresholds,
 )
 
 TRUE = np.array([False, False, True, True])
@@ -166,6 +167,21 @@ def test_weights_count_pictures_repeatedly():
     assert expected_cost(TRUE, SCORES, 0.35, 5, 1, weights=times) == pytest.approx(repeated)
 
 
+def test_thresholds_part_the_scores_in_every_way():
+    assert thresholds([0.5, 0.1, 0.5]) == pytest.approx([0.05, 0.3, 0.75])
+    assert list(thresholds([1, 0])) == [0, 0.5, np.nextafter(1, 2)]
+    scores = np.random.default_rng(0).random(40).round(1)
+    refused = [(scores < threshold).sum() for threshold in thresholds(scores)]
+    counts = np.unique(scores, return_counts=True)[1]
+    assert refused == [0, *np.cumsum(counts)]
+
+
+@pytest.mark.parametrize("scores", [[], [np.nan], [0.5, np.nan], [-0.1, 0.5], [0.5, 1.1], [np.inf]])
+def test_thresholds_are_for_probabilities(scores):
+    with pytest.raises(ValueError, match="probabilities"):
+        thresholds(scores)
+
+
 @pytest.mark.parametrize(
     "miss, alarm, threshold",
     [
@@ -246,7 +262,7 @@ def test_costs_that_make_no_sense(miss, alarm):
 def test_scores_that_make_no_sense(positive, scores, weights, said):
     with pytest.raises(ValueError, match=said):
         expected_cost(positive, scores, 0.5, 5, 1, weights)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=f"{said}|probabilities"):
         choose_threshold(positive, scores, 5, 1, weights)
 
 

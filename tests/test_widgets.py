@@ -1,4 +1,4 @@
-"""The panel of lesson 01, worked without a browser: its parts are plain Python objects."""
+"""The panels of the lessons, worked without a browser: their parts are plain Python objects."""
 
 import io
 import re
@@ -6,13 +6,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import ipywidgets
+import numpy as np
 import pytest
 from PIL import Image
 
 from helpers.images import sample_names
 from helpers.labels import Prediction
-from helpers.plots import image_tag
-from helpers.widgets import classify_widget
+from helpers.plots import BLUE, ORANGE, image_tag
+from helpers.widgets import classify_widget, threshold_widget
 
 
 class Rows:
@@ -225,3 +226,119 @@ def test_each_part_has_a_label(panel):
     assert [part.description for part in parts] == ["Address", "Classify", "or a sample"]
     assert isinstance(panel, ipywidgets.VBox)
     assert [*panel.children[0].children, *panel.children[1:]] == [*parts, panel.result]
+
+
+# -- the threshold ---------------------------------------------------------------------------------
+
+TRUE = np.array([True, False, True, True, False, True])
+SCORES = np.array([0.9, 0.6, 0.3, 0.05, 0.02, 0.9])
+NAMES = ["laptop", "mug <b>", "phone", "desktop", "lamp", "laptop"]
+
+
+@pytest.fixture
+def images():
+    return [Image.new("RGB", (160, 120), (40 * i, 0, 0)) for i in range(6)]
+
+
+@pytest.fixture
+def threshold(images):
+    return threshold_widget(TRUE, SCORES, images, NAMES, miss=5, alarm=1)
+
+
+def counts(panel):
+    """The four numbers of the confusion matrix, row by row."""
+    return [
+        int(number) for number in re.findall(r"<td style='[^']*'>(\d+)</td>", panel.result.value)
+    ]
+
+
+def test_threshold_starts_where_it_was_told(threshold):
+    assert [label for label, _ in threshold.slider.options] == [
+        *("0.01", "0.035", "0.175", "0.45", "0.75", "0.95"),
+    ]
+    assert threshold.slider.label == "0.45"  # answers as 0.5 does
+    assert counts(threshold) == [1, 1, 2, 2]
+    assert "Cost 1.83 a picture" in text(threshold)  # (2 × 5 + 1) / 6
+    assert "(always yes 0.33, always no 3.33)" in text(threshold)
+    assert "2 misses × 5 and 1 false alarms × 1, over 6 pictures" in text(threshold)
+    assert "Answers other than at 0.5: 0." in text(threshold)
+    assert alts(threshold) == []
+
+
+def test_a_step_down_shows_the_picture_that_changed(threshold, images):
+    threshold.slider.index -= 1
+    assert counts(threshold) == [1, 1, 1, 3]
+    assert "Cost 1.00 a picture" in text(threshold)
+    assert alts(threshold) == ["phone 0.3: yes, right"]
+    images[2].thumbnail((96, 96))
+    assert image_tag(images[2], "phone 0.3: yes, right") in threshold.result.value
+    threshold.slider.index -= 2
+    assert alts(threshold) == [
+        "lamp 0.02: yes, a false alarm",
+        "desktop 0.05: yes, right",
+        "phone 0.3: yes, right",
+    ], "the last to change comes first"
+    assert counts(threshold) == [0, 2, 0, 4]
+
+
+def test_a_step_up_shows_the_pictures_that_changed(threshold):
+    threshold.slider.index += 2
+    assert counts(threshold) == [2, 0, 4, 0]
+    assert sorted(alts(threshold)[:2]) == ["laptop 0.9: no, a miss"] * 2, "one step, one score"
+    assert alts(threshold)[2] == "mug &lt;b&gt; 0.6: no, right"
+    assert "Answers other than at 0.5: 3; the last 3 to change:" in text(threshold)
+    threshold.slider.index -= 2
+    assert alts(threshold) == []
+
+
+def test_right_and_wrong_are_told_by_more_than_colour(threshold):
+    threshold.slider.index += 2
+    wrong, _, right = re.findall("<figure .*?</figure>", threshold.result.value)
+    assert f"dashed {ORANGE}" in wrong
+    assert "a miss</figcaption>" in wrong
+    assert f"solid {BLUE}" in right
+    assert "mug &lt;b&gt; 0.6: no, right</figcaption>" in right
+
+
+def test_at_most_eight_pictures_are_shown(images):
+    scores = np.linspace(0, 0.4, 30)
+    panel = threshold_widget(scores > 0.2, scores, images * 5, ["desk"] * 30, 5, 1)
+    panel.slider.index = 0
+    assert "Answers other than at 0.5: 30; the last 8 to change:" in text(panel)
+    assert alts(panel)[0] == "desk 0: yes, a false alarm"
+    assert len(alts(panel)) == 8
+
+
+@pytest.mark.parametrize("start, index", [(0, 0), (0.05, 1), (0.051, 2), (1, 5)])
+def test_start_answers_as_its_threshold(images, start, index):
+    panel = threshold_widget(TRUE, SCORES, images, NAMES, 5, 1, start=start)
+    assert panel.slider.index == index
+    assert f"Answers other than at {start:.2g}: 0." in text(panel)
+
+
+def test_threshold_leaves_the_pictures_alone(threshold, images):
+    for index in range(6):
+        threshold.slider.index = index
+    assert [image.size for image in images] == [(160, 120)] * 6
+
+
+def test_threshold_panel_is_labelled_and_worked_by_keyboard(threshold):
+    assert isinstance(threshold, ipywidgets.VBox)
+    assert threshold.children == (threshold.slider, threshold.result)
+    assert isinstance(threshold.slider, ipywidgets.SelectionSlider)  # arrow keys, one step each
+    assert threshold.slider.description == "Yes from"
+    assert "<caption>" in threshold.result.value
+    assert len(re.findall("<th scope='(?:col|row)'>", threshold.result.value)) == 4
+    assert "role='status'" in threshold.result.value
+
+
+def test_threshold_says_the_same_every_time(images):
+    first, second = (threshold_widget(TRUE, SCORES, images, NAMES, 5, 1) for _ in range(2))
+    assert first.result.value == second.result.value
+
+
+def test_threshold_needs_one_of_each_a_picture(images):
+    with pytest.raises(ValueError, match="6 scores, 5 images and 6 names"):
+        threshold_widget(TRUE, SCORES, images[:5], NAMES, 5, 1)
+    with pytest.raises(ValueError, match="bool"):
+        threshold_widget(TRUE.astype(int), SCORES, images, NAMES, 5, 1)
