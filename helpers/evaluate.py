@@ -20,7 +20,8 @@ class Estimate(NamedTuple):
     n: int
 
     def __repr__(self):
-        return f"{self.value:z.2f} ({self.low:z.2f}–{self.high:z.2f}), n = {self.n}"
+        to = "–" if self.low >= 0 else " to "
+        return f"{self.value:z.2f} ({self.low:z.2f}{to}{self.high:z.2f}), n = {self.n}"
 
 
 class Difference(Estimate):

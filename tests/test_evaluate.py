@@ -46,6 +46,7 @@ def test_accuracy_with_wilson_interval(right, n):
 def test_how_estimates_are_written():
     assert str(Estimate(0.85, 0.799, 0.89, 240)) == "0.85 (0.80–0.89), n = 240"
     assert f"{Estimate(1.0, 0.5, 1.0, 4)}" == "1.00 (0.50–1.00), n = 4"
+    assert str(Estimate(-0.5, -1.25, 0.001, 4)) == "-0.50 (-1.25 to 0.00), n = 4"
     assert str(Difference(0.05, -0.001, 0.114, 240)) == "+0.05 (+0.00 to +0.11), n = 240"
     assert str(Difference(-0.05, -0.1, -0.01, 7)) == "-0.05 (-0.10 to -0.01), n = 7"
 
