@@ -1,0 +1,348 @@
+"""Transfer learning: features computed once, a head on top of them, fine-tuning in two stages."""
+
+import os
+import tempfile
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+from tqdm import auto, std
+
+from helpers import images
+from helpers.data import Pictures
+
+LIBRARIES = [(name, version(name)) for name in ("keras", "pillow", "tensorflow")]
+PART = 32  # pictures that are decoded and computed at a time
+
+
+def base_of(classifier):
+    """The network without its classification layer: (n, size, size, 3) → float32 features (n, d).
+    Everything up to the input of the last layer with weights, the same rule for every model: the
+    pooled features of most, the 4096 outputs of the last hidden layer of VGG. The layers, and so
+    the weights, are shared with `classifier.network`; the input must be preprocessed."""
+    from helpers import keras
+
+    network = classifier.network
+    features = [layer for layer in network.layers if layer.weights][-1].input
+    if len(features.shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
+        features = keras.layers.Flatten()(features)
+    return keras.Model(network.inputs, features, name="base")
+
+
+def extract_features(classifier, pictures, cache=None):
+    """The base's features of all `Pictures`: float32 (n, d), in their order.
+    They are kept on disk and used again for the same weights, preprocessing, libraries and picture
+    files; of anything that changed or is damaged they are computed anew. cache: the folder, else
+    that named by TRANSFER_CACHE, else ~/.cache/transfer-learning/features; where it cannot be
+    written, a line says so. Raises what `pictures.array` raises for an unreadable picture."""
+    base = base_of(classifier)
+    folder = cache or os.environ.get("TRANSFER_CACHE") or "~/.cache/transfer-learning/features"
+    with _bar(len(pictures), "features") as bar:
+        key = _key(classifier, base, pictures)
+        path = Path(folder).expanduser() / f"{key}.float32"
+        features = _read(path, key)
+        if features is None:
+            size, rule = classifier.size, classifier.rule
+            features = _outputs(
+                base,
+                lambda part: classifier.preprocess_input(part.array(size, rule)),
+                pictures,
+                bar,
+            )
+            _write(path, key, features)
+        bar.update(len(pictures) - bar.n)
+    return features.reshape(len(pictures), -1)
+
+
+def fit_head(features, labels, n_classes, seed=0, epochs=100):
+    """Train one Dense layer of logits on features: a keras.Sequential, (n, d) → (n, n_classes).
+    It is logistic regression: what it takes is standardised inside, by mean and deviation of these
+    features. The same for the same seed on one machine; sets Python's, NumPy's and TensorFlow's
+    global seeds."""
+    from helpers import keras
+
+    keras.utils.set_random_seed(seed)
+    # Features that hardly vary here would be blown up in other pictures: their deviation gets a
+    # floor.
+    variance = features.var(axis=0)
+    variance += 0.1 * variance.mean() + 1e-12
+    head = keras.Sequential(
+        [
+            keras.Input(features.shape[1:]),
+            keras.layers.Normalization(mean=features.mean(axis=0), variance=variance),
+            keras.layers.Dense(n_classes),
+        ]
+    )
+    fit(head, (features, labels), None, epochs, seed=seed)
+    return head
+
+
+def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0, seed=0):
+    """A new classifier on a copy of a pretrained base; it takes RGB 0…255 (n, size, size, 3).
+    [augmentation →] the network's own preprocessing, as layers → base → [dropout →] head: Dense
+    logits (n, n_classes). The layers are called "augmentation", "preprocess", "base", "dropout"
+    and "head". pretrained: with its weights, frozen; or False: the same network with fresh random
+    weights, all trainable. augment: a layer such as `augmentation()`, copied. Sets the global
+    seeds. ValueError where the preprocessing is no scaling of colour channels."""
+    from helpers import keras
+
+    keras.utils.set_random_seed(seed)
+    source = base_of(classifier)
+    base = keras.models.clone_model(source)
+    if pretrained:
+        base.set_weights(source.get_weights())
+        base.trainable = False
+    x = inputs = keras.Input((classifier.size, classifier.size, 3))
+    if augment is not None:  # a copy starts with the seed, whatever the original was used for
+        x = type(augment).from_config(augment.get_config() | {"name": "augmentation"})(x)
+    flip, scale, offset = _scaling(classifier.preprocess_input)
+    if flip:
+        x = keras.ops.flip(x, axis=-1)
+    if (scale, offset) != ([1, 1, 1], [0, 0, 0]):
+        x = keras.layers.Rescaling(scale, offset, name="preprocess")(x)
+    x = base(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+    model = keras.Model(inputs, keras.layers.Dense(n_classes, name="head")(x), name=classifier.name)
+    model.rule = classifier.rule  # how `fit` and `predict` prepare pictures
+    return model
+
+
+def augmentation(seed=0):
+    """Random changes that leave the class as it is, for pictures of 0…255; at training only.
+    A keras.Sequential: mirrored, rotated by up to 18°, zoomed and moved by up to 10 %, brightness
+    and contrast by up to 20 %."""
+    from helpers import keras
+
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.RandomFlip("horizontal", seed=seed),
+            layers.RandomRotation(0.05, seed=seed + 1),
+            layers.RandomZoom(0.1, seed=seed + 2),
+            layers.RandomTranslation(0.1, 0.1, seed=seed + 3),
+            layers.RandomBrightness(0.2, value_range=(0, 255), seed=seed + 4),
+            layers.RandomContrast(0.2, value_range=(0, 255), seed=seed + 5),
+        ],
+        name="augmentation",
+    )
+
+
+def unfreeze(model, layers=None):
+    """Make the last `layers` layers of a model's base trainable (None: all), the others not.
+    BatchNorm layers stay frozen, each by itself: then they use their moving statistics and never
+    update them, whatever the version of Keras. ValueError for a number the base does not have."""
+    from helpers import keras
+
+    base = model.get_layer("base")
+    count = len(base.layers)
+    layers = count if layers is None else layers
+    if not 0 <= layers <= count:
+        raise ValueError(f"The base has {count} layers: layers={layers} should be 0…{count}.")
+    base.trainable = True
+    for position, layer in enumerate(base.layers):
+        frozen = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = position >= count - layers and not frozen
+
+
+def fit(
+    model,
+    train,
+    validation,
+    epochs,
+    learning_rate=1e-3,
+    seed=0,
+    patience=None,
+    class_weight=None,
+    batch_size=32,
+):
+    """Train what is trainable in a model of logits, with Adam and cross-entropy → keras History.
+    train, validation: `Pictures`, decoded once into memory, or (array, labels); validation may be
+    None. patience: stop after so many epochs without a lower validation loss; with it, the best
+    epoch's weights are restored at the end, wherever that is. Where the base is frozen and nothing
+    is augmented, it runs once over each picture instead of once an epoch. The same for the same
+    seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
+    ValueError for labels the model has no output for, and for patience without validation."""
+    from helpers import keras
+
+    if patience is not None and validation is None:
+        raise ValueError("patience watches the validation loss: give validation pictures as well.")
+    keras.utils.set_random_seed(seed)
+    train, validation = (_labelled(model, data) for data in (train, validation))
+    _compile(model, learning_rate)
+    trained, prepare = model, partial(_pixels, model, dtype="uint8")
+    with _bar(epochs, "epochs") as bar:
+        names = [layer.name for layer in model.layers]
+        varied = "base" not in names or "augmentation" in names
+        if not varied and not model.get_layer("base").trainable_weights:
+            top = model.layers[names.index("base") + 1 :]
+            front, trained = keras.Model(model.inputs, top[0].input), keras.Sequential(top)
+            _compile(trained, learning_rate)
+            prepare = partial(_outputs, front, partial(_pixels, model))
+        callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: bar.update())]
+        if patience is not None:
+            callbacks.append(
+                keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+            )
+        return trained.fit(
+            prepare(train[0]),
+            train[1],
+            validation_data=validation and (prepare(validation[0]), validation[1]),
+            epochs=epochs,
+            batch_size=batch_size,
+            class_weight=class_weight,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+
+def fine_tune(
+    model,
+    train,
+    validation,
+    head_epochs=20,
+    epochs=10,
+    head_rate=1e-3,
+    rate=1e-4,
+    layers=None,
+    seed=0,
+    patience=None,
+):
+    """Train a model of `new_model` in two stages → (History of the head, History of all).
+    First the head on the frozen base, so that its random start does not spoil the base; then, at a
+    lower rate, also the base's last `layers` layers (None: all), as `unfreeze` sets them. The rest
+    as in `fit`."""
+    train, validation = (
+        (_pixels(model, data[0], "uint8"), data[1])
+        for data in (_labelled(model, train), _labelled(model, validation))
+    )
+    model.get_layer("base").trainable = False
+    head = fit(model, train, validation, head_epochs, head_rate, seed, patience)
+    unfreeze(model, layers)
+    return head, fit(model, train, validation, epochs, rate, seed, patience)
+
+
+def predict(model, pictures):
+    """A model's probabilities: float32 (n, classes), each row sums to 1.
+    model: of logits, as from `new_model` or `fit_head`; pictures: `Pictures`, or an array of what
+    the model takes. ValueError where a loaded model does not know how to prepare `Pictures`."""
+    return softmax(_outputs(model, partial(_pixels, model), pictures), axis=-1)
+
+
+def _bar(total, title):
+    """One line that disappears: a widget in notebooks, nothing where text goes to a file."""
+    text = auto.notebook_tqdm is std.tqdm
+    return auto.tqdm(total=total, desc=title, leave=False, disable=None if text else False)
+
+
+def _compile(model, learning_rate):
+    from helpers import keras
+
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+
+
+def _labelled(model, data):
+    """(Pictures or array, labels) of what `fit` takes, or None; labels checked."""
+    if data is None:
+        return None
+    pictures, labels = (data, data.labels) if isinstance(data, Pictures) else data
+    labels, n_classes = np.asarray(labels), model.output_shape[-1]
+    if labels.shape != (len(pictures),):
+        raise ValueError(f"{len(pictures)} pictures need as many labels, not {labels.shape}.")
+    if not len(labels) or labels.min() < 0 or labels.max() >= n_classes:
+        raise ValueError(
+            f"The model has {n_classes} outputs, so there should be labels and all in 0…"
+            f"{n_classes - 1}: found {np.unique(labels)}. See n_classes of new_model and fit_head."
+        )
+    return pictures, labels
+
+
+def _pixels(model, pictures, dtype="float32"):
+    """What a model takes of `Pictures`; an array stays as it is."""
+    if not isinstance(pictures, Pictures):
+        return pictures
+    if not hasattr(model, "rule"):  # a file does not keep it
+        raise ValueError(
+            "This model does not know how a picture becomes a square: set model.rule to its "
+            "classifier's rule, or pass pictures.array(size, rule)."
+        )
+    return pictures.array(model.input_shape[1], model.rule, dtype)
+
+
+def _outputs(network, prepare, pictures, bar=None):
+    """What a network of (n, d) makes of `Pictures` or an array, never all of them in memory."""
+    outputs = np.empty((len(pictures), network.output_shape[-1]), "float32")
+    for start in range(0, len(pictures), PART):
+        part = slice(start, start + PART)
+        outputs[part] = network.predict_on_batch(prepare(pictures[part]))
+        if bar is not None:
+            bar.update(len(outputs[part]))
+    return outputs
+
+
+def _scaling(preprocess_input):
+    """(whether colours are reversed, scale, offset) of a preprocess_input, from what it does."""
+    colours = np.float32([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 0, 255], [9, 99, 199]])
+    black, white, red, blue, other = preprocess_input(colours[:, None, None])[:, 0, 0]
+    flip = bool((red - black).argmax() > (blue - black).argmax())
+    scale, offset = (white - black) / 255, black
+    if not np.allclose(
+        other, (colours[4][::-1] if flip else colours[4]) * scale + offset, atol=1e-3
+    ):
+        raise ValueError("preprocess_input must scale and shift each colour by itself.")
+    return flip, scale.tolist(), offset.tolist()
+
+
+def _key(classifier, base, pictures):
+    """SHA-256 of all that features depend on: weights, preprocessing, files, the code that ran."""
+    noise = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
+    key = sha256(f"{classifier.size} {classifier.rule} {LIBRARIES}".encode())
+    key.update(np.asarray(classifier.preprocess_input(noise)))
+    for code in (__file__, images.__file__):
+        key.update(Path(code).read_bytes())
+    for weight in base.get_weights():
+        key.update(f"{weight.shape}".encode() + weight.tobytes())
+    for position, path in enumerate(pictures.paths):
+        try:
+            key.update(sha256(path.read_bytes()).digest())
+        except OSError:
+            pictures[position].images()  # its error says what to do
+            raise
+    return key.hexdigest()
+
+
+def _read(path, key):
+    """Features from the cache, or None where there are none or the file is damaged."""
+    with suppress(OSError):
+        data = path.read_bytes()
+        if data[:32] == sha256(key.encode() + data[32:]).digest():
+            return np.frombuffer(data[32:], "float32").copy()
+    return None
+
+
+def _write(path, key, features):
+    """Put features into the cache in one step; two processes at once each move a whole file."""
+    data, partial_file = features.tobytes(), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            partial_file = file.name
+            file.write(sha256(key.encode() + data).digest() + data)
+        os.replace(partial_file, path)
+    except OSError as error:
+        if partial_file:
+            with suppress(OSError):
+                os.remove(partial_file)
+        print(
+            f"Features are not kept: {path.parent} cannot be written ({error.strerror}). Set "
+            "TRANSFER_CACHE to a folder of yours."
+        )
