@@ -164,8 +164,9 @@ def load_dataset(source="computers", seed=0):
         if pairs:
             first, second = (path.relative_to(folder) for path in pairs[0])
             print(
-                f"{name}: {len(pairs)} pairs of pictures in different parts look alike, which may "
-                f"flatter scores. Most alike: {first} and {second}. See find_near_duplicates."
+                f"{name}: {len(pairs)} pair{'s' * (len(pairs) > 1)} of pictures in different parts "
+                f"look alike, which may flatter scores. Most alike: {first} and {second}. "
+                "See find_near_duplicates."
             )
     return Dataset(name, folder, *parts)
 
@@ -215,7 +216,7 @@ def find_near_duplicates(pictures_a, pictures_b=None, threshold=0.95):
 def _thumbnails(pictures):
     """Each as a row of length 1, so that a product of two is their correlation."""
     rows = np.array([thumbnail for _, thumbnail in _fingerprints(pictures)], "float32")
-    rows = rows.reshape(len(pictures), -1)
+    rows = rows.reshape(len(pictures), 256)
     rows -= rows.mean(1, keepdims=True)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
@@ -345,18 +346,18 @@ def _download(name, address, path):
 
 def _unpack(archive, folder):
     """Unpack a .zip or .tgz into a folder; an archive that would write elsewhere is refused."""
-    try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as file:
-                for name in file.namelist():
-                    if not (folder / name).resolve().is_relative_to(folder):
-                        raise DataError(f"This archive would write to {name}: refused.")
-                file.extractall(folder)
-        else:
-            with tarfile.open(archive) as file:
-                file.extractall(folder, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError) as error:
-        raise DataError(f"This archive cannot be unpacked ({error}): refused.") from error
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            for name in file.namelist():
+                if not (folder / name).resolve().is_relative_to(folder):
+                    raise DataError(f"The archive is refused: {name} would be written elsewhere.")
+            file.extractall(folder)
+        return
+    with tarfile.open(archive) as file:
+        try:
+            file.extractall(folder, filter="data")
+        except tarfile.FilterError as error:
+            raise DataError(f"The archive is refused: {error}.") from error
 
 
 def _leave_out(name, folder, flaw):
