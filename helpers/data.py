@@ -95,9 +95,13 @@ class Pictures:
         import tensorflow as tf
 
         pixels = tf.constant(self.array(classifier.size, classifier.rule, "uint8"))
-        labels, rows = tf.constant(self.labels), tf.data.Dataset.range(len(self))
-        if seed is not None:
-            rows = rows.shuffle(max(1, len(self)), seed=seed)
+        labels, rng = tf.constant(self.labels), np.random.default_rng(seed)
+
+        def order():  # not tf.data's shuffle: that depends on TensorFlow's global seed, too
+            return range(len(self)) if seed is None else rng.permutation(len(self))
+
+        rows = tf.data.Dataset.from_generator(order, output_signature=tf.TensorSpec((), "int64"))
+        rows = rows.apply(tf.data.experimental.assert_cardinality(len(self)))
         return rows.batch(batch_size).map(
             lambda i: (tf.cast(tf.gather(pixels, i), tf.float32), tf.gather(labels, i))
         )
