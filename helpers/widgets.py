@@ -106,10 +106,12 @@ def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
 
 def _table(counts):
     """A confusion matrix of no and yes as an HTML table."""
-    heads = "".join(f"<th scope='col'>answer {answer}</th>" for answer in ("no", "yes"))
+    heads = "".join(
+        f"<th scope='col' style='padding: 0 1em'>answer {answer}</th>" for answer in ("no", "yes")
+    )
     rows = ""
     for truth, row in zip(("no", "yes"), counts, strict=True):
-        cells = "".join(f"<td style='text-align: right'>{count}</td>" for count in row)
+        cells = "".join(f"<td style='text-align: center'>{count}</td>" for count in row)
         rows += f"<tr><th scope='row'>truth {truth}</th>{cells}</tr>"
     return f"<table><caption>Pictures</caption><tr><td></td>{heads}</tr>{rows}</table>"
 

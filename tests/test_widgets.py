@@ -328,7 +328,7 @@ def test_threshold_panel_is_labelled_and_worked_by_keyboard(threshold):
     assert isinstance(threshold.slider, ipywidgets.SelectionSlider)  # arrow keys, one step each
     assert threshold.slider.description == "Yes from"
     assert "<caption>" in threshold.result.value
-    assert len(re.findall("<th scope='(?:col|row)'>", threshold.result.value)) == 4
+    assert len(re.findall("<th scope='(?:col|row)'", threshold.result.value)) == 4
     assert "role='status'" in threshold.result.value
 
 
