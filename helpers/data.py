@@ -154,8 +154,8 @@ def load_dataset(source="computers", seed=0):
     name = source if source in ("computers", *PUBLIC) else folder.name
     if not folder.is_dir():
         raise DataError(
-            f"There is no data set and no folder {str(source)!r} in {Path.cwd()}. Data sets: "
-            f"computers, {', '.join(PUBLIC)}. Or pass the path of a folder of class folders."
+            f"There is no folder {folder}. Pass the path of a folder of class folders, or the name "
+            f"of a data set: computers, {', '.join(PUBLIC)}."
         )
     below = {path.name: path for path in _visible(folder) if path.is_dir()}
     if below.keys() & {*TITLES, "val"}:
@@ -176,8 +176,8 @@ def load_dataset(source="computers", seed=0):
 
 
 def split(pictures, shares=(0.6, 0.2, 0.2), seed=0):
-    """A list of `Pictures`, one a share: each class is split by these shares (into at least one
-    picture each) and by `seed`, and files that show the same pixels stay together.
+    """A list of `Pictures`, one a share: each class is split by these shares (at least one picture
+    everywhere) and by `seed`, and files that show the same pixels stay together, in whatever class.
     DataError where a class has fewer different pictures than there are shares."""
     if min(shares) <= 0 or not math.isclose(sum(shares), 1):
         raise DataError(f"The shares {shares} should be above 0 and add up to 1.")
@@ -187,8 +187,8 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0):
         own = [key for key in dict.fromkeys(keys[pictures.labels == label]) if key not in part_of]
         if len(own) < n:
             raise DataError(
-                f"{pictures.name} has {len(own)} different pictures of {name}, too few for {n} "
-                "parts: add some, or remove this class."
+                f"{pictures.name} has {len(own)} different pictures of {name} (copies count once), "
+                f"too few for {n} parts: add some, or remove this class."
             )
         inner = np.arange(1, n)
         cuts = np.round(np.cumsum(shares)[:-1] * len(own)).astype(int)
