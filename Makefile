@@ -9,11 +9,11 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab test lint lessons setup clean
+.PHONY: help lab test test-slow lint lessons setup clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab."
 
 lab: setup ## open the lessons in JupyterLab
@@ -21,6 +21,9 @@ lab: setup ## open the lessons in JupyterLab
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+test-slow: setup ## run the tests that take minutes each: lessons that train, as other machines run them
+	.venv/bin/python -m pytest -m slow tests
 
 lint: setup ## check the style of code and notebooks
 	.venv/bin/python -m ruff check .
