@@ -2,7 +2,8 @@
 
 python tools/record_scores.py --model mobilenet_v2 (with TRANSFER_WEIGHTS at the weights' folder)
 scores the sample photographs, and the computers pictures once they exist, and writes
-data/recorded/<model>.npz: logits in float16 by `picture_key`, and how they were made.
+data/recorded/<model>.npz: logits in float16 by `picture_key`, and how they were made. Of the
+computers pictures, the logits far below a picture's largest are kept in coarse steps (`coarsen`).
 """
 
 import argparse
@@ -24,6 +25,8 @@ from helpers.models import (
     picture_key,
 )
 
+FAR, STEP = 6, 0.5  # a logit is coarsened where its share is below exp(-6) of the largest one's
+
 
 def pictures():
     """What is recorded: every sample photograph, then every picture of data/computers."""
@@ -31,6 +34,12 @@ def pictures():
         yield load_image(name)
     for path in sorted((ROOT / "data" / "computers").glob("*/*/*.jpg")):
         yield load_image(path)
+
+
+def coarsen(logits):
+    """Logits (classes,) with those more than FAR below the largest rounded to multiples of STEP,
+    so that hundreds of pictures compress to less than a megabyte."""
+    return np.where(logits < logits.max() - FAR, np.round(logits / STEP) * STEP, logits)
 
 
 def record(name):
@@ -41,13 +50,17 @@ def record(name):
     from helpers import keras
 
     classifier = load_classifier(name)
-    logits = {picture_key(image): classifier.logits(image)[0] for image in pictures()}
+    logits = {}
+    for n, image in enumerate(pictures()):
+        row = classifier.logits(image)[0]
+        logits[picture_key(image)] = row if n < len(sample_names()) else coarsen(row)
     about = {
         "model": name,
         "weights": path.name,
         "weights_sha256": sha256(path.read_bytes()).hexdigest(),
         "preprocessing": f"{classifier.size} pixels, {classifier.rule}, "
         f"keras.applications.{REGISTRY[name].module}.preprocess_input",
+        "rounding": f"float16; in computers, below the largest - {FAR}: to multiples of {STEP}",
         "keras": keras.__version__,
         "date": datetime.date.today().isoformat(),
     }
