@@ -2,21 +2,24 @@
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import PIL
 from scipy.special import softmax
 from tqdm import auto, std
 
 from helpers import images
 from helpers.data import Pictures
 
-LIBRARIES = [(name, version(name)) for name in ("keras", "pillow", "tensorflow")]
 PART = 32  # pictures that are decoded and computed at a time
+_bases = WeakKeyDictionary()  # network → its base, which keeps its compiled function
 
 
 def base_of(classifier):
@@ -27,10 +30,12 @@ def base_of(classifier):
     from helpers import keras
 
     network = classifier.network
+    if network in _bases:
+        return _bases[network]
     features = [layer for layer in network.layers if layer.weights][-1].input
     if len(features.shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
         features = keras.layers.Flatten()(features)
-    return keras.Model(network.inputs, features, name="base")
+    return _bases.setdefault(network, keras.Model(network.inputs[0], features, name="base"))
 
 
 def extract_features(classifier, pictures, cache=None):
@@ -55,26 +60,26 @@ def extract_features(classifier, pictures, cache=None):
             )
             _write(path, key, features)
         bar.update(len(pictures) - bar.n)
-    return features.reshape(len(pictures), -1)
+    return features.reshape(len(pictures), base.output_shape[-1])
 
 
-def fit_head(features, labels, n_classes, seed=0, epochs=100):
+def fit_head(features, labels, n_classes, seed=0, epochs=30):
     """Train one Dense layer of logits on features: a keras.Sequential, (n, d) → (n, n_classes).
-    It is logistic regression: what it takes is standardised inside, by mean and deviation of these
-    features. The same for the same seed on one machine; sets Python's, NumPy's and TensorFlow's
-    global seeds."""
+    It is logistic regression that starts from zero; features are standardised inside, with the
+    statistics of these. The same for the same seed on one machine; sets Python's, NumPy's and
+    TensorFlow's global seeds. ValueError for labels that do not fit."""
     from helpers import keras
 
-    keras.utils.set_random_seed(seed)
-    # Features that hardly vary here would be blown up in other pictures: their deviation gets a
-    # floor.
+    features, labels = _labelled(n_classes, (features, labels))
+    # A feature that hardly varies in a few pictures may vary in others: without a floor under its
+    # deviation it would drown the rest.
     variance = features.var(axis=0)
-    variance += 0.1 * variance.mean() + 1e-12
+    variance += variance.mean() + 1e-12
     head = keras.Sequential(
         [
             keras.Input(features.shape[1:]),
             keras.layers.Normalization(mean=features.mean(axis=0), variance=variance),
-            keras.layers.Dense(n_classes),
+            keras.layers.Dense(n_classes, kernel_initializer="zeros"),
         ]
     )
     fit(head, (features, labels), None, epochs, seed=seed)
@@ -95,7 +100,8 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     base = keras.models.clone_model(source)
     if pretrained:
         base.set_weights(source.get_weights())
-        base.trainable = False
+    for layer in (*base.layers, base):  # of `base` alone, Keras ignores what it already is
+        layer.trainable = not pretrained
     x = inputs = keras.Input((classifier.size, classifier.size, 3))
     if augment is not None:  # a copy starts with the seed, whatever the original was used for
         x = type(augment).from_config(augment.get_config() | {"name": "augmentation"})(x)
@@ -107,7 +113,9 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     x = base(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
-    model = keras.Model(inputs, keras.layers.Dense(n_classes, name="head")(x), name=classifier.name)
+    # From zero: what a random start adds stays where few pictures are there to correct it.
+    outputs = keras.layers.Dense(n_classes, kernel_initializer="zeros", name="head")(x)
+    model = keras.Model(inputs, outputs, name=classifier.name)
     model.rule = classifier.rule  # how `fit` and `predict` prepare pictures
     return model
 
@@ -172,7 +180,7 @@ def fit(
     if patience is not None and validation is None:
         raise ValueError("patience watches the validation loss: give validation pictures as well.")
     keras.utils.set_random_seed(seed)
-    train, validation = (_labelled(model, data) for data in (train, validation))
+    train, validation = (_labelled(model.output_shape[-1], data) for data in (train, validation))
     _compile(model, learning_rate)
     trained, prepare = model, partial(_pixels, model, dtype="uint8")
     with _bar(epochs, "epochs") as bar:
@@ -180,7 +188,7 @@ def fit(
         varied = "base" not in names or "augmentation" in names
         if not varied and not model.get_layer("base").trainable_weights:
             top = model.layers[names.index("base") + 1 :]
-            front, trained = keras.Model(model.inputs, top[0].input), keras.Sequential(top)
+            front, trained = keras.Model(model.inputs[0], top[0].input), keras.Sequential(top)
             _compile(trained, learning_rate)
             prepare = partial(_outputs, front, partial(_pixels, model))
         callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: bar.update())]
@@ -217,8 +225,8 @@ def fine_tune(
     lower rate, also the base's last `layers` layers (None: all), as `unfreeze` sets them. The rest
     as in `fit`."""
     train, validation = (
-        (_pixels(model, data[0], "uint8"), data[1])
-        for data in (_labelled(model, train), _labelled(model, validation))
+        data and (_pixels(model, data[0], "uint8"), data[1])
+        for data in (_labelled(model.output_shape[-1], data) for data in (train, validation))
     )
     model.get_layer("base").trainable = False
     head = fit(model, train, validation, head_epochs, head_rate, seed, patience)
@@ -250,17 +258,17 @@ def _compile(model, learning_rate):
     )
 
 
-def _labelled(model, data):
+def _labelled(n_classes, data):
     """(Pictures or array, labels) of what `fit` takes, or None; labels checked."""
     if data is None:
         return None
     pictures, labels = (data, data.labels) if isinstance(data, Pictures) else data
-    labels, n_classes = np.asarray(labels), model.output_shape[-1]
+    labels = np.asarray(labels)
     if labels.shape != (len(pictures),):
         raise ValueError(f"{len(pictures)} pictures need as many labels, not {labels.shape}.")
     if not len(labels) or labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(
-            f"The model has {n_classes} outputs, so there should be labels and all in 0…"
+            f"With {n_classes} outputs there should be labels and all in 0…"
             f"{n_classes - 1}: found {np.unique(labels)}. See n_classes of new_model and fit_head."
         )
     return pictures, labels
@@ -281,11 +289,19 @@ def _pixels(model, pictures, dtype="float32"):
 def _outputs(network, prepare, pictures, bar=None):
     """What a network of (n, d) makes of `Pictures` or an array, never all of them in memory."""
     outputs = np.empty((len(pictures), network.output_shape[-1]), "float32")
-    for start in range(0, len(pictures), PART):
-        part = slice(start, start + PART)
-        outputs[part] = network.predict_on_batch(prepare(pictures[part]))
-        if bar is not None:
-            bar.update(len(outputs[part]))
+    parts = [slice(start, start + PART) for start in range(0, len(pictures), PART)]
+    with ThreadPoolExecutor(1) as pool:  # decodes the next part while the network runs
+        coming = [pool.submit(prepare, pictures[part]) for part in parts[:1]]
+        for part, following in zip_longest(parts, parts[1:]):
+            batch = coming.pop().result()
+            if following:
+                coming.append(pool.submit(prepare, pictures[following]))
+            n = len(batch)
+            if part.start and n < PART:  # a batch of another size would be compiled anew
+                batch = np.resize(batch, (PART, *batch.shape[1:]))
+            outputs[part] = network.predict_on_batch(batch)[:n]
+            if bar is not None:
+                bar.update(n)
     return outputs
 
 
@@ -304,8 +320,13 @@ def _scaling(preprocess_input):
 
 def _key(classifier, base, pictures):
     """SHA-256 of all that features depend on: weights, preprocessing, files, the code that ran."""
+    import tensorflow as tf
+
+    from helpers import keras
+
     noise = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
-    key = sha256(f"{classifier.size} {classifier.rule} {LIBRARIES}".encode())
+    versions = keras.__version__, tf.__version__, PIL.__version__
+    key = sha256(f"{classifier.size} {classifier.rule} {versions}".encode())
     key.update(np.asarray(classifier.preprocess_input(noise)))
     for code in (__file__, images.__file__):
         key.update(Path(code).read_bytes())
@@ -331,17 +352,21 @@ def _read(path, key):
 
 def _write(path, key, features):
     """Put features into the cache in one step; two processes at once each move a whole file."""
-    data, partial_file = features.tobytes(), None
+    data = features.tobytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            partial_file = file.name
-            file.write(sha256(key.encode() + data).digest() + data)
-        os.replace(partial_file, path)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=".incoming-", delete=False
+        ) as file:
+            try:
+                file.write(sha256(key.encode() + data).digest() + data)
+                file.close()  # Windows moves no open file
+                os.replace(file.name, path)
+            except BaseException:
+                file.close()
+                os.remove(file.name)
+                raise
     except OSError as error:
-        if partial_file:
-            with suppress(OSError):
-                os.remove(partial_file)
         print(
             f"Features are not kept: {path.parent} cannot be written ({error.strerror}). Set "
             "TRANSFER_CACHE to a folder of yours."

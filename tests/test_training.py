@@ -1,0 +1,630 @@
+"""Cached features, heads and fine-tuning, on pocket and on stand-ins with random weights."""
+
+import dataclasses
+import gc
+import json
+import os
+import subprocess
+import sys
+import weakref
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+
+from helpers import images, keras, training
+from helpers.data import DataError, Pictures, load_dataset
+from helpers.images import SQUASH, ResizeRule
+from helpers.models import Classifier, load_classifier
+
+# TensorFlow's own, where Keras reads a variable
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return load_classifier("pocket")
+
+
+def stand_in(name, preprocess, size=32):
+    """A tiny untrained network with a BatchNorm layer that stands in for a large one."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((size, size, 3)),
+            layers.Conv2D(4, 3, strides=2),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(6, activation="relu"),
+            layers.Dense(10),
+        ]
+    )
+    network = keras.Model(network.inputs[0], network.outputs[0])
+    return Classifier(name, network, size, ResizeRule(), preprocess, None)
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    """MobileNetV2's own layers, narrow and for small pictures, with random weights."""
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2(
+        (32, 32, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None
+    )
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum = 0.0
+    network(np.random.default_rng(0).uniform(-1, 1, (24, 32, 32, 3)), training=True)
+    for norm in norms:  # its statistics fit its weights now, so that signals get through
+        norm.momentum = 0.9
+    preprocess = keras.applications.mobilenet_v2.preprocess_input
+    return Classifier("mobilenet", network, 32, ResizeRule(), lambda x: preprocess(+x), None)
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """24 pictures of 40×30 pixels in two classes: reddish and bluish noise."""
+    rng, paths = np.random.default_rng(0), []
+    (tmp_path / "pictures").mkdir()
+    labels = np.arange(24) % 2
+    for i, label in enumerate(labels):
+        pixels = rng.integers(0, 120, (30, 40, 3), "uint8")
+        pixels[..., 2 * label] += 100
+        paths.append(tmp_path / "pictures" / f"{i:02}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return Pictures("toy", tuple(paths), labels, ("red", "blue"))
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(1).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
+
+
+# -- the base --------------------------------------------------------------------------------------
+
+
+def check_base(classifier, batch):
+    """What the base gives, put through the classification layer, are the network's own logits."""
+    features = np.asarray(training.base_of(classifier)(batch))
+    kernel, bias = classifier.network.get_weights()[-2:]
+    logits = features @ kernel.reshape(-1, kernel.shape[-1]) + bias
+    np.testing.assert_allclose(logits, classifier.network(batch), atol=1e-4)
+    return features.shape
+
+
+def test_base_ends_before_the_classification_layer(pocket, mobilenet, noise):
+    (units,) = {w.shape[0] for w in pocket.network.weights[-2:-1]}
+    assert check_base(pocket, noise) == (3, units)
+    assert check_base(mobilenet, noise / 255) == (3, 1280)
+    two_dense = stand_in("vgg", lambda x: x)
+    assert check_base(two_dense, noise / 255) == (3, 6), "the last hidden layer, as of VGG"
+
+
+def test_base_of_a_convolutional_classifier(noise):
+    network = keras.applications.MobileNetV3Small(
+        (32, 32, 3), weights=None, classes=10, classifier_activation=None
+    )
+    classifier = Classifier("v3", network, 32, ResizeRule(), lambda x: x, None)
+    assert check_base(classifier, noise) == (3, 1024)
+
+
+def test_base_is_made_once_and_goes_with_its_network(noise):
+    classifier = stand_in("x", lambda x: x)
+    assert training.base_of(classifier) is training.base_of(classifier)
+    training.base_of(classifier).predict_on_batch(noise)
+    network = weakref.ref(classifier.network)
+    del classifier
+    gc.collect()
+    assert network() is None, "a large model can be freed"
+
+
+# -- features and their cache ----------------------------------------------------------------------
+
+
+def expected(classifier, pictures):
+    prepared = classifier.preprocess_input(pictures.array(classifier.size, classifier.rule))
+    return np.asarray(training.base_of(classifier)(prepared))
+
+
+def files(folder):
+    """Path → (inode, time): what is rewritten changes, and what is read stays."""
+    return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.iterdir()}
+
+
+def test_features_are_the_bases(pocket, toy, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(training, "PART", 7)  # 24 pictures in three parts and a rest
+    features = training.extract_features(pocket, toy, tmp_path / "cache")
+    assert features.dtype == "float32"
+    np.testing.assert_allclose(features, expected(pocket, toy), rtol=1e-4, atol=1e-4)
+    assert capfd.readouterr() == ("", "")
+    one = training.extract_features(pocket, toy[[5]], tmp_path / "cache")
+    np.testing.assert_allclose(one, features[5:6], rtol=1e-4, atol=1e-4)
+    assert training.extract_features(pocket, toy[toy.labels > 1], tmp_path).shape == (
+        0,
+        features.shape[1],
+    )
+
+
+def test_features_are_computed_once(pocket, toy, tmp_path):
+    first = training.extract_features(pocket, toy, tmp_path / "a" / "b")
+    before = files(tmp_path / "a" / "b")
+    assert len(before) == 1
+    again = training.extract_features(pocket, toy, tmp_path / "a" / "b")
+    assert np.array_equal(first, again)
+    again += 1  # writable, and no part of the cache
+    relabelled = dataclasses.replace(toy, labels=toy.labels[::-1])
+    assert np.array_equal(
+        first, training.extract_features(pocket, relabelled, tmp_path / "a" / "b")
+    )
+    assert files(tmp_path / "a" / "b") == before
+
+
+def test_cache_is_where_the_variable_says_or_in_the_home(pocket, toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "given"))
+    training.extract_features(pocket, toy, tmp_path / "explicit")
+    assert not (tmp_path / "given").exists()
+    training.extract_features(pocket, toy)
+    assert len(files(tmp_path / "given")) == 1
+    monkeypatch.delenv("TRANSFER_CACHE")
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    training.extract_features(pocket, toy)
+    assert len(files(tmp_path / "home" / ".cache" / "transfer-learning" / "features")) == 1
+
+
+def other_weights(classifier):
+    network = keras.models.clone_model(classifier.network)
+    values = classifier.network.get_weights()
+    values[0] = values[0] * 1.001
+    network.set_weights(values)
+    return dataclasses.replace(classifier, network=network)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        other_weights,
+        lambda c: dataclasses.replace(c, rule=SQUASH),
+        lambda c: dataclasses.replace(c, size=48),
+        lambda c: dataclasses.replace(c, preprocess_input=lambda x: x / 2),
+    ],
+    ids=["weights", "rule", "size", "preprocess_input"],
+)
+def test_another_model_or_preparation_is_computed_anew(pocket, toy, tmp_path, change):
+    first = training.extract_features(pocket, toy, tmp_path / "cache")
+    changed = change(pocket)
+    second = training.extract_features(changed, toy, tmp_path / "cache")
+    assert not np.allclose(first, second, rtol=1e-5)
+    np.testing.assert_allclose(second, expected(changed, toy), rtol=1e-4, atol=1e-4)
+
+
+def test_a_changed_picture_is_seen(pocket, toy, tmp_path):
+    first = training.extract_features(pocket, toy, tmp_path / "cache")
+    Image.new("RGB", (40, 30), "green").save(toy.paths[3])
+    second = training.extract_features(pocket, toy, tmp_path / "cache")
+    assert np.flatnonzero(np.abs(first - second).max(axis=1) > 1e-3).tolist() == [3]
+    np.testing.assert_allclose(second, expected(pocket, toy), rtol=1e-4, atol=1e-4)
+    turned = training.extract_features(pocket, toy[np.arange(24)[::-1]], tmp_path / "cache")
+    np.testing.assert_allclose(turned[::-1], second, rtol=1e-4, atol=1e-4)
+
+
+def flip_a_bit(data):
+    return data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [flip_a_bit, lambda d: d[:-4], lambda d: d + d[-4:], lambda d: b"", lambda d: d[:20]],
+    ids=["bit", "shorter", "longer", "empty", "beginning"],
+)
+def test_a_damaged_cache_is_rebuilt(pocket, toy, tmp_path, damage):
+    first = training.extract_features(pocket, toy, tmp_path)
+    path = next(tmp_path.glob("*.float32"))
+    intact = path.read_bytes()
+    path.write_bytes(damage(intact))
+    assert np.array_equal(first, training.extract_features(pocket, toy, tmp_path))
+    assert path.read_bytes() == intact
+
+
+def test_a_file_under_another_name_is_not_taken(pocket, toy, tmp_path):
+    """Somebody tidies up the folder and mixes up two files."""
+    training.extract_features(pocket, toy, tmp_path)
+    path = next(tmp_path.glob("*.float32"))
+    flipped = toy[np.arange(24)[::-1]]
+    right = training.extract_features(pocket, flipped, tmp_path)
+    (other,) = set(tmp_path.glob("*.float32")) - {path}
+    other.write_bytes(path.read_bytes())
+    assert np.array_equal(training.extract_features(pocket, flipped, tmp_path), right)
+
+
+@pytest.mark.parametrize("fault", ["gone", "damaged"])
+def test_a_picture_that_cannot_be_read_is_named(pocket, toy, tmp_path, fault):
+    training.extract_features(pocket, toy, tmp_path / "cache")
+    before = files(tmp_path / "cache")
+    if fault == "gone":
+        toy.paths[20].unlink()
+    else:
+        toy.paths[20].write_bytes(toy.paths[20].read_bytes()[:-2000])
+    with pytest.raises(DataError, match="20.png"):
+        training.extract_features(pocket, toy, tmp_path / "cache")
+    assert files(tmp_path / "cache") == before, "nothing half-written"
+
+
+def test_a_folder_that_cannot_be_written_costs_the_cache_only(pocket, toy, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    features = training.extract_features(pocket, toy, tmp_path / "file" / "cache")
+    np.testing.assert_allclose(features, expected(pocket, toy), rtol=1e-4, atol=1e-4)
+    said = capsys.readouterr().out
+    assert "Features are not kept" in said and "TRANSFER_CACHE" in said
+    assert said.count("\n") == 1 and str(tmp_path / "file") in said
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, capsys, fault):
+    def replace(*paths):
+        raise fault
+
+    monkeypatch.setattr(os, "replace", replace)
+    if fault is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            training._write(tmp_path / "x.float32", "key", np.ones(5, "float32"))
+    else:
+        training._write(tmp_path / "x.float32", "key", np.ones(5, "float32"))
+        assert "No space left on device" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from helpers.training import _read, _write
+path, value = Path(sys.argv[1]), float(sys.argv[2])
+for _ in range(200):
+    _write(path, "key", np.full(30_000, value, "float32"))
+    found = _read(path, "key")
+    assert found is not None and len(set(found.tolist())) == 1, found
+"""
+
+
+def test_two_processes_at_once_do_not_mix_their_files(tmp_path):
+    path = tmp_path / "cache" / "x.float32"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, path, str(i)], stderr=subprocess.PIPE)
+        for i in (1, 2)
+    ]
+    for writer in writers:
+        _, errors = writer.communicate(timeout=120)
+        assert writer.returncode == 0, errors.decode()
+    assert [p.name for p in path.parent.iterdir()] == ["x.float32"]
+
+
+# -- a head on features ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    """Features of three classes, some of which never vary in training: (train, labels, test, …)."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 2, (3, 50))
+    labels = np.arange(300) % 3
+    features = (centres[labels] + rng.normal(0, 3, (300, 50))).clip(0).astype("float32") * 40
+    features[:60, 40:] = 0
+    return features[:60], labels[:60], features[60:], labels[60:]
+
+
+def test_head_is_logistic_regression(blobs):
+    x, y, unseen, truth = blobs
+    head = training.fit_head(x, y, 3)
+    assert isinstance(head, keras.Sequential)
+    assert (head.input_shape, head.output_shape) == ((None, 50), (None, 3))
+    scale = np.sqrt(x.var(axis=0) + x.var(axis=0).mean())
+    model = LogisticRegression(C=0.1).fit((x - x.mean(axis=0)) / scale, y)
+    theirs = model.score((unseen - x.mean(axis=0)) / scale, truth)
+    probabilities = training.predict(head, unseen)
+    ours = (probabilities.argmax(axis=1) == truth).mean()
+    assert ours > theirs - 0.03 and theirs > 0.6
+    np.testing.assert_allclose(probabilities, softmax(np.asarray(head(unseen)), axis=1), atol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_head_is_the_same_for_the_same_seed(blobs):
+    x, y, unseen, _ = blobs
+    first, second, other = (
+        training.predict(training.fit_head(x, y, 3, s), unseen) for s in (1, 1, 2)
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_head_of_one_picture_a_class(blobs):
+    x, y, unseen, truth = blobs
+    probabilities = training.predict(training.fit_head(x[:3], y[:3], 3), unseen)
+    assert np.isfinite(probabilities).all()
+    assert (probabilities.argmax(axis=1) == truth).mean() > 0.4
+
+
+def test_labels_must_fit(blobs):
+    x, y, *_ = blobs
+    with pytest.raises(ValueError, match=r"With 3 outputs.* 0…2: found \[1 2 3\].*n_classes"):
+        training.fit_head(x, y + 1, 3)
+    with pytest.raises(ValueError, match=r"60 pictures need as many labels, not \(59,\)"):
+        training.fit_head(x, y[1:], 3)
+    with pytest.raises(ValueError, match="there should be labels"):
+        training.fit_head(x[:0], y[:0], 3)
+
+
+# -- a new model -----------------------------------------------------------------------------------
+
+MODULES = ["mobilenet_v2", "vgg16", "resnet", "densenet", "convnext"]
+
+
+def keras_preprocessing(module):
+    own = getattr(keras.applications, module).preprocess_input
+    return lambda batch: own(np.array(batch))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_preprocessing_is_in_the_model_and_in_its_file(module, noise, tmp_path):
+    classifier = stand_in(module, keras_preprocessing(module))
+    model = training.new_model(classifier, 4)
+    assert (model.input_shape, model.output_shape) == ((None, 32, 32, 3), (None, 4))
+    assert [layer.name for layer in model.layers[-2:]] == ["base", "head"]
+    front = keras.Model(model.inputs[0], model.get_layer("head").input)
+    direct = training.base_of(classifier)(classifier.preprocess_input(noise))
+    np.testing.assert_allclose(front(noise), direct, rtol=1e-4, atol=1e-4)
+
+    model.get_layer("head").kernel.assign(np.random.default_rng(0).normal(size=(6, 4)))
+    model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as file:
+        config = file.read("config.json").decode()
+    assert "Lambda" not in config and "helpers" not in json.dumps(json.loads(config))
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert np.array_equal(training.predict(loaded, noise), training.predict(model, noise))
+
+
+def test_preprocessing_that_is_no_scaling_is_refused():
+    with pytest.raises(ValueError, match="must scale and shift each colour by itself"):
+        training.new_model(stand_in("x", lambda x: x**2), 4)
+
+
+def test_pocket_in_a_file_predicts_the_same(pocket, toy, tmp_path):
+    model = training.new_model(pocket, 2, augment=training.augmentation(), dropout=0.2)
+    training.fine_tune(model, toy, toy, head_epochs=1, epochs=1, layers=5)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    before = training.predict(model, toy)
+    with pytest.raises(ValueError, match=r"set model.rule .*pictures.array\(size, rule\)"):
+        training.predict(loaded, toy)
+    assert np.array_equal(training.predict(loaded, toy.array(64, pocket.rule)), before)
+    loaded.rule = pocket.rule
+    assert np.array_equal(training.predict(loaded, toy), before)
+
+
+def test_pretrained_or_the_same_network_from_scratch(pocket):
+    own = training.base_of(pocket).get_weights()
+    pretrained = training.new_model(pocket, 2).get_layer("base")
+    assert all(map(np.array_equal, own, pretrained.get_weights()))
+    assert not pretrained.trainable_weights
+    scratch = training.new_model(pocket, 2, pretrained=False).get_layer("base")
+    assert len(scratch.trainable_weights) == len(training.base_of(pocket).trainable_weights) > 20
+    first, second, other = (
+        training.new_model(pocket, 2, pretrained=False, seed=s).get_layer("base").get_weights()
+        for s in (1, 1, 2)
+    )
+    assert [w.shape for w in first] == [w.shape for w in own]
+    assert all(map(np.array_equal, first, second))
+    for one, two, pretrained in zip(first, other, own, strict=True):
+        if one.ndim > 1:
+            assert not np.allclose(one, two) and not np.allclose(one, pretrained)
+
+
+def test_the_classifier_itself_stays_as_it_was(pocket, toy):
+    before = pocket.network.get_weights()
+    model = training.new_model(pocket, 2)
+    training.fine_tune(model, toy, toy, head_epochs=1, epochs=1)
+    assert all(map(np.array_equal, before, pocket.network.get_weights()))
+    assert all(layer.trainable for layer in pocket.network.layers)
+
+
+# -- augmentation ----------------------------------------------------------------------------------
+
+
+def test_augmentation_varies_pictures_in_training_only():
+    cat = images.to_batch(["cat"], 64)
+    augment = training.augmentation(seed=1)
+    assert np.array_equal(augment(cat, training=False), cat)
+    varied = np.concatenate([augment(cat, training=True) for _ in range(8)])
+    assert varied.min() >= 0 and varied.max() <= 255
+    difference = np.abs(varied - cat).mean(axis=(1, 2, 3))
+    assert (difference > 5).all(), "values of 0…255 really change"
+    assert len(set(difference.tolist())) == 8
+    twin = training.augmentation(seed=1)
+    again = np.concatenate([twin(cat, training=True) for _ in range(8)])
+    assert np.array_equal(varied, again)
+    other = training.augmentation(seed=2)(cat, training=True)
+    assert not np.array_equal(varied[:1], other)
+
+
+def test_an_augmentation_can_be_used_for_several_models(pocket, toy):
+    augment, results = training.augmentation(), []
+    for _ in range(2):
+        model = training.new_model(pocket, 2, augment=augment)
+        training.fit(model, toy, None, epochs=2)
+        results.append(model.get_layer("head").get_weights())
+    assert all(map(np.array_equal, *results))
+
+
+# -- unfreezing, and BatchNorm ---------------------------------------------------------------------
+
+
+def statistics(model):
+    base = model.get_layer("base")
+    kind = keras.layers.BatchNormalization
+    found = [layer for layer in base.layers if isinstance(layer, kind)]
+    assert len(found) > 5
+    return [np.array(w) for layer in found for w in (layer.moving_mean, layer.moving_variance)]
+
+
+def kernels(model):
+    return [np.array(w) for w in model.get_layer("base").weights if len(w.shape) == 4]
+
+
+def moved(before, after):
+    return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+def test_no_moving_statistic_of_the_base_moves(pocket, toy):
+    model = training.new_model(pocket, 2, augment=training.augmentation())
+    before, weights = statistics(model), kernels(model)
+    training.fit(model, toy, toy, epochs=1)
+    assert not any(moved(before, statistics(model)) + moved(weights, kernels(model)))
+    training.unfreeze(model)
+    training.fit(model, toy, toy, epochs=1)
+    assert all(moved(weights, kernels(model))), "the base did train"
+    assert not any(moved(before, statistics(model)))
+    model.get_layer("base").trainable = False
+    model.get_layer("base").trainable = True  # without `unfreeze` they move: the test can fail
+    training.fit(model, toy, toy, epochs=1)
+    assert all(moved(before, statistics(model)))
+
+
+def test_no_moving_statistic_of_mobilenet_moves(mobilenet, toy):
+    model = training.new_model(mobilenet, 2)
+    before, weights = statistics(model), kernels(model)
+    training.fine_tune(model, toy, toy, head_epochs=1, epochs=2)
+    assert any(moved(weights, kernels(model))), "the base did train"
+    assert not any(moved(before, statistics(model)))
+
+
+def test_unfreeze_sets_the_last_layers(pocket):
+    model = training.new_model(pocket, 2)
+    base = model.get_layer("base")
+    bn = keras.layers.BatchNormalization
+
+    def trainable():
+        return [i for i, layer in enumerate(base.layers) if layer.trainable_weights]
+
+    able = [i for i, x in enumerate(base.layers) if x.weights and not isinstance(x, bn)]
+    training.unfreeze(model)
+    assert trainable() == able
+    for layers in (0, 1, 12, len(base.layers)):
+        training.unfreeze(model, layers)
+        assert trainable() == [i for i in able if i >= len(base.layers) - layers]
+    for wrong in (-1, len(base.layers) + 1):
+        with pytest.raises(ValueError, match=f"has {len(base.layers)} layers: layers={wrong}"):
+            training.unfreeze(model, wrong)
+
+
+# -- training --------------------------------------------------------------------------------------
+
+
+def test_fit_is_the_same_for_the_same_seed(pocket, toy, capfd):
+    results, histories = [], []
+    for seed in (1, 1, 2):
+        model = training.new_model(pocket, 2, pretrained=False, dropout=0.5, seed=seed)
+        histories.append(
+            training.fit(model, toy, toy[:6], epochs=2, seed=seed, batch_size=8).history
+        )
+        results.append(training.predict(model, toy))
+    assert np.array_equal(results[0], results[1])
+    assert histories[0] == histories[1]
+    assert not np.array_equal(results[0], results[2])
+    assert sorted(histories[0]) == ["accuracy", "loss", "val_accuracy", "val_loss"]
+    assert capfd.readouterr() == ("", ""), "quiet"
+
+
+def test_pictures_or_their_arrays(pocket, toy):
+    array = toy.array(64, pocket.rule)
+    for pretrained in (True, False):
+        results = []
+        for data in (toy, (array, toy.labels)):
+            model = training.new_model(pocket, 2, pretrained=pretrained)
+            training.fit(model, data, data, epochs=1)
+            results.append(model.get_weights())
+        assert all(map(np.array_equal, *results))
+    assert np.array_equal(training.predict(model, toy), training.predict(model, array))
+
+
+def test_a_frozen_base_run_ahead_gives_the_same(pocket, toy):
+    results, histories = [], []
+    for augment in (None, keras.layers.Identity()):  # which must be run in every epoch
+        model = training.new_model(pocket, 2, augment=augment)
+        histories.append(training.fit(model, toy, toy, epochs=5).history)
+        results.append(model.get_layer("head").get_weights())
+        loss, accuracy = model.evaluate(toy.array(64, pocket.rule), toy.labels, verbose=0)
+        assert accuracy == pytest.approx(histories[-1]["val_accuracy"][-1])
+        assert loss == pytest.approx(histories[-1]["val_loss"][-1], rel=1e-3)
+    for one, two in zip(*results, strict=True):
+        assert np.abs(one).max() > 1e-3, "it did train"
+        np.testing.assert_allclose(one, two, atol=1e-4)
+    assert histories[0]["accuracy"] == pytest.approx(histories[1]["accuracy"])
+
+
+def test_the_best_epoch_is_restored(blobs):
+    x, y, unseen, truth = blobs
+
+    def run(epochs, patience):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3)])
+        data = (x / 100, y), (unseen / 100, truth)
+        history = training.fit(model, *data, epochs, 0.05, patience=patience).history
+        loss = model.evaluate(*data[1], verbose=0)[0]
+        return history["val_loss"], loss
+
+    losses, last = run(30, None)
+    best = int(np.argmin(losses))
+    assert 0 < best < 24, "it must get worse for this to be a test"
+    assert last == pytest.approx(losses[-1], rel=1e-4)
+    stopped, loss = run(30, 4)
+    assert len(stopped) == best + 5
+    assert loss == pytest.approx(losses[best], rel=1e-4)
+    whole, loss = run(best + 3, 20)  # runs to its end
+    assert len(whole) == best + 3
+    assert loss == pytest.approx(losses[best], rel=1e-4)
+    with pytest.raises(ValueError, match="give validation pictures"):
+        training.fit(keras.Sequential(), (x, y), None, 1, patience=1)
+
+
+def test_class_weights_shift_the_answer(blobs):
+    x, y, unseen, _ = blobs
+    counts = []
+    for weights in (None, {0: 1, 1: 1, 2: 20}):
+        model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3)])
+        training.fit(model, (x / 100, y), None, 20, 0.01, class_weight=weights)
+        counts.append((training.predict(model, unseen / 100).argmax(axis=1) == 2).sum())
+    assert counts[1] > counts[0] + 20
+
+
+def test_two_stages(pocket, toy):
+    model = training.new_model(pocket, 2)
+    weights = kernels(model)
+    head, fine = training.fine_tune(model, toy, toy, head_epochs=3, epochs=2, layers=20, patience=9)
+    assert (len(head.history["loss"]), len(fine.history["loss"])) == (3, 2)
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-4)
+    changed = moved(weights, kernels(model))
+    assert not changed[0] and changed[-1], "the first layers stay, the last learn"
+    assert fine.history["loss"][-1] < head.history["loss"][0]
+
+
+# -- the claim -------------------------------------------------------------------------------------
+
+
+def test_ants_and_bees(shared_data, tmp_path, monkeypatch):
+    """MobileNetV2's features tell ants from bees; pictures keep their proportions."""
+    monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data))
+    classifier = dataclasses.replace(
+        load_classifier("mobilenet_v2"), rule=ResizeRule("square", 0.875)
+    )
+    dataset = load_dataset(shared_data / "hymenoptera")
+    train, validation = (
+        training.extract_features(classifier, part, tmp_path)
+        for part in (dataset.train, dataset.validation)
+    )
+    assert len(validation) == 153
+    head = training.fit_head(train, dataset.train.labels, 2)
+    right = training.predict(head, validation).argmax(axis=1) == dataset.validation.labels
+    assert right.mean() >= 0.95
