@@ -152,37 +152,54 @@ def test_crops_show_what_the_box_says():
     assert 0.05 < (boxes[:, :2] < 0).any(axis=1).mean() < 0.15, "about one in ten reaches outside"
 
 
-def test_loss_is_cross_entropy_and_divergence():
+def test_loss_is_cross_entropy_divergence_and_distance():
     rng = np.random.default_rng(0)
-    logits, teacher = rng.normal(size=(2, 4, 3)).astype("float32")
+    logits, features, guess = rng.normal(size=(3, 4, 3)).astype("float32")
+    kernel, bias = rng.normal(size=(3, 3)).astype("float32"), np.float32([0, 1, 2])
     labels = np.array([0, 2, 1, 1])
     smooth = np.eye(3)[labels] * 0.9 + 0.1 / 3
     hard = -(smooth * log_softmax(logits, axis=1)).sum(axis=1)
-    p, q = log_softmax(teacher / 2, axis=1), log_softmax(logits / 2, axis=1)
-    both = 0.4 * hard + 0.6 * 4 * (np.exp(p) * (p - q)).sum(axis=1)
-    alone = pretrain.distillation_loss(labels[:, None].astype("float32"), logits)
+    scores = features @ kernel + bias
+    p, q = log_softmax(scores / 2, axis=1), log_softmax(logits / 2, axis=1)
+    named = 0.4 * hard + 0.6 * 4 * (np.exp(p) * (p - q)).sum(axis=1)
+    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(guess, axis=1)
+    distance = 1 - (features * guess).sum(axis=1) / lengths
+    alone = pretrain.distillation_loss(3)(labels[:, None].astype("float32"), logits)
     np.testing.assert_allclose(alone, hard, rtol=1e-5)
-    targets = np.concatenate([labels[:, None], teacher], axis=1).astype("float32")
-    np.testing.assert_allclose(pretrain.distillation_loss(targets, logits), both, rtol=1e-5)
+    teacher = pretrain.Teacher(np.zeros((1, 1, 1, 3)), kernel, bias)
+    targets = np.concatenate([labels[:, None], features], axis=1).astype("float32")
+    outputs = np.concatenate([logits, guess], axis=1)
+    result = pretrain.distillation_loss(3, teacher)(targets, outputs)
+    np.testing.assert_allclose(result, named + 2 * distance, rtol=1e-4)
 
 
-def test_calibration_error():
-    probabilities = np.array([[0.9, 0.1]] * 10)
-    assert pretrain.expected_calibration_error(probabilities, np.array([0] * 9 + [1])) < 1e-9
-    assert pretrain.expected_calibration_error(probabilities, np.ones(10)) == pytest.approx(0.9)
-
-
-def test_teacher_maps_are_made_once(folder, tmp_path):
+def test_teacher_maps_are_made_once(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain, "TEACHER_SIZE", 64)
     weights = tmp_path / "mobilenet.weights.h5"
     keras.utils.set_random_seed(0)
     keras.applications.MobileNetV2(input_shape=(224, 224, 3), weights=None).save_weights(weights)
     data = pretrain.read_pictures(folder, "val")
-    maps = pretrain.teacher_maps(data, weights, tmp_path, epochs=1)
-    assert maps.shape == (12, 5, 5, 3) and maps.dtype == np.float16 and np.isfinite(maps).all()
+    maps = pretrain.teacher_maps(data, weights, tmp_path)
+    assert maps.shape == (12, 2, 2, 384) and maps.dtype == np.float16 and np.isfinite(maps).all()
     before = (tmp_path / "teacher.npy").stat().st_mtime_ns
     np.testing.assert_array_equal(pretrain.teacher_maps(data, weights, tmp_path), maps)
     assert (tmp_path / "teacher.npy").stat().st_mtime_ns == before
-    assert not (tmp_path / "features.npy").exists(), "6 GB for the real data"
+    data.pictures[0] = 0
+    assert not np.array_equal(pretrain.teacher_maps(data, weights, tmp_path), maps)
+
+
+def made_up_teacher(labels):
+    """Maps that show the class in one direction each, among noise, and the head for them."""
+    maps = np.random.default_rng(0).normal(size=(len(labels), 2, 2, 5))
+    maps[..., :3] += 3 * np.eye(3)[labels][:, None, None]
+    return pretrain.teacher_head(maps.astype("float16"), labels, 3, seed=0, epochs=200)
+
+
+def test_teachers_head_names_what_its_maps_show():
+    labels = np.repeat([0, 1, 2], 16)
+    teacher = made_up_teacher(labels)
+    scores = teacher.maps.mean(axis=(1, 2), dtype="float32") @ teacher.kernel + teacher.bias
+    assert (scores.argmax(axis=1) == labels).mean() > 0.9
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -229,10 +246,11 @@ def test_tool_trains_logs_and_exports(folder, tmp_path, small, capsys):
 
 def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypatch):
     data, validation = (pretrain.read_pictures(folder, split) for split in ("train", "val"))
-    data.teacher = np.random.default_rng(0).normal(size=(48, 5, 5, 3)).astype("float16")
+    data.teacher = made_up_teacher(data.labels)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
-    whole = pretrain.train(data, validation, tmp_path / "whole", 2, batch_size=8)
+    same = {"data": data, "validation": validation, "epochs": 2, "batch_size": 8}
+    whole = pretrain.train(**same, work=tmp_path / "whole")
 
     class Stop(Exception):
         pass
@@ -243,14 +261,15 @@ def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(pretrain, "draw_curve", stop)  # the last thing an epoch does
         with pytest.raises(Stop):
-            pretrain.train(data, validation, tmp_path / "parts", 2, batch_size=8)
-    parts = pretrain.train(data, validation, tmp_path / "parts", 2, batch_size=8)
+            pretrain.train(**same, work=tmp_path / "parts")
+    parts = pretrain.train(**same, work=tmp_path / "parts")
     for one, two in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
-    with pytest.raises(pretrain.DataError, match="'seed': 0.*another --work"):
-        pretrain.train(data, validation, tmp_path / "parts", 2, batch_size=8, seed=1)
-    other = pretrain.train(data, validation, tmp_path, 2, batch_size=8, seed=1)
-    assert not np.allclose(whole[0], other[0], rtol=1e-4, atol=1e-5)
+    for other in ({"seed": 1}, {"epochs": 3}):
+        with pytest.raises(pretrain.DataError, match="'seed': 0.*another --work"):
+            pretrain.train(**{**same, **other}, work=tmp_path / "parts")
+    another = pretrain.train(**same, work=tmp_path, seed=1)
+    assert not np.allclose(whole[0], another[0], rtol=1e-4, atol=1e-5)
 
 
 def test_command_line_errors_are_one_line(folder, tmp_path, capsys):

@@ -5,7 +5,8 @@ python tools/pretrain_pocket.py --data tiny_imagenet.zip --work FOLDER [--exclud
 python tools/pretrain_pocket.py --data tiny_imagenet.zip --evaluate models/pocket.keras
     [--photos … --hymenoptera … --overlap … --record FILE.npz]   prints the model card's table
 
-Any Keras backend does (`KERAS_BACKEND`); torch is the fastest on a CPU with bfloat16.
+Any Keras backend does (`KERAS_BACKEND`); torch is the fastest on a CPU with bfloat16. With
+--teacher a first run on the backend openvino makes only the teacher's maps, faster than others.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from PIL import Image
 from scipy.special import softmax
 from scipy.stats import binomtest
 
+from helpers.evaluate import expected_calibration_error
 from helpers.images import (
     ImageError,
     ResizeRule,
@@ -43,7 +45,9 @@ SIZE = 64
 TEMPERATURE = 2.0
 TEACHER_SHARE = 0.6
 SMOOTHING = 0.1
-TEACHER_SIZE = 160
+TEACHER_SIZE = 192
+TEACHER_DIRECTIONS = 384
+FEATURE_WEIGHT = 2.0
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 CENTRE = ResizeRule("square", 5 / 7)  # leaves room to move by a fifth of its own side
 NEWER_KEYS = {"input_axes", "output_axes", "quantization_config"}  # unknown to Keras 3.12
@@ -58,12 +62,12 @@ class DataError(ValueError):
 
 @dataclass
 class Pictures:
-    """uint8 pictures (n, SIZE, SIZE, 3), labels (n,), wnids in class order, logit maps or None."""
+    """uint8 pictures (n, SIZE, SIZE, 3), labels (n,), wnids in class order, `Teacher` or None."""
 
     pictures: np.ndarray
     labels: np.ndarray
     wnids: list
-    teacher: np.ndarray | None = None
+    teacher: "Teacher | None" = None
 
 
 def _members(path):
@@ -138,11 +142,24 @@ def read_pictures(path, split, exclude=()):
 # ---------------------------------------------------------------- teacher
 
 
-def teacher_maps(data, weights, work, epochs=8):
-    """Logits of a linear head on MobileNetV2's features at every place: float16 (n, 5, 5, classes).
+@dataclass
+class Teacher:
+    """What MobileNetV2 sees in every training picture, and a linear head that names it.
 
-    The head is trained on `data` alone. The maps are kept in `work` and used again for the same
-    pictures and weights; the first time takes some minutes and 64 kB of disk a picture.
+    maps: float16 (n, cells, cells, d), its last features at every place, reduced to their d main
+    directions; kernel (d, classes) and bias (classes,): the head, trained on `maps` alone.
+    """
+
+    maps: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+def teacher_maps(data, weights, work):
+    """MobileNetV2's feature maps of all pictures: float16 (n, 6, 6, TEACHER_DIRECTIONS).
+
+    They are kept in `work` and used again for the same pictures and weights; the first time takes
+    10 to 30 minutes and 28 kB of disk a picture. An interrupted run starts over.
     """
     import keras
 
@@ -154,37 +171,55 @@ def teacher_maps(data, weights, work, epochs=8):
     whole = build(input_shape=(224, 224, 3), weights=str(weights))
     base = build(input_shape=(TEACHER_SIZE, TEACHER_SIZE, 3), weights=None, include_top=False)
     base.set_weights(whole.get_weights()[:-2])  # all but the classifier's own head
-    cells = base.output_shape[1]
-    scratch = work / "features.npy"
-    shape = (n, cells, cells, base.output_shape[-1])
-    features = np.lib.format.open_memmap(scratch, "w+", "float16", shape)
-    for start in range(0, n, 64):
+
+    def features(pictures):
         large = [
             Image.fromarray(picture).resize((TEACHER_SIZE, TEACHER_SIZE), Image.BICUBIC)
-            for picture in data.pictures[start : start + 64]
+            for picture in pictures
         ]
         batch = keras.applications.mobilenet_v2.preprocess_input(np.stack(large))
-        features[start : start + 64] = base.predict_on_batch(batch)
-    means = np.stack([each.astype("float32").mean(axis=(0, 1)) for each in features])
-    head = keras.Sequential(
-        [keras.layers.Input(means.shape[1:]), keras.layers.Dense(len(data.wnids))]
+        return np.asarray(base.predict_on_batch(batch))
+
+    chosen = np.random.default_rng(0).permutation(n)[:4000]
+    sample = np.concatenate(
+        [features(data.pictures[p]) for p in np.split(chosen, range(64, len(chosen), 64))]
     )
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, max(1, epochs * n // 512))
+    sample = sample.reshape(-1, sample.shape[-1])
+    middle = sample.mean(axis=0)
+    _, directions = np.linalg.eigh(np.cov(sample - middle, rowvar=False))
+    directions = directions[:, -TEACHER_DIRECTIONS:].astype("float32")
+    cells = base.output_shape[1]
+    shape = (n, cells, cells, directions.shape[1])
+    maps = np.lib.format.open_memmap(path, "w+", "float16", shape)
+    for start in range(0, n, 64):
+        maps[start : start + 64] = (
+            features(data.pictures[start : start + 64]) - middle
+        ) @ directions
+        if start % 6400 == 0:
+            print(f"teacher: {start} of {n} pictures", flush=True)
+    maps.flush()
+    note.write_text(about)
+    return maps
+
+
+def teacher_head(maps, labels, n_classes, seed, epochs=8):
+    """A linear head on the pictures' mean features, as a `Teacher`; the same for the same seed."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    means = np.concatenate(
+        [maps[i : i + 1000].astype("float32").mean(axis=(1, 2)) for i in range(0, len(maps), 1000)]
+    )
+    head = keras.Sequential([keras.layers.Input(means.shape[1:]), keras.layers.Dense(n_classes)])
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, max(1, epochs * len(means) // 512))
     head.compile(
         keras.optimizers.AdamW(rate, weight_decay=3e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
     )
-    head.fit(means, data.labels, batch_size=512, epochs=epochs, verbose=0)
-    kernel, bias = head.get_weights()
-    shape = (n, cells, cells, len(data.wnids))
-    maps = np.lib.format.open_memmap(path, "w+", "float16", shape)
-    for start in range(0, n, 500):
-        maps[start : start + 500] = features[start : start + 500].astype("float32") @ kernel + bias
-    maps.flush()
-    note.write_text(about)
-    del features
-    scratch.unlink()
-    return maps
+    fitted = head.fit(means, labels, batch_size=512, epochs=epochs, verbose=0)
+    print(f"teacher's head: {fitted.history['accuracy'][-1]:.3f} on its training pictures")
+    return Teacher(maps, *head.get_weights())
 
 
 # ---------------------------------------------------------------- network and loss
@@ -266,23 +301,32 @@ def _torch_norm():
     return TorchBatchNormalization
 
 
-def distillation_loss(y_true, logits):
-    """Cross-entropy with smoothed labels plus the divergence from a teacher (Hinton et al. 2015).
+def distillation_loss(n_classes, teacher=None):
+    """The loss to train with: cross-entropy with smoothed labels, and what the teacher adds.
 
-    `y_true`: (n, 1 + classes), the label and the teacher's logits, or (n, 1) without a teacher.
+    Takes `y_true` (n, 1 + d): the label and the teacher's features, or (n, 1) without a teacher;
+    `y_pred` (n, classes + d): logits, and the network's guess of those features. The teacher adds
+    the divergence from its head's probabilities (Hinton et al. 2015) and 1 − cosine of its features
+    and the guess (a hint from inside, as in FitNets, Romero et al. 2015).
     """
     from keras import ops
 
-    n_classes = logits.shape[-1]
-    labels = ops.one_hot(ops.cast(y_true[:, 0], "int32"), n_classes)
-    labels = labels * (1 - SMOOTHING) + SMOOTHING / n_classes
-    hard = -ops.sum(labels * ops.log_softmax(logits), axis=-1)
-    if y_true.shape[-1] == 1:
-        return hard
-    teacher = ops.softmax(y_true[:, 1:] / TEMPERATURE)
-    teacher_log = ops.log_softmax(y_true[:, 1:] / TEMPERATURE)
-    soft = ops.sum(teacher * (teacher_log - ops.log_softmax(logits / TEMPERATURE)), axis=-1)
-    return (1 - TEACHER_SHARE) * hard + TEACHER_SHARE * TEMPERATURE**2 * soft
+    def loss(y_true, y_pred):
+        logits = y_pred[:, :n_classes]
+        labels = ops.one_hot(ops.cast(y_true[:, 0], "int32"), n_classes)
+        labels = labels * (1 - SMOOTHING) + SMOOTHING / n_classes
+        hard = -ops.sum(labels * ops.log_softmax(logits), axis=-1)
+        if teacher is None:
+            return hard
+        scores = ops.matmul(y_true[:, 1:], teacher.kernel) + teacher.bias
+        wanted, found = ops.softmax(scores / TEMPERATURE), ops.log_softmax(logits / TEMPERATURE)
+        soft = ops.sum(wanted * (ops.log_softmax(scores / TEMPERATURE) - found), axis=-1)
+        features, guess = ops.normalize(y_true[:, 1:]), ops.normalize(y_pred[:, n_classes:])
+        distance = 1 - ops.sum(features * guess, axis=-1)
+        named = (1 - TEACHER_SHARE) * hard + TEACHER_SHARE * TEMPERATURE**2 * soft
+        return named + FEATURE_WEIGHT * distance
+
+    return loss
 
 
 # ---------------------------------------------------------------- batches
@@ -328,10 +372,10 @@ def shift_colours(rng, batch):
 
 
 def average_map(maps, boxes):
-    """Mean of (n, rows, columns, classes) teacher logits over each box: (n, classes).
+    """Mean of (n, rows, columns, d) teacher features over each box: (n, d).
 
-    A linear head on averaged features gives the average of its logits per place, so the part of
-    the map under a crop is what the teacher says about that crop (Yun et al. 2021, ReLabel).
+    The part of the map under a crop is about what the teacher would see in that crop alone
+    (Yun et al. 2021, ReLabel).
     """
 
     def overlap(low, high, cells):
@@ -343,12 +387,12 @@ def average_map(maps, boxes):
     rows = overlap(boxes[:, 1], boxes[:, 3], maps.shape[1])
     columns = overlap(boxes[:, 0], boxes[:, 2], maps.shape[2])
     weight = rows[:, :, None] * columns[:, None, :]
-    n, classes = len(maps), maps.shape[-1]
-    return (weight.reshape(n, 1, -1) @ maps.astype("float32").reshape(n, -1, classes))[:, 0]
+    n, d = len(maps), maps.shape[-1]
+    return (weight.reshape(n, 1, -1) @ maps.astype("float32").reshape(n, -1, d))[:, 0]
 
 
 def make_batch(data, order, size, rng):
-    """Augmented pictures (n, size, size, 3) float32 and targets (n, 1 + classes) for the loss."""
+    """Augmented pictures (n, size, size, 3) float32 and targets (n, 1 + d) for the loss."""
     boxes = draw_boxes(rng, len(order))
     flips = rng.random(len(order)) < 0.5
     pictures = np.stack(
@@ -356,7 +400,7 @@ def make_batch(data, order, size, rng):
     )
     targets = data.labels[order].astype("float32")[:, None]
     if data.teacher is not None:
-        targets = np.concatenate([targets, average_map(data.teacher[order], boxes)], axis=1)
+        targets = np.concatenate([targets, average_map(data.teacher.maps[order], boxes)], axis=1)
     return shift_colours(rng, pictures), targets
 
 
@@ -368,9 +412,9 @@ def learning_rate(progress, peak, warm_up=0.03):
 
 
 def picture_size(progress, rng):
-    """Small pictures first, then the network's own size; now and then 8 pixels more or less."""
-    middle = 40 if progress < 0.65 else 48 if progress < 0.85 else SIZE
-    return int(middle + rng.choice([-8, 0, 0, 8]))
+    """Small pictures first, for speed; many sizes at the end, so that all of them are known."""
+    sizes = [32, 32, 40] if progress < 0.5 else [40, 48]
+    return int(rng.choice(sizes if progress < 0.85 else [48, 56, 64, 64, 80]))
 
 
 def epoch_batches(data, epoch, epochs, batch_size, seed):
@@ -403,14 +447,19 @@ def fit_statistics(network, pictures, seed, batch_size=256, batches=40):
 # ---------------------------------------------------------------- training
 
 
-def compiled_network(n_classes, peak, steps, mixed):
-    """A network ready for `train_on_batch`: SGD with Nesterov's momentum and averaged weights.
+def compiled_trainer(network, data, peak, steps):
+    """`network` with the loss and, for a teacher, a head that guesses its features.
 
-    The average reaches back over a twentieth of the training's `steps`.
+    SGD with Nesterov's momentum; the average of the weights reaches back over a twentieth of the
+    training's `steps`.
     """
     import keras
 
-    network = build_network(n_classes, mixed)
+    n_classes, outputs = len(data.wnids), network.output
+    if data.teacher is not None:
+        guess = keras.layers.Dense(data.teacher.maps.shape[-1], name="teacher", dtype="float32")
+        pooled = network.layers[-1].input
+        outputs = keras.layers.Concatenate(dtype="float32")([outputs, guess(pooled)])
     # 5e-3 applied to the weights is what L2 regularisation of 5e-4 does under momentum 0.9.
     optimizer = keras.optimizers.SGD(
         peak,
@@ -421,17 +470,18 @@ def compiled_network(n_classes, peak, steps, mixed):
         ema_momentum=1 - 1 / max(2, steps / 20),
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    network.compile(optimizer=optimizer, loss=distillation_loss)
-    optimizer.build(network.trainable_variables)
-    return network
+    trainer = keras.Model(network.input, outputs)
+    trainer.compile(optimizer=optimizer, loss=distillation_loss(n_classes, data.teacher))
+    optimizer.build(trainer.trainable_variables)
+    return trainer
 
 
-def save_checkpoint(path, network, settings, epoch, log):
+def save_checkpoint(path, trainer, settings, epoch, log):
     """Weights, optimizer's state, settings and log in one file, written whole or not at all."""
     from keras.ops import convert_to_numpy
 
-    arrays = {f"w{i}": w for i, w in enumerate(network.get_weights())}
-    state = network.optimizer.variables
+    arrays = {f"w{i}": w for i, w in enumerate(trainer.get_weights())}
+    state = trainer.optimizer.variables
     arrays |= {f"o{i}": convert_to_numpy(v) for i, v in enumerate(state)}
     part = path.with_suffix(".part.npz")
     about = json.dumps({"settings": settings, "epoch": epoch, "log": log})
@@ -439,10 +489,10 @@ def save_checkpoint(path, network, settings, epoch, log):
     part.replace(path)
 
 
-def load_checkpoint(path, network, settings):
-    """Put a checkpoint back into a compiled network; returns (epochs done, log).
+def load_checkpoint(path, trainer, settings):
+    """Put a checkpoint back into a compiled trainer; returns (epochs done, log).
 
-    DataError where it was made with other settings: seed, batch size, rate or pictures.
+    DataError where it was made with other settings: epochs, seed, batch size, rate, data, teacher.
     """
     with np.load(path) as saved:
         about = json.loads(saved["about"].item())
@@ -451,79 +501,84 @@ def load_checkpoint(path, network, settings):
                 f"{path} belongs to a training with {about['settings']}, not {settings}: "
                 "use the same settings, or another --work."
             )
-        network.set_weights([saved[f"w{i}"] for i in range(len(network.weights))])
-        for i, variable in enumerate(network.optimizer.variables):
+        trainer.set_weights([saved[f"w{i}"] for i in range(len(trainer.weights))])
+        for i, variable in enumerate(trainer.optimizer.variables):
             variable.assign(saved[f"o{i}"])
         return about["epoch"], about["log"]
 
 
-def averaged_weights(network, data, seed):
-    """The running average of the weights, with BatchNorm statistics that fit it."""
-    raw = network.get_weights()
-    network.optimizer.finalize_variable_values(network.trainable_variables)
-    fit_statistics(network, data.pictures, seed)
+def averaged_weights(trainer, network, data, seed, batches=40):
+    """The running average of the network's weights, with BatchNorm statistics that fit it."""
+    raw = trainer.get_weights()
+    trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
+    fit_statistics(network, data.pictures, seed, batches=batches)
     averaged = network.get_weights()
-    network.set_weights(raw)
+    trainer.set_weights(raw)
     return averaged
+
+
+def validate(network, weights, validation):
+    """(top-1, top-5) of a network with these weights; its own come back afterwards."""
+    raw = network.get_weights()
+    network.set_weights(weights)
+    logits = network.predict(validation.pictures, batch_size=250, verbose=0)
+    network.set_weights(raw)
+    return top_hits(logits, validation.labels).mean(axis=0).tolist()
 
 
 def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
     """Train from the checkpoint in `work`, or from the start; returns the averaged weights.
 
-    After every epoch: the checkpoint, one line of log.csv, the learning curve.
+    After every epoch: the checkpoint, one line of log.csv (judged on every fifth picture), the
+    learning curve.
     """
     import keras
 
     if batch_size > len(data.labels):
         raise DataError(f"{len(data.labels)} pictures do not fill a batch of {batch_size}.")
     keras.utils.set_random_seed(seed)
-    network = compiled_network(
-        len(data.wnids),
-        peak,
-        steps=epochs * (len(data.labels) // batch_size),
-        mixed=keras.backend.backend() == "torch",
-    )
+    network = build_network(len(data.wnids), mixed=keras.backend.backend() == "torch")
+    trainer = compiled_trainer(network, data, peak, epochs * (len(data.labels) // batch_size))
     checkpoint, first, log = work / "checkpoint.npz", 0, []
-    settings = {"seed": seed, "batch size": batch_size, "peak": peak}
-    settings |= {"pictures": len(data.labels), "classes": len(data.wnids)}
-    settings["teacher"] = data.teacher is not None
+    settings = {"epochs": epochs, "seed": seed, "batch size": batch_size, "peak": peak}
+    settings |= {"pictures": len(data.labels), "classes": len(data.wnids), "teacher": None}
+    if data.teacher is not None:
+        settings["teacher"] = sha256(data.teacher.maps[::1000].tobytes()).hexdigest()
     if checkpoint.exists():
-        first, log = load_checkpoint(checkpoint, network, settings)
+        first, log = load_checkpoint(checkpoint, trainer, settings)
         print(f"resuming after {first} of {epochs} epochs from {checkpoint}", flush=True)
+    part = Pictures(validation.pictures[::5], validation.labels[::5], validation.wnids)
     for epoch in range(first, epochs):
         started, losses = time.time(), []
         batches = epoch_batches(data, epoch, epochs, batch_size, seed)
         for step, (progress, x, y) in enumerate(batches, 1):
-            network.optimizer.learning_rate = learning_rate(progress, peak)
-            losses.append(float(network.train_on_batch(x, y)))
+            trainer.optimizer.learning_rate = learning_rate(progress, peak)
+            losses.append(float(trainer.train_on_batch(x, y)))
             if step % 50 == 0:
                 rate = step * batch_size / (time.time() - started)
                 print(f"  epoch {epoch + 1} step {step} loss {np.mean(losses[-50:]):.3f} "
                       f"{x.shape[1]} px {rate:.0f}/s", flush=True)  # fmt: skip
         if not np.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is no longer a number in epoch {epoch + 1}")
-        raw, averaged = network.get_weights(), averaged_weights(network, data, seed)
-        network.set_weights(averaged)
-        logits = network.predict(validation.pictures, batch_size=250, verbose=0)
-        network.set_weights(raw)
-        hits = top_hits(logits, validation.labels)
+        averaged = averaged_weights(trainer, network, data, seed, batches=10)
+        top_1, top_5 = validate(network, averaged, part)
         row = {
             "epoch": epoch + 1,
             "learning_rate": round(learning_rate(progress, peak), 5),
             "loss": round(float(np.mean(losses)), 4),
-            "top1": round(float(hits[:, 0].mean()), 4),
-            "top5": round(float(hits[:, 1].mean()), 4),
+            "top1": round(top_1, 4),
+            "top5": round(top_5, 4),
             "seconds": round(time.time() - started),
         }
         log.append(row)
-        save_checkpoint(checkpoint, network, settings, epoch + 1, log)
+        save_checkpoint(checkpoint, trainer, settings, epoch + 1, log)
         with open(work / "log.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, row)
             writer.writeheader()
             writer.writerows(log)
         draw_curve(log, work / "curve.png")
         print(row, flush=True)
-    return averaged_weights(network, data, seed)
+    return averaged_weights(trainer, network, data, seed)
 
 
 def top_hits(logits, labels):
@@ -606,15 +661,6 @@ def _halved(content):
 
 
 # ---------------------------------------------------------------- judging a model
-
-
-def expected_calibration_error(probabilities, labels, bins=15):
-    """Mean distance of confidence and accuracy over equally wide bins (Guo et al. 2017)."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(np.sum(right[place == b]) - np.sum(confidence[place == b])) for b in range(bins)]
-    return float(sum(gaps) / len(labels))
 
 
 def proportion(hits):
@@ -793,7 +839,7 @@ def main(arguments=None):
     training = parser.add_argument_group("training")
     training.add_argument("--work", type=Path, help="folder for checkpoint, log, curve, result")
     training.add_argument("--teacher", type=Path, help="MobileNetV2 weights to learn from as well")
-    training.add_argument("--epochs", type=int, default=24)
+    training.add_argument("--epochs", type=int, default=22)
     training.add_argument("--batch-size", type=int, default=256)
     training.add_argument("--peak", type=float, default=0.25, help="highest learning rate")
     training.add_argument("--seed", type=int, default=0)
@@ -816,13 +862,18 @@ def main(arguments=None):
 
 def pretrain(options):
     """Train as the command line says, and leave pocket.keras in the work folder."""
+    import keras
+
     if options.data is None or options.work is None:
         raise DataError("Training needs --data and --work; judging a model needs --evaluate.")
     exclude = options.exclude.read_text().split() if options.exclude else ()
     data, validation = (read_pictures(options.data, s, exclude) for s in ("train", "val"))
     options.work.mkdir(parents=True, exist_ok=True)
     if options.teacher:
-        data.teacher = teacher_maps(data, options.teacher, options.work)
+        maps = teacher_maps(data, options.teacher, options.work)
+        if keras.backend.backend() == "openvino":
+            raise DataError("The teacher's maps are ready. This backend cannot train: use another.")
+        data.teacher = teacher_head(maps, data.labels, len(data.wnids), options.seed)
     weights = train(
         data, validation, options.work, options.epochs,
         options.batch_size, options.peak, options.seed,
