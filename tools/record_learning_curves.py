@@ -37,7 +37,7 @@ COLUMNS = ("way", "per_class", "seed", "accuracy", "n", "seconds", "date", *FING
 def learn(way, classifier, pictures, seed):
     """Learn from `pictures` in one of three ways → a function: pictures → predicted labels."""
     if way == "frozen":
-        head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
         head.fit(extract_features(classifier, pictures), pictures.labels)
         return lambda asked: head.predict(extract_features(classifier, asked))
     model = new_model(classifier, len(pictures.classes), way == "fine-tuned", seed=seed)
