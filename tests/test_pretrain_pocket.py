@@ -185,14 +185,15 @@ def test_teacher_maps_are_made_once(folder, tmp_path, monkeypatch):
     np.testing.assert_array_equal(pretrain.teacher_maps(data, weights, tmp_path), maps)
     assert (tmp_path / "teacher.npy").stat().st_mtime_ns == before
     data.pictures[0] = 0
-    assert not np.array_equal(pretrain.teacher_maps(data, weights, tmp_path), maps)
+    pretrain.teacher_maps(data, weights, tmp_path)
+    assert (tmp_path / "teacher.npy").stat().st_mtime_ns > before, "these are other pictures"
 
 
 def made_up_teacher(labels):
     """Maps that show the class in one direction each, among noise, and the head for them."""
     maps = np.random.default_rng(0).normal(size=(len(labels), 2, 2, 5))
     maps[..., :3] += 3 * np.eye(3)[labels][:, None, None]
-    return pretrain.teacher_head(maps.astype("float16"), labels, 3, seed=0, epochs=200)
+    return pretrain.teacher_head(maps.astype("float16"), labels, 3, seed=0, epochs=50)
 
 
 def test_teachers_head_names_what_its_maps_show():

@@ -210,8 +210,9 @@ def teacher_head(maps, labels, n_classes, seed, epochs=8):
     means = np.concatenate(
         [maps[i : i + 1000].astype("float32").mean(axis=(1, 2)) for i in range(0, len(maps), 1000)]
     )
-    head = keras.Sequential([keras.layers.Input(means.shape[1:]), keras.layers.Dense(n_classes)])
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, max(1, epochs * len(means) // 512))
+    layer = keras.layers.Dense(n_classes, kernel_initializer="zeros")
+    head = keras.Sequential([keras.layers.Input(means.shape[1:]), layer])
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * math.ceil(len(means) / 512))
     head.compile(
         keras.optimizers.AdamW(rate, weight_decay=3e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
