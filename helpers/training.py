@@ -327,7 +327,7 @@ def _key(classifier, base, pictures):
     noise = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
     versions = keras.__version__, tf.__version__, PIL.__version__
     key = sha256(f"{classifier.size} {classifier.rule} {versions}".encode())
-    key.update(np.asarray(classifier.preprocess_input(noise)))
+    key.update(np.asarray(classifier.preprocess_input(noise)).tobytes())
     for code in (__file__, images.__file__):
         key.update(Path(code).read_bytes())
     for weight in base.get_weights():
