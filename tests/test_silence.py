@@ -42,7 +42,7 @@ def test_import_is_quiet_and_light(module, tmp_path):
 
 
 def test_helpers_stay_small():
-    assert sum(len(module.read_text("utf-8").splitlines()) for module in MODULES) < 700
+    assert sum(len(module.read_text("utf-8").splitlines()) for module in MODULES) < 2000
 
 
 @each_module
