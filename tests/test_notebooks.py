@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from html.parser import HTMLParser
 
 import nbformat
@@ -175,14 +176,15 @@ def files():
 def run(lesson, *options, **variables):
     """Run a lesson in a process of its own → CPU seconds; fails with what it printed."""
     before, started = files(), os.times()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(lesson)],
-        cwd=ROOT,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=1500,
-    )
+    with tempfile.TemporaryDirectory() as cache:  # or features of an earlier run would be read
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(lesson)],
+            cwd=ROOT,
+            env=os.environ | variables | {"TRANSFER_CACHE": cache},
+            capture_output=True,
+            text=True,
+            timeout=1500,
+        )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     # A notebook of which nothing was collected passes as well.
     assert f"{len(code_cells(lesson))} passed" in done.stdout
