@@ -111,7 +111,7 @@ def _read(source):
 
 
 def fetch(url):
-    """Return the bytes at an http(s) address, or raise an ImageError: the one place to download."""
+    """Return the bytes at an http(s) address, or raise an ImageError: where pictures come in."""
     end, data = time.monotonic() + DEADLINE, bytearray()
     # a redirect is closed before its body is read, which could be endless
     hooks = {"response": lambda answer, **_: answer.close() if answer.is_redirect else None}

@@ -215,9 +215,9 @@ def fine_tune(
     patience=None,
 ):
     """Train a model of `new_model` in two stages → (History of the head, History of all).
-    First the head on the frozen base, so that its random start does not spoil the base; then, at a
-    lower rate, also the base's last `layers` layers (None: all), as `unfreeze` sets them. The rest
-    as in `fit`."""
+    First the head on the frozen base, so that its first, large steps do not spoil the base; then,
+    at a lower rate, also the base's last `layers` layers (None: all), as `unfreeze` sets them. The
+    rest as in `fit`."""
     train, validation = (
         data and (_pixels(model, data[0], "uint8"), data[1])
         for data in (_labelled(model.output_shape[-1], data) for data in (train, validation))

@@ -5,7 +5,6 @@ import html
 import ipywidgets
 import numpy as np
 
-from helpers.evaluate import expected_cost, thresholds
 from helpers.images import ImageError, fetch, load_image, sample_names
 from helpers.plots import BLUE, ORANGE, bars, image_tag
 
@@ -63,6 +62,9 @@ def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
     positive: bool (n,), what is true; scores: probabilities (n,); images, names: n PIL images and
     what each shows; miss, alarm: costs of a wrong no and a wrong yes. Returns an ipywidgets VBox
     with the parts `slider` and `result`. ValueError where the lengths differ."""
+    # Here, as lesson 01's panel needs neither this nor the libraries behind it.
+    from helpers.evaluate import confusion, expected_cost, thresholds
+
     positive, scores = np.asarray(positive), np.asarray(scores, float)
     if not len(images) == len(names) == len(scores):
         found = f"{len(scores)} scores, {len(images)} images and {len(names)} names"
@@ -82,8 +84,7 @@ def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
         changed = changed[np.argsort(scores[changed], kind="stable")]
         if slider.value > start:
             changed = changed[::-1]
-        counts = [[int((p & y).sum()) for y in (~yes, yes)] for p in (~positive, positive)]
-        (_, alarms), (misses, _) = counts
+        (_, alarms), (misses, _) = counts = confusion(positive, yes, n_classes=2)
         cost = expected_cost(positive, scores, slider.value, miss, alarm)
         said = (
             f"<b>Cost {cost:.2f} a picture</b> (always yes {always[0]:.2f}, always no "

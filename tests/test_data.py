@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_weights import Server
+from server import Server
 
 from helpers import data, keras, load_classifier, load_image
 from helpers.data import DataError, Pictures, find_near_duplicates, load_dataset, split

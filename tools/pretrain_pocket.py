@@ -28,9 +28,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 from scipy.special import softmax
-from scipy.stats import binomtest
 
-from helpers.evaluate import expected_calibration_error
+from helpers.evaluate import accuracy, expected_calibration_error
 from helpers.images import (
     ImageError,
     ResizeRule,
@@ -666,8 +665,8 @@ def _halved(content):
 
 def proportion(hits):
     """ "0.519 (0.509–0.529)": a share with its 95 % Wilson interval, from an array of bool."""
-    interval = binomtest(int(np.sum(hits)), len(hits)).proportion_ci(method="wilson")
-    return f"{np.mean(hits):.3f} ({interval.low:.3f}–{interval.high:.3f}), n = {len(hits)}"
+    share = accuracy(np.ones(len(hits), bool), np.asarray(hits))
+    return f"{share.value:.3f} ({share.low:.3f}–{share.high:.3f}), n = {share.n}"
 
 
 def off_centre(image, shift):
@@ -863,14 +862,14 @@ def main(arguments=None):
 
 def pretrain(options):
     """Train as the command line says, and leave pocket.keras in the work folder."""
-    import keras
-
     if options.data is None or options.work is None:
         raise DataError("Training needs --data and --work; judging a model needs --evaluate.")
     exclude = options.exclude.read_text().split() if options.exclude else ()
     data, validation = (read_pictures(options.data, s, exclude) for s in ("train", "val"))
     options.work.mkdir(parents=True, exist_ok=True)
     if options.teacher:
+        import keras
+
         maps = teacher_maps(data, options.teacher, options.work)
         if keras.backend.backend() == "openvino":
             raise DataError("The teacher's maps are ready. This backend cannot train: use another.")
