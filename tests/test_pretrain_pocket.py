@@ -273,6 +273,18 @@ def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypat
     assert not np.allclose(whole[0], another[0], rtol=1e-4, atol=1e-5)
 
 
+def test_maps_alone_are_a_run_that_succeeds(folder, tmp_path, monkeypatch, capsys):
+    """OpenVINO makes the maps faster than any other backend, and cannot train."""
+    work = tmp_path / "work"
+    weights = tmp_path / "mobilenet.weights.h5"
+    keras.applications.MobileNetV2(input_shape=(224, 224, 3), weights=None).save_weights(weights)
+    monkeypatch.setattr(pretrain, "TEACHER_SIZE", 64)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
+    pretrain.main(["--data", str(folder), "--work", str(work), "--teacher", str(weights)])
+    assert "maps are ready" in capsys.readouterr().out
+    assert sorted(path.name for path in work.iterdir()) == ["teacher.npy", "teacher.txt"]
+
+
 def test_command_line_errors_are_one_line(folder, tmp_path, capsys):
     for arguments, words in (
         (["--data", str(folder)], "needs --data and --work"),
