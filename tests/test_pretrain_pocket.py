@@ -152,6 +152,16 @@ def test_crops_show_what_the_box_says():
     assert 0.05 < (boxes[:, :2] < 0).any(axis=1).mean() < 0.15, "about one in ten reaches outside"
 
 
+def test_rate_rises_and_falls_in_each_round():
+    rounds = (2, 4)
+    assert pretrain.place_in_rounds(1.5, rounds) == (0, 0.75)
+    assert pretrain.place_in_rounds(2.0, rounds) == (1, 0.0)
+    assert pretrain.place_in_rounds(5.0, rounds) == (1, 0.75)
+    assert pretrain.place_in_rounds(6.0, rounds) == (1, 1.0)
+    rates = [pretrain.learning_rate(progress, 0.2) for progress in (0, 0.03, 0.5, 1)]
+    assert rates[0] == rates[3] == 0 < rates[2] < rates[1] == 0.2
+
+
 def test_loss_is_cross_entropy_divergence_and_distance():
     rng = np.random.default_rng(0)
     logits, features, guess = rng.normal(size=(3, 4, 3)).astype("float32")
@@ -219,7 +229,7 @@ def small(monkeypatch):
         return keras.Model(inputs, keras.layers.Dense(n_classes)(x))
 
     monkeypatch.setattr(pretrain, "build_network", build)
-    monkeypatch.setattr(pretrain, "picture_size", lambda progress, rng: 16)
+    monkeypatch.setattr(pretrain, "picture_size", lambda progress, again, rng: 16)
 
 
 def test_tool_trains_logs_and_exports(folder, tmp_path, small, capsys):
@@ -250,7 +260,7 @@ def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypat
     data.teacher = made_up_teacher(data.labels)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
-    same = {"data": data, "validation": validation, "epochs": 2, "batch_size": 8}
+    same = {"data": data, "validation": validation, "rounds": (1, 1), "batch_size": 8}
     whole = pretrain.train(**same, work=tmp_path / "whole")
 
     class Stop(Exception):
@@ -266,7 +276,7 @@ def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypat
     parts = pretrain.train(**same, work=tmp_path / "parts")
     for one, two in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
-    for other in ({"seed": 1}, {"epochs": 3}):
+    for other in ({"seed": 1}, {"rounds": (3,)}):
         with pytest.raises(pretrain.DataError, match="'seed': 0.*another --work"):
             pretrain.train(**{**same, **other}, work=tmp_path / "parts")
     another = pretrain.train(**same, work=tmp_path, seed=1)

@@ -332,9 +332,12 @@ def distillation_loss(n_classes, teacher=None):
 # ---------------------------------------------------------------- batches
 
 
-def draw_boxes(rng, n):
-    """(n, 4) left, top, right, bottom in units of the picture; some reach outside it."""
-    area = rng.uniform(0.35, 1.0, n)
+def draw_boxes(rng, n, smallest=0.35):
+    """(n, 4) left, top, right, bottom in units of the picture; some reach outside it.
+
+    Those inside it cover `smallest` to 1 of its area.
+    """
+    area = rng.uniform(smallest, 1.0, n)
     outwards = rng.random(n) < 0.1
     area[outwards] = rng.uniform(1.0, 1.8, outwards.sum())
     ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3), n))
@@ -391,9 +394,9 @@ def average_map(maps, boxes):
     return (weight.reshape(n, 1, -1) @ maps.astype("float32").reshape(n, -1, d))[:, 0]
 
 
-def make_batch(data, order, size, rng):
+def make_batch(data, order, size, rng, smallest=0.35):
     """Augmented pictures (n, size, size, 3) float32 and targets (n, 1 + d) for the loss."""
-    boxes = draw_boxes(rng, len(order))
+    boxes = draw_boxes(rng, len(order), smallest)
     flips = rng.random(len(order)) < 0.5
     pictures = np.stack(
         [crop(data.pictures[i], b, size, f) for i, b, f in zip(order, boxes, flips, strict=True)]
@@ -405,28 +408,44 @@ def make_batch(data, order, size, rng):
 
 
 def learning_rate(progress, peak, warm_up=0.03):
-    """Linear rise, then half a cosine to zero; `progress` 0…1 through the whole training."""
+    """Linear rise, then half a cosine to zero; `progress` 0…1 through one round."""
     if progress < warm_up:
         return peak * progress / warm_up
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
-def picture_size(progress, rng):
+def picture_size(progress, again, rng):
     """Small pictures first, for speed; many sizes at the end, so that all of them are known."""
+    if again:
+        return int(rng.choice([40, 48, 56] if progress < 0.6 else [48, 56, 64, 64, 80, 96]))
     sizes = [32, 32, 40] if progress < 0.5 else [40, 48]
     return int(rng.choice(sizes if progress < 0.85 else [48, 56, 64, 64, 80]))
 
 
-def epoch_batches(data, epoch, epochs, batch_size, seed):
-    """Yield (progress, x, y); what comes depends on `seed`, `epoch` and `epochs` alone."""
+def place_in_rounds(epoch, rounds):
+    """(number of the round, progress 0…1 in it) at a point of the training, given in epochs.
+
+    rounds: the epochs of each, such as (22, 18). In each one the rate rises and falls to zero
+    (warm restarts: Loshchilov and Hutter 2017).
+    """
+    for number, length in enumerate(rounds):
+        if epoch < length:
+            return number, epoch / length
+        epoch -= length
+    return len(rounds) - 1, 1.0
+
+
+def epoch_batches(data, epoch, rounds, batch_size, seed):
+    """Yield (round, progress, x, y); `seed`, `epoch` and `rounds` alone decide what comes."""
     order = np.random.default_rng([seed, epoch]).permutation(len(data.labels))
     steps = len(order) // batch_size
 
     def prepare(step):
         rng = np.random.default_rng([seed, epoch, step])
-        progress = (epoch + step / steps) / epochs
+        number, progress = place_in_rounds(epoch + step / steps, rounds)
         part = np.sort(order[step * batch_size : (step + 1) * batch_size])
-        return progress, *make_batch(data, part, picture_size(progress, rng), rng)
+        size, smallest = picture_size(progress, number > 0, rng), 0.2 if number else 0.35
+        return number, progress, *make_batch(data, part, size, rng, smallest)
 
     with ThreadPoolExecutor(1) as pool:
         waiting = deque(pool.submit(prepare, step) for step in range(min(3, steps)))
@@ -526,11 +545,11 @@ def validate(network, weights, validation):
     return top_hits(logits, validation.labels).mean(axis=0).tolist()
 
 
-def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
+def train(data, validation, work, rounds, batch_size=256, peak=0.25, seed=0):
     """Train from the checkpoint in `work`, or from the start; returns the averaged weights.
 
-    After every epoch: the checkpoint, one line of log.csv (judged on every fifth picture), the
-    learning curve.
+    rounds: the epochs of each round; after the first one the rate's peak is 0.4 × `peak`. After
+    every epoch: the checkpoint, one line of log.csv (judged on every fifth picture), the curve.
     """
     import keras
 
@@ -538,9 +557,10 @@ def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
         raise DataError(f"{len(data.labels)} pictures do not fill a batch of {batch_size}.")
     keras.utils.set_random_seed(seed)
     network = build_network(len(data.wnids), mixed=keras.backend.backend() == "torch")
+    epochs = sum(rounds)
     trainer = compiled_trainer(network, data, peak, epochs * (len(data.labels) // batch_size))
     checkpoint, first, log = work / "checkpoint.npz", 0, []
-    settings = {"epochs": epochs, "seed": seed, "batch size": batch_size, "peak": peak}
+    settings = {"epochs": list(rounds), "seed": seed, "batch size": batch_size, "peak": peak}
     settings |= {"pictures": len(data.labels), "classes": len(data.wnids), "teacher": None}
     if data.teacher is not None:
         settings["teacher"] = sha256(data.teacher.maps[::1000].tobytes()).hexdigest()
@@ -550,21 +570,22 @@ def train(data, validation, work, epochs, batch_size=256, peak=0.25, seed=0):
     part = Pictures(validation.pictures[::5], validation.labels[::5], validation.wnids)
     for epoch in range(first, epochs):
         started, losses = time.time(), []
-        batches = epoch_batches(data, epoch, epochs, batch_size, seed)
-        for step, (progress, x, y) in enumerate(batches, 1):
-            trainer.optimizer.learning_rate = learning_rate(progress, peak)
+        batches = epoch_batches(data, epoch, rounds, batch_size, seed)
+        for step, (number, progress, x, y) in enumerate(batches, 1):
+            rate = learning_rate(progress, peak * (0.4 if number else 1))
+            trainer.optimizer.learning_rate = rate
             losses.append(float(trainer.train_on_batch(x, y)))
             if step % 50 == 0:
-                rate = step * batch_size / (time.time() - started)
+                speed = step * batch_size / (time.time() - started)
                 print(f"  epoch {epoch + 1} step {step} loss {np.mean(losses[-50:]):.3f} "
-                      f"{x.shape[1]} px {rate:.0f}/s", flush=True)  # fmt: skip
+                      f"{x.shape[1]} px {speed:.0f}/s", flush=True)  # fmt: skip
         if not np.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is no longer a number in epoch {epoch + 1}")
         averaged = averaged_weights(trainer, network, data, seed, batches=10)
         top_1, top_5 = validate(network, averaged, part)
         row = {
             "epoch": epoch + 1,
-            "learning_rate": round(learning_rate(progress, peak), 5),
+            "learning_rate": round(rate, 5),
             "loss": round(float(np.mean(losses)), 4),
             "top1": round(top_1, 4),
             "top5": round(top_5, 4),
@@ -839,7 +860,9 @@ def main(arguments=None):
     training = parser.add_argument_group("training")
     training.add_argument("--work", type=Path, help="folder for checkpoint, log, curve, result")
     training.add_argument("--teacher", type=Path, help="MobileNetV2 weights to learn from as well")
-    training.add_argument("--epochs", type=int, default=22)
+    training.add_argument(
+        "--epochs", type=int, nargs="+", default=[22, 18], help="of each round of falling rates"
+    )
     training.add_argument("--batch-size", type=int, default=256)
     training.add_argument("--peak", type=float, default=0.25, help="highest learning rate")
     training.add_argument("--seed", type=int, default=0)
