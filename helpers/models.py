@@ -17,6 +17,7 @@ from helpers.labels import decode, imagenet_classes, read_table
 
 ROOT = Path(__file__).resolve().parent.parent
 POCKET, RECORDED = ROOT / "models" / "pocket.keras", ROOT / "data" / "recorded"
+MEMBERS = ["classes.json", "classifier.json", "config.json", "metadata.json", "model.weights.h5"]
 
 # One line a model in models.tsv, as published. rule: of its own evaluation; module: of
 # keras.applications; file: below Keras's address; digest: MD5 or SHA-256, or bytes as an int.
@@ -31,6 +32,10 @@ REGISTRY = {
 
 class WeightsUnavailable(RuntimeError):
     """A model's weights are neither on this machine nor to be had from the network."""
+
+
+class ModelFileError(ValueError):
+    """A file holds no classifier that can be loaded safely; says why, and what to do next."""
 
 
 class NotRecorded(LookupError):
@@ -115,15 +120,20 @@ def has_weights(name):
 
 def load_classifier(name):
     """A pretrained model ready to use: the network and the rules its pictures must follow.
-    name: "pocket" or one of `available()`. Weights come from `find_weights`, else from Keras's
-    download. ValueError for an unknown name, WeightsUnavailable where there are none."""
+    name: "pocket" or one of `available()`; its weights come from `find_weights`, else from Keras's
+    download. Or a file of `helpers.share.save_classifier`, as a Path or a text that ends in .keras:
+    it is checked before Keras sees it, and loading it never runs code from it (`safe_mode`).
+    ValueError for an unknown name, WeightsUnavailable where there are none, FileNotFoundError and
+    ModelFileError for a file that is not there, foreign, damaged or not to be trusted."""
     from helpers import keras
 
+    if isinstance(name, os.PathLike) or name.lower().endswith((".keras", ".h5", ".hdf5")):
+        return _load_file(Path(name).expanduser())
     if _known(name) == "pocket":  # it rescales inside, and its file holds its class list
         with zipfile.ZipFile(POCKET) as file:
             classes = tuple(map(tuple, json.loads(file.read("classes.json"))))
         network = keras.models.load_model(POCKET, compile=False)
-        return Classifier(name, network, 64, ResizeRule(), lambda batch: batch, classes)
+        return Classifier(name, network, 64, ResizeRule(), unchanged, classes)
     entry, network = REGISTRY[name], build_network(name)
     preprocess = getattr(keras.applications, entry.module).preprocess_input
 
@@ -131,6 +141,84 @@ def load_classifier(name):
         return preprocess(np.array(batch) if isinstance(batch, np.ndarray) else batch)
 
     return Classifier(name, network, entry.size, entry.rule, preprocess_input, imagenet_classes())
+
+
+def unchanged(batch):
+    """The `preprocess_input` of a network that takes RGB in 0…255 as it is."""
+    return batch
+
+
+def _load_file(path):
+    """The `Classifier` in a file of `helpers.share.save_classifier`."""
+    from helpers import keras
+
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}: check its name and folder.")
+    try:
+        details = read_details(path)
+        network = keras.models.load_model(path, compile=False, safe_mode=True)
+        shape = network.input_shape, network.output_shape
+    except (MemoryError, PermissionError, ModelFileError):
+        raise
+    except Exception as error:  # Keras raises nearly anything for a damaged or forbidden network
+        raise ModelFileError(
+            f"{path} cannot be loaded: it is damaged, of another version of Keras, or holds what "
+            "could run code (a Lambda, a custom layer). Have it saved anew by save_classifier."
+        ) from error
+    size, n = details["size"], len(details["classes"])
+    if shape not in [((None, side, side, 3), (None, n)) for side in (size, None)]:
+        raise ModelFileError(
+            f"{path} does not fit its own class list or size: {n} classes, {size} pixels, but a "
+            f"network from {shape[0]} to {shape[1]}. Have it saved anew by save_classifier."
+        )
+    return Classifier(network=network, preprocess_input=unchanged, **details)
+
+
+def read_details(path):
+    """What a file of `save_classifier` says beside its network, read without Keras, as a dict:
+    name, size, rule (`ResizeRule`), classes ((wnid, name) pairs). ModelFileError for any other
+    file, and for one whose members could be written elsewhere or are not of the size they say."""
+    if path.suffix.lower() != ".keras":
+        raise ModelFileError(
+            f"{path} is no .keras file. An .h5 file can run code when it is loaded: open it only "
+            "if it is your own, with keras.models.load_model, and save it by save_classifier."
+        )
+    try:
+        with zipfile.ZipFile(path) as file:
+            members = file.infolist()
+            names = sorted(member.filename for member in members)
+            # Stored as they are, members cannot unfold to more than the file's own size.
+            plain = all(m.compress_type == zipfile.ZIP_STORED for m in members)
+            if not {"classes.json", "classifier.json"} <= {*names}:
+                raise ModelFileError(
+                    f"{path} holds no class list and resize rule, so nobody knows what its outputs "
+                    "mean. Save the model by helpers.share.save_classifier."
+                )
+            if (
+                names != MEMBERS
+                or not plain
+                or any(m.file_size != m.compress_size for m in members)
+            ):
+                raise ModelFileError(
+                    f"{path} holds something else than a classifier saved by save_classifier "
+                    f"({', '.join(names):.200}), perhaps to do harm. Ask its author for another."
+                )
+            classes, details = (
+                json.loads(file.read(n)) for n in ("classes.json", "classifier.json")
+            )
+        name, size, rule = details["name"], details["size"], ResizeRule(**details["rule"])
+        pairs = tuple((wnid, text) for wnid, text in classes)
+        if not (isinstance(size, int) and size > 0 and isinstance(name, str) and pairs):
+            raise ValueError("name, size or classes")
+        if not all(isinstance(text, str) for pair in pairs for text in pair):
+            raise ValueError("classes")
+    except (zipfile.BadZipFile, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            f"{path} is damaged or no .keras file ({error}): copy or save it again."
+        ) from error
+    return {"name": name, "size": size, "rule": rule, "classes": pairs}
 
 
 def build_network(name, weights="search", activation=None):

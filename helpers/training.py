@@ -98,12 +98,7 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     x = inputs = keras.Input((classifier.size, classifier.size, 3))
     if augment is not None:  # a copy starts with the seed, whatever the original was used for
         x = type(augment).from_config(augment.get_config() | {"name": "augmentation"})(x)
-    flip, scale, offset = _scaling(classifier.preprocess_input)
-    if flip:
-        x = keras.ops.flip(x, axis=-1)
-    if (scale, offset) != ([1, 1, 1], [0, 0, 0]):
-        x = keras.layers.Rescaling(scale, offset, name="preprocess")(x)
-    x = base(x)
+    x = base(preprocessed(x, classifier))
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     # From zero: what a random start adds stays where few pictures are there to correct it.
@@ -111,6 +106,19 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     model = keras.Model(inputs, outputs, name=classifier.name)
     model.rule = classifier.rule  # how `fit` and `predict` prepare pictures
     return model
+
+
+def preprocessed(x, classifier):
+    """RGB 0…255, a Keras tensor (n, size, size, 3), through a classifier's own preprocessing, as
+    layers. ValueError where that is no scaling of colour channels."""
+    from helpers import keras
+
+    flip, scale, offset = _scaling(classifier.preprocess_input)
+    if flip:
+        x = keras.ops.flip(x, axis=-1)
+    if (scale, offset) != ([1, 1, 1], [0, 0, 0]):
+        x = keras.layers.Rescaling(scale, offset, name="preprocess")(x)
+    return x
 
 
 def augmentation(seed=0):
