@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from zipfile import ZipFile
 
-from helpers.models import Classifier, unchanged
+from helpers.models import Classifier, ModelFileError, load_classifier, unchanged
 from helpers.training import base_of, preprocessed
 
 
@@ -35,7 +35,8 @@ def save_classifier(classifier, path):
     In it, as layers, is the model's own preprocessing, so that nobody can get it wrong; beside
     Keras's own members, which `keras.models.load_model` reads, lie classes.json, the (wnid, name)
     pairs, and classifier.json: name, size, resize rule. Outputs stay logits. The file appears
-    whole or not at all. ValueError for another suffix and for a preprocessing that is no scaling.
+    whole or not at all. ValueError for another suffix, a preprocessing that is no scaling, and
+    layers that are not Keras's own.
     """
     path = Path(path).expanduser()
     if path.suffix != ".keras":
@@ -46,6 +47,13 @@ def save_classifier(classifier, path):
         with ZipFile(part, "a") as file:
             file.writestr("classes.json", json.dumps(classifier.classes, indent=0))
             file.writestr("classifier.json", json.dumps(details, indent=0))
+        try:
+            load_classifier(part)
+        except ModelFileError as error:
+            raise ValueError(
+                f"{classifier.name} is not saved: its file could not be loaded safely. Replace "
+                "Lambda and custom layers by Keras's own."
+            ) from error
     return path
 
 
