@@ -3,60 +3,69 @@
 import io
 import re
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
 import pytest
 from PIL import Image
+from server import Server
 
-from helpers.images import sample_names
+from helpers.images import ResizeRule, sample_names, to_batch
 from helpers.labels import Prediction
+from helpers.models import WeightsUnavailable
 from helpers.plots import BLUE, ORANGE, image_tag
-from helpers.widgets import classify_widget, threshold_widget
+from helpers.widgets import _parts, classify, classify_widget, threshold_widget
 
 
 class Rows:
     """A classifier that tells pictures apart by their height, and remembers what it was given."""
 
-    name = "rows"
+    size, rule, classes = 4, ResizeRule(), [f"class_{i}<" for i in range(20)]
 
-    def __init__(self):
-        self.seen = []
+    def __init__(self, name="rows<"):
+        self.name, self.seen = name, []
+
+    def prepare(self, image):
+        return to_batch(image, self.size, self.rule) - 20
 
     def predict(self, image, top):
         self.seen.append(image.size)
-        share = 1 / image.height
-        return [Prediction(f"n{i}", f"class_{i}<", share / 2**i) for i in range(top)]
+        share = 2 / image.height
+        return [Prediction(f"n{i}", self.classes[i], share / 2**i) for i in range(top)]
 
 
-def picture(width, height):
+def picture(width, height, colour="teal"):
     """The bytes of a PNG."""
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), "teal").save(buffer, "PNG")
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def choose(upload, **files):
+    """Choose files as the browser does: {name: bytes}."""
+    entry = {"type": "image/png", "size": 1, "last_modified": 0}
+    value = [{**entry, "name": name, "content": memoryview(files[name])} for name in files]
+    upload.set_state({"value": value})
 
 
 @pytest.fixture(scope="module")
 def site():
     """A web server on this machine with two pictures and a page; → its address."""
-    pages = {"/small.png": picture(8, 4), "/large.png": picture(900, 500), "/": b"<html>Hello"}
+    with Server() as server:
+        server.files = {"small.png": picture(8, 4), "large.png": picture(900, 500)}
+        server.files |= {"": b"<html>Hello", "small.png?%22%3E%3Cscript%3E": picture(8, 4)}
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.address.rstrip("/")
+        server.shutdown()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = pages.get(self.path.partition("?")[0])
-            self.send_response(404 if body is None else 200)
-            self.end_headers()
-            self.wfile.write(body or b"")
 
-        def log_message(self, *arguments):
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+@pytest.fixture(autouse=True)
+def new_session():
+    """A session in which no panel has been made."""
+    _parts._kept.clear()
+    classify._pictures.clear()
 
 
 @pytest.fixture
@@ -75,39 +84,129 @@ def alts(panel):
 
 
 def text(panel):
-    """The result without its pictures."""
-    return re.sub("<img.*?>", "", panel.result.value)
+    """The words of the result."""
+    return " ".join(re.sub("<.*?>", " ", panel.result.value).split())
 
 
-def test_an_address_gives_its_picture_and_a_bar_chart(panel, classifier, site):
+def bars(panel):
+    """The bars of the result: name, probability, and whether the bar is filled."""
+    rows = re.findall("<tr>(.*?)</tr>", panel.result.value)
+    return [(*re.findall(">([^<>]+)<", row), f"background: {BLUE}" in row) for row in rows]
+
+
+def test_an_address_gives_the_picture_what_is_seen_and_bars(panel, classifier, site):
     panel.address.value = f"  {site}/small.png "
     assert classifier.seen == [(8, 4)]
-    shown, chart = alts(panel)
-    assert shown == f"Classified: {site}/small.png"
-    assert chart.startswith("Bar chart of the top 5: class 0&lt; 0.25, class 1&lt; 0.12, ")
-    assert text(panel) == ""
-    assert not panel.button.disabled
+    assert alts(panel) == [f"Classified: {site}/small.png", "What rows&lt; sees: 4×4 pixels"]
+    assert bars(panel) == [
+        ("class 0&lt;", "0.50", True),
+        ("class 1&lt;", "0.25", True),
+        ("class 2&lt;", "0.12", True),
+        ("class 3&lt;", "0.06", True),
+        ("class 4&lt;", "0.03", True),
+    ]
+    assert "class 0&lt; 0.50 Probability of the 5 likeliest classes" in text(panel)
+    assert re.search(
+        r"Prepared and classified in \d\.\d\d s by rows&lt;, which knows 20", text(panel)
+    )
+    assert "none called “none of these”" in text(panel)
 
 
-def test_top_is_the_number_of_bars(classifier, site):
+def test_the_square_is_what_the_network_gets(panel, site):
+    panel.address.value = f"{site}/small.png"
+    square = Image.new("RGB", (192, 192), "teal")
+    assert image_tag(square, "What rows< sees: 4×4 pixels") in panel.result.value
+    assert "4×4 pixels, enlarged, given to it as numbers from −20 to 108." in text(panel)
+
+
+def test_a_large_square_is_not_enlarged(classifier, site):
+    classifier.size = 224
+    panel = classify_widget(classifier)
+    panel.address.value = f"{site}/large.png"
+    assert "224×224 pixels, given to it" in text(panel)
+    square = Image.new("RGB", (224, 224), "teal")
+    assert image_tag(square, alts(panel)[1].replace("&lt;", "<")) in panel.result.value
+
+
+def test_top_is_the_number_of_bars(classifier, panel, site):
     panel = classify_widget(classifier, top=2)
     panel.address.value = f"{site}/small.png"
-    assert alts(panel)[1] == "Bar chart of the top 2: class 0&lt; 0.25, class 1&lt; 0.12"
+    assert len(bars(panel)) == 2
+    panel.top.value = 7
+    assert len(bars(panel)) == 7
+    assert classifier.seen == [(8, 4)], "the answers are there, nothing is computed again"
+
+
+def test_below_the_threshold_the_panel_is_not_sure(panel, classifier, site):
+    panel.address.value = f"{site}/small.png"
+    assert "dashed" not in text(panel)
+    panel.threshold.value = 0.25
+    assert [filled for *_, filled in bars(panel)] == [True, True, False, False, False]
+    assert "(dashed line: 0.25)" in text(panel)
+    assert "Not sure" not in text(panel)
+    panel.threshold.value = 0.6
+    assert "Not sure: below 0.60. The likeliest is class 0&lt; 0.50." in text(panel)
+    assert not any(filled for *_, filled in bars(panel))
+    assert classifier.seen == [(8, 4)]
+
+
+def test_threshold_can_be_given(classifier, site):
+    panel = classify_widget(classifier, threshold=0.75)
+    panel.address.value = f"{site}/small.png"
+    assert "Not sure: below 0.75." in text(panel)
+
+
+@pytest.mark.parametrize("top, threshold", [(0, 0), (11, 0), (5, -0.1), (5, 1.5)])
+def test_what_no_slider_can_show_is_refused(classifier, top, threshold):
+    with pytest.raises(ValueError, match=f"top is {top}, threshold {threshold}: give 1…10 and"):
+        classify_widget(classifier, top, threshold)
 
 
 def test_the_whole_picture_is_classified_and_a_small_one_shown(panel, classifier, site):
     panel.address.value = f"{site}/large.png"
     assert classifier.seen == [(900, 500)]
-    assert image_tag(Image.new("RGB", (320, 178), "teal"), alts(panel)[0]) in panel.result.value
+    assert image_tag(Image.new("RGB", (240, 133), "teal"), alts(panel)[0]) in panel.result.value
 
 
 def test_a_second_click_classifies_again_and_replaces_the_result(panel, classifier, site):
     panel.address.value = f"{site}/small.png"
-    first = panel.result.value
+    time.sleep(0.4)
     panel.button.click()
     assert classifier.seen == [(8, 4)] * 2
     assert len(alts(panel)) == 2
-    assert panel.result.value == first
+    panel.address.value = ""
+    time.sleep(0.4)
+    panel.button.click()
+    assert classifier.seen == [(8, 4)] * 3, "without an address, what is shown"
+
+
+def test_clicks_made_while_the_panel_works_are_dropped(panel, classifier, site):
+    panel.address.value = f"{site}/small.png"
+    panel.button.click()  # as it comes out of the queue
+    panel.button.click()
+    assert classifier.seen == [(8, 4)]
+    assert len(alts(panel)) == 2
+
+
+def test_what_was_changed_while_the_panel_works_is_not_dropped(panel, classifier, site):
+    panel.address.value = f"{site}/small.png"
+    panel.sample.value = "cat"
+    panel.address.value = f"{site}/large.png"
+    assert classifier.seen == [(8, 4), (451, 300), (900, 500)]
+    assert alts(panel)[0] == f"Classified: {site}/large.png"
+
+
+def test_a_panel_that_works_says_so(panel, classifier, site, monkeypatch):
+    said, predict = [], classifier.predict
+
+    def watched(*arguments):
+        said.append((panel.button.icon, panel.result.value))
+        return predict(*arguments)
+
+    monkeypatch.setattr(classifier, "predict", watched)
+    panel.address.value = f"{site}/small.png"
+    assert said == [("hourglass", "<p role='status'>Classifying …</p>")]
+    assert panel.button.icon == "search"
 
 
 def test_another_address_replaces_the_result(panel, site):
@@ -123,22 +222,22 @@ def test_a_sample_is_classified(panel, classifier, sample):
     assert alts(panel)[0] == f"Classified: {sample}"
 
 
+def test_each_sample_has_a_small_picture_on_its_button(panel):
+    style = panel.children[-1].value
+    for name in sample_names():
+        assert f"[data-value='{name}'] {{ background-image: url(data:image/jpeg;base64," in style
+    assert len(style) < 50_000
+    assert "sample-pictures" in panel.sample._dom_classes
+
+
 def test_an_address_takes_the_place_of_a_sample(panel, classifier, site):
     panel.sample.value = "cat"
     panel.address.value = f"{site}/small.png"
     assert panel.sample.value is None
     assert alts(panel)[0] == f"Classified: {site}/small.png"
     panel.sample.value = "cat"
-    assert alts(panel)[0] == "Classified: cat"
-    assert len(classifier.seen) == 3
-
-
-def test_a_sample_empties_the_address(panel, classifier, site):
-    panel.address.value = f"{site}/small.png"
-    panel.sample.value = "cat"
     assert panel.address.value == ""
-    panel.address.value = f"{site}/small.png"
-    assert alts(panel)[0] == f"Classified: {site}/small.png"
+    assert alts(panel)[0] == "Classified: cat"
     assert len(classifier.seen) == 3
 
 
@@ -150,15 +249,39 @@ def test_emptying_the_address_leaves_the_result(panel, classifier, site):
     assert len(classifier.seen) == 1
 
 
+def test_each_uploaded_file_has_its_result(panel, classifier):
+    panel.sample.value = "cat"
+    files = {"a.png": picture(8, 4), "b<i>.txt": b"text", "c.png": b"", "d.png": picture(6, 8)}
+    choose(panel.upload, **files)
+    assert classifier.seen[1:] == [(8, 4), (6, 8)]
+    assert alts(panel)[::2] == ["Classified: a.png", "Classified: d.png"]
+    assert "No picture: b&lt;i&gt;.txt: No picture in a known format" in text(panel)
+    assert "No picture: c.png: There is nothing to read" in text(panel)
+    assert panel.result.value.count("role='alert'") == 2
+    assert (panel.sample.value, panel.address.value) == (None, "")
+
+
+def test_the_same_file_can_be_uploaded_twice(panel, classifier):
+    for _ in range(2):
+        choose(panel.upload, **{"a.png": picture(8, 4)})
+        assert panel.upload.value == ()
+    assert classifier.seen == [(8, 4)] * 2
+    assert panel.upload.multiple
+
+
+def test_the_limit_of_uploads_is_told_beside_the_button(panel):
+    assert panel.upload in (row := panel.children[1].children)
+    assert "10 MB" in row[-1].value
+
+
 @pytest.mark.parametrize("page", ["/none.png", "/", "/none.png?<b>"])
 def test_an_address_without_a_picture_is_explained(panel, classifier, site, page):
     panel.address.value = f"{site}/small.png"
     panel.address.value = site + page
     assert "No picture:" in text(panel)
-    assert "role='alert'" in text(panel)
+    assert "role='alert'" in panel.result.value
     assert alts(panel) == []
     assert classifier.seen == [(8, 4)]
-    assert not panel.button.disabled
     panel.address.value = f"{site}/small.png"
     assert len(alts(panel)) == 2
 
@@ -169,9 +292,7 @@ def test_an_address_without_a_picture_is_explained(panel, classifier, site, page
 )
 def test_what_is_no_web_address_is_told_what_is(panel, classifier, typed):
     panel.address.value = typed
-    assert "No picture:" in text(panel)
-    assert "http:// or https://" in text(panel)
-    assert "Now yours" in text(panel)
+    assert f"No picture: {typed}: Give an http:// or https:// address" in text(panel)
     assert classifier.seen == []
 
 
@@ -179,7 +300,7 @@ def test_what_is_no_web_address_is_told_what_is(panel, classifier, typed):
 def test_an_address_that_leads_nowhere_is_explained(panel, classifier, typed):
     panel.address.value = typed
     assert "No picture:" in text(panel)
-    assert "Now yours" not in text(panel)
+    assert "Give an http" not in text(panel)
     assert classifier.seen == []
 
 
@@ -193,11 +314,11 @@ def test_a_path_on_this_machine_is_not_read(panel, classifier, tmp_path):
 
 
 def test_an_empty_address_is_asked_for(panel, classifier):
-    panel.button.click()
-    assert "Give an http:// or https:// address." in text(panel)
-    panel.address.value = "   "
-    panel.button.click()
-    assert "Give an http:// or https:// address." in text(panel)
+    for typed in ("", "   "):
+        time.sleep(0.4)
+        panel.address.value = typed
+        panel.button.click()
+        assert text(panel).startswith("No picture: Give an http:// or https:// address")
     assert classifier.seen == []
 
 
@@ -208,24 +329,124 @@ def test_what_is_typed_never_becomes_html(panel, typed):
     assert not re.search("<(script|img)", panel.result.value)
 
 
-def test_html_in_a_good_address_never_leaves_the_alt_text(panel, site):
-    panel.address.value = f'{site}/small.png?"><script>alert(1)</script>'
+def test_html_in_a_good_address_stays_text(panel, site):
+    panel.address.value = f'{site}/small.png?"><script>'
     assert "<script" not in panel.result.value
     assert len(alts(panel)) == 2
 
 
-def test_an_unexpected_error_frees_the_button(panel, classifier, site, monkeypatch):
-    monkeypatch.setattr(classifier, "predict", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        panel.address.value = f"{site}/small.png"
-    assert not panel.button.disabled
+def test_an_unexpected_error_is_told_and_raised_and_the_panel_goes_on(
+    panel, classifier, site, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "predict", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            panel.address.value = f"{site}/small.png"
+    assert text(panel) == "This went wrong: ZeroDivisionError: division by zero"
+    panel.address.value = f"{site}/large.png"
+    assert len(alts(panel)) == 2
+
+
+def test_the_models_on_this_machine_can_be_chosen(monkeypatch):
+    monkeypatch.setattr(classify, "has_weights", lambda name: name in ("pocket", "vgg16"))
+    assert classify_widget(Rows("mine")).model.options == ("mine", "pocket", "vgg16")
+    assert classify_widget(Rows("vgg16")).model.options == ("vgg16", "pocket")
+
+
+@pytest.fixture
+def other(monkeypatch):
+    """Another classifier, which takes the place of pocket."""
+    other, loads = Rows("pocket"), []
+    monkeypatch.setattr(classify, "load_classifier", lambda name: loads.append(name) or other)
+    classify._loaded.cache_clear()
+    yield SimpleNamespace(classifier=other, loads=loads)
+    classify._loaded.cache_clear()
+
+
+def test_another_model_classifies_the_same_picture(panel, classifier, other, site):
+    panel.address.value = f"{site}/small.png"
+    panel.model.value = "pocket"
+    assert (classifier.seen, other.classifier.seen) == ([(8, 4)], [(8, 4)])
+    assert "What pocket sees" in text(panel)
+    panel.sample.value = "cat"
+    assert len(other.classifier.seen) == 2
+    panel.model.value = "rows<"
+    panel.model.value = "pocket"
+    assert len(classifier.seen) == 2
+    assert other.loads == ["pocket"], "it is loaded once"
+
+
+def test_a_model_can_be_chosen_before_a_picture(panel, other):
+    panel.model.value = "pocket"
+    assert panel.result.value == ""
+    panel.sample.value = "cat"
+    assert "What pocket sees" in text(panel)
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_former(panel, other, site, monkeypatch):
+    panel.address.value = f"{site}/small.png"
+
+    def damaged(_):
+        raise WeightsUnavailable("No weights for <pocket>: damaged.")
+
+    monkeypatch.setattr(classify, "load_classifier", damaged)
+    panel.model.value = "pocket"
+    assert panel.model.value == "rows<"
+    assert text(panel).startswith("No model: No weights for &lt;pocket&gt;: damaged.")
+    assert len(alts(panel)) == 2
+    panel.sample.value = "cat"
+    assert "What rows&lt; sees" in text(panel)
+
+
+def test_a_cell_that_is_run_again_shows_what_it_showed(panel, site):
+    panel.address.value = f"{site}/small.png"
+    panel.top.value, panel.threshold.value = 3, 0.25
+    again = classify_widget(new := Rows())
+    assert (again.address.value, again.top.value) == (f"{site}/small.png", 3)
+    assert new.seen == [(8, 4)], "classified by the classifier that the cell has now"
+    assert len(bars(again)) == 3
+    assert alts(again) == alts(panel)
+    again.sample.value = "cat"
+    assert alts(panel)[0] == f"Classified: {site}/small.png", "the former panel is left alone"
+    assert classify_widget(Rows()).sample.value == "cat"
+
+
+def test_what_the_cell_now_says_counts_more_than_what_was_chosen(panel):
+    panel.top.value = 3
+    assert classify_widget(Rows(), top=7).top.value == 7
+
+
+def test_another_classifier_has_a_panel_of_its_own(panel):
+    panel.sample.value = "cat"
+    another = classify_widget(Rows("another"))
+    assert (another.sample.value, another.result.value) == (None, "")
+
+
+def test_the_chosen_model_is_kept_as_well(panel, other):
+    panel.sample.value = "cat"
+    panel.model.value = "pocket"
+    assert "What pocket sees" in text(classify_widget(Rows()))
 
 
 def test_each_part_has_a_label(panel):
-    parts = [panel.address, panel.button, panel.sample]
-    assert [part.description for part in parts] == ["Address", "Classify", "or a sample"]
+    parts = ["address", "button", "upload", "sample", "model", "top", "threshold"]
+    assert {name: getattr(panel, name).description for name in parts} == {
+        "address": "Address",
+        "button": "Classify",
+        "upload": "Choose files",
+        "sample": "or a sample",
+        "model": "Model",
+        "top": "Answers",
+        "threshold": "Not sure below",
+    }
+    assert all(getattr(panel, name).tooltip for name in parts)
     assert isinstance(panel, ipywidgets.VBox)
-    assert [*panel.children[0].children, *panel.children[1:]] == [*parts, panel.result]
+
+
+def test_what_a_new_panel_prints_is_the_same_on_every_machine(panel, monkeypatch):
+    monkeypatch.setattr(classify, "has_weights", lambda _: True)
+    more = classify_widget(Rows("with more models"))
+    assert panel._repr_mimebundle_()["text/plain"] == more._repr_mimebundle_()["text/plain"]
 
 
 # -- the threshold ---------------------------------------------------------------------------------

@@ -1,0 +1,111 @@
+"""What the panels share: what they keep in mind, how they work, warn and draw bars."""
+
+import html
+import time
+from contextlib import contextmanager
+
+from helpers.images import resize
+from helpers.plots import BLUE, image_tag
+
+LABELS = {"description_width": "8em"}  # so that the fields of a panel begin below one another
+_kept = {}  # panel → {part: (value at first, value now)}, for this session
+
+
+def remember(panel, **parts):
+    """Give parts the values they had when this panel was last made in this session, and keep later
+    ones: a cell that is run again shows what it showed. What the cell now sets otherwise counts."""
+    kept = _kept.setdefault(panel, {})
+    for name, part in parts.items():
+        first = part.value
+        if name in kept and kept[name][0] == first:
+            part.value = kept[name][1]
+
+        def keep(change, name=name, first=first):
+            kept[name] = first, change["new"]
+
+        part.observe(keep, "value")
+
+
+def alert(error, title="No picture"):
+    """What went wrong, as HTML that is read aloud at once."""
+    return f"<p role='alert'><b>{html.escape(title)}:</b> {html.escape(str(error))}</p>"
+
+
+class Work:
+    """Shows that a panel works: `with work("Loading …"):`.
+    button: bears an hourglass meanwhile; it is not disabled, as a key user would lose their place;
+    result: the HTML part that says what is done."""
+
+    def __init__(self, button, result):
+        self.button, self.result, self.ended = button, result, -1
+
+    @contextmanager
+    def __call__(self, text):
+        """Until the block ends; what it raises is told in the panel, and raised on."""
+        icon, self.button.icon = self.button.icon, "hourglass"
+        self.result.value = f"<p role='status'>{html.escape(text)}</p>"
+        try:
+            yield
+        except Exception as error:
+            self.result.value = alert(f"{type(error).__name__}: {error}", "This went wrong")
+            raise
+        finally:
+            self.button.icon, self.ended = icon, time.monotonic()
+
+    def on_click(self, start):
+        """Call `start` on a click. A click made while the panel works waits in the kernel's queue
+        and arrives the moment the work ends, sooner than a person could react: it is dropped."""
+        self.button.on_click(lambda _: time.monotonic() - self.ended > 0.3 and start())
+
+
+def figure(image, alt, caption, shortest=0):
+    """A picture with a caption, as HTML; small ones are enlarged without smoothing to at least
+    `shortest` pixels."""
+    factor = max(1, -(-shortest // min(image.size)))
+    image = image.resize((image.width * factor, image.height * factor), 0)  # 0: nearest
+    return (
+        f"<figure style='margin: 0; max-width: {image.width}px'>{image_tag(image, alt)}"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def seen(image, classifier):
+    """What a classifier's network sees of a picture, as HTML: the square, and the numbers."""
+    square, numbers = resize(image, classifier.size, classifier.rule), classifier.prepare(image)
+    said = f"What {classifier.name} sees: {square.width}×{square.height} pixels"
+    enlarged = ", enlarged" if square.width < 192 else ""
+    caption = f"{said}{enlarged}, given to it as numbers from {_range(numbers)}."
+    return figure(square, said, caption, 192)
+
+
+def _range(numbers):
+    digits = 0 if numbers.max() > 10 else 1
+    return f"{numbers.min():.{digits}f} to {numbers.max():.{digits}f}".replace("-", "−")
+
+
+def bar_table(predictions, threshold=0.0):
+    """`Prediction`s as an HTML table of bars; those below the threshold are hollow, and a dashed
+    line stands where it is."""
+    rows = ""
+    for _, name, probability in predictions:
+        fill = BLUE if probability >= threshold else "transparent"
+        bar = f"width: {probability:.1%}; height: 1em; background: {fill}; border: 1px solid {BLUE}"
+        rows += (
+            "<tr><th scope='row' style='text-align: right; font-weight: normal; padding: 2px 8px'>"
+            f"{html.escape(name.replace('_', ' '))}</th><td style='padding: 2px 0; width: 12em; "
+            f"{_line(threshold)}'><div style='{bar}; box-sizing: border-box'></div></td>"
+            f"<td style='padding: 2px 8px'>{probability:.2f}</td></tr>"
+        )
+    line = f" (dashed line: {threshold:.2f})" if threshold else ""
+    return (
+        "<table style='border-collapse: collapse'><caption style='text-align: left'>Probability of "
+        f"the {len(predictions)} likeliest classes{line}</caption>{rows}</table>"
+    )
+
+
+def _line(threshold):
+    """The style of a cell with a dashed line at this share of its width, if it is above 0."""
+    if not threshold:
+        return ""
+    dashes = "repeating-linear-gradient(currentcolor 0 4px, transparent 4px 7px)"
+    return f"background: {dashes} {threshold:.1%} 0 / 2px 100% no-repeat"
