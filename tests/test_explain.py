@@ -1,0 +1,263 @@
+"""Grad-CAM, on networks whose right map is known, on each kind of model, and shuffled."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import spearmanr
+
+from helpers import keras
+from helpers.data import load_dataset
+from helpers.explain import grad_cam, overlay
+from helpers.images import ResizeRule
+from helpers.models import Classifier, load_classifier
+from helpers.training import new_model
+
+# TensorFlow's own, where Keras reads a variable
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+SIZE = 32
+CORNER = (slice(0, 8), slice(24, 32))  # above, on the right
+SQUARE = ResizeRule()
+
+
+def classifier_of(network, preprocess=lambda batch: batch, rule=SQUARE):
+    return Classifier("tiny", network, SIZE, rule, preprocess, None)
+
+
+def patch(rows, columns, colour=(255, 0, 0), size=SIZE):
+    """A black picture with one coloured patch."""
+    pixels = np.zeros((size, size, 3), "uint8")
+    pixels[rows, columns] = colour
+    return Image.fromarray(pixels)
+
+
+def colours(head="pooled"):
+    """A network whose class is a colour: the mean of red, of green, minus that of blue. What is
+    known: red's map is where the picture is red, in 4×4 places of 8×8 pixels; blue has none."""
+    layers, places = keras.layers, SIZE // 8
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = layers.AveragePooling2D(4 if head == "flat" else 8)(inputs)
+    x = layers.Conv2D(3, 1, use_bias=False, name="colours")(x)
+    if head == "pooled":
+        x = layers.GlobalAveragePooling2D()(x)
+        kernel = np.diag([1.0, 1.0, -1.0])
+    elif head == "flat":  # as VGG's
+        x = layers.Flatten()(layers.AveragePooling2D(2)(x))
+        kernel = np.tile(np.diag([1.0, 1.0, -1.0]), (places**2, 1)) / places**2
+    else:  # as MobileNetV3's: 1×1 maps at the end
+        x = layers.GlobalAveragePooling2D(keepdims=True)(x)
+        x = layers.Conv2D(3, 1, use_bias=False, name="dense")(x)
+        kernel = np.diag([1.0, 1.0, -1.0])[None, None]
+        x = layers.Flatten()(x)
+    if head != "convolution":
+        x = layers.Dense(3, use_bias=False, name="dense")(x)
+    network = keras.Model(inputs, x)
+    network.get_layer("colours").set_weights([np.eye(3)[None, None]])
+    network.get_layer("dense").set_weights([kernel])
+    return classifier_of(network)
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return load_classifier("pocket")
+
+
+@pytest.fixture(scope="module")
+def renders():
+    """Three pictures of each class that the networks have not seen."""
+    return load_dataset("computers").validation.subset(3).images()
+
+
+# -- where the right map is known ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", ["pooled", "flat", "convolution"])
+def test_map_is_where_the_class_is(head):
+    heat = grad_cam(colours(head), patch(*CORNER), 0)
+    assert (heat.shape, heat.dtype) == ((SIZE, SIZE), "float32")
+    assert (heat.min(), heat.max()) == (0, 1)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert row < 8 and column >= 24
+    assert heat[:, :16].max() == heat[16:].max() == 0, "two places away there is nothing"
+
+
+def test_each_class_has_its_own_map():
+    both = np.asarray(patch(slice(0, 8), slice(0, 8))) + patch(
+        slice(24, 32), slice(0, 8), (0, 200, 0)
+    )
+    red, green = (grad_cam(colours(), both, index) for index in (0, 1))
+    assert red[:8, :8].mean() > 0.5 and red[16:].max() == 0
+    assert green[24:, :8].mean() > 0.5 and green[:16].max() == 0
+
+
+def test_without_a_class_it_is_the_likeliest():
+    for index, colour in enumerate([(255, 0, 0), (0, 255, 0)]):
+        image = patch(*CORNER, colour)
+        np.testing.assert_array_equal(grad_cam(colours(), image), grad_cam(colours(), image, index))
+
+
+def test_what_speaks_against_a_class_is_left_out():
+    assert not grad_cam(colours(), patch(*CORNER, (0, 0, 255)), 2).any()
+    assert not grad_cam(colours(), patch(*CORNER, (0, 0, 0)), 0).any(), "0, not NaN"
+
+
+def test_map_lies_on_the_square_that_the_network_sees():
+    wide = patch(slice(0, 8), slice(36, 44), size=64).crop((0, 0, 64, 32))  # the square: 16…48
+    heat = grad_cam(colours(), wide, 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert row < 8 and 20 <= column < 28
+
+
+def test_a_list_gives_the_map_of_each_picture():
+    corners = [
+        patch(slice(8 * i, 8 * i + 8), slice(8 * j, 8 * j + 8)) for i in range(4) for j in range(3)
+    ]
+    heat = grad_cam(colours(), corners, 0)
+    assert heat.shape == (12, SIZE, SIZE)
+    np.testing.assert_allclose(heat[9], grad_cam(colours(), corners[9], 0), atol=1e-6)
+    chosen = grad_cam(colours(), corners[:2], [0, 2])
+    np.testing.assert_allclose(chosen[0], heat[0], atol=1e-6)
+    assert not chosen[1].any()
+    assert grad_cam(colours(), []).shape == (0, SIZE, SIZE)
+
+
+# -- every kind of model ---------------------------------------------------------------------------
+
+
+def test_nested_and_preprocessed_is_the_same_as_flat(renders):
+    """A model of `new_model` with the original head, so with the original answers."""
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2(
+        (SIZE, SIZE, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None
+    )
+    flat = classifier_of(network, lambda batch: batch / 127.5 - 1, ResizeRule("each_side", 0.8))
+    nested = new_model(flat, 10)
+    nested.get_layer("head").set_weights(network.layers[-1].get_weights())
+    wanted = grad_cam(flat, renders, 3)
+    assert wanted.any()
+    np.testing.assert_allclose(grad_cam(nested, renders, 3), wanted, atol=1e-3)
+
+
+def test_fine_tuned_model_with_augmentation_frozen_or_not(pocket, renders):
+    model = new_model(pocket, 200, keras.layers.RandomFlip(seed=0), dropout=0.5)
+    model.get_layer("head").set_weights(pocket.network.layers[-1].get_weights())
+    wanted = grad_cam(pocket, renders[:2], 7)
+    for model.trainable in (False, True):
+        np.testing.assert_allclose(grad_cam(model, renders[:2], 7), wanted, atol=1e-3)
+
+
+def vgg_like():
+    layers = keras.layers
+    return [
+        *(layers.Conv2D(4, 3, padding="same", activation="relu"), layers.MaxPooling2D()),
+        *(layers.Conv2D(8, 3, padding="same", activation="relu"), layers.MaxPooling2D()),
+        *(layers.Flatten(), layers.Dense(16, activation="relu"), layers.Dense(5)),
+    ]
+
+
+def test_flattened_top_is_explained_before_its_last_pooling():
+    heat = grad_cam(colours("flat"), patch(slice(16, 20), slice(16, 20)), 0)
+    assert heat[16:20, 16:20].mean() > 0.7
+    found = np.argwhere(heat > 0)
+    assert found.min() >= 12 and found.max() < 24, "places of 4 pixels, not of the pooled 8"
+
+
+def test_sequential_with_a_nested_base(renders):
+    keras.utils.set_random_seed(0)
+    *convolutions, flatten, hidden, top = vgg_like()
+    base = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *convolutions])
+    model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), base, flatten, hidden, top])
+    flat = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *convolutions, flatten, hidden, top])
+    model.rule = SQUARE
+    wanted = grad_cam(classifier_of(flat), renders[0], 2)
+    assert wanted.any()
+    np.testing.assert_allclose(grad_cam(model, renders[0], 2), wanted, atol=1e-5)
+
+
+def test_mobilenet_v3_is_explained_before_its_1x1_maps(renders):
+    keras.utils.set_random_seed(1)
+    network = keras.applications.MobileNetV3Small(
+        (64, 64, 3), minimalistic=True, weights=None, classes=5, classifier_activation=None
+    )
+    classifier = dataclasses.replace(classifier_of(network), size=64)
+    heat = grad_cam(classifier, renders[:4], 0)
+    assert heat.shape == (4, 64, 64)
+    assert (np.ptp(heat.reshape(4, -1), axis=1) == 1).any()
+
+
+def test_explaining_leaves_the_model_as_it_was(pocket, renders):
+    model = new_model(pocket, 4)
+    names, weights = [layer.name for layer in model.layers], model.get_weights()
+    trainable = len(model.trainable_weights)
+    grad_cam(model, renders[0], 1)
+    assert [layer.name for layer in model.layers] == names
+    assert len(model.trainable_weights) == trainable
+    assert all((a == b).all() for a, b in zip(weights, model.get_weights(), strict=True))
+
+
+# -- sanity (Adebayo et al. 2018) ------------------------------------------------------------------
+
+
+def test_random_weights_give_another_map(pocket, renders):
+    shuffled = dataclasses.replace(pocket, network=keras.models.clone_model(pocket.network))
+    likeliest = pocket.probabilities(renders).argmax(axis=1)
+    real, random = (grad_cam(model, renders, likeliest) for model in (pocket, shuffled))
+    again = grad_cam(pocket, renders, likeliest)
+
+    def correlation(others):
+        pairs = [(a.ravel(), b.ravel()) for a, b in zip(real, others, strict=True) if b.any()]
+        return np.mean([spearmanr(*pair).statistic for pair in pairs])
+
+    assert correlation(again) > 0.999
+    assert correlation(random) < 0.7
+
+
+# -- the picture -----------------------------------------------------------------------------------
+
+
+def test_overlay_is_lighter_where_the_map_is_higher():
+    classifier, image = colours(), patch(*CORNER)
+    heat = np.zeros((SIZE, SIZE), "float32")
+    heat[16:] = 1
+    drawn = overlay(classifier, Image.new("RGB", (50, 40), "grey"), heat, side=80)
+    assert (drawn.size, drawn.mode) == ((80, 80), "RGB")
+    light = np.asarray(drawn.convert("L"), float)
+    assert light[60:].mean() > light[:20].mean() + 60, "told by brightness, not by hue alone"
+    drawn = np.asarray(overlay(classifier, image, heat, side=SIZE), float)
+    assert drawn[4, 28].sum() > drawn[4, 4].sum(), "the picture shows through"
+
+
+# -- what cannot be explained ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", [-1, 3, [0, 3]])
+def test_class_that_is_not_there(index):
+    with pytest.raises(ValueError, match="3 classes: class_index should be 0…2"):
+        grad_cam(colours(), [patch(*CORNER)] * 2, index)
+
+
+def test_network_without_places():
+    network = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    with pytest.raises(ValueError, match="tells places apart"):
+        grad_cam(classifier_of(network), patch(*CORNER))
+
+
+@pytest.mark.parametrize("layer", ["Softmax", "Activation"])
+def test_softmax_at_the_end(layer):
+    end = keras.layers.Softmax() if layer == "Softmax" else keras.layers.Activation("softmax")
+    network = keras.Sequential([colours().network, end])
+    with pytest.raises(ValueError, match="ends in a softmax"):
+        grad_cam(classifier_of(network), patch(*CORNER))
+
+
+def test_model_that_does_not_know_how_pictures_become_squares():
+    with pytest.raises(ValueError, match="model.rule"):
+        grad_cam(colours().network, patch(*CORNER))
+
+
+def test_overlay_of_another_map():
+    with pytest.raises(ValueError, match=r"\(8, 8\).*\(32, 32\)"):
+        overlay(colours(), patch(*CORNER), np.zeros((8, 8)))
