@@ -1,0 +1,188 @@
+"""Wrong labels: suspect them by what a head says that has not seen them, keep decisions in a file.
+
+A corrections file is a table (CSV, UTF-8) for people to read and edit: the picture below the data
+set's folder, the SHA-256 of its file, the label it was given, "keep", "relabel" or "discard", and
+the new label. Pictures themselves are never changed."""
+
+import csv
+import os
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from helpers.data import TITLES, DataError, find_near_duplicates
+
+COLUMNS = ("picture", "sha256", "given", "decision", "new")
+
+
+class CorrectionsError(ValueError):
+    """A corrections file cannot be read, written or used; says which line, and what to do next."""
+
+
+def out_of_fold(features, pictures, folds=5, seed=0):
+    """What a head says of each picture after learning from others only: float (n, classes), each
+    row sums to 1. Standardised logistic regression as in lesson 05 (scikit-learn's
+    `cross_val_predict`), over folds with equal shares of each class; pictures that look alike (see
+    `find_near_duplicates`) are in the same fold, so that none is judged by its copy.
+    features: (n, d) of the `Pictures`, in their order. ValueError where a class has too few."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    n, labels = len(pictures), pictures.labels
+    if len(features) != n:
+        raise ValueError(f"{len(features)} rows of features, {n} pictures: give one row a picture.")
+    counts = np.bincount(labels, minlength=len(pictures.classes))
+    advice = "add pictures, or take fewer folds"
+    if counts.min(initial=folds) < folds:
+        few = pictures.classes[counts.argmin()]
+        raise ValueError(f"{counts.min()} pictures of {few} for {folds} folds: {advice}.")
+    row_of = {path: row for row, path in enumerate(pictures.paths)}
+    alike = [(row_of[a], row_of[b]) for a, b in find_near_duplicates(pictures)]
+    if alike:
+        graph = coo_array((np.ones(len(alike)), np.transpose(alike)), shape=(n, n))
+        groups = connected_components(graph)[1]
+        parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    else:
+        groups, parts = None, StratifiedKFold(folds, shuffle=True, random_state=seed)
+    parts = list(parts.split(features, labels, groups))
+    for learned, _ in parts:
+        if missing := {*range(len(counts))} - {*labels[learned].tolist()}:
+            few = pictures.classes[missing.pop()]
+            raise ValueError(f"Nearly all pictures of {few} look alike: {advice}.")
+    head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    return cross_val_predict(head, features, labels, cv=parts, method="predict_proba")
+
+
+def suspicion(probabilities, labels):
+    """How much a given label surprises: minus the logarithm of its probability, float (n,).
+    probabilities: (n, classes) of a head that has not learned from the picture; labels: positions
+    (n,). The larger, the likelier wrong (or the picture is a hard one)."""
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
+        found = f"{probabilities.shape} and {labels.shape}"
+        raise ValueError(f"Give probabilities (n, classes) and labels (n,), not {found}.")
+    return -np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12))
+
+
+def read_corrections(pictures, file):
+    """The decisions in a corrections file, oldest first: {position in pictures: its label, or None
+    for discard}; a label as it was given means keep. {} where there is no file yet.
+    CorrectionsError where a line is no decision, or of a picture that is not there, was changed, or
+    has another label by now."""
+    file = Path(file).expanduser()
+    try:
+        # "-sig": spreadsheets begin their files with a mark
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            head, *rows = list(csv.reader(lines, strict=True)) or [()]
+    except FileNotFoundError:
+        return {}
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CorrectionsError(f"{file} cannot be read ({reason}): name another file.") from error
+    if tuple(head) != COLUMNS:
+        raise CorrectionsError(
+            f"{file} is no corrections file: its first line should be {','.join(COLUMNS)}."
+        )
+    positions, decisions = {_place(p): i for i, p in enumerate(pictures.paths)}, {}
+    for number, row in enumerate(rows, start=2):
+        try:
+            position, label = _decision(pictures, positions, row)
+            if position in decisions:
+                raise CorrectionsError(f"{row[0]} has a decision already")
+        except CorrectionsError as error:
+            advice = "Correct or remove the line, or name another file."
+            raise CorrectionsError(f"{file}, line {number}: {error}. {advice}") from error
+        decisions[position] = label
+    return decisions
+
+
+def write_corrections(pictures, file, decisions):
+    """Replace a corrections file in one step; its folder is made where it is missing.
+    decisions: {position in pictures: label, or None to discard}, as `read_corrections` returns.
+    CorrectionsError where it cannot be written: what was there before is left as it was."""
+    file, classes, rows = Path(file).expanduser(), pictures.classes, [COLUMNS]
+    for position, label in decisions.items():
+        path, given = pictures.paths[position], pictures.labels[position]
+        if label is not None and not 0 <= label < len(classes):
+            raise CorrectionsError(
+                f"Label {label} of {_place(path)} should be in 0…{len(classes) - 1}."
+            )
+        decision = "discard" if label is None else "keep" if label == given else "relabel"
+        new = classes[label] if decision == "relabel" else ""
+        rows.append((_place(path), _digest(path), classes[given], decision, new))
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as lines:
+            csv.writer(lines, lineterminator="\n").writerows(rows)
+        os.replace(partial, file)
+    except OSError as error:
+        if partial.is_file():
+            partial.unlink()
+        raise CorrectionsError(
+            f"{file} cannot be written ({error.strerror}): name a file in a folder of yours."
+        ) from error
+
+
+def apply_corrections(pictures, file):
+    """`Pictures` with the labels of a corrections file and without what it discards; the files stay
+    as they are. CorrectionsError as in `read_corrections`, where there is no file, and where a
+    class loses all of its pictures."""
+    if not Path(file).expanduser().is_file():
+        raise CorrectionsError(f"There is no corrections file {file}: check its name and folder.")
+    labels, kept = pictures.labels.copy(), np.ones(len(pictures), bool)
+    for position, label in read_corrections(pictures, file).items():
+        if label is None:
+            kept[position] = False
+        else:
+            labels[position] = label
+    lost = {*pictures.labels.tolist()} - {*labels[kept].tolist()}
+    if lost:
+        name = pictures.classes[lost.pop()]
+        raise CorrectionsError(f"With the corrections in {file} no picture of {name} is left.")
+    return replace(pictures, name=f"{pictures.name}, corrected", labels=labels)[kept]
+
+
+def _place(path):
+    """Where a picture lies below its data set's folder: [part/]class/file."""
+    part, *rest = path.parts[-3:]
+    return "/".join([part, *rest] if part in (*TITLES, "val") else rest)
+
+
+def _digest(path):
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        advice = "put it back, or load the set again without it"
+        raise DataError(f"{path} cannot be read ({error.strerror}): {advice}.") from error
+
+
+def _decision(pictures, positions, row):
+    """(position, label or None) of a line; CorrectionsError says why it cannot be used."""
+    if len(row) != len(COLUMNS):
+        raise CorrectionsError(f"{len(row)} values instead of {len(COLUMNS)}")
+    place, digest, given, decision, new = row
+    if place not in positions:
+        raise CorrectionsError(f"{place} is not among the pictures of {pictures.name}")
+    position, classes = positions[place], pictures.classes
+    if digest != _digest(pictures.paths[position]):
+        raise CorrectionsError(f"{place} was changed since")
+    if given != (now := classes[pictures.labels[position]]):
+        raise CorrectionsError(f"{place} was labelled {given!r} then, but is {now!r} now")
+    if decision == "discard" and not new:
+        return position, None
+    if decision == "keep" and not new:
+        return position, classes.index(given)
+    if decision != "relabel":
+        raise CorrectionsError(
+            f"{decision!r} should be keep or discard, or relabel with a new label"
+        )
+    if new not in classes:
+        raise CorrectionsError(f"there is no class {new!r}, only {', '.join(classes)}")
+    return position, classes.index(new)
