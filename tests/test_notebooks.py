@@ -21,14 +21,14 @@ SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 
 
-def trains(lesson):
-    """Whether a lesson trains networks: minutes more for each machine that it is repeated as."""
-    return lesson.name.startswith(("05_", "06_"))
+def heavy(lesson):
+    """Whether a lesson trains or exports networks: minutes for each machine it is repeated as."""
+    return lesson.name >= "05"
 
 
 each_lesson_again = pytest.mark.parametrize(
     "lesson",
-    [pytest.param(path, marks=pytest.mark.slow if trains(path) else ()) for path in LESSONS],
+    [pytest.param(path, marks=pytest.mark.slow if heavy(path) else ()) for path in LESSONS],
     ids=lambda path: path.stem,
 )
 
@@ -177,7 +177,7 @@ def files():
 def run(lesson, *options, **variables):
     """Run a lesson in a process of its own → CPU seconds; fails with what it printed."""
     before, started = files(), os.times()
-    cell, whole = (600, 1500) if trains(lesson) else (120, 400)  # seconds at the most
+    cell, whole = (600, 1500) if heavy(lesson) else (120, 400)  # seconds at the most
     options = (f"--nbval-cell-timeout={cell}", *options)
     with tempfile.TemporaryDirectory() as cache:  # or features of an earlier run would be read
         done = subprocess.run(
@@ -203,22 +203,24 @@ class TestOlderProcessor:
     @each_lesson_again
     def test_same_outputs(self, lesson):
         seconds = run(lesson, ONEDNN_MAX_CPU_ISA="SSE41")
-        assert trains(lesson) or seconds < 60, "CPU seconds"
+        assert heavy(lesson) or seconds < 60, "CPU seconds"
 
 
+@pytest.mark.slow
 class TestWithoutOneDNN:
     """Eigen's kernels, as on machines for which oneDNN is off."""
 
-    @each_lesson_again
+    @each_lesson
     def test_same_outputs(self, lesson):
         seconds = run(lesson, TF_ENABLE_ONEDNN_OPTS="0")
-        assert trains(lesson) or seconds < 60, "CPU seconds"
+        assert heavy(lesson) or seconds < 60, "CPU seconds"
 
 
+@pytest.mark.slow
 class TestRealModel:
     """The series on MobileNetV2: other outputs, but no error and every assertion holds."""
 
-    @each_lesson_again
+    @each_lesson
     def test_runs(self, lesson, shared_data):
         weights = str(shared_data.resolve())
         run(lesson, "--nbval-lax", TRANSFER_MODEL="mobilenet_v2", TRANSFER_WEIGHTS=weights)
