@@ -105,7 +105,7 @@ def test_an_address_gives_the_picture_what_is_seen_and_bars(panel, classifier, s
         ("class 3&lt;", "0.06", True),
         ("class 4&lt;", "0.03", True),
     ]
-    assert "class 0&lt; 0.50 Probability of the 5 likeliest classes" in text(panel)
+    assert "class 0&lt; 0.50 Probability of the likeliest classes" in text(panel)
     assert re.search(
         r"Prepared and classified in \d\.\d\d s by rows&lt;, which knows 20", text(panel)
     )
@@ -142,7 +142,7 @@ def test_below_the_threshold_the_panel_is_not_sure(panel, classifier, site):
     assert "dashed" not in text(panel)
     panel.threshold.value = 0.25
     assert [filled for *_, filled in bars(panel)] == [True, True, False, False, False]
-    assert "(dashed line: 0.25)" in text(panel)
+    assert "(dashed: 0.25)" in text(panel)
     assert "Not sure" not in text(panel)
     panel.threshold.value = 0.6
     assert "Not sure: below 0.60. The likeliest is class 0&lt; 0.50." in text(panel)

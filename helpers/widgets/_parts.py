@@ -2,7 +2,9 @@
 
 import html
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from traitlets import TraitError
 
 from helpers.images import resize
 from helpers.plots import BLUE, image_tag
@@ -18,7 +20,8 @@ def remember(panel, **parts):
     for name, part in parts.items():
         first = part.value
         if name in kept and kept[name][0] == first:
-            part.value = kept[name][1]
+            with suppress(TraitError):  # an option that is gone, as of a model without weights
+                part.value = kept[name][1]
 
         def keep(change, name=name, first=first):
             kept[name] = first, change["new"]
@@ -74,13 +77,14 @@ def seen(image, classifier):
     square, numbers = resize(image, classifier.size, classifier.rule), classifier.prepare(image)
     said = f"What {classifier.name} sees: {square.width}×{square.height} pixels"
     enlarged = ", enlarged" if square.width < 192 else ""
-    caption = f"{said}{enlarged}, given to it as numbers from {_range(numbers)}."
+    low, high = number(numbers.min()), number(numbers.max())
+    caption = f"{said}{enlarged}, given to it as numbers from {low} to {high}."
     return figure(square, said, caption, 192)
 
 
-def _range(numbers):
-    digits = 0 if numbers.max() > 10 else 1
-    return f"{numbers.min():.{digits}f} to {numbers.max():.{digits}f}".replace("-", "−")
+def number(value):
+    """Three digits, or as many as two places take: 253, −0.96."""
+    return f"{round(float(value), 2) + 0.0:.3g}".replace("-", "−")  # + 0.0: of −0.0
 
 
 def bar_table(predictions, threshold=0.0):
@@ -96,10 +100,10 @@ def bar_table(predictions, threshold=0.0):
             f"{_line(threshold)}'><div style='{bar}; box-sizing: border-box'></div></td>"
             f"<td style='padding: 2px 8px'>{probability:.2f}</td></tr>"
         )
-    line = f" (dashed line: {threshold:.2f})" if threshold else ""
+    line = f" (dashed: {threshold:.2f})" if threshold else ""
     return (
-        "<table style='border-collapse: collapse'><caption style='text-align: left'>Probability of "
-        f"the {len(predictions)} likeliest classes{line}</caption>{rows}</table>"
+        "<table style='border-collapse: collapse'><caption style='text-align: left'>"
+        f"Probability of the likeliest classes{line}</caption>{rows}</table>"
     )
 
 

@@ -1,0 +1,176 @@
+"""The panel for right and wrong preparation, on pocket and on models that are told to be others."""
+
+import base64
+import io
+import itertools
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import ImageError, keras, load_classifier, load_image
+from helpers.images import SQUASH, resize
+from helpers.models import Classifier
+from helpers.widgets import _parts, preprocess_widget
+
+DIVIDED, CENTRED, NONE = "÷ 255: 0…1", "÷ 127.5 − 1: −1…1", "none: 0…255"
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return load_classifier("pocket")
+
+
+@pytest.fixture(autouse=True)
+def new_session():
+    """A session in which no panel has been made."""
+    _parts._kept.clear()
+
+
+@pytest.fixture
+def panel(pocket):
+    return preprocess_widget(pocket)
+
+
+@pytest.fixture(scope="module")
+def caffe():
+    """A model that wants BGR minus means, as VGG16, and whose logits are the means of what it gets,
+    in the order in which it gets them."""
+    inputs = keras.Input((8, 8, 3))
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    preprocess = keras.applications.vgg16.preprocess_input
+    return Classifier("caffe", network, 8, SQUASH, preprocess, ("first", "second", "third"))
+
+
+def text(panel):
+    """The words of the panel."""
+    return " ".join(re.sub("<.*?>", " ", panel.status.value + panel.result.value).split())
+
+
+def answers(panel):
+    """The bars of both columns: (name, probability) for each."""
+    tables = re.findall("<table.*?</table>", panel.result.value)
+    found = [re.findall(r"<th[^>]*>([^<]+)</th>.*?>(\d\.\d\d)</td>", table) for table in tables]
+    return found
+
+
+def seen(panel):
+    """The pictures of both columns, as arrays."""
+    found = re.findall('base64,(.*?)"', panel.result.value)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
+
+
+def test_starts_with_the_correct_preparation(panel, pocket):
+    wanted = [(p.name.replace("_", " "), f"{p.probability:.2f}") for p in pocket.predict("cat")]
+    assert answers(panel) == [wanted, wanted]
+    assert text(panel).startswith(f"The same answer: {wanted[0][0]} {wanted[0][1]}.")
+    assert "correctly prepared" not in text(panel)
+    assert "wrong" not in text(panel)
+    assert text(panel).count("– right.") == 3
+    for square in seen(panel):
+        assert np.array_equal(square[::4, ::4], resize("cat", 64, pocket.rule))
+
+
+def test_colours_the_wrong_way_round(panel, pocket):
+    panel.colours.value = "BGR"
+    assert "Colours: BGR – wrong: pocket wants RGB." in text(panel)
+    swapped = Image.fromarray(np.asarray(load_image("cat"))[..., ::-1])
+    first = pocket.predict(swapped, top=1)[0]
+    assert answers(panel)[0][0][1] == f"{first.probability:.2f}"
+    assert f"correctly prepared {answers(panel)[1][0][0]}" in text(panel)
+    yours, _ = seen(panel)
+    assert np.array_equal(yours[::4, ::4], resize(swapped, 64, pocket.rule))
+
+
+def test_the_wrong_shape(panel, pocket):
+    panel.shape.value = "squashed"
+    assert "Shape: squashed – wrong: pocket wants cut to a square." in text(panel)
+    first = replace(pocket, rule=SQUASH).predict("cat", top=1)[0]
+    assert answers(panel)[0][0] == (first.name.replace("_", " "), f"{first.probability:.2f}")
+
+
+def test_scaling_mistakes_are_made_below_the_layer_that_rescales(panel, pocket):
+    panel.picture.value = "coffee"
+    panel.scaling.value = "÷ 255, then its own"
+    assert text(panel).startswith("Another answer:")
+    assert "wrong: pocket wants black as −1, white as 1." in text(panel)
+    assert "takes the place of the layer that rescales in this network" in text(panel)
+    assert "Your way: numbers from −1 to −0.99" in text(panel)
+    panel.scaling.value = NONE
+    assert "Your way: numbers from 1 to 248" in text(panel)
+    assert "pocket&#x27;s way: numbers from −0.99 to 0.95" in text(panel)
+
+
+def test_another_name_of_the_right_scaling_is_right(panel):
+    panel.scaling.value = CENTRED
+    assert f"Scaling: {CENTRED} – right." in text(panel)
+    assert answers(panel)[0] == answers(panel)[1]
+    panel.scaling.value = DIVIDED
+    assert f"Scaling: {DIVIDED} – wrong" in text(panel)
+
+
+def test_of_a_model_that_wants_blue_first(caffe):
+    panel = preprocess_widget(caffe, Image.new("RGB", (20, 10), (130, 118, 102)))
+    assert (panel.shape.value, panel.colours.value) == ("squashed", "BGR")
+    assert "takes the place of its preprocess_input" in text(panel)
+    assert [name for name, _ in answers(panel)[0]] == ["third", "second", "first"]
+    panel.colours.value = "RGB"
+    assert "Colours: RGB – wrong: caffe wants BGR." in text(panel)
+    assert text(panel).startswith("Another answer: first")
+    panel.colours.value, panel.scaling.value = "BGR", DIVIDED
+    assert [name for name, _ in answers(panel)[0]] == ["third", "second", "first"], "blue first"
+    assert "Your way: numbers from 0.4 to 0.51" in text(panel)
+    assert "wrong: caffe wants black as −124, white as 151." in text(panel)
+
+
+def test_a_model_that_is_given_what_it_rescales_deeper_inside(pocket):
+    nested = keras.Sequential([keras.Input((64, 64, 3)), pocket.network])
+    panel = preprocess_widget(replace(pocket, name="nested", network=nested))
+    assert answers(panel)[0] == answers(preprocess_widget(pocket))[0]
+    panel.scaling.value = NONE
+    assert f"Scaling: {NONE} – right." in text(panel)
+    panel.scaling.value = DIVIDED
+    assert "wrong: nested wants black as 0, white as 255." in text(panel)
+    assert text(panel).startswith("Another answer:")
+
+
+def test_a_picture_of_ones_own_comes_first(pocket):
+    panel = preprocess_widget(pocket, Image.new("RGB", (30, 20), "teal"))
+    assert panel.picture.value == "yours"
+    assert panel.picture.options[:2] == ("yours", "cat")
+    panel.picture.value = "cat"
+    assert answers(panel) == answers(preprocess_widget(pocket, "cat"))
+    assert preprocess_widget(pocket, "rocket").picture.value == "rocket"
+    with pytest.raises(ImageError):
+        preprocess_widget(pocket, "no such picture")
+
+
+def test_every_combination_answers(panel):
+    parts = panel.shape, panel.colours, panel.scaling
+    for choices in itertools.product(*(part.options for part in parts)):
+        for part, choice in zip(parts, choices, strict=True):
+            part.value = choice
+        assert text(panel).count("– wrong") + text(panel).count("– right.") == 3
+        assert [len(column) for column in answers(panel)] == [5, 5]
+
+
+def test_is_labelled_and_keeps_what_was_chosen(panel, pocket):
+    parts = {name: getattr(panel, name) for name in ("picture", "shape", "colours", "scaling")}
+    assert {name: part.description.lower() for name, part in parts.items()} == dict(
+        zip(parts, parts, strict=True)
+    )
+    assert all(part.tooltip for part in parts.values())
+    assert "role='status'" in panel.status.value
+    panel.shape.value, panel.picture.value = "squashed", "rocket"
+    again = preprocess_widget(pocket)
+    assert (again.shape.value, again.picture.value) == ("squashed", "rocket")
+    assert text(again) == text(panel)
+
+
+def test_names_never_become_html(caffe):
+    panel = preprocess_widget(replace(caffe, name="<b>me", classes=("<i>", "<u>", "<s>")))
+    panel.colours.value = "RGB"
+    assert not re.search("<[bius]>(?!(The same|Another) answer)", panel.status.value)
+    assert not re.search("<[bius]>", panel.result.value)
