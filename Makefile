@@ -1,7 +1,9 @@
 # Everything here works with GNU make 3.81, the one that comes with macOS.
 LAB_ARGS ?=
+APP_ARGS ?=
 
 export PYTHON
+export MODEL
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # The environment's own kernel, whatever kernels the user has installed elsewhere.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -9,15 +11,19 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab test test-slow lint lessons setup clean
+.PHONY: help lab app test test-slow lint lessons setup clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
-	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab."
+	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab, APP_ARGS=…"
+	@echo "to Voila; MODEL=mine.keras makes the page use a model that you saved."
 
 lab: setup ## open the lessons in JupyterLab
 	@sh tools/lab.sh $(LAB_ARGS)
+
+app: setup ## serve the classifier as a page, on this machine only
+	@sh tools/app.sh $(APP_ARGS)
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

@@ -93,7 +93,7 @@ class Machine:
         self.calls = folder / "calls"
         for name in ("Makefile", "requirements.txt", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project)
-        for name in ("setup.sh", "lab.sh", "check_python.py"):
+        for name in ("setup.sh", "lab.sh", "app.sh", "check_python.py"):
             shutil.copy(ROOT / "tools" / name, self.project / "tools")
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
@@ -320,9 +320,10 @@ def test_lab_gets_the_flags_it_needs(machine, user, system, variables, flags):
     machine.make("setup")
     machine.calls.unlink()
     assert machine.make("lab", "LAB_ARGS=--port=9999", **variables) == (0, [])
-    python, page, *rest = machine.calls.read_text().splitlines()[-1].split(" --")
+    python, page, uploads, *rest = machine.calls.read_text().splitlines()[-1].split(" --")
     assert python == "-m jupyterlab"
     assert page == "LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
+    assert uploads == 'ServerApp.tornado_settings={"websocket_max_message_size": 67108864}'
     assert rest == [*flags, "port=9999"]
 
 
@@ -367,3 +368,54 @@ def test_lab_serves_the_first_lesson(machine):
         deadline.cancel()
         process.kill()
         process.wait()
+
+
+# -- make app --------------------------------------------------------------------------------------
+
+
+def app(machine, *arguments, **variables):
+    """Run `make app` → (status, lines printed, what the stand-in for Voila was called with)."""
+    machine.good_python("python3")
+    machine.command("uname", f"echo {variables.pop('system', 'Linux')}")
+    machine.make("setup")
+    inside = machine.project / ".venv" / "bin" / "python"
+    inside.write_text(
+        inside.read_text() + f'echo "$TRANSFER_MODEL|$JUPYTER_PATH|$*" >> "{machine.calls}"\n'
+    )
+    machine.calls.unlink()
+    status, lines = machine.make("app", *arguments, **variables)
+    return status, lines, machine.calls.read_text().splitlines()[-1].split("|")
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "flags"),
+    [
+        ("Linux", {}, " --no-browser"),
+        ("Linux", {"DISPLAY": ":0"}, ""),
+        ("Darwin", {}, ""),
+    ],
+)
+def test_app_gets_the_flags_it_needs(machine, system, variables, flags):
+    status, lines, (model, template, call) = app(
+        machine, "APP_ARGS=--port=9999", system=system, **variables
+    )
+    assert (status, lines, model) == (0, [], "")
+    assert template == f"{machine.project}/page"
+    configuration = f"--Voila.config_file_paths={machine.project}/page"
+    assert call == f"-m voila notebooks/app.ipynb {configuration}{flags} --port=9999"
+
+
+def test_app_takes_a_saved_model_or_a_name(machine):
+    mine = machine.project / "my models" / "mine.keras"
+    mine.parent.mkdir()
+    mine.touch()
+    assert app(machine, "MODEL=my models/mine.keras")[2][0] == str(mine)
+    assert app(machine, f"MODEL={mine}")[2][0] == str(mine)
+    assert app(machine, TRANSFER_MODEL="mobilenet_v2")[2][0] == "mobilenet_v2"
+    assert app(machine, "MODEL=pocket", TRANSFER_MODEL="mobilenet_v2")[2][0] == "pocket"
+
+
+def test_app_without_its_model_gets_one_line(machine):
+    status, lines, _ = app(machine, "MODEL=none.keras")
+    assert status != 0
+    assert lines == ["There is no file none.keras: name a saved one, as in MODEL=mine.keras."]

@@ -10,5 +10,7 @@ fi
 if [ "$(uname)" = Linux ] && [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}${BROWSER:-}" ]; then
     set -- --no-browser "$@"
 fi
+# Pictures for the panels arrive as one message, of which only 10 MiB would be let through.
+set -- '--ServerApp.tornado_settings={"websocket_max_message_size": 67108864}' "$@"
 # As the default page, not as a file to open, the lesson is also in the address that is printed.
 exec .venv/bin/python -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb "$@"

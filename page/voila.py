@@ -1,0 +1,54 @@
+"""How `make app` serves notebooks/app.ipynb: to this machine only, and nothing but the page."""
+
+import logging
+
+c = get_config()  # noqa: F821
+
+c.Voila.ip = "127.0.0.1"
+c.Voila.tornado_settings = {
+    # Only under a name of this machine: no web site can give it a name of its own and read along.
+    "allow_remote_access": False,
+    # What changes something, here the end of a kernel, has to come from the page itself: that is
+    # checked by its origin. A second check, by a cookie, Voila's page could not pass.
+    "disable_check_xsrf": True,
+    "websocket_max_message_size": 64 * 2**20,  # uploads; tornado's own limit is 10 MiB
+    "headers": {
+        # No other host takes part. Jupyter's widgets bring styles and short scripts inline.
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self' 'unsafe-inline'; "
+            "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+            "font-src 'self' data:; connect-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "Referrer-Policy": "no-referrer",
+    },
+}
+
+c.VoilaConfiguration.template = "page"
+# Neither the address nor the notebook may choose another, which would load from other hosts.
+c.VoilaConfiguration.allow_template_override = "NO"
+c.VoilaConfiguration.allow_theme_override = "NO"
+c.VoilaConfiguration.file_allowlist = []  # no file beside the notebook
+c.VoilaConfiguration.extension_allowlist = [
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+]
+
+# One kernel has loaded the model before anybody opens the page.
+c.VoilaConfiguration.preheat_kernel = True
+# A page that closes ends its kernel; this is for those that vanish without a word.
+c.MappingKernelManager.cull_idle_timeout = 600
+c.MappingKernelManager.cull_interval = 60
+c.KernelManager.transport = "ipc"  # files of this user, not ports
+
+
+def important(record):
+    """Print the address and what goes wrong, not each step of each visit."""
+    return record.levelno >= logging.ERROR or "running at" in record.msg
+
+
+c.Voila.logging_config = {
+    "filters": {"important": {"()": lambda: important}},
+    "handlers": {"console": {"filters": ["important"]}},
+    "loggers": {"tornado.general": {"level": "ERROR"}},
+}
