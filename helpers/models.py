@@ -17,16 +17,19 @@ from helpers.labels import decode, imagenet_classes, read_table
 
 ROOT = Path(__file__).resolve().parent.parent
 POCKET, RECORDED = ROOT / "models" / "pocket.keras", ROOT / "data" / "recorded"
-MEMBERS = ["classes.json", "classifier.json", "config.json", "metadata.json", "model.weights.h5"]
+DOCUMENTS = "classes.json", "classifier.json"  # what a file says beside its network
+MEMBERS = [*DOCUMENTS, "config.json", "metadata.json", "model.weights.h5"]
 
 # One line a model in models.tsv, as published. rule: of its own evaluation; module: of
-# keras.applications; file: below Keras's address; digest: MD5 or SHA-256, or bytes as an int.
-Entry = namedtuple("Entry", "constructor module size rule parameters megabytes file digest")
+# keras.applications; file: below Keras's address; digest: MD5 or SHA-256, or bytes as an int;
+# top1: ImageNet accuracy in the table of keras.io/api/applications, MobileNetV3's in its docstring.
+Entry = namedtuple("Entry", "constructor module size rule parameters megabytes file digest top1")
 REGISTRY = {
     name: Entry(constructor, module, int(size), ResizeRule(cut, float(fraction), filter),
-                int(parameters), int(megabytes), file, int(digest) if digest.isdigit() else digest)
-    for name, constructor, module, size, cut, fraction, filter, parameters, megabytes, file, digest
-    in read_table("models.tsv")
+                int(parameters), int(megabytes), file,
+                int(digest) if digest.isdigit() else digest, float(top1))
+    for name, constructor, module, size, cut, fraction, filter, parameters, megabytes, file, digest,
+        top1 in read_table("models.tsv")
 }  # fmt: skip
 
 
@@ -189,7 +192,7 @@ def read_details(path):
             names = sorted(member.filename for member in members)
             # Stored as they are, members cannot unfold to more than the file's own size.
             plain = all(m.compress_type == zipfile.ZIP_STORED for m in members)
-            if not {"classes.json", "classifier.json"} <= {*names}:
+            if not {*DOCUMENTS} <= {*names}:
                 raise ModelFileError(
                     f"{path} holds no class list and resize rule, so nobody knows what its outputs "
                     "mean. Save the model by helpers.share.save_classifier."
@@ -203,21 +206,25 @@ def read_details(path):
                     f"{path} holds something else than a classifier saved by save_classifier "
                     f"({', '.join(names):.200}), perhaps to do harm. Ask its author for another."
                 )
-            classes, details = (
-                json.loads(file.read(n)) for n in ("classes.json", "classifier.json")
-            )
-        name, size, rule = details["name"], details["size"], ResizeRule(**details["rule"])
-        pairs = tuple((wnid, text) for wnid, text in classes)
-        if not (isinstance(size, int) and size > 0 and isinstance(name, str) and pairs):
-            raise ValueError("name, size or classes")
-        if not all(isinstance(text, str) for pair in pairs for text in pair):
-            raise ValueError("classes")
+            return parse_details(**{name: file.read(name) for name in DOCUMENTS})
     except (zipfile.BadZipFile, ValueError, TypeError, KeyError, NotImplementedError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(
             f"{path} is damaged or no .keras file ({error}): copy or save it again."
         ) from error
+
+
+def parse_details(**documents):
+    """The JSON texts classes.json and classifier.json, by name, → what `read_details` returns.
+    ValueError, TypeError or KeyError for anything that is not of their form."""
+    classes, details = (json.loads(documents[name]) for name in DOCUMENTS)
+    name, size, rule = details["name"], details["size"], ResizeRule(**details["rule"])
+    pairs = tuple((wnid, text) for wnid, text in classes)
+    if not (isinstance(name, str) and type(size) is int and size > 0 and pairs):
+        raise ValueError("name, size or classes are missing")
+    if not all(isinstance(text, str) for pair in pairs for text in pair):
+        raise ValueError("class names should be text")
     return {"name": name, "size": size, "rule": rule, "classes": pairs}
 
 

@@ -7,6 +7,7 @@ import http.server
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -96,6 +97,18 @@ def test_resize_rules_are_the_published_ones():
     expected |= dict.fromkeys(("mobilenet_v2", "mobilenet_v3_small", "xception"), each_side)
     expected["convnext_tiny"] = ResizeRule("square", 0.875, "bicubic")
     assert {name: entry.rule for name, entry in REGISTRY.items()} == expected
+
+
+def test_published_accuracies_are_keras_own():
+    """keras.io/api/applications, where MobileNetV3 is missing; its docstring names it."""
+    published = {
+        "vgg16": 0.713, "vgg19": 0.713, "resnet50": 0.749, "mobilenet_v2": 0.713,
+        "mobilenet_v3_small": 0.681, "efficientnet_v2_b0": 0.787, "densenet121": 0.75,
+        "xception": 0.79, "convnext_tiny": 0.813,
+    }  # fmt: skip
+    assert {name: entry.top1 for name, entry in REGISTRY.items()} == published
+    table = keras.applications.MobileNetV3Small.__doc__
+    assert re.search(r"mobilenet_v3_small_1\.0_224 .*\|\s+68\.1\s+\|", table)
 
 
 @pytest.mark.parametrize("call", [models.load_classifier, models.build_network, models.has_weights])

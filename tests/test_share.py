@@ -8,14 +8,28 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
+from scipy.special import softmax
 
 from helpers import keras, load_classifier, models
 from helpers.data import load_dataset
-from helpers.images import ResizeRule
+from helpers.evaluate import accuracy
+from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
+from helpers.measure import memory
 from helpers.models import ModelFileError
-from helpers.share import as_classifier, save_classifier
+from helpers.share import (
+    Exported,
+    as_classifier,
+    export_litert,
+    export_onnx,
+    load_exported,
+    model_card,
+    parity,
+    raw_network,
+    save_classifier,
+)
 from helpers.training import augmentation, base_of, fit, new_model
 
 
@@ -88,33 +102,21 @@ def test_what_training_needed_stays_behind(files, learned):
     assert files["computers"].stat().st_size < 1.1 * weights
 
 
-def test_own_preprocessing_becomes_layers(tmp_path, monkeypatch, pictures):
-    build = models.build_network
-    monkeypatch.setattr(models, "build_network", lambda name: build(name, weights=None))
-    keras.utils.set_random_seed(0)
-    real = load_classifier("mobilenet_v2")
-    rule = ResizeRule("each_side", 0.875)
-    read = load_classifier(save_classifier(real, tmp_path / "real.keras"))
-    assert (read.rule, read.size, read.classes) == (rule, 224, real.classes)
-    batch = read.prepare(pictures[:2])
-    assert batch.max() > 2, "raw RGB"
-    np.testing.assert_allclose(read.logits(pictures[:2]), real.logits(pictures[:2]), atol=1e-4)
-    features = base_of(read)(batch)
-    expected = base_of(real)(real.prepare(pictures[:2]))
-    np.testing.assert_allclose(features, expected, atol=1e-4)
-
-
-def test_channel_order_travels(tmp_path, pocket, pictures):
+def test_own_preprocessing_becomes_layers(tmp_path, pictures):
     """A network with VGG's preprocessing: colours reversed, means taken off."""
-    inputs = keras.Input((8, 8, 3))
+    inputs, preprocess = keras.Input((8, 8, 3)), keras.applications.vgg16.preprocess_input
     outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
-    preprocess = keras.applications.vgg16.preprocess_input
     own = models.Classifier(
-        "bgr", keras.Model(inputs, outputs), 8, ResizeRule(),
+        "bgr", keras.Model(inputs, outputs), 8, ResizeRule("each_side", 0.875, "bicubic"),
         lambda batch: preprocess(np.array(batch)), (("a", "a"), ("b", "b")),
     )  # fmt: skip
     read = load_classifier(save_classifier(own, tmp_path / "bgr.keras"))
+    assert (read.rule, read.size) == (own.rule, 8)
+    batch = read.prepare(pictures[:3])
+    assert batch.min() >= 0, "raw RGB"
     np.testing.assert_allclose(read.logits(pictures[:3]), own.logits(pictures[:3]), rtol=1e-4)
+    features = base_of(own)(own.prepare(pictures[:3]))
+    np.testing.assert_allclose(base_of(read)(batch), features, rtol=1e-4)
 
 
 def test_a_failed_save_leaves_what_was_there(tmp_path, learned, monkeypatch):
@@ -143,6 +145,177 @@ def test_what_cannot_be_saved_is_refused(tmp_path, learned, dataset):
         as_classifier(softmax, ["a", "b"], rule=ResizeRule())
     with pytest.raises(ValueError, match="Give the rule"):
         as_classifier(keras.Model(inputs, keras.layers.Dense(2)(flat)), ["a", "b"])
+
+
+# -- exports ---------------------------------------------------------------------------------------
+
+
+def test_export_of_pocket_is_quiet(tmp_path, pocket, pictures, capfd):
+    """Its network takes pictures of any size: the graph is made for 64 pixels."""
+    paths = [
+        export_onnx(pocket, tmp_path / "pocket.onnx"),
+        export_litert(pocket, tmp_path / "pocket.tflite", pictures[:4]),
+    ]
+    onnx, _ = map(load_exported, paths)
+    found = parity(pocket, onnx, pictures[::4])
+    assert capfd.readouterr() == ("", "")
+    assert found.same.value == 1
+    assert found.difference <= 1e-4
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory, learned, dataset):
+    """The learner's model in three files, read back: {kind: (path, Exported)}."""
+    folder = tmp_path_factory.mktemp("exports")
+    calibration = dataset.train.subset(25).images()
+    paths = {
+        "onnx": export_onnx(learned, folder / "mine.onnx"),
+        "float32": export_litert(learned, folder / "mine.tflite"),
+        "int8": export_litert(learned, folder / "mine_int8.tflite", calibration),
+    }
+    assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in paths.values())
+    return {kind: (path, load_exported(path)) for kind, path in paths.items()}
+
+
+@pytest.mark.parametrize("kind", ["onnx", "float32"])
+def test_float_exports_say_the_same(exports, learned, pictures, kind):
+    found = parity(learned, exports[kind][1], pictures)
+    assert found.same.value == 1
+    assert found.difference <= 1e-4
+    assert found.same.n == len(pictures) == 160
+
+
+def test_int8_says_nearly_the_same_in_a_quarter_of_the_bytes(exports, learned, pictures):
+    found = parity(learned, exports["int8"][1], pictures)
+    print(f"int8: {found}")
+    assert found.same.value >= 0.95
+    assert 1e-4 < found.difference < 0.1, "it was quantised, and with care"
+    sizes = {kind: path.stat().st_size for kind, (path, _) in exports.items()}
+    assert sizes["int8"] <= 0.3 * sizes["float32"]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "float32", "int8"])
+def test_names_and_rule_travel(exports, learned, pictures, kind):
+    exported = exports[kind][1]
+    for field in ("name", "size", "rule", "classes"):
+        assert getattr(exported, field) == getattr(learned, field)
+    assert exported.prepare(pictures[0]).max() > 2, "the graph takes raw RGB"
+    probabilities = exported.probabilities(pictures[:3])
+    assert probabilities.shape == (3, 4)
+    assert probabilities.dtype == "float32"
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-3)
+    assert exported.predict(pictures[0], top=1)[0].name == learned.predict(pictures[0])[0].name
+    np.testing.assert_allclose(softmax(exported.logits(pictures[:3]), axis=1), probabilities, 1e-3)
+
+
+def test_others_can_read_them_without_us(exports, learned, pictures):
+    """The runtimes' own calls, and what stands in the files, with nothing of helpers."""
+    batch = learned.prepare(pictures[:4])
+    session = onnxruntime.InferenceSession(exports["onnx"][0])
+    ((start,), (end,)) = session.get_inputs(), session.get_outputs()
+    assert (start.name, start.shape, start.type) == ("image", ["n", 64, 64, 3], "tensor(float)")
+    assert (end.name, end.shape) == ("probabilities", ["n", 4])
+    (found,) = session.run(None, {"image": batch})
+    np.testing.assert_allclose(found, learned.probabilities(pictures[:4]), atol=1e-4)
+    pairs = json.loads(session.get_modelmeta().custom_metadata_map["classes.json"])
+    assert [name for _, name in pairs] == ["desktop", "handheld", "laptop", "other"]
+    with zipfile.ZipFile(exports["float32"][0]) as file:
+        details = json.loads(file.read("classifier.json"))
+    assert details["rule"] == {"shape": "square", "fraction": 1.0, "filter": "bilinear"}
+    assert details["size"] == 64
+
+
+def test_export_of_a_real_model(tmp_path, shared_data, monkeypatch):
+    monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data.resolve()))
+    real = load_classifier("mobilenet_v2")
+    photos = [load_image(path) for path in sorted((shared_data / "photos").glob("*.jpg"))[::20]]
+    assert len(photos) == 10
+    for export, name in ((export_onnx, "real.onnx"), (export_litert, "real.tflite")):
+        found = parity(real, load_exported(export(real, tmp_path / name)), photos)
+        assert found.same.value == 1, name
+        assert found.difference <= 1e-4, name
+
+
+def test_exports_run_without_tensorflow(exports):
+    """A process holds a runtime and the model; with TensorFlow it would be several times that."""
+    assert all(20 < memory(exports[kind][0]) < 300 for kind in ("onnx", "int8"))
+
+
+def test_other_classes_or_another_order_are_no_parity(learned, pictures):
+    turned = dataclasses.replace(learned, classes=learned.classes[::-1])
+    with pytest.raises(ValueError, match="another order"):
+        parity(learned, turned, pictures)
+    with pytest.raises(ValueError, match="no picture"):
+        parity(learned, learned, [])
+
+
+def test_parity_sees_one_picture_in_many(learned, pictures):
+    """An export that fails on the last picture only."""
+
+    class Faulty(Exported):
+        def probabilities(self, images):
+            found = learned.probabilities(images)
+            found[-1] = np.roll(found[-1], 1)
+            return found
+
+    fields = {f.name: getattr(learned, f.name) for f in dataclasses.fields(learned)}
+    found = parity(learned, Faulty(**fields), pictures[:20])
+    assert found.same.value == 0.95
+    assert found.difference > 0.01
+
+
+@pytest.mark.parametrize("export", [export_onnx, export_litert])
+def test_export_wants_its_suffix(export, learned, tmp_path):
+    with pytest.raises(ValueError, match="should end in"):
+        export(learned, tmp_path / "mine.bin")
+
+
+def test_foreign_exports_are_refused(exports, tmp_path):
+    for kind, suffix in (("onnx", ".onnx"), ("float32", ".tflite")):
+        whole = exports[kind][0].read_bytes()
+        for content in (b"", b"text", whole[:100_000]):
+            path = tmp_path / f"bad{suffix}"
+            path.write_bytes(content)
+            with pytest.raises(ModelFileError, match="export it again"):
+                load_exported(path)
+    with pytest.raises(ModelFileError):
+        load_exported(__file__)
+    with pytest.raises(FileNotFoundError):
+        load_exported(tmp_path / "none.onnx")
+
+
+def test_augmentation_stays_behind(learned, pictures):
+    """Called without training=False, as anybody might, Keras's random layers are at work."""
+    batch = learned.prepare(pictures[:8])
+    expected = learned.logits(pictures[:8])
+    assert np.abs(np.asarray(learned.network(batch)) - expected).max() > 0.01
+    np.testing.assert_allclose(raw_network(learned)(batch), expected, atol=1e-5)
+    late = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Rescaling(1 / 255)])
+    late.add(augmentation())
+    late.add(keras.layers.Flatten())
+    late.add(keras.layers.Dense(4))
+    with pytest.raises(ValueError, match="come first"):
+        raw_network(as_classifier(late, "abcd", rule=learned.rule))
+
+
+# -- the model card --------------------------------------------------------------------------------
+
+
+def test_card_holds_what_was_measured_and_asks_for_the_rest(tmp_path, learned, pocket):
+    right = accuracy([0, 1, 2, 3], [0, 1, 2, 0])
+    path = model_card(learned, tmp_path / "card.md", "made-up", {"accuracy": right, "bytes": 12})
+    text = path.read_text("utf-8")
+    assert text.startswith("# computers: model card\n")
+    assert f"| accuracy | {right} |\n| bytes | 12 |\n" in text
+    assert "64×64 pixels" in text
+    assert "desktop, handheld, laptop, other" in text
+    assert "100 % of its short side" in text
+    assert text.count("**TO FILL IN:**") == 2
+    many = model_card(pocket, tmp_path / "card.md", "made-up", {"top-1": right}).read_text("utf-8")
+    assert "(200 in all)" in many
+    with pytest.raises(ValueError, match="measured accuracy"):
+        model_card(learned, tmp_path / "card.md", "nothing", {"accuracy": 0.99})
+    assert (tmp_path / "card.md").read_text("utf-8") == many
 
 
 # -- files that are refused ------------------------------------------------------------------------
