@@ -130,7 +130,7 @@ def fetch(url):
         raise UnsupportedSchemeError(message) from error
     except Exception as error:  # requests lets what urllib3 and http.client raise through
         reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
-        advice = "Check it and your connection, or save the picture in a browser and pass its path."
+        advice = "Check it and your connection, or save the picture in a browser and use that file."
         message = f"{url:.200} cannot be read ({reason.partition(' for url')[0]}). {advice}"
         raise UnreachableError(message) from error
     if len(data) > MAX_BYTES:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 from traitlets import TraitError
 
-from helpers.images import resize
+from helpers.images import ImageError, fetch, resize
 from helpers.plots import BLUE, image_tag
 
 LABELS = {"description_width": "8em"}  # so that the fields of a panel begin below one another
@@ -32,6 +32,14 @@ def remember(panel, **parts):
 def alert(error, title="No picture"):
     """What went wrong, as HTML that is read aloud at once."""
     return f"<p role='alert'><b>{html.escape(title)}:</b> {html.escape(str(error))}</p>"
+
+
+def fetch_web(url):
+    """The bytes at an http(s) address; an ImageError for all else, as nobody at a panel may read
+    paths of this machine."""
+    if not url.lower().startswith(("http://", "https://")):
+        raise ImageError("Give an http:// or https:// address, or choose your own file below.")
+    return fetch(url)
 
 
 class Work:

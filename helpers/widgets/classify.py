@@ -8,9 +8,9 @@ from functools import cache, lru_cache, partial
 
 import ipywidgets
 
-from helpers.images import ImageError, fetch, load_image, sample_names
+from helpers.images import ImageError, load_image, sample_names
 from helpers.models import REGISTRY, WeightsUnavailable, has_weights, load_classifier
-from helpers.widgets._parts import LABELS, Work, alert, bar_table, figure, remember, seen
+from helpers.widgets._parts import LABELS, Work, alert, bar_table, fetch_web, figure, remember, seen
 
 MOST = 10  # answers a picture
 
@@ -57,7 +57,10 @@ def classify_widget(classifier, top=5, threshold=0.0):
     def by_address():
         url, sample.value = address.value.strip(), None
         with work("Fetching the picture …"):
-            fetched = _fetched(url)
+            try:
+                fetched = fetch_web(url)
+            except ImageError as error:
+                fetched = error
         classify([(url, fetched)])
 
     def by_click():
@@ -134,16 +137,6 @@ _pictures = {}  # name of a classifier → what its panel showed last, for this 
 @lru_cache(maxsize=2)  # to go to and fro between; more could fill the memory
 def _loaded(name):
     return load_classifier(name)
-
-
-def _fetched(url):
-    """What is at an address, or an ImageError; no path on this machine is read."""
-    try:
-        if not url.lower().startswith(("http://", "https://")):
-            raise ImageError("Give an http:// or https:// address, or choose your own file below.")
-        return fetch(url)
-    except ImageError as error:
-        return error
 
 
 def _answer(name, source, classifier):
