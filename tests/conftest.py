@@ -37,6 +37,13 @@ def pytest_report_header():
     )
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests measured, which is no matter of right or wrong: their `record_property`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            terminalreporter.write_line(f"{name}: {value}")
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of test material beside the checkout. Tests that ask for it are skipped without
