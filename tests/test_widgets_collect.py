@@ -71,7 +71,7 @@ def choose(panel, **files):
 
 def report(panel):
     """(name, what became of it) for each item of the result."""
-    items = re.findall("<span.*?>(.*?)</span><br><b>(.*?)</b></li>", panel.result.value)
+    items = re.findall("<span.*?>(.*?)</span><br>(.*?)</li>", panel.result.value)
     assert len(items) == panel.result.value.count("<li>")
     return items
 

@@ -97,10 +97,10 @@ def test_scaling_mistakes_are_made_below_the_layer_that_rescales(panel, pocket):
     assert text(panel).startswith("Another answer:")
     assert "wrong: pocket wants black as −1, white as 1." in text(panel)
     assert "takes the place of the layer that rescales in this network" in text(panel)
-    assert "Your way: numbers from −1 to −0.99" in text(panel)
+    assert "Your way: numbers −1 to −0.99" in text(panel)
     panel.scaling.value = NONE
-    assert "Your way: numbers from 1 to 248" in text(panel)
-    assert "pocket&#x27;s way: numbers from −0.99 to 0.95" in text(panel)
+    assert "Your way: numbers 1 to 248" in text(panel)
+    assert "pocket&#x27;s way: numbers −0.99 to 0.95" in text(panel)
 
 
 def test_another_name_of_the_right_scaling_is_right(panel):
@@ -121,7 +121,7 @@ def test_of_a_model_that_wants_blue_first(caffe):
     assert text(panel).startswith("Another answer: first")
     panel.colours.value, panel.scaling.value = "BGR", DIVIDED
     assert [name for name, _ in answers(panel)[0]] == ["third", "second", "first"], "blue first"
-    assert "Your way: numbers from 0.4 to 0.51" in text(panel)
+    assert "Your way: numbers 0.4 to 0.51" in text(panel)
     assert "wrong: caffe wants black as −124, white as 151." in text(panel)
 
 

@@ -178,7 +178,7 @@ def _thumbnails():
     rules = (
         ".sample-pictures .widget-toggle-button { width: 84px; height: 84px; padding: 62px 0 0;"
         " line-height: 20px; background: no-repeat center 5px }"
-        ".sample-pictures > .widget-label { width: 8em; text-align: right }"
+        ".sample-pictures > label.widget-label { display: inline-block; text-align: right }"
         ".sample-pictures .mod-active { outline: 3px solid; outline-offset: -3px }"
         ".sample-pictures .mod-active::before { content: '✓ ' }"
     )

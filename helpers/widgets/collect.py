@@ -169,7 +169,7 @@ def _report(rows):
         picture = image_tag(small, f"Kept: {name}") + " " if small else ""
         items += (
             f"<li>{picture}<span style='overflow-wrap: anywhere'>{html.escape(name)}</span><br>"
-            f"<b>{html.escape(what)}</b></li>"
+            f"{html.escape(what)}</li>"
         )
     kept = sum(small is not None for *_, small in rows)
     role = "status" if all(what[0] != "✗" for _, what, _ in rows) else "alert"
@@ -188,4 +188,5 @@ def _counted(counts):
             f"<tr><th scope='row' style='text-align: left'>{html.escape(name)}</th>"
             f"<td style='padding: 0 1em'>{count}</td><td>{lacks}</td></tr>"
         )
-    return f"<table style='line-height: 1.5'><caption style='text-align: left'>Pictures</caption>{rows}</table>"
+    caption = "<caption style='text-align: left'>Pictures</caption>"
+    return f"<table style='line-height: 1.5'>{caption}{rows}</table>"

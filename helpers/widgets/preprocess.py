@@ -151,6 +151,6 @@ def _compared(yours, right):
 
 
 def _column(title, seen, predictions, low, high):
-    said = f"{title}: numbers from {number(low)} to {number(high)}"
+    said = f"{title}: numbers {number(low)} to {number(high)}"
     picture = figure(seen, f"What is seen, {title}", said, 224)
     return f"<div style='width: 22em; max-width: 100%'>{picture}{bar_table(predictions)}</div>"
