@@ -2,6 +2,8 @@
 
 import logging
 
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+
 c = get_config()  # noqa: F821
 
 c.Voila.ip = "127.0.0.1"
@@ -34,8 +36,23 @@ c.VoilaConfiguration.extension_allowlist = [
     "@voila-dashboards/widgets-manager8",
 ]
 
+
+class Kernels(AsyncMappingKernelManager):
+    """Spares a kernel that just got its visitor: it was idle as long as it waited for one, and the
+    page may not be connected yet. (Voila asks about those that do not wait any more.)"""
+
+    spared = set()
+
+    async def cull_kernel_if_idle(self, kernel_id):
+        """End a kernel without a page, at the earliest at the second look at it."""
+        if kernel_id in self.spared:
+            await super().cull_kernel_if_idle(kernel_id)
+        self.spared.add(kernel_id)
+
+
 # One kernel has loaded the model before anybody opens the page.
 c.VoilaConfiguration.preheat_kernel = True
+c.VoilaConfiguration.multi_kernel_manager_class = Kernels
 # A page that closes ends its kernel; this is for those that vanish without a word.
 c.MappingKernelManager.cull_idle_timeout = 600
 c.MappingKernelManager.cull_interval = 60

@@ -10,16 +10,34 @@ from browser import ROOT, Server, free_port
 from nbclient import NotebookClient
 
 # Files of the project, by any way that leads to some file, and what other Jupyter servers offer
-CLOSED = """
-    README.md notebooks/app.ipynb app.ipynb 00_start_here.ipynb page/voila.py files/app.ipynb
-    voila/files/ voila/files/app.ipynb voila/files/00_start_here.ipynb voila/files/../README.md
-    voila/files/%2e%2e/docs/widget.png voila/files//etc/passwd
-    voila/static/../configuration.py voila/static/%2e%2e/app.py
-    voila/templates/page/index.html.j2 voila/templates/page/static/../index.html.j2
-    voila/labextensions/../../../../README.md
-    voila/tree voila/render/app.ipynb voila/api/contents/app.ipynb
-    api/contents api/kernels api/sessions api/terminals lab metrics
-""".split()
+CLOSED = [
+    "README.md",
+    "notebooks/app.ipynb",
+    "app.ipynb",
+    "00_start_here.ipynb",
+    "page/voila.py",
+    "files/app.ipynb",
+    "voila/files/",
+    "voila/files/app.ipynb",
+    "voila/files/00_start_here.ipynb",
+    "voila/files/../README.md",
+    "voila/files/%2e%2e/docs/widget.png",
+    "voila/files//etc/passwd",
+    "voila/static/../configuration.py",
+    "voila/static/%2e%2e/app.py",
+    "voila/templates/page/index.html.j2",
+    "voila/templates/page/static/../index.html.j2",
+    "voila/labextensions/../../../../README.md",
+    "voila/tree",
+    "voila/render/app.ipynb",
+    "voila/api/contents/app.ipynb",
+    "api/contents",
+    "api/kernels",
+    "api/sessions",
+    "api/terminals",
+    "lab",
+    "metrics",
+]
 
 
 @pytest.fixture(scope="module")
