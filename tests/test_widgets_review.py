@@ -252,7 +252,8 @@ def panel(pictures, probabilities, file):
 
 def test_most_suspicious_picture_is_shown_with_what_was_said_of_it(pictures, probabilities, file):
     panel = label_cleaner(pictures, SUSPICION[::-1], file, probabilities)
-    assert "Labelled red &lt;b&gt; (red &lt;b&gt;/9.png)" in text(panel.shown)
+    assert "Labelled <b>red &lt;b&gt;</b>. Is it?" in text(panel.shown)
+    assert "red &lt;b&gt;/9.png</figcaption>" in text(panel.shown)
     assert alts(panel.shown) == ["The picture labelled red <b>"]
     assert re.findall(r"<td style='padding: 2px 8px'>(.*?)</td>", panel.shown.value) == [
         "0.70",
@@ -273,7 +274,7 @@ def test_each_decision_is_in_the_file_at_once(panel, pictures, file):
     assert read_corrections(pictures, file) == {0: 0, 1: 1, 2: None}
     assert "3 of 4 decided; in the file: 1 kept, 1 relabelled, 1 discarded." in text(panel.status)
     assert panel.progress.value == 3 and panel.progress.max == 4
-    assert "(green/3.png)" in text(panel.shown)
+    assert "green/3.png</figcaption>" in text(panel.shown)
 
 
 def test_the_chosen_label_is_given_and_the_likeliest_proposed(made, file):
@@ -298,7 +299,7 @@ def test_undo_takes_the_last_one_back(panel, pictures, file):
     panel.undo.click()
     assert read_corrections(pictures, file) == {0: 0}
     assert "green/1.png is open again. 1 of 4 decided" in text(panel.status)
-    assert "(green/1.png)" in text(panel.shown)
+    assert "green/1.png</figcaption>" in text(panel.shown)
     panel.undo.click()
     assert read_corrections(pictures, file) == {}
     assert panel.undo.disabled
@@ -311,7 +312,7 @@ def test_run_again_it_goes_on_where_the_file_ends(panel, pictures, probabilities
     panel.keep.click()
     again = label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
     assert "2 of 4 decided; in the file: 1 kept, 0 relabelled, 1 discarded." in text(again.status)
-    assert "(green/2.png)" in text(again.shown)
+    assert "green/2.png</figcaption>" in text(again.shown)
     again.undo.click()
     assert read_corrections(pictures, file) == {0: None}
 
@@ -324,7 +325,7 @@ def test_when_all_are_decided(panel, pictures, file):
     assert all(p.disabled for p in (panel.keep, panel.label, panel.relabel, panel.discard))
     assert len(apply_corrections(pictures, file)) == 16
     panel.undo.click()
-    assert not panel.keep.disabled and "(green/3.png)" in text(panel.shown)
+    assert not panel.keep.disabled and "green/3.png</figcaption>" in text(panel.shown)
 
 
 def test_decisions_made_elsewhere_meanwhile_are_kept(panel, pictures, file):
@@ -332,7 +333,7 @@ def test_decisions_made_elsewhere_meanwhile_are_kept(panel, pictures, file):
     write_corrections(pictures, file, {0: 0, 2: None, 12: 0})
     panel.relabel.click()
     assert read_corrections(pictures, file) == {0: 0, 2: None, 12: 0, 1: 1}
-    assert "(green/3.png)" in text(panel.shown)
+    assert "green/3.png</figcaption>" in text(panel.shown)
 
 
 def test_a_second_click_at_once_is_a_slip(panel, pictures, file, monkeypatch):
@@ -364,7 +365,7 @@ def test_a_file_of_another_kind_is_told_and_kept(pictures, tmp_path):
     file.unlink()
     panel.discard.click()
     assert read_corrections(pictures, file) == {}, "it was not shown a picture before"
-    assert "(green/0.png)" in text(panel.shown)
+    assert "green/0.png</figcaption>" in text(panel.shown)
 
 
 def test_cleaner_parts_are_labelled(panel):

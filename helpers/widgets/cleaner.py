@@ -95,8 +95,8 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
         (undo, take_back, "Take the last decision back"),
     ):
         part.on_click(partial(act, change))
-        part.tooltip = tip
-    label.tooltip, keep.layout.width = "What the picture shows", "auto"
+        part.tooltip, part.layout.width = tip, "auto"
+    label.tooltip, label.layout.width = "What the picture shows", "18em"
     try:
         draw(read_corrections(pictures, file))
     except (CorrectionsError, DataError) as error:
@@ -123,7 +123,9 @@ def _card(pictures, position, given, scores):
     """A picture with its label and, beside it, what was said of it out of fold, as HTML."""
     (image,), path = pictures[position].images(), pictures.paths[position]
     image.thumbnail((320, 320))
-    caption = f"Labelled {given} ({path.parent.name}/{path.name})"
-    shown = figure(image, f"The picture labelled {given}", caption, 240)
+    shown = figure(image, f"The picture labelled {given}", f"{path.parent.name}/{path.name}", 240)
     beside = f"<div>Learned from the other pictures:{bar_table(scores)}</div>" if scores else ""
-    return f"<div style='display: flex; flex-wrap: wrap; gap: 1em'>{shown}{beside}</div>"
+    return (
+        f"<p>Labelled <b>{html.escape(given)}</b>. Is it?</p>"
+        f"<div style='display: flex; flex-wrap: wrap; gap: 1em'>{shown}{beside}</div>"
+    )
