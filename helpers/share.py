@@ -13,6 +13,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from helpers.images import to_batch
+from helpers.measure import Timing
 from helpers.models import (
     DOCUMENTS,
     Classifier,
@@ -211,7 +212,7 @@ class Parity(NamedTuple):
     difference: float
 
     def __repr__(self):
-        return f"same answer {self.same}, largest difference {self.difference:.4f}"
+        return f"same answer ≈{self.same}, largest difference ≈{self.difference:.4f}"
 
 
 def parity(reference, other, images):
@@ -236,7 +237,8 @@ def parity(reference, other, images):
 
 CARD = """# {name}: model card
 
-Every figure here was measured. What only its author can know is marked **TO FILL IN**.
+Every figure here was measured; ≈ marks what differs a little when it is trained or measured again.
+What only its author can know is marked **TO FILL IN**.
 
 | | |
 | --- | --- |
@@ -245,7 +247,7 @@ Every figure here was measured. What only its author can know is marked **TO FIL
 | output | one number for each of {n} classes, in this order: {classes} |
 
 ## How good it is
-Measured on: {data}. In brackets: of an accuracy the 95 % interval, of a time the middle half.
+Measured on: {data}. In brackets: of a share the 95 % interval, of a time the middle half.
 
 | measure | result |
 | --- | --- |
@@ -265,21 +267,25 @@ and people it was not tried; which errors it makes most often, and what they cos
 
 def model_card(classifier, path, data, measured):
     """Write a model card, Markdown, from measurements (Mitchell et al. 2019) → its path.
-    data: what it was measured on, in words; measured: {measure: `Estimate`, `Parity`, time, number
-    or text that was computed}, an `Estimate` of the accuracy among them, else ValueError. What
+    data: what it was measured on, in words; measured: {measure: `Estimate`, `Parity`, `Timing` or
+    text with a computed figure}, an `Estimate` of the accuracy among them, else ValueError. What
     cannot be measured is marked for the author to fill in. The file appears whole or not at all."""
     from helpers.evaluate import Estimate
 
     if not any(isinstance(value, Estimate) for value in measured.values()):
         raise ValueError("A card needs a measured accuracy: helpers.evaluate.accuracy makes one.")
     rule, names = classifier.rule, [name for _, name in classifier.classes]
+    lines = (
+        f"| {name} | {'≈' * isinstance(value, Estimate | Timing)}{value} |"
+        for name, value in measured.items()
+    )
     of = {"square": "its short side, from the centre", "each_side": "each side, then squashed"}
     some = names if len(names) <= 20 else [*names[:10], f"… ({len(names)} in all)"]
     text = CARD.format(
         name=classifier.name, size=classifier.size, n=len(names), classes=", ".join(some),
         data=data,
         rule=f"{100 * rule.fraction:g} % of {of[rule.shape]}; {rule.filter}, antialiased",
-        rows="\n".join(f"| {name} | {value} |" for name, value in measured.items()),
+        rows="\n".join(lines),
     )  # fmt: skip
     path = Path(path).expanduser()
     with _whole(path) as part:

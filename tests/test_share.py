@@ -306,7 +306,7 @@ def test_card_holds_what_was_measured_and_asks_for_the_rest(tmp_path, learned, p
     path = model_card(learned, tmp_path / "card.md", "made-up", {"accuracy": right, "bytes": 12})
     text = path.read_text("utf-8")
     assert text.startswith("# computers: model card\n")
-    assert f"| accuracy | {right} |\n| bytes | 12 |\n" in text
+    assert f"| accuracy | ≈{right} |\n| bytes | 12 |\n" in text
     assert "64×64 pixels" in text
     assert "desktop, handheld, laptop, other" in text
     assert "100 % of its short side" in text
