@@ -188,6 +188,36 @@ def test_clicks_made_while_the_panel_works_are_dropped(panel, classifier, site):
     assert len(alts(panel)) == 2
 
 
+def test_messages_on_two_threads_are_worked_on_one_after_the_other(panel, classifier, site):
+    """As JupyterLab sends them, see `Work`."""
+    running, most, predict = [], [], classifier.predict
+
+    def slow(image, top):
+        running.append(image.size)
+        time.sleep(0.05)
+        most.append(len(running))
+        running.pop()
+        return predict(image, top)
+
+    classifier.predict = slow
+    acts = [
+        lambda: setattr(panel.address, "value", f"{site}/small.png"),
+        lambda: setattr(panel.sample, "value", "cat"),
+        panel.button.click,
+        panel.button.click,
+    ]
+    threads = [threading.Thread(target=act) for act in acts]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1]
+    assert classifier.seen == [(8, 4), (451, 300)], "the clicks were dropped"
+    assert alts(panel)[0] == "Classified: cat"
+    assert panel.button.icon == "search"
+
+
 def test_what_was_changed_while_the_panel_works_is_not_dropped(panel, classifier, site):
     panel.address.value = f"{site}/small.png"
     panel.sample.value = "cat"

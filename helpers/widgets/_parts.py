@@ -1,6 +1,7 @@
 """What the panels share: what they keep in mind, how they work, warn and draw bars."""
 
 import html
+import threading
 import time
 from contextlib import contextmanager, suppress
 
@@ -43,17 +44,21 @@ def fetch_web(url):
 
 
 class Work:
-    """Shows that a panel works: `with work("Loading …"):`.
-    button: bears an hourglass meanwhile; it is not disabled, as a key user would lose their place;
-    result: the HTML part that says what is done."""
+    """What a panel does when it is used, one thing at a time: JupyterLab sends what a browser says
+    to two threads of the kernel, the first messages to one and the later ones to the other.
+    result: the HTML part that says what is done; button: bears an hourglass meanwhile. It is not
+    disabled, as a key user would lose their place."""
 
-    def __init__(self, button, result):
-        self.button, self.result, self.ended = button, result, -1
+    def __init__(self, result, button=None):
+        self.result, self.button, self.ended, self.lock = result, button, -1, threading.RLock()
 
     @contextmanager
     def __call__(self, text):
-        """Until the block ends; what it raises is told in the panel, and raised on."""
-        icon, self.button.icon = self.button.icon, "hourglass"
+        """`with work("Loading …"):` says so until the block ends; what it raises is told in the
+        panel, and raised on."""
+        icon = self.button and self.button.icon
+        if self.button:
+            self.button.icon = "hourglass"
         self.result.value = f"<p role='status'>{html.escape(text)}</p>"
         try:
             yield
@@ -61,12 +66,29 @@ class Work:
             self.result.value = alert(f"{type(error).__name__}: {error}", "This went wrong")
             raise
         finally:
-            self.button.icon, self.ended = icon, time.monotonic()
+            if self.button:
+                self.button.icon = icon
+            self.ended = time.monotonic()
+
+    def observe(self, part, handle):
+        """Call `handle` with each change of a part's value, after what is being done."""
+
+        def alone(change):
+            with self.lock:
+                handle(change)
+
+        part.observe(alone, "value")
 
     def on_click(self, start):
-        """Call `start` on a click. A click made while the panel works waits in the kernel's queue
-        and arrives the moment the work ends, sooner than a person could react: it is dropped."""
-        self.button.on_click(lambda _: time.monotonic() - self.ended > 0.3 and start())
+        """Call `start` on a click. A click made while the panel works waits, and is seen the moment
+        the work ends, sooner than a person could react: it is dropped."""
+
+        def alone(_):
+            with self.lock:
+                if time.monotonic() - self.ended > 0.3:
+                    start()
+
+        self.button.on_click(alone)
 
 
 def figure(image, alt, caption, shortest=0):

@@ -39,7 +39,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
     panel.threshold = ipywidgets.FloatSlider(threshold, min=0, max=1, step=0.05)
     panel.threshold.description = "Not sure below"
     panel.result = result = ipywidgets.HTML()
-    work = Work(button, result)
+    work = Work(result, button)
     chosen, answers = classifier, []
     pictures = _pictures.get(classifier.name, [])  # (name, sample, bytes or ImageError) each
 
@@ -94,10 +94,12 @@ def classify_widget(classifier, top=5, threshold=0.0):
     remember(f"classify {classifier.name}", address=address, sample=sample, model=model,
              top=panel.top, threshold=panel.threshold)  # fmt: skip
     work.on_click(by_click)
-    address.observe(lambda change: change["new"].strip() and by_address(), "value")
-    for part, handler in ((sample, by_sample), (upload, by_upload), (model, choose),
-                          (panel.top, draw), (panel.threshold, draw)):  # fmt: skip
-        part.observe(handler, "value")
+    work.observe(address, lambda change: change["new"].strip() and by_address())
+    work.observe(sample, by_sample)
+    work.observe(upload, by_upload)
+    work.observe(model, choose)
+    work.observe(panel.top, draw)
+    work.observe(panel.threshold, draw)
     if pictures:
         classify()
     choose()  # which does nothing unless another model was chosen before
@@ -176,8 +178,8 @@ def _section(shown, predictions, seconds, classifier, top, threshold):
 def _thumbnails():
     """A style sheet that puts the samples' pictures on their buttons, which bear their names."""
     rules = (
-        ".sample-pictures .widget-toggle-button { width: 84px; height: 84px; padding: 62px 0 0;"
-        " line-height: 20px; background: no-repeat center 5px }"
+        ".sample-pictures .widget-toggle-button { width: 84px; height: 84px; margin: 0;"
+        " padding: 62px 0 0; line-height: 20px; background: no-repeat center 5px }"
         ".sample-pictures > label.widget-label { display: inline-block; text-align: right }"
         ".sample-pictures .mod-active { outline: 3px solid; outline-offset: -3px }"
         ".sample-pictures .mod-active::before { content: '✓ ' }"

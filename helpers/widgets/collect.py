@@ -38,7 +38,7 @@ def collect_widget(classes, folder):
     panel.button = button = ipywidgets.Button(icon="plus", button_style="primary")
     panel.upload = upload = ipywidgets.FileUpload(multiple=True, accept="image/*")
     panel.counts, panel.result = ipywidgets.HTML(), ipywidgets.HTML()
-    work, known = Work(button, panel.result), {}
+    work, known = Work(panel.result, button), {}
 
     def add(sources):
         """Keep each (name, function that returns its bytes) → names of what could not be had."""
@@ -89,8 +89,8 @@ def collect_widget(classes, folder):
         part.layout.width = "auto"
     remember(f"collect {folder.resolve()}", target=target, addresses=addresses)
     work.on_click(by_click)
-    upload.observe(by_upload, "value")
-    target.observe(count, "value")
+    work.observe(upload, by_upload)
+    work.observe(target, count)
     count()
     limit = ipywidgets.HTML("Files: up to 10 MB in all at once, more may not arrive.")
     row = ipywidgets.HBox([button, upload, limit], layout=ipywidgets.Layout(flex_flow="row wrap"))

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from helpers.images import load_image, sample_names, to_batch
 from helpers.labels import decode
-from helpers.widgets._parts import LABELS, bar_table, figure, number, remember
+from helpers.widgets._parts import LABELS, Work, bar_table, figure, number, remember
 
 SHAPES = {"cut to a square": "square", "squashed": "each_side"}
 OWN, TWICE = "the model's own", "÷ 255, then its own"
@@ -44,13 +44,13 @@ def preprocess_widget(classifier, image="cat"):
     panel.colours.value = own.colours
     panel.scaling = ipywidgets.RadioButtons(description="Scaling", options=list(SCALINGS))
     panel.status, panel.result = ipywidgets.HTML(), ipywidgets.HTML()
-    choices = (panel.shape, panel.colours, panel.scaling)
+    choices, work = (panel.shape, panel.colours, panel.scaling), Work(panel.status)
 
     def update(_=None):
-        panel.status.value = "<p role='status'>Working …</p>"
-        picture = load_image(pictures[panel.picture.value])
-        right = own.run(picture, own.shape, own.colours, OWN)
-        yours = own.run(picture, *(choice.value for choice in choices))
+        with work("Working …"):
+            picture = load_image(pictures[panel.picture.value])
+            right = own.run(picture, own.shape, own.colours, OWN)
+            yours = own.run(picture, *(choice.value for choice in choices))
         panel.status.value = f"<p role='status'>{_compared(yours[1][0], right[1][0])}</p>"
         panel.result.value = (
             f"<div style='line-height: 1.5'><ul style='margin: 0'>{own.judged(*choices)}</ul>"
@@ -70,7 +70,7 @@ def preprocess_widget(classifier, image="cat"):
     remember(f"preprocess {classifier.name}", picture=panel.picture, shape=panel.shape,
              colours=panel.colours, scaling=panel.scaling)  # fmt: skip
     for part in (panel.picture, *choices):
-        part.observe(update, "value")
+        work.observe(part, update)
     update()
     for choice in choices:
         choice.layout.width = "15em"
