@@ -10,8 +10,8 @@ c.Voila.ip = "127.0.0.1"
 c.Voila.tornado_settings = {
     # Only under a name of this machine: no web site can give it a name of its own and read along.
     "allow_remote_access": False,
-    # What changes something, here the end of a kernel, has to come from the page itself: that is
-    # checked by its origin. A second check, by a cookie, Voila's page could not pass.
+    # A page that closes asks for the end of its kernel. That it asks, and no other site, is told by
+    # its origin; to be checked by a cookie as well, it would have to get that cookie from Voila.
     "disable_check_xsrf": True,
     "websocket_max_message_size": 64 * 2**20,  # uploads; tornado's own limit is 10 MiB
     "headers": {
@@ -53,7 +53,7 @@ class Kernels(AsyncMappingKernelManager):
 # One kernel has loaded the model before anybody opens the page.
 c.VoilaConfiguration.preheat_kernel = True
 c.VoilaConfiguration.multi_kernel_manager_class = Kernels
-# A page that closes ends its kernel; this is for those that vanish without a word.
+# For pages that vanish without asking for the end of their kernel.
 c.MappingKernelManager.cull_idle_timeout = 600
 c.MappingKernelManager.cull_interval = 60
 c.KernelManager.transport = "ipc"  # files of this user, not ports

@@ -58,6 +58,11 @@ def get(server, path="", **headers):
         return session.send(request, timeout=60)
 
 
+def elsewhere(text):
+    """The other hosts from which a page would load something."""
+    return re.findall(r"""(?:src|href)=["']?(?:https?:)?//([^/"']+)""", text)
+
+
 @pytest.fixture(scope="module")
 def page(server):
     """The page, as it is sent to a browser."""
@@ -85,8 +90,7 @@ def test_lets_no_other_host_take_part(page):
     assert allowed == {"'none'", "'self'", "'unsafe-inline'", "data:", "blob:"}
     assert page.headers["X-Content-Type-Options"] == "nosniff"
     assert page.headers["Referrer-Policy"] == "no-referrer"
-    elsewhere = re.findall(r"""(?:src|href)=["']?(?:https?:)?//([^/"']+)""", page.text)
-    assert elsewhere == []
+    assert elsewhere(page.text) == []
 
 
 def test_shows_no_source(page):
@@ -103,11 +107,17 @@ def test_serves_nothing_but_the_page(server, path):
     assert "Traceback" not in answer.text
 
 
-def test_the_look_is_not_chosen_by_the_address(server, page):
-    def lasting(text):
-        return re.sub(r"\b[0-9a-f-]{32,36}\b", "", text)
+@pytest.mark.parametrize("name", ["mine.jpg", "mine.png", "mine.txt", "mine.keras"])
+def test_serves_no_picture_of_a_learner(server, name):
+    """Refused, whether it is there or not."""
+    assert get(server, f"voila/files/{name}").status_code == 403
 
-    assert lasting(get(server, "?template=lab&theme=dark").text) == lasting(page.text)
+
+def test_the_look_is_not_chosen_by_the_address(server):
+    """Voila's other templates load from other hosts."""
+    text = get(server, "?template=lab&theme=dark").text
+    assert 'data-jp-theme-light="true"' in text
+    assert elsewhere(text) == []
 
 
 def test_answers_under_a_name_of_this_machine_only(server):
