@@ -56,7 +56,9 @@ c.VoilaConfiguration.multi_kernel_manager_class = Kernels
 # For pages that vanish without asking for the end of their kernel.
 c.MappingKernelManager.cull_idle_timeout = 600
 c.MappingKernelManager.cull_interval = 60
-c.KernelManager.transport = "ipc"  # files of this user, not ports
+# Kernels listen on files of this user, not on ports; the names of such files must be short.
+c.KernelManager.transport = "ipc"
+c.Voila.connection_dir_root = "/tmp"
 
 
 def important(record):
