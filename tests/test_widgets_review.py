@@ -2,6 +2,7 @@
 
 import html
 import re
+import threading
 
 import ipywidgets
 import numpy as np
@@ -341,6 +342,18 @@ def test_a_second_click_at_once_is_a_slip(panel, pictures, file, monkeypatch):
     panel.keep.click()
     panel.keep.click()
     assert read_corrections(pictures, file) == {0: 0}
+
+
+def test_clicks_on_two_threads_are_all_kept(pictures, file):
+    """As JupyterLab delivers them."""
+    panel = label_cleaner(pictures, SUSPICION, file)
+    threads = [threading.Thread(target=panel.keep.click) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read_corrections(pictures, file) == dict.fromkeys(range(10), 0) | {10: 1, 11: 1}
+    assert panel.progress.value == 12
 
 
 def test_a_file_that_cannot_be_written_is_told_in_place(pictures, tmp_path):

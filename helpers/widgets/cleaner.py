@@ -10,7 +10,7 @@ import numpy as np
 from helpers.cleaning import CorrectionsError, read_corrections, write_corrections
 from helpers.data import DataError
 from helpers.labels import Prediction
-from helpers.widgets._parts import LABELS, alert, bar_table, figure
+from helpers.widgets._parts import LABELS, Work, alert, bar_table, figure
 
 PAUSE = 0.3  # seconds after a decision in which a second click is taken for a slip
 
@@ -39,7 +39,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     panel.undo = undo = ipywidgets.Button(description="Undo", icon="undo")
     panel.progress = progress = ipywidgets.IntProgress(0, 0, len(order), description="Decided")
     panel.status, panel.shown = ipywidgets.HTML(), ipywidgets.HTML()
-    current, ended = None, -PAUSE
+    current, work = None, Work(panel.status)
 
     def draw(decisions, said=""):
         nonlocal current
@@ -64,17 +64,17 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
 
     def act(change, _=None):
         """Read the file, change what it says, write it, and show what is next."""
-        nonlocal ended
-        if time.monotonic() - ended < PAUSE:
-            return
-        try:
-            decisions = read_corrections(pictures, file)
-            said = change(decisions)
-            write_corrections(pictures, file, decisions)
-            draw(decisions, said)
-        except (CorrectionsError, DataError) as error:
-            panel.status.value = alert(error, "Nothing was changed")
-        ended = time.monotonic()
+        with work.lock:
+            if time.monotonic() - work.ended < PAUSE:
+                return
+            try:
+                decisions = read_corrections(pictures, file)
+                said = change(decisions)
+                write_corrections(pictures, file, decisions)
+                draw(decisions, said)
+            except (CorrectionsError, DataError) as error:
+                panel.status.value = alert(error, "Nothing was changed")
+            work.ended = time.monotonic()
 
     def decide(choose, decisions):
         if current is not None:  # None: the file could not be read before

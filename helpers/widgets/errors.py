@@ -5,11 +5,9 @@ import html
 import ipywidgets
 import numpy as np
 
-from helpers.data import DataError
 from helpers.explain import grad_cam, overlay
-from helpers.images import ImageError
 from helpers.plots import BLUE, ORANGE, image_tag
-from helpers.widgets._parts import LABELS, alert, remember
+from helpers.widgets._parts import LABELS, Work, alert, remember
 
 PER_PAGE = 8
 SIDE = 144  # pixels of a picture on the page
@@ -43,6 +41,7 @@ def error_browser(pictures, probabilities, model):
     panel.before = before = ipywidgets.Button(description="Previous page", icon="arrow-left")
     panel.after = after = ipywidgets.Button(description="Next page", icon="arrow-right")
     panel.result = result = ipywidgets.HTML()
+    work = Work(result)
 
     def look(rows):
         """Make the cards of these pictures, those that are not there yet, all in one go."""
@@ -68,18 +67,17 @@ def error_browser(pictures, probabilities, model):
         shown = rows[(page.value - 1) * PER_PAGE : page.value * PER_PAGE].tolist()
         count = f"{len(rows)} pictures, {wrong[rows].sum()} answered wrong"
         status = f"<p role='status'>{count}; page {page.value} of {pages}.</p>"
-        result.value = "<p role='status'>Looking inside …</p>"
         try:
-            look(shown)
+            with work("Looking inside …"):
+                look(shown)
             result.value = status + "".join(cards[i] for i in shown)
-        except (DataError, ImageError, ValueError) as error:
+        except ValueError as error:  # of the pictures, or of Grad-CAM
             result.value = status + alert(error, "These cannot be shown")
 
     def filtered(_):
-        page.unobserve(draw, "value")
-        page.value = 1
-        page.observe(draw, "value")
-        draw()
+        if page.value == 1:
+            draw()
+        page.value = 1  # which draws, too, if it was another
 
     remember(f"errors {pictures.name}", truth=truth, answer=answer, page=page)
     for part, tip in (
@@ -88,7 +86,7 @@ def error_browser(pictures, probabilities, model):
         (page, "Pages of eight pictures; the arrow keys turn them"),
     ):
         part.style, part.tooltip = LABELS, tip
-        part.observe(draw if part is page else filtered, "value")
+        work.observe(part, draw if part is page else filtered)
     before.on_click(lambda _: setattr(page, "value", page.value - 1))  # which stays in its bounds
     after.on_click(lambda _: setattr(page, "value", page.value + 1))
     draw()
