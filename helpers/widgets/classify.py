@@ -119,7 +119,9 @@ def classify_widget(classifier, top=5, threshold=0.0):
             part.style = LABELS
     address.layout.width = "34em"
     files = ipywidgets.HTML(description="or your files", style=LABELS)
-    limit = ipywidgets.HTML("Up to 10 MB in all at once: more may not arrive.")
+    limit = ipywidgets.HTML(
+        "Up to 10 MB at once, from make lab and make app 64 MB: more does not arrive."
+    )
     row = partial(ipywidgets.HBox, layout=ipywidgets.Layout(flex_flow="row wrap"))
     panel.children = [
         row([address, button]),
@@ -148,7 +150,8 @@ def _answer(name, source, classifier):
             raise source
         image = load_image(source)
     except ImageError as error:
-        failed = alert(f"{name}: {error}" if name else error)
+        said = str(error)  # an address is named in it
+        failed = alert(said if said.startswith(name) else f"{name}: {said}")
         return lambda top, threshold: failed
     started = time.perf_counter()
     predictions = classifier.predict(image, MOST)

@@ -92,7 +92,9 @@ def collect_widget(classes, folder):
     work.observe(upload, by_upload)
     work.observe(target, count)
     count()
-    limit = ipywidgets.HTML("Files: up to 10 MB in all at once, more may not arrive.")
+    limit = ipywidgets.HTML(
+        "Files: up to 10 MB at once, from make lab 64 MB; more does not arrive."
+    )
     row = ipywidgets.HBox([button, upload, limit], layout=ipywidgets.Layout(flex_flow="row wrap"))
     advice = ipywidgets.HTML(
         "Collect only what you may use: mind the licence, and ask whoever can be recognised."
