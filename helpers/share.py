@@ -80,19 +80,22 @@ def raw_network(classifier):
         start, layers = network.inputs[0], [*network.layers]
         while isinstance(layers[0], keras.layers.InputLayer) or _random(layers[0]):
             start = layers.pop(0).output
-        if any(map(_random, layers)):
+        if any(_random(layer, any) for layer in layers):
             raise ValueError(
-                "Augmentation should come first in a model, so that it can be left out."
+                "Augmentation should come first in a model, in layers or blocks of its own, so "
+                "that it can be left out."
             )
         return keras.Model(start, network.outputs[0], name="classifier")
     outputs = network.layers[-1](base_of(classifier)(prepared))
     return keras.Model(inputs, outputs, name="classifier")
 
 
-def _random(layer):
-    """Whether a layer changes pictures at random, as it does wherever it is called by itself."""
+def _random(layer, which=all):
+    """Whether a layer, or `which` of those in a block, changes pictures at random."""
     inner = [part for part in getattr(layer, "layers", ()) if type(part).__name__ != "InputLayer"]
-    return all(map(_random, inner)) if inner else type(layer).__name__.startswith("Random")
+    if inner:
+        return which(_random(part, which) for part in inner)
+    return type(layer).__name__.startswith("Random")
 
 
 def export_onnx(classifier, path):

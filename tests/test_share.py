@@ -296,6 +296,10 @@ def test_augmentation_stays_behind(learned, pictures):
     late.add(keras.layers.Dense(4))
     with pytest.raises(ValueError, match="come first"):
         raw_network(as_classifier(late, "abcd", rule=learned.rule))
+    mixed = keras.Sequential([keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255)])
+    mixed = keras.Sequential([keras.Input((64, 64, 3)), mixed, *late.layers[2:]])
+    with pytest.raises(ValueError, match="blocks of its own"):
+        raw_network(as_classifier(mixed, "abcd", rule=learned.rule))
 
 
 # -- the model card --------------------------------------------------------------------------------
@@ -395,7 +399,7 @@ def test_no_code_runs(tmp_path, learned, files):
     """A Lambda in an otherwise complete file; it cannot be saved by mistake either."""
     witness = str(tmp_path / "ran")
     layer = keras.layers.Lambda(lambda x, path: [os.mkdir(path), x][1], arguments={"path": witness})
-    network = keras.Sequential([learned.network, layer])
+    network = keras.Sequential([raw_network(learned), layer])
     network.build((None, 64, 64, 3))
     os.rmdir(witness)  # building it ran the code
     bad = dataclasses.replace(learned, network=network)

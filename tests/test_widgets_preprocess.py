@@ -174,3 +174,13 @@ def test_names_never_become_html(caffe):
     panel.colours.value = "RGB"
     assert not re.search("<[bius]>(?!(The same|Another) answer)", panel.status.value)
     assert not re.search("<[bius]>", panel.result.value)
+
+
+def test_augmentation_is_not_at_work():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.RandomBrightness(0.9)(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(x))
+    network = keras.Model(inputs, x)
+    varied = Classifier("varied", network, 8, SQUASH, lambda batch: batch, ("r", "g", "b"))
+    shown = {text(preprocess_widget(varied, "coffee")) for _ in range(3)}
+    assert len(shown) == 1 and "wrong" not in shown.pop()

@@ -381,6 +381,26 @@ def test_a_file_of_another_kind_is_told_and_kept(pictures, tmp_path):
     assert "green/0.png</figcaption>" in text(panel.shown)
 
 
+def test_a_picture_that_cannot_be_shown_is_told_and_the_decision_before_it_kept(tmp_path):
+    paths = tuple(tmp_path / f"{name}.png" for name in "abc")
+    for path in paths:
+        Image.new("RGB", (8, 8), "teal").save(path)
+    file, pictures = tmp_path / "c.csv", Pictures("broken", paths, np.array([0, 1, 0]), CLASSES)
+    panel = label_cleaner(pictures, np.array([3, 2, 1]), file)
+    paths[1].write_bytes(b"no longer a picture")
+    panel.keep.click()
+    assert read_corrections(pictures, file) == {0: 0}
+    assert panel.progress.value == 1 and "alert" not in panel.status.value
+    assert "b.png cannot be used" in panel.shown.value and "a.png" not in panel.shown.value
+    panel.discard.click()
+    assert read_corrections(pictures, file) == {0: 0, 1: None}
+
+
+def test_cleaner_needs_a_probability_of_each_class(pictures, file):
+    with pytest.raises(ValueError, match="probabilities, 2 classes: give one of each class"):
+        label_cleaner(pictures, SUSPICION, file, np.ones((20, 1)))
+
+
 def test_cleaner_parts_are_labelled(panel):
     buttons = [panel.keep, panel.relabel, panel.discard, panel.undo]
     assert [b.description for b in buttons] == ["Keep: green", "Relabel", "Discard", "Undo"]

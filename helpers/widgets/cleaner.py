@@ -30,6 +30,9 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     if not n or suspicion.shape != (n,) or rows != n:
         found = f"{n} pictures, suspicion {suspicion.shape}, {rows} rows of probabilities"
         raise ValueError(f"{found}: give one of each a picture, and pictures at all.")
+    if probabilities is not None and np.shape(probabilities)[1:] != (len(pictures.classes),):
+        found = f"{np.shape(probabilities)} probabilities, {len(pictures.classes)} classes"
+        raise ValueError(f"{found}: give one of each class.")
     order, classes = np.argsort(-suspicion, kind="stable")[:first].tolist(), pictures.classes
     panel = ipywidgets.VBox()
     panel.keep = keep = ipywidgets.Button(description="Keep", icon="check")
@@ -60,7 +63,10 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
         names = [score.name for score in scores] or classes
         label.options, label.index = [name for name in names if name != given], 0
         keep.description = f"Keep: {given}"
-        panel.shown.value = _card(pictures, current, given, scores)
+        try:
+            panel.shown.value = _card(pictures, current, given, scores)
+        except DataError as error:  # the decision before it is in the file all the same
+            panel.shown.value = alert(error, "This picture cannot be shown")
 
     def act(change, _=None):
         """Read the file, change what it says, write it, and show what is next."""

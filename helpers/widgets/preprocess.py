@@ -2,6 +2,7 @@
 
 import html
 from dataclasses import replace
+from functools import partial
 
 import ipywidgets
 import numpy as np
@@ -93,7 +94,8 @@ class _Preparation:
         front = keras.Model(network.inputs[0], inside[-1]) if inside else None
         core = keras.Model(inside[-1], network.outputs[0]) if inside else network
         self._core = tf.function(core, autograph=False, reduce_retracing=True)
-        self._front = front or (lambda batch: batch)
+        # training=False: layers that vary pictures at random would else do so here
+        self._front = partial(front, training=False) if front else lambda batch: batch
         place = "the layer that rescales in this network" if inside else "its preprocess_input"
         self.place = f"Your scaling takes the place of {place}."
         shapes = {shape: name for name, shape in SHAPES.items()}
