@@ -5,14 +5,14 @@ set's folder, the SHA-256 of its file, the label it was given, "keep", "relabel"
 the new label. Pictures themselves are never changed."""
 
 import csv
-import os
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from helpers.data import TITLES, DataError, find_near_duplicates
+from helpers.data import TITLES, find_near_duplicates, read_file
+from helpers.files import whole
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")
 
@@ -116,15 +116,13 @@ def write_corrections(pictures, file, decisions):
         decision = "discard" if label is None else "keep" if label == given else "relabel"
         new = classes[label] if decision == "relabel" else ""
         rows.append((_place(path), _digest(path), classes[given], decision, new))
-    partial = file.with_name(f".{file.name}.partial")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as lines:
+        with (
+            whole(file) as part,
+            part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as lines,
+        ):
             csv.writer(lines, lineterminator="\n").writerows(rows)
-        os.replace(partial, file)
     except OSError as error:
-        if partial.is_file():
-            partial.unlink()
         raise CorrectionsError(
             f"{file} cannot be written ({error.strerror}): name a file in a folder of yours."
         ) from error
@@ -156,11 +154,7 @@ def _place(path):
 
 
 def _digest(path):
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        advice = "put it back, or load the set again without it"
-        raise DataError(f"{path} cannot be read ({error.strerror}): {advice}.") from error
+    return sha256(read_file(path)).hexdigest()
 
 
 def _decision(pictures, positions, row):

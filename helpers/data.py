@@ -157,7 +157,7 @@ def load_dataset(source="computers", seed=0):
             f"There is no folder {folder}. Pass the path of a folder of class folders, or the name "
             f"of a data set: computers, {', '.join(PUBLIC)}."
         )
-    below = {path.name: path for path in _visible(folder) if path.is_dir()}
+    below = {path.name: path for path in visible(folder) if path.is_dir()}
     if below.keys() & {*TITLES, "val"}:
         parts = _given_parts(name, folder, below)
     else:
@@ -247,16 +247,21 @@ def _load(path):
 
 
 def _read(path):
-    try:
-        if data := path.read_bytes():
-            return data
-    except OSError as error:
-        advice = "put it back, or load the set again without it"
-        raise DataError(f"{path} cannot be read ({error.strerror}): {advice}.") from error
+    if data := read_file(path):
+        return data
     raise DataError(f"{path} is empty: replace or remove it, and load the set again.")
 
 
-def _visible(folder):
+def read_file(path):
+    """The bytes of a picture's file, even of an empty one; DataError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        advice = "put it back, or load the set again without it"
+        raise DataError(f"{path} cannot be read ({error.strerror}): {advice}.") from error
+
+
+def visible(folder):
     """What is in a folder, by name, without what systems hide or leave there."""
     found = [path for path in folder.iterdir() if path.name not in NO_PICTURES]
     return sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
@@ -281,9 +286,9 @@ def _given_parts(name, folder, below):
 
 def _listed(name, folder):
     """The `Pictures` of a folder of class folders."""
-    paths, labels, classes = [], [], [path for path in _visible(folder) if path.is_dir()]
+    paths, labels, classes = [], [], [path for path in visible(folder) if path.is_dir()]
     for label, path in enumerate(classes):
-        files = _visible(path)
+        files = visible(path)
         if inner := [file.name for file in files if file.is_dir()]:
             raise DataError(
                 f"{path} should hold the pictures of one class, but holds the folder {inner[0]}: "

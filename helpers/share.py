@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from helpers.files import whole
 from helpers.images import to_batch
 from helpers.measure import Timing
 from helpers.models import (
@@ -52,7 +53,7 @@ def save_classifier(classifier, path):
     layers that are not Keras's own.
     """
     path = _with_suffix(path, ".keras")
-    with _whole(path) as part:
+    with whole(path) as part:
         raw_network(classifier).save(part)
         with ZipFile(part, "a") as file:
             for name, text in _documents(classifier).items():
@@ -105,7 +106,7 @@ def export_onnx(classifier, path):
     classifier.json, as `save_classifier` writes them. ValueError for another suffix, and as there.
     See keras.Model.export."""
     path = _with_suffix(path, ".onnx")
-    with _whole(path) as part, _quiet():
+    with whole(path) as part, _quiet():
         import onnx
 
         _graph(classifier, part, "onnx")
@@ -129,7 +130,7 @@ def export_litert(classifier, path, calibration=None):
     classes.json and classifier.json lie in a zip archive at the end of the file, where LiteRT's own
     metadata tools keep such files. ValueError as in `export_onnx`. See tf.lite.TFLiteConverter."""
     path = _with_suffix(path, ".tflite")
-    with _whole(path) as part, _quiet():
+    with whole(path) as part, _quiet():
         import tensorflow as tf
 
         _graph(classifier, part.with_name("graph"), "tf_saved_model")
@@ -291,7 +292,7 @@ def model_card(classifier, path, data, measured):
         rows="\n".join(lines),
     )  # fmt: skip
     path = Path(path).expanduser()
-    with _whole(path) as part:
+    with whole(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
 
@@ -334,13 +335,3 @@ def _quiet():
         finally:
             os.dup2(keep, 2)
             os.close(keep)
-
-
-@contextmanager
-def _whole(path):
-    """A file to write, in a folder of its own, that is moved to `path` if all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".incoming-") as folder:
-        part = Path(folder) / path.name
-        yield part
-        os.replace(part, path)

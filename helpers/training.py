@@ -1,7 +1,6 @@
 """Transfer learning: features computed once, a head on top of them, fine-tuning in two stages."""
 
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -17,6 +16,7 @@ from tqdm import auto, std
 
 from helpers import images
 from helpers.data import Pictures
+from helpers.files import whole
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
 _bases = WeakKeyDictionary()  # network → its base, and that compiled
@@ -374,21 +374,11 @@ def _read(path, key):
 
 
 def _write(path, key, features):
-    """Put features into the cache in one step; two processes at once each move a whole file."""
+    """Put features into the cache, or say why they are not kept."""
     data = features.tobytes()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=".incoming-", delete=False
-        ) as file:
-            try:
-                file.write(sha256(key.encode() + data).digest() + data)
-                file.close()  # Windows moves no open file
-                os.replace(file.name, path)
-            except BaseException:
-                file.close()
-                os.remove(file.name)
-                raise
+        with whole(path) as part:
+            part.write_bytes(sha256(key.encode() + data).digest() + data)
     except OSError as error:
         print(
             f"Features are not kept: {path.parent} cannot be written ({error.strerror}). Set "

@@ -291,7 +291,7 @@ def test_a_folder_that_cannot_be_made(pictures, tmp_path):
         write_corrections(pictures, tmp_path / "taken" / "corrections.csv", {0: 1})
     with pytest.raises(CorrectionsError, match="cannot be written"):
         write_corrections(pictures, tmp_path, {0: 1})
-    assert not list(tmp_path.parent.rglob("*.partial"))
+    assert not list(tmp_path.parent.rglob(".incoming-*"))
 
 
 def test_label_that_is_no_class(pictures, file):

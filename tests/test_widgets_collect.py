@@ -1,6 +1,7 @@
 """The panel that collects pictures, with a web server on this machine and real files."""
 
 import io
+import os
 import re
 import threading
 import time
@@ -180,7 +181,7 @@ def test_a_failed_write_leaves_nothing(panel, folder, site, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(collect.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     ((_, what),) = add(panel, f"{site}0.png")
     assert what == "✗ not kept: [Errno 28] No space left on device"
     assert kept(folder) == []

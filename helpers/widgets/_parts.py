@@ -10,6 +10,7 @@ from traitlets import TraitError
 from helpers.images import ImageError, fetch, resize
 from helpers.plots import BLUE, image_tag
 
+PAUSE = 0.3  # seconds after its work in which a panel takes no click
 LABELS = {"description_width": "8em"}  # so that the fields of a panel begin below one another
 _kept = {}  # panel → {part: (value at first, value now)}, for this session
 
@@ -50,7 +51,8 @@ class Work:
     disabled, as a key user would lose their place."""
 
     def __init__(self, result, button=None):
-        self.result, self.button, self.ended, self.lock = result, button, -1, threading.RLock()
+        self.result, self.button, self.lock = result, button, threading.RLock()
+        self.ended = float("-inf")  # when it last was done
 
     @contextmanager
     def __call__(self, text):
@@ -79,16 +81,18 @@ class Work:
 
         part.observe(alone, "value")
 
-    def on_click(self, start):
-        """Call `start` on a click. A click made while the panel works waits, and is seen the moment
-        the work ends, sooner than a person could react: it is dropped."""
+    def on_click(self, start, button=None):
+        """Call `start` on a click on the button, None: the one that bears the hourglass. A click
+        made while the panel works waits, and is seen the moment the work ends, sooner than a person
+        could react: it is dropped, and so is a second one by a slip."""
 
         def alone(_):
             with self.lock:
-                if time.monotonic() - self.ended > 0.3:
+                if time.monotonic() - self.ended >= PAUSE:
                     start()
+                    self.ended = time.monotonic()
 
-        self.button.on_click(alone)
+        (button or self.button).on_click(alone)
 
 
 def figure(image, alt, caption, shortest=0):

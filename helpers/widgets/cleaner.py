@@ -1,7 +1,6 @@
 """Decide on suspected labels, one picture at a time."""
 
 import html
-import time
 from functools import partial
 
 import ipywidgets
@@ -11,8 +10,6 @@ from helpers.cleaning import CorrectionsError, read_corrections, write_correctio
 from helpers.data import DataError
 from helpers.labels import Prediction
 from helpers.widgets._parts import LABELS, Work, alert, bar_table, figure
-
-PAUSE = 0.3  # seconds after a decision in which a second click is taken for a slip
 
 
 def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
@@ -68,19 +65,15 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
         except DataError as error:  # the decision before it is in the file all the same
             panel.shown.value = alert(error, "This picture cannot be shown")
 
-    def act(change, _=None):
+    def act(change):
         """Read the file, change what it says, write it, and show what is next."""
-        with work.lock:
-            if time.monotonic() - work.ended < PAUSE:
-                return
-            try:
-                decisions = read_corrections(pictures, file)
-                said = change(decisions)
-                write_corrections(pictures, file, decisions)
-                draw(decisions, said)
-            except (CorrectionsError, DataError) as error:
-                panel.status.value = alert(error, "Nothing was changed")
-            work.ended = time.monotonic()
+        try:
+            decisions = read_corrections(pictures, file)
+            said = change(decisions)
+            write_corrections(pictures, file, decisions)
+            draw(decisions, said)
+        except (CorrectionsError, DataError) as error:
+            panel.status.value = alert(error, "Nothing was changed")
 
     def decide(choose, decisions):
         if current is not None:  # None: the file could not be read before
@@ -100,7 +93,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
         (discard, partial(decide, lambda: None), "Leave this picture out: none of the classes"),
         (undo, take_back, "Take the last decision back"),
     ):
-        part.on_click(partial(act, change))
+        work.on_click(partial(act, change), part)
         part.tooltip, part.layout.width = tip, "auto"
     label.tooltip, label.layout.width = "What the picture shows", "18em"
     try:

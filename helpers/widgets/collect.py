@@ -1,15 +1,14 @@
 """Collect pictures for a data set of one's own."""
 
 import html
-import os
 import re
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import ipywidgets
 
-from helpers.data import NO_PICTURES, TITLES, DataError, _visible
+from helpers.data import NO_PICTURES, TITLES, DataError, visible
+from helpers.files import whole
 from helpers.images import ImageError, load_image
 from helpers.models import picture_key
 from helpers.plots import image_tag
@@ -71,7 +70,7 @@ def collect_widget(classes, folder):
             add([(file["name"], lambda file=file: bytes(file["content"])) for file in files])
 
     def count(_=None):
-        found = {path.name: len(_visible(path)) for path in _folders(folder)}
+        found = {path.name: len(visible(path)) for path in _folders(folder)}
         panel.counts.value = _counted(dict.fromkeys(target.options, 0) | found)
         button.description = f"Add addresses to {target.value}"
         upload.description = f"Add files to {target.value}"
@@ -119,7 +118,7 @@ def _checked(classes):
 
 
 def _folders(folder):
-    return [path for path in _visible(folder) if path.is_dir()] if folder.is_dir() else []
+    return [path for path in visible(folder) if path.is_dir()] if folder.is_dir() else []
 
 
 def _look(folder, known):
@@ -127,7 +126,7 @@ def _look(folder, known):
     for key in [key for key, path in known.items() if not path.exists()]:
         del known[key]
     seen = set(known.values())
-    for path in [path for below in _folders(folder) for path in _visible(below)]:
+    for path in [path for below in _folders(folder) for path in visible(below)]:
         if path not in seen:
             known[path.stem] = path
             with suppress(ImageError):  # put there by hand; load_dataset will name it
@@ -147,16 +146,8 @@ def _kept(image, folder, label, known):
     there = f"{path.parent.name}/{path.name}"
     if path.exists():
         return f"= not kept again: is there as {there}", None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        try:
-            image.save(file, "JPEG", quality=95, subsampling=0)
-            file.close()  # Windows moves no open file
-            os.replace(file.name, path)
-        except BaseException:
-            file.close()
-            os.remove(file.name)
-            raise
+    with whole(path) as part:
+        image.save(part, "JPEG", quality=95, subsampling=0)
     known[key] = known[_key(load_image(path))] = path  # JPEG changes pixels a little
     image.thumbnail((48, 48))
     return f"✓ kept as {there}", image
