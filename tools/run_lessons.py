@@ -57,6 +57,7 @@ def main():
             os.environ[name] = "http://127.0.0.1:9"
         os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
         os.environ["KERAS_HOME"] = empty
+        os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "progress.jsonl")
         for path in paths:
             if path.name == SHOWS_REAL_RUN:
                 os.environ["TRANSFER_WEIGHTS"] = str(Path(weights).resolve())

@@ -1,0 +1,3 @@
+"""Lesson 00: answers that are right and wrong."""
+
+CASES = {}

@@ -1,0 +1,3 @@
+"""Lesson 01: answers that are right and wrong."""
+
+CASES = {}

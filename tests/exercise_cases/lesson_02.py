@@ -1,0 +1,3 @@
+"""Lesson 02: answers that are right and wrong."""
+
+CASES = {}

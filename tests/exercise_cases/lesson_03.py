@@ -1,0 +1,3 @@
+"""Lesson 03: answers that are right and wrong."""
+
+CASES = {}

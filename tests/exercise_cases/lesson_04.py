@@ -1,0 +1,3 @@
+"""Lesson 04: answers that are right and wrong."""
+
+CASES = {}

@@ -1,0 +1,3 @@
+"""Lesson 06: answers that are right and wrong."""
+
+CASES = {}

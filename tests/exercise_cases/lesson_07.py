@@ -1,0 +1,3 @@
+"""Lesson 07: answers that are right and wrong."""
+
+CASES = {}

@@ -1,0 +1,3 @@
+"""Lesson 08: answers that are right and wrong."""
+
+CASES = {}

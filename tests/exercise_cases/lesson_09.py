@@ -1,0 +1,3 @@
+"""Lesson 09: answers that are right and wrong."""
+
+CASES = {}
