@@ -4,6 +4,7 @@ APP_ARGS ?=
 
 export PYTHON
 export MODEL
+export LOCK_ARGS
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # The environment's own kernel, whatever kernels the user has installed elsewhere.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -11,7 +12,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab app test test-slow lint lessons setup clean
+.PHONY: help lab app test test-slow lint lessons setup lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -40,6 +41,9 @@ lessons: setup ## run all lessons again and save their outputs
 
 setup: ## only make the environment, .venv
 	@sh tools/setup.sh
+
+lock: setup ## renew requirements.lock from requirements.txt; LOCK_ARGS=--upgrade takes all that is new
+	@sh tools/lock.sh
 
 clean: ## remove the environment and all caches
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info

@@ -55,6 +55,27 @@ def test_every_requirement_has_a_tried_range():
         assert version(requirement.name) in requirement.specifier, requirement
 
 
+@pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_the_lock_holds_every_requirement_within_its_range(python, platform):
+    text = (ROOT / "requirements.lock").read_text()
+    here = {"python_full_version": python, "python_version": python[:4], "sys_platform": platform}
+    pins = {}
+    for pin, hashes in re.findall(r"(?m)^(\S+==.*?) \\\n((?: +--hash=sha256:\S+(?: \\)?\n)+)", text):
+        assert hashes
+        requirement = Requirement(pin)
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            assert requirement.name not in pins
+            pins[requirement.name] = str(requirement.specifier).removeprefix("==")
+    assert len(re.findall(r"(?m)^[^ #\n]", text)) == len(re.findall(r"(?m)^\S+==.* \\$", text))
+    for requirement in map(Requirement, requirements()[:-1]):
+        assert pins[requirement.name] in requirement.specifier, "make lock"
+    # What builds our own package is installed from the lock as well.
+    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert pins["setuptools"] in Requirement(backend).specifier
+    assert not re.search(r"(?m)^-|://|file:", text), "no address, no path"
+
+
 def test_python_versions_are_in_step():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = SpecifierSet(project["requires-python"])
@@ -91,7 +112,7 @@ class Machine:
         (self.project / "notebooks").mkdir()
         self.bin.mkdir()
         self.calls = folder / "calls"
-        for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        for name in ("Makefile", "requirements.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project)
         for name in ("setup.sh", "lab.sh", "app.sh", "check_python.py"):
             shutil.copy(ROOT / "tools" / name, self.project / "tools")
@@ -150,7 +171,7 @@ class Machine:
         return subprocess.run(command, cwd=self.project, capture_output=True, text=True).stdout
 
     def pip_runs(self):
-        return self.calls.read_text().count("pip install") if self.calls.exists() else 0
+        return self.calls.read_text().count("requirements.lock") if self.calls.exists() else 0
 
 
 @pytest.fixture
@@ -224,7 +245,8 @@ def test_second_run_installs_nothing(machine):
     machine.good_python("python3")
     assert machine.make("setup")[0] == 0
     first = machine.calls.read_text()
-    assert "-r requirements.txt" in first
+    assert "--require-hashes -r requirements.lock\n" in first
+    assert "--no-deps --no-build-isolation -e .\n" in first
     assert "import tensorflow" in first
     assert "import matplotlib.font_manager" in first
     machine.calls.unlink()
@@ -232,7 +254,7 @@ def test_second_run_installs_nothing(machine):
     assert machine.calls.read_text() == "tools/check_python.py --existing\n"
 
 
-@pytest.mark.parametrize("changed", ["requirements.txt", "pyproject.toml"])
+@pytest.mark.parametrize("changed", ["requirements.lock", "pyproject.toml"])
 def test_changed_requirements_are_installed_into_the_same_environment(machine, changed):
     machine.good_python("python3")
     machine.make("setup")

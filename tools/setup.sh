@@ -6,7 +6,7 @@ set -eu
 # What a finished set-up depends on: this folder (environments cannot be moved) and these files.
 wanted() {
     pwd
-    cat requirements.txt pyproject.toml tools/setup.sh
+    cat requirements.lock pyproject.toml tools/setup.sh
 }
 
 suitable() { "$1" tools/check_python.py 2>/dev/null; }
@@ -42,7 +42,9 @@ if [ "$(cat "$state" 2>/dev/null)" = unfinished ] || ! environment_suitable; the
 fi
 
 echo unfinished >"$state"
-PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check --no-input -r requirements.txt || {
+# Just the files that were tried, by their hashes; what builds our own package is among them.
+pip() { PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check --no-input "$@"; }
+pip --require-hashes -r requirements.lock && pip --quiet --no-deps --no-build-isolation -e . || {
     echo "The packages could not be installed (pip says why above). The same command tries again." >&2
     exit 1
 }
