@@ -10,15 +10,15 @@ import tarfile
 import zipfile
 from collections import Counter, namedtuple
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import requests
 from tqdm.auto import tqdm
 
-from helpers.images import HEADERS, TIMEOUT, ImageError, ResizeRule, load_image, resize
+from helpers.fetch import FetchError, download
+from helpers.images import ImageError, ResizeRule, load_image, resize
 from helpers.labels import read_table
 from helpers.models import ROOT, picture_key
 
@@ -319,12 +319,13 @@ def _public(name):
     shutil.rmtree(incoming, ignore_errors=True)
     try:
         incoming.mkdir(parents=True)
-        if _download(name, entry.address, incoming / "archive") != entry.sha256:
+        archive, megabytes = incoming / "archive", int(entry.megabytes)
+        if _download(name, entry.address, archive, megabytes) != entry.sha256:
             raise DataError(f"{name}: what arrived is damaged or another file; run this again.")
-        _unpack(incoming / "archive", incoming)
+        _unpack(archive, incoming)
         _leave_out(name, incoming / entry.folder, entry.flaw)
         os.replace(incoming / entry.folder, target)
-    except requests.RequestException as error:
+    except FetchError as error:
         raise DataError(
             f"{name} could not be downloaded ({error}). Check your connection and run this again; "
             'load_dataset("computers") needs none.'
@@ -339,18 +340,18 @@ def _public(name):
     return target
 
 
-def _download(name, address, path):
-    """Write what is at an address to a file, with a progress bar → its SHA-256."""
-    digest, headers = sha256(), {**HEADERS, "Accept": "*/*", "Accept-Encoding": "identity"}
-    with requests.get(address, headers=headers, timeout=TIMEOUT, stream=True) as answer:
-        answer.raise_for_status()
-        total = int(answer.headers.get("Content-Length", 0)) or None
-        with path.open("wb") as file, tqdm(desc=name, total=total, unit="B", unit_scale=1) as bar:
-            for chunk in answer.iter_content(2**18):
-                file.write(chunk)
-                digest.update(chunk)
-                bar.update(len(chunk))
-    return digest.hexdigest()
+def _download(name, address, path, megabytes):
+    """Write what is at an address to a file, with a progress bar → its SHA-256. A set twice as
+    large as it should be, or one that comes slower than a megabit a second, is given up."""
+
+    def show(count, total):
+        bar.total = total
+        bar.update(count - bar.n)
+
+    with path.open("wb") as file, tqdm(desc=name, unit="B", unit_scale=True) as bar:
+        download(address, file, 2 * 10**6 * megabytes, 60 + 8 * megabytes, progress=show)
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _unpack(archive, folder):

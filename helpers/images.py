@@ -4,21 +4,19 @@ import importlib.util
 import io
 import os
 import re
-import time
 import warnings
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
-import requests
 from PIL import Image, ImageCms, ImageOps
 
+from helpers.fetch import FetchError, SchemeError, TooMuchError, download, printable
 from helpers.labels import read_table
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes the MPO of many phones
 MAX_BYTES, MAX_PIXELS = 50_000_000, 89_478_485  # pixels: Pillow's limit, against bombs
-TIMEOUT, DEADLINE, MAX_REDIRECTS = (5, 10), 30, 5  # seconds to connect and between packets; in all
-HEADERS = {"User-Agent": "transfer-learning-notebooks (tutorial)", "Accept": "image/jpeg, image/*"}
+DEADLINE = 30  # seconds for what is at an address
 # name: (library it comes with, file, what it shows)
 SAMPLES = {name: tuple(rest) for name, *rest in read_table("samples.tsv")}
 TOO_LARGE = f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
@@ -112,30 +110,18 @@ def _read(source):
 
 def fetch(url):
     """Return the bytes at an http(s) address, or raise an ImageError: where pictures come in."""
-    end, data = time.monotonic() + DEADLINE, bytearray()
-    # a redirect is closed before its body is read, which could be endless
-    hooks = {"response": lambda answer, **_: answer.close() if answer.is_redirect else None}
+    file, shown = io.BytesIO(), printable(f"{url:.200}")
     try:
-        with requests.Session() as session:
-            session.max_redirects = MAX_REDIRECTS
-            answer = session.get(url, headers=HEADERS, timeout=TIMEOUT, hooks=hooks, stream=True)
-            answer.raise_for_status()
-            # read1 returns what has arrived, so that a slow drip meets the deadline
-            while len(data) <= MAX_BYTES and (chunk := answer.raw.read1(2**16, True)):
-                data += chunk
-                if time.monotonic() > end:
-                    raise requests.Timeout(f"not complete after {DEADLINE} seconds")
-    except requests.exceptions.InvalidSchema as error:
-        message = f"{url:.200} is no http(s):// address: save the picture and pass its path."
+        download(url, file, MAX_BYTES, DEADLINE, accept="image/jpeg, image/*")
+    except TooMuchError as error:
+        raise TooLargeError(TOO_LARGE) from error
+    except SchemeError as error:
+        message = f"{shown} is no http(s):// address: save the picture and pass its path."
         raise UnsupportedSchemeError(message) from error
-    except Exception as error:  # requests lets what urllib3 and http.client raise through
-        reason = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
+    except FetchError as error:
         advice = "Check it and your connection, or save the picture in a browser and use that file."
-        message = f"{url:.200} cannot be read ({reason.partition(' for url')[0]}). {advice}"
-        raise UnreachableError(message) from error
-    if len(data) > MAX_BYTES:
-        raise TooLargeError(TOO_LARGE)
-    return bytes(data)
+        raise UnreachableError(f"{shown} cannot be read ({error}). {advice}") from error
+    return file.getvalue()
 
 
 def _from_array(array):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from server import Server
 
-from helpers import data, keras, load_classifier, load_image
+from helpers import data, fetch, keras, load_classifier, load_image
 from helpers.data import DataError, Pictures, find_near_duplicates, load_dataset, split
 from helpers.images import SAMPLES, ResizeRule, to_batch
 from helpers.models import REGISTRY, picture_key
@@ -742,7 +742,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["hymenoptera", "flowers"])
 def test_a_failed_download_leaves_nothing_and_can_be_repeated(public, name, fault, monkeypatch):
-    monkeypatch.setattr(data, "TIMEOUT", (1, 0.5))
+    monkeypatch.setattr(fetch, "TIMEOUT", (1, 0.5))
     if fault == "missing":
         del public.files[name]
     elif fault == "other data":
