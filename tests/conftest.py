@@ -1,8 +1,5 @@
-"""What holds for every test: no network, no weights, an empty home, and no silent skips."""
+"""What the tests share: what was measured is printed, and nothing is skipped in silence."""
 
-import os
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,23 +7,6 @@ from lessons import LESSONS, code_cells, exempt
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-CLOSED = "http://127.0.0.1:9"  # nothing listens there: a download fails at once
-
-
-def pytest_configure(config):
-    """Make this process, and all it starts, a learner's machine without a network."""
-    home = tempfile.TemporaryDirectory()
-    config.add_cleanup(home.cleanup)
-    # The font cache is the one thing kept: the set-up has built it inside the environment.
-    os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "matplotlib"))
-    for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS", "ALL_PROXY", "all_proxy"):
-        os.environ.pop(name, None)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-        os.environ[name] = os.environ[name.lower()] = CLOSED
-    os.environ["TRANSFER_PROGRESS"] = str(Path(home.name) / "progress.jsonl")
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
-    for name in ("HOME", "USERPROFILE", "KERAS_HOME"):
-        os.environ[name] = home.name
 
 
 def pytest_report_header():
