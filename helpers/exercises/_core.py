@@ -90,8 +90,9 @@ class Fill:
         self.judge = judge
 
 
-def call(answer, *arguments):
-    """Call a learner's function → what it returns, or a `Hint` that says why there is nothing."""
+def call(answer, *arguments, nothing=False):
+    """Call a learner's function → what it returns, or a `Hint` that says why there is nothing.
+    nothing: None is fine, as of a function that changes what it is given."""
     if not callable(answer):
         kind = type(answer).__name__
         raise Hint(f"Hand over the function itself, its name without brackets; this is of {kind}.")
@@ -101,7 +102,7 @@ def call(answer, *arguments):
         raise Hint(f"Your function stopped with {type(error).__name__}: {error}") from error
     if result is ...:
         raise Hint(STUB)
-    if result is None:
+    if result is None and not nothing:
         raise Hint("Your function returned nothing: is `return` missing?")
     return result
 
