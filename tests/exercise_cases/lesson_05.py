@@ -32,6 +32,25 @@ CASES = {
     head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return head.fit(known, labels).predict(new)
 """: "look like labels",
+            NEW_HEAD
+            + """
+    head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return head.fit(known, labels).decision_function(new)
+""": "sum to 1",
+            NEW_HEAD
+            + """
+    return LogisticRegression(max_iter=1000).fit(known, labels).predict_proba(new)
+""": "were they standardised",
+            """
+def with_new_head(network, known, labels, new):
+    head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return head.fit(known, labels).predict_proba(new)
+""": "the pictures themselves",
+            NEW_HEAD.replace("-1", "-2")
+            + """
+    head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return head.fit(known, labels).predict_proba(new)
+""": "the pictures themselves",
         },
         right=[
             """
