@@ -1,0 +1,143 @@
+"""What is written: links lead somewhere, headings skip no level, words are spelt right.
+
+Addresses on the web are another matter, `make links`: they need a network.
+"""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from lessons import LESSONS, NOTEBOOKS, read
+
+ROOT = NOTEBOOKS.parent
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(page for f in ("docs", "models", "data") for page in ROOT.glob(f"{f}/**/*.md")),
+]
+TEXTS = [*LESSONS, NOTEBOOKS / "app.ipynb", *sorted(PAGES)]
+
+each_text = pytest.mark.parametrize("page", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
+
+
+def prose(page):
+    """A page's text, or a notebook's, without its code."""
+    if page.suffix == ".ipynb":
+        cells = [cell.source for cell in read(page).cells if cell.cell_type == "markdown"]
+        text = "\n\n".join(cells)
+    else:
+        text = page.read_text(encoding="utf-8")
+    text = re.sub(r"(?ms)^ *```.*?^ *```", "", text)
+    return re.sub(r"(?<!`)`[^`\n]+`(?!`)", lambda code: code[0].strip("`").replace("](", " "), text)
+
+
+def headings(page):
+    """[(level, text), …]"""
+    return [(len(m), text) for m, text in re.findall(r"(?m)^(#{1,6}) +(.*?) *$", prose(page))]
+
+
+class Tags(HTMLParser):
+    """Collects from HTML within a text where it leads, and what can be led to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in ("href", "src"):
+                self.links.append(value)
+            elif name == "id":
+                self.ids.append(value)
+
+
+def anchors(page):
+    """What can follow # in a link to a page: its headings, as GitHub and the site name them, and
+    ids in its HTML."""
+    found = Tags(prose(page)).ids
+    for _, text in headings(page):
+        text = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", text).lower()
+        slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        again = sum(slug == re.sub(r"-\d+$", "", known) for known in found)
+        found.append(f"{slug}-{again}" if again else slug)
+    return found
+
+
+def dead(page):
+    """The links of a page that lead nowhere within the project."""
+    text = prose(page)
+    links = re.findall(r"\]\(([^)\s]+)(?: \"[^\"]*\")?\)", text) + Tags(text).links
+    links += re.findall(r"(?m)^\[[^\]]+\]: *(\S+)", text)
+    lost = []
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            lost.append(link)
+    return lost
+
+
+@each_text
+def test_links_lead_somewhere(page):
+    assert dead(page) == []
+
+
+@each_text
+def test_headings_do_not_skip_a_level(page):
+    levels = [level for level, _ in headings(page)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
+
+
+def test_a_dead_link_is_found(tmp_path):
+    other, page = tmp_path / "other.md", tmp_path / "page.md"
+    other.write_text("# One\n\n## 95 % of *all*\n\n## Twice\n\n## Twice\n\n<a id='here'></a>\n")
+    page.write_text(
+        "# Page\n[a](other.md) [b](other.md#95--of-all) [c](other.md#twice-1) [d](other.md#here) "
+        "[e](#page) [f](https://example.org/x) `x[0](y)`\n```\n[g](none.md)\n```\n"
+    )
+    assert dead(page) == []
+    for link in ("none.md", "other.md#none", "#none", "other.md#twice-2", "other.md#95-of-all"):
+        page.write_text(f"# Page\n\n[x]({link})\n")
+        assert dead(page) == [link]
+        page.write_text(f'# Page\n\n<img src="{link}">\n')
+        assert dead(page) == [link]
+
+
+# -- spelling --------------------------------------------------------------------------------------
+
+
+def misspelt(*paths):
+    """What codespell finds in files and folders; the words it is to leave are in pyproject.toml."""
+    done = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", *map(str, paths)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode in (0, 65) and not done.stderr, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_no_word_is_misspelt(tmp_path):
+    for notebook in (page for page in TEXTS if page.suffix == ".ipynb"):
+        sources = (cell.source for cell in read(notebook).cells)
+        (tmp_path / f"{notebook.stem}.txt").write_text("\n".join(sources), encoding="utf-8")
+    code = [
+        path for f in ("helpers", "page", "tests", "tools") for path in ROOT.glob(f"{f}/**/*.py")
+    ]
+    assert misspelt(tmp_path, *PAGES, *code, ROOT / "Makefile") == []
+
+
+def test_a_misspelt_word_is_found(tmp_path):
+    (tmp_path / "page.md").write_text(
+        f"# {'Rec' + 'ieve'}\n\nColour, neighbours, optimiser: all right.\n"
+    )
+    (found,) = misspelt(tmp_path)
+    assert "==> Receive" in found
