@@ -39,6 +39,16 @@ def run(path):
     partial.replace(path)
 
 
+def alone(folder):
+    """A machine without a network, as variables: an empty `folder` for Keras, a closed port."""
+    closed = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    return (
+        dict.fromkeys(closed, "http://127.0.0.1:9")
+        | dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+        | {"KERAS_HOME": str(folder)}
+    )
+
+
 def main():
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -53,10 +63,7 @@ def main():
         return 1
     with tempfile.TemporaryDirectory() as empty:
         # An empty Keras cache and a closed port: the outputs are those of a learner offline.
-        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-            os.environ[name] = "http://127.0.0.1:9"
-        os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
-        os.environ["KERAS_HOME"] = empty
+        os.environ |= alone(empty)
         os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "progress.jsonl")
         for path in paths:
             if path.name == SHOWS_REAL_RUN:
