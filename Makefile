@@ -1,6 +1,8 @@
 # Everything here works with GNU make 3.81, the one that comes with macOS.
 LAB_ARGS ?=
 APP_ARGS ?=
+EDITIONS ?=
+TALLY ?=
 
 export PYTHON
 export MODEL
@@ -12,13 +14,14 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab app test test-slow lint lessons setup lock clean
+.PHONY: help lab app test test-slow lint lessons editions links tally setup teaching lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab, APP_ARGS=…"
-	@echo "to Voila; MODEL=mine.keras makes the page use a model that you saved."
+	@echo "to Voila; MODEL=mine.keras makes the page use a model that you saved; EDITIONS=html writes"
+	@echo "only that one; TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
 	@sh tools/lab.sh $(LAB_ARGS)
@@ -39,10 +42,22 @@ lint: setup ## check the style of code and notebooks
 lessons: setup ## run all lessons again and save their outputs
 	.venv/bin/python tools/run_lessons.py
 
+editions: teaching ## write the student's, the instructor's, nbgrader's edition and a site to build/
+	.venv/bin/python tools/editions.py $(EDITIONS)
+
+links: teaching ## look up every address on the web that the lessons name
+	.venv/bin/python tools/editions.py --links
+
+tally: setup ## count what a class answered, by their my_progress.jsonl
+	@.venv/bin/python tools/tally.py $(TALLY)
+
 setup: ## only make the environment, .venv
 	@sh tools/setup.sh
 
-lock: setup ## renew requirements.lock from requirements.txt; LOCK_ARGS=--upgrade takes all that is new
+teaching: setup ## also install what instructors need: nbgrader, Sphinx
+	@sh tools/setup_teaching.sh
+
+lock: setup ## renew the lock files from requirements*.txt; LOCK_ARGS=--upgrade takes all that is new
 	@sh tools/lock.sh
 
 clean: ## remove the environment and all caches
