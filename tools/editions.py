@@ -185,10 +185,9 @@ def mark(cell, name, *, points=None, grade=False, solution=False, locked=False):
 LINK = re.compile(r"(?s)```.*?```|`[^`\n]*`|\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
-def relinked(text, source, folder, place):
+def relinked(text, source, folder, place, linked):
     """A text of the folder `source` with links that hold in `folder` of an edition, where a file
-    of the project lies at `place(path)` → (text, paths in the project that it links to)."""
-    linked = []
+    of the project lies at `place(path)`. What it links to is added to the list `linked`."""
 
     def change(match):
         if not match[1]:
@@ -197,7 +196,7 @@ def relinked(text, source, folder, place):
         target = Path(os.path.relpath(place(linked[-1]), folder)).as_posix()
         return f"]({target}{match[2] or ''})"
 
-    return LINK.sub(change, text), linked
+    return LINK.sub(change, text)
 
 
 def write(folder, notebooks, place, pages=()):
@@ -208,23 +207,20 @@ def write(folder, notebooks, place, pages=()):
         if path in done or (re.match(r"\d\d_", path.name) and path not in notebooks):
             continue
         done.add(path)
+        if not (ROOT / path).is_file():
+            raise EditionError(f"A page links to {path}, which is no file.")
         there = folder / place(path)
         there.parent.mkdir(parents=True, exist_ok=True)
+        where = path.parent, place(path).parent, place, waiting
         if path.suffix == ".ipynb":
             notebook = copy.deepcopy(notebooks.get(path) or nbformat.read(ROOT / path, 4))
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
-                    cell.source, linked = relinked(
-                        cell.source, path.parent, place(path).parent, place
-                    )
-                    waiting += linked
+                    cell.source = relinked(cell.source, *where)
             nbformat.write(notebook, there)
         elif path.suffix == ".md":
-            text, linked = relinked(
-                (ROOT / path).read_text(encoding="utf-8"), path.parent, place(path).parent, place
-            )
-            there.write_text(text, encoding="utf-8")
-            waiting += linked
+            text = (ROOT / path).read_text(encoding="utf-8")
+            there.write_text(relinked(text, *where), encoding="utf-8")
         else:
             shutil.copyfile(ROOT / path, there)
 
@@ -252,7 +248,7 @@ def notes(path):
         raise EditionError(f"{TEACHING} has no section «### {path.name[:2]} · …».")
     # One level below the heading that stands above it here.
     lower = re.sub(r"(?m)^#(#{3,}) ", r"\1 ", found[1].strip())
-    return relinked(lower, TEACHING.parent, Path(), flat)[0]
+    return relinked(lower, TEACHING.parent, Path(), flat, [])
 
 
 @contextlib.contextmanager
@@ -335,7 +331,8 @@ def site(folder, notebooks, builder="html"):
         write(source, notebooks, lambda path: path, [Path("README.md"), *pages])
         shutil.copy(SITE / "index.md", source)
         command = [sys.executable, "-m", "sphinx", "-b", builder, "-c", SITE, "-W", "-q"]
-        done = subprocess.run([*command, "--keep-going", source, made])
+        command += ["--keep-going", "-d", f"{temporary}/doctrees", source, made]
+        done = subprocess.run(command)
         shutil.copytree(made, folder, dirs_exist_ok=True)
         return done.returncode
 

@@ -13,7 +13,8 @@ myst_heading_anchors = 4
 html_theme = "furo"
 html_copy_source = False
 html_show_copyright = False  # the README says what may be done with what
-html_static_path = [str(Path(__file__).parent / "widgets")]
+html_static_path = [str(Path(__file__).parent / "static")]
+html_css_files = ["wide.css"]
 # What shows panels as they were when the lesson ran; by default it would come from another host.
 nb_ipywidgets_js = {"embed.js": {}}
 
