@@ -3,6 +3,7 @@ LAB_ARGS ?=
 APP_ARGS ?=
 EDITIONS ?=
 TALLY ?=
+CANARY_ARGS ?=
 
 export PYTHON
 export MODEL
@@ -14,7 +15,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab app test test-slow lint lessons editions links tally setup teaching lock clean
+.PHONY: help lab app test test-slow lint lessons editions links tally setup teaching lock canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -60,7 +61,10 @@ teaching: setup ## also install what instructors need: nbgrader, Sphinx
 lock: setup ## renew the lock files from requirements*.txt; LOCK_ARGS=--upgrade takes all that is new
 	@sh tools/lock.sh
 
+canary: setup ## try newer packages than the lock's, an hour or more; name the one that breaks a test
+	.venv/bin/python tools/canary.py $(CANARY_ARGS)
+
 clean: ## remove the environment and all caches
-	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .canary .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
