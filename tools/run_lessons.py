@@ -64,7 +64,7 @@ def main():
     with tempfile.TemporaryDirectory() as empty:
         # An empty Keras cache and a closed port: the outputs are those of a learner offline.
         os.environ |= alone(empty)
-        os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "progress.jsonl")
+        os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "my_progress.jsonl")
         for path in paths:
             if path.name == SHOWS_REAL_RUN:
                 os.environ["TRANSFER_WEIGHTS"] = str(Path(weights).resolve())
