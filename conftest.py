@@ -22,7 +22,7 @@ def pytest_configure(config):
         os.environ.pop(name, None)
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         os.environ[name] = os.environ[name.lower()] = CLOSED
-    os.environ["TRANSFER_PROGRESS"] = str(Path(home.name) / "progress.jsonl")
+    os.environ["TRANSFER_PROGRESS"] = str(Path(home.name) / "my_progress.jsonl")
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     for name in ("HOME", "USERPROFILE", "KERAS_HOME"):
         os.environ[name] = home.name
