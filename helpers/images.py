@@ -2,14 +2,17 @@
 
 import importlib.util
 import io
+import math
 import os
 import re
+import time
 import warnings
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
+from PIL.Image import Transpose
 
 from helpers.fetch import FetchError, SchemeError, TooMuchError, download, printable
 from helpers.labels import read_table
@@ -17,8 +20,14 @@ from helpers.labels import read_table
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes the MPO of many phones
 MAX_BYTES, MAX_PIXELS = 50_000_000, 89_478_485  # pixels: Pillow's limit, against bombs
 DEADLINE = 30  # seconds for what is at an address
+DECODING, SCANS, METADATA = 10, 100, 2**16  # seconds of computing; of a JPEG; bytes looked at
 # name: (library it comes with, file, what it shows)
 SAMPLES = {name: tuple(rest) for name, *rest in read_table("samples.tsv")}
+UPRIGHT = dict(enumerate((  # how to turn a picture, by the orientation that Exif gives
+    Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM, Transpose.TRANSPOSE,
+    Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90), 2))  # fmt: skip
+TILE = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
+COSTLY = "It is made to take much memory or time: save the picture anew, or use another."
 TOO_LARGE = f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
 
 
@@ -48,21 +57,64 @@ def load_image(source):
     data = None if isinstance(source, Image.Image) else _read(source)
     try:
         with warnings.catch_warnings(action="ignore"):  # odd metadata need not worry a learner
-            image = Image.open(io.BytesIO(data), formats=FORMATS) if data else source
+            image = _opened(data) if data else source
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             if 0 in image.size:
                 raise NotAnImageError("This picture has no pixels: nothing is left of it.")
             image.load()
-            with suppress(SyntaxError):  # broken metadata cannot say which way is up
-                image = ImageOps.exif_transpose(image)
-            return _to_rgb(image)
-    except Image.DecompressionBombError as error:
+            image = _to_rgb(_upright(image))
+    except (Image.DecompressionBombError, MemoryError) as error:
         raise TooLargeError(TOO_LARGE) from error
-    except NotAnImageError:
+    except (NotAnImageError, TooLargeError):
         raise
     except Exception as error:  # a decoder may raise anything on a damaged file
         raise _explained(data[:1000] if data else b"") from error
+    image.info.clear()  # it is upright and RGB now, whatever its metadata say
+    return image
+
+
+class _Bounded(io.BytesIO):
+    """Bytes for a decoder that has DECODING seconds, and not much more to read than there is: some
+    files consist of pieces that take long each, or of a hundred references to the same megabyte."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.end, self.left = time.thread_time() + DECODING, 4 * len(data) + 2**20
+        self.tiff = data[:2] in (b"II", b"MM")
+
+    def read(self, size=-1):
+        # Pillow keeps all tags of a TIFF; those over a megabyte it reads in such pieces, and goes
+        # on without what it does not get.
+        found = super().read(0 if self.tiff and size == ImageFile.SAFEBLOCK else size)
+        self.left -= len(found)
+        if self.left < 0 or time.thread_time() > self.end:
+            raise TooLargeError(COSTLY)
+        return found
+
+
+def _opened(data):
+    """The picture in a file, not decoded yet; TooLargeError where that could take without end."""
+    # Each scan of a JPEG goes through all of its pixels; by chance the marker is in other data.
+    if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > SCANS + len(data) / 2**15:
+        raise TooLargeError(COSTLY)
+    file = _Bounded(data)
+    image = Image.open(file, formats=FORMATS)
+    file.left += ImageFile.MAXBLOCK * len(image.tile)  # it may read a block for each of its strips
+    tags = getattr(image, "tag_v2", {})
+    if math.prod(int(tags.get(side, 1)) for side in TILE) > MAX_PIXELS:
+        raise TooLargeError(COSTLY)
+    return image
+
+
+def _upright(image):
+    """The picture as its metadata say it should be turned (TIFFs, Pillow has turned already)."""
+    about = Image.new("1", (1, 1))
+    about.info = {k: v[:METADATA] for k, v in image.info.items() if isinstance(v, bytes | str)}
+    turn = None
+    with suppress(Exception):  # broken metadata cannot say which way is up
+        turn = UPRIGHT.get(about.getexif().get(ExifTags.Base.Orientation))
+    return image if turn is None else image.transpose(turn)
 
 
 def _explained(start):
@@ -136,8 +188,11 @@ def _from_array(array):
             f"This array {array.shape} of {kind} should be (height, width[, 1, 3 or 4]) of uint8"
             " or of floats in 0…1. Of a batch, pass array[0]; 0…255 needs .astype('uint8')"
         )
-    values = array * np.float64(scale) + ("float" in kind) / 2  # floats are rounded, 16 bits cut
-    return Image.fromarray((values[..., 0] if channels == (1,) else values).astype(np.uint8))
+    array = array[..., 0] if channels == (1,) else array
+    pixels = np.empty(array.shape, np.uint8)
+    for row, values in zip(pixels, array, strict=True):  # not all at once: that takes much memory
+        row[...] = values * np.float64(scale) + ("float" in kind) / 2  # rounded; 16 bits are cut
+    return Image.fromarray(pixels)
 
 
 def _to_rgb(image):
@@ -147,8 +202,13 @@ def _to_rgb(image):
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
     if image.has_transparency_data:
-        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        flat = Image.new("RGB", image.size)
+        for top in range(0, image.height, 256):  # not all at once: that takes much memory
+            part = image.crop((0, top, image.width, min(top + 256, image.height)))
+            part = (part.convert("LA") if part.mode == "La" else part).convert("RGBA")
+            white = Image.new("RGBA", part.size, "white")
+            flat.paste(Image.alpha_composite(white, part).convert("RGB"), (0, top))
+        return flat
     return image.convert("RGB")
 
 
