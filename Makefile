@@ -7,6 +7,7 @@ CANARY_ARGS ?=
 
 export PYTHON
 export MODEL
+export NOTEBOOK
 export LOCK_ARGS
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # The environment's own kernel, whatever kernels the user has installed elsewhere.
@@ -15,7 +16,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab app test test-slow lint lessons editions links tally setup teaching lock canary clean
+.PHONY: help lab fresh app test test-slow lint lessons editions links tally setup teaching lock canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -26,6 +27,9 @@ help: ## list these targets
 
 lab: setup ## open the lessons in JupyterLab
 	@sh tools/lab.sh $(LAB_ARGS)
+
+fresh: ## bring the original of a lesson back, as in NOTEBOOK=03, and keep yours beside it
+	@sh tools/fresh.sh
 
 app: setup ## serve the classifier as a page, on this machine only
 	@sh tools/app.sh $(APP_ARGS)
