@@ -139,26 +139,27 @@ class _Download(threading.Thread):
             for scheme in ("http", "https"):
                 session.mount(f"{scheme}://", _adapter(self, scheme))
             for attempt in range(RETRIES + 1):
-                answer = session.get(
+                with session.get(
                     self.url, headers=self.headers, timeout=TIMEOUT, hooks=hooks, stream=True
-                )
-                pause = _pause(answer, attempt)
-                if answer.status_code not in BUSY or attempt == RETRIES or pause > self.left():
-                    break
-                answer.close()
+                ) as answer:
+                    pause = _pause(answer, attempt)
+                    if answer.status_code not in BUSY or attempt == RETRIES or pause > self.left():
+                        return self._keep(answer)
                 self.stopped.wait(pause)
-            answer.raise_for_status()
-            if answer.status_code not in range(200, 300):
-                raise FetchError(f"its answer has the status {answer.status_code}")
-            self.total = answer.raw.length_remaining  # as announced, while nothing is read
-            if (self.total or 0) > self.limit:
-                raise TooMuchError(f"over {self.limit} bytes are announced")
-            # read1 returns what has arrived
-            while chunk := answer.raw.read1(2**16, True):
-                self.count += len(chunk)
-                if self.count > self.limit:
-                    raise TooMuchError(f"over {self.limit} bytes")
-                self.file.write(chunk)
+
+    def _keep(self, answer):
+        answer.raise_for_status()
+        if answer.status_code not in range(200, 300):
+            raise FetchError(f"its answer has the status {answer.status_code}")
+        self.total = answer.raw.length_remaining  # as announced, while nothing is read
+        if (self.total or 0) > self.limit:
+            raise TooMuchError(f"over {self.limit} bytes are announced")
+        # read1 returns what has arrived
+        while chunk := answer.raw.read1(2**16, True):
+            self.count += len(chunk)
+            if self.count > self.limit:
+                raise TooMuchError(f"over {self.limit} bytes")
+            self.file.write(chunk)
 
 
 def _pause(answer, attempt):
