@@ -17,10 +17,12 @@ def without_suspects(answer):
 
 
 def _one_draw(answer):
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import cross_val_predict
 
-    random, head = np.random.default_rng(), LogisticRegression(C=10, max_iter=5000)
+    random = np.random.default_rng()
+    # fitted at once, and with so many features it learns labels by heart
+    head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3)
     x, x_test = random.normal(size=(PICTURES, 60)), random.normal(size=(TEST, 60))
     y, y_test = ((v[:, :3].sum(axis=1) + random.normal(size=len(v)) > 0) * 1 for v in (x, x_test))
     handed = [part.copy() for part in (x, y, x_test, y_test)]
@@ -60,7 +62,7 @@ def _one_draw(answer):
         "This is how many are right; an accuracy is a share.": right * TEST,
     }
     for hint, mistake in mistakes.items():
-        if abs(value - mistake) <= close:
+        if np.isclose(value, mistake):
             raise Hint(hint)
     raise Hint(
         "This is not the accuracy on all test pictures as they are labelled. Were some left out, "

@@ -68,7 +68,7 @@ CASES = {
     mask = np.isin(np.arange(len(y)), out)
     return mask, head.fit(x[~mask], y[~mask]).score(x_test, y_test)
 """: "One entry for each picture",
-            BY_OTHERS.replace("[:n]", "[:-n]")
+            BY_OTHERS.replace("[:n]", "[: n // 2]")
             + "    return out, head.fit(x[kept], y[kept]).score(x_test, y_test)\n": "leaves out",
         },
         right=[
