@@ -16,7 +16,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app test test-slow lint lessons editions links tally setup teaching lock canary clean
+.PHONY: help lab fresh app test test-slow lint lessons editions links tally setup teaching lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -64,6 +64,9 @@ teaching: setup ## also install what instructors need: nbgrader, Sphinx
 
 lock: setup ## renew the lock files from requirements*.txt; LOCK_ARGS=--upgrade takes all that is new
 	@sh tools/lock.sh
+
+audit: setup ## ask whether a package of the lock has a known vulnerability
+	@sh tools/audit.sh
 
 canary: setup ## try newer packages than the lock's, an hour or more; name the one that breaks a test
 	.venv/bin/python tools/canary.py $(CANARY_ARGS)
