@@ -1,7 +1,9 @@
 """A classifier in one file: its class names, crop and preprocessing travel along."""
 
+import html
 import json
 import os
+import re
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
+from helpers.fetch import printable
 from helpers.files import whole
 from helpers.images import to_batch
 from helpers.measure import Timing
@@ -286,7 +289,8 @@ def model_card(classifier, path, data, measured):
     of = {"square": "its short side, from the centre", "each_side": "each side, then squashed"}
     some = names if len(names) <= 20 else [*names[:10], f"… ({len(names)} in all)"]
     text = CARD.format(
-        name=classifier.name, size=classifier.size, n=len(names), classes=", ".join(some),
+        name=_plain(classifier.name), size=classifier.size, n=len(names),
+        classes=", ".join(map(_plain, some)),
         data=data,
         rule=f"{100 * rule.fraction:g} % of {of[rule.shape]}; {rule.filter}, antialiased",
         rows="\n".join(lines),
@@ -295,6 +299,12 @@ def model_card(classifier, path, data, measured):
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
+
+
+def _plain(text):
+    """A text, such as a stranger's class name, that Markdown shows as it is, in a table as well."""
+    text = html.escape(printable(" ".join(text.split())), quote=False)
+    return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", text)
 
 
 def _documents(classifier):

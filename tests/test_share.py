@@ -322,6 +322,18 @@ def test_card_holds_what_was_measured_and_asks_for_the_rest(tmp_path, learned, p
     assert (tmp_path / "card.md").read_text("utf-8") == many
 
 
+def test_a_card_shows_names_as_they_are(tmp_path, learned):
+    names = ("<img src=x onerror=alert(1)>", "a | b", "[x](javascript:alert(1))", "_c_ `d`\n# e")
+    classes = tuple((name, name) for name in names)
+    odd = dataclasses.replace(learned, name="<b>*mine*</b>", classes=classes)
+    right = accuracy([0, 1, 2, 3], [0, 1, 2, 0])
+    text = model_card(odd, tmp_path / "card.md", "made-up", {"accuracy": right}).read_text("utf-8")
+    assert text.startswith("# &lt;b&gt;\\*mine\\*&lt;/b&gt;: model card\n")
+    (row,) = [line for line in text.split("\n") if line.startswith("| output")]
+    assert "&lt;img src=x onerror=alert(1)&gt;, a \\| b, \\[x\\](javascript" in row
+    assert row.endswith("\\_c\\_ \\`d\\` \\# e |")
+
+
 # -- files that are refused ------------------------------------------------------------------------
 
 

@@ -450,6 +450,10 @@ def test_another_classifier_has_a_panel_of_its_own(panel):
     panel.sample.value = "cat"
     another = classify_widget(Rows("another"))
     assert (another.sample.value, another.result.value) == (None, "")
+    namesake = Rows()
+    namesake.classes = namesake.classes[:-1]
+    another = classify_widget(namesake)
+    assert (another.sample.value, another.result.value) == (None, "")
 
 
 def test_the_chosen_model_is_kept_as_well(panel, other):

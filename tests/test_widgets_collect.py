@@ -173,8 +173,25 @@ def test_nothing_is_overwritten(panel, folder, site):
     (file,) = (folder / "cup").iterdir()
     file.write_bytes(b"something else, no picture")
     later = collect_widget(["cup"], folder)
-    assert add(later, f"{site}0.png")[0][1].startswith("= not kept again")
+    assert add(later, f"{site}0.png")[0][1] == f"✓ kept as cup/{file.stem}_.jpg"
     assert file.read_bytes() == b"something else, no picture"
+
+
+def test_a_picture_counts_by_its_pixels_whatever_its_name(panel, folder, site):
+    """In a later session, so that nothing is in mind."""
+    add(panel, f"{site}0.png", f"{site}1.png")
+    a, b = (folder / "cup").iterdir()
+    swapped = a.read_bytes(), b.read_bytes()
+    b.write_bytes(swapped[0])
+    a.unlink()
+    (folder / "cup" / "renamed.jpg").write_bytes(swapped[1])
+    large = photograph(5, (1500, 900))
+    (folder / "cup" / "large.png").write_bytes(large)
+    later = collect_widget(["cup"], folder)
+    said = [what for _, what in add(later, f"{site}0.png", f"{site}1.png")]
+    places = sorted(what.removeprefix("= not kept again: is there as ") for what in said)
+    assert places == sorted([f"cup/{b.name}", "cup/renamed.jpg"])
+    assert choose(later, **{"l.png": large})[0][1] == "= not kept again: is there as cup/large.png"
 
 
 def test_a_failed_write_leaves_nothing(panel, folder, site, monkeypatch):

@@ -177,6 +177,8 @@ def test_run_again_it_shows_the_same(browser, pictures, probabilities, model):
     again = error_browser(pictures, probabilities, model)
     assert (again.truth.value, again.page.value) == (1, 2)
     assert again.result.value == browser.result.value
+    other = error_browser(pictures, probabilities[:, ::-1], model)
+    assert (other.truth.value, other.page.value) == (-1, 1), "another model's answers"
 
 
 def test_class_names_never_become_html(browser):

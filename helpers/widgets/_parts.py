@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 
 from traitlets import TraitError
 
+from helpers.fetch import printable
 from helpers.images import ImageError, fetch, resize
 from helpers.plots import BLUE, image_tag
 
@@ -17,7 +18,8 @@ _kept = {}  # panel → {part: (value at first, value now)}, for this session
 
 def remember(panel, **parts):
     """Give parts the values they had when this panel was last made in this session, and keep later
-    ones: a cell that is run again shows what it showed. What the cell now sets otherwise counts."""
+    ones: a cell that is run again shows what it showed. What the cell now sets otherwise counts.
+    panel: its kind and what it is about, as a tuple; a name alone may be that of two models."""
     kept = _kept.setdefault(panel, {})
     for name, part in parts.items():
         first = part.value
@@ -33,7 +35,7 @@ def remember(panel, **parts):
 
 def alert(error, title="No picture"):
     """What went wrong, as HTML that is read aloud at once."""
-    return f"<p role='alert'><b>{html.escape(title)}:</b> {html.escape(str(error))}</p>"
+    return f"<p role='alert'><b>{html.escape(title)}:</b> {html.escape(printable(str(error)))}</p>"
 
 
 def fetch_web(url):

@@ -40,12 +40,12 @@ def classify_widget(classifier, top=5, threshold=0.0):
     panel.threshold.description = "Not sure below"
     panel.result = result = ipywidgets.HTML()
     work = Work(result, button)
-    chosen, answers = classifier, []
-    pictures = _pictures.get(classifier.name, [])  # (name, sample, bytes or ImageError) each
+    chosen, answers, about = classifier, [], (classifier.name, tuple(classifier.classes))
+    pictures = _pictures.get(about, [])  # (name, sample, bytes or ImageError) each
 
     def classify(new=None):
         nonlocal pictures
-        pictures = _pictures[classifier.name] = new or pictures
+        pictures = _pictures[about] = new or pictures
         with work("Classifying …" if len(pictures) < 2 else f"Classifying {len(pictures)} …"):
             answers[:] = [_answer(name, source, chosen) for name, source in pictures]
         draw()
@@ -91,7 +91,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
         classify()
         result.value = problem + result.value
 
-    remember(f"classify {classifier.name}", address=address, sample=sample, model=model,
+    remember(("classify", *about), address=address, sample=sample, model=model,
              top=panel.top, threshold=panel.threshold)  # fmt: skip
     work.on_click(by_click)
     work.observe(address, lambda change: change["new"].strip() and by_address())
@@ -135,7 +135,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
     return panel
 
 
-_pictures = {}  # name of a classifier → what its panel showed last, for this session
+_pictures = {}  # name and classes of a classifier → what its panel showed last, for this session
 
 
 @lru_cache(maxsize=2)  # to go to and fro between; more could fill the memory

@@ -1,6 +1,7 @@
 """Collect pictures for a data set of one's own."""
 
 import html
+import io
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -86,7 +87,7 @@ def collect_widget(classes, folder):
         part.style, part.layout.width = LABELS, "44em"
     for part in (button, upload):
         part.layout.width = "auto"
-    remember(f"collect {folder.resolve()}", target=target, addresses=addresses)
+    remember(("collect", folder.resolve()), target=target, addresses=addresses)
     work.on_click(by_click)
     work.observe(upload, by_upload)
     work.observe(target, count)
@@ -122,35 +123,38 @@ def _folders(folder):
 
 
 def _look(folder, known):
-    """Bring {key of pixels, or name: path} up to date with what lies in the class folders."""
+    """Bring {key of pixels: path} up to date with what lies in the class folders."""
     for key in [key for key, path in known.items() if not path.exists()]:
         del known[key]
     seen = set(known.values())
     for path in [path for below in _folders(folder) for path in visible(below)]:
         if path not in seen:
-            known[path.stem] = path
             with suppress(ImageError):  # put there by hand; load_dataset will name it
                 known[_key(load_image(path))] = path
 
 
 def _key(image):
+    """Of a picture's pixels, in the size in which it would be kept, which it then has."""
+    image.thumbnail((LONGEST, LONGEST))
     return picture_key(image)[:16]
 
 
 def _kept(image, folder, label, known):
     """Save a picture unless it is there → what became of it, and a small copy or None."""
-    image.thumbnail((LONGEST, LONGEST))
     image.info.clear()  # comments and the like would be saved
-    key = _key(image)
-    path = known.get(key) or folder / label / f"{key}.jpg"
-    there = f"{path.parent.name}/{path.name}"
-    if path.exists():
-        return f"= not kept again: is there as {there}", None
+    key, buffer = _key(image), io.BytesIO()
+    image.save(buffer, "JPEG", quality=95, subsampling=0)
+    stored = _key(load_image(buffer.getvalue()))  # JPEG changes pixels a little, always alike
+    if path := known.get(key) or known.get(stored):
+        return f"= not kept again: is there as {path.parent.name}/{path.name}", None
+    path = folder / label / f"{key}.jpg"
+    while path.exists():  # something else by this name
+        path = path.with_stem(f"{path.stem}_")
     with whole(path) as part:
-        image.save(part, "JPEG", quality=95, subsampling=0)
-    known[key] = known[_key(load_image(path))] = path  # JPEG changes pixels a little
+        part.write_bytes(buffer.getvalue())
+    known[key] = known[stored] = path
     image.thumbnail((48, 48))
-    return f"✓ kept as {there}", image
+    return f"✓ kept as {path.parent.name}/{path.name}", image
 
 
 def _report(rows):

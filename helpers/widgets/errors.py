@@ -79,7 +79,8 @@ def error_browser(pictures, probabilities, model):
             draw()
         page.value = 1  # which draws, too, if it was another
 
-    remember(f"errors {pictures.name}", truth=truth, answer=answer, page=page)
+    about = pictures.name, pictures.paths, hash(probabilities.tobytes())
+    remember(("errors", *about), truth=truth, answer=answer, page=page)
     for part, tip in (
         (truth, "Show only pictures that really are of this class"),
         (answer, "Show only pictures that the model takes for this class"),

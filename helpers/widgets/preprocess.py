@@ -68,7 +68,8 @@ def preprocess_widget(classifier, image="cat"):
         (panel.scaling, "What becomes of the numbers 0…255"),
     ):
         part.tooltip, part.style, part.layout.max_width = tip, LABELS, "100%"
-    remember(f"preprocess {classifier.name}", picture=panel.picture, shape=panel.shape,
+    about = classifier.name, tuple(classifier.classes)
+    remember(("preprocess", *about), picture=panel.picture, shape=panel.shape,
              colours=panel.colours, scaling=panel.scaling)  # fmt: skip
     for part in (panel.picture, *choices):
         work.observe(part, update)
