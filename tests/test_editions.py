@@ -196,6 +196,30 @@ def cell(notebook, name):
     return found
 
 
+def points(kind):
+    return {"Fill": 2, "Predict": 1, "Explore": 0}[kind.__class__.__name__]
+
+
+@each_lesson
+def test_nbgrader_knows_every_exercise_and_its_points(made, lesson):
+    notebook = read(made / "nbgrader" / "source" / lesson.name[:2] / lesson.name)
+    nbformat.validate(notebook)
+    for number, kind in exercises(lesson.name[:2]).items():
+        name = number.replace(".", "-")
+        if isinstance(kind, Explore):
+            rubric = cell(notebook, f"notes-{name}").metadata.nbgrader.points
+            assert 3 <= rubric <= 6, "a point for each line of the rubric"
+        else:
+            assert "### BEGIN SOLUTION" in cell(notebook, f"answer-{name}").source
+            assert cell(notebook, f"test-{name}").metadata.nbgrader.points == points(kind)
+    names = [c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata]
+    assert (
+        len(names)
+        == len(set(names))
+        == sum(2 - isinstance(k, Explore) for k in exercises(lesson.name[:2]).values())
+    )
+
+
 @pytest.fixture(scope="module")
 def course(teaching, made, tmp_path_factory):
     """One lesson released, handed in by Ann, who does it all, and by Bob, who errs where code is
@@ -231,10 +255,6 @@ def course(teaching, made, tmp_path_factory):
     nbgrader("autograde")
     nbgrader("generate_feedback")
     return folder
-
-
-def points(kind):
-    return {"Fill": 2, "Predict": 1, "Explore": 0}[kind.__class__.__name__]
 
 
 def test_nbgrader_releases_the_stub_and_no_solution(course):
