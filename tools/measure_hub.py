@@ -78,10 +78,11 @@ class Hub:
         return self
 
     def _wait(self):
-        end = time.monotonic() + 60
+        web, end = requests.Session(), time.monotonic() + 60
+        web.trust_env = False  # no proxy between this machine and itself
         while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{self.address}/hub/api/", timeout=5).ok:
+                if web.get(f"{self.address}/hub/api/", timeout=5).ok:
                     return
             time.sleep(0.3)
         raise RuntimeError(f"JupyterHub does not answer:\n{self.log}")
