@@ -59,7 +59,7 @@ tally: setup ## count what a class answered, by their my_progress.jsonl
 setup: ## only make the environment, .venv
 	@sh tools/setup.sh
 
-teaching: setup ## also install what instructors need: nbgrader, Sphinx
+teaching: setup ## also install what instructors need: nbgrader, Sphinx, JupyterHub
 	@sh tools/setup_teaching.sh
 
 lock: setup ## renew the lock files from requirements*.txt; LOCK_ARGS=--upgrade takes all that is new

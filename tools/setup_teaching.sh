@@ -9,7 +9,7 @@ state=.venv/teaching-state
 if [ "$(wanted)" = "$(cat "$state" 2>/dev/null)" ]; then
     exit 0
 fi
-echo "Adding nbgrader and Sphinx to .venv: once, some 40 MB."
+echo "Adding nbgrader, Sphinx and JupyterHub to .venv: once."
 PIP_USER=0 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
     --require-hashes -r requirements-teaching.lock || {
     echo "They could not be installed (pip says why above). The same command tries again." >&2
