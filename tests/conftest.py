@@ -1,7 +1,5 @@
 """What the tests share: what was measured is printed, and nothing is skipped in silence."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,13 +7,6 @@ from lessons import LESSONS, code_cells, exempt
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-
-
-def pytest_configure(config):
-    """Lessons run as for somebody who has solved nothing yet, whatever lies in this checkout."""
-    empty = tempfile.TemporaryDirectory()
-    config.add_cleanup(empty.cleanup)
-    os.environ["TRANSFER_PROGRESS"] = str(Path(empty.name) / "my_progress.jsonl")
 
 
 def pytest_report_header():
