@@ -76,7 +76,7 @@ def run(path):
         beside.start()
         NotebookClient(
             notebook,
-            timeout=600,
+            timeout=3600,  # on a busy machine, too
             kernel_name="python3",
             extra_arguments=["--IPKernelApp.log_level=ERROR"],
             resources={"metadata": {"path": str(path.parent)}},
