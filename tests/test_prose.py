@@ -16,6 +16,7 @@ PAGES = [
     *ROOT.glob("*.md"),
     *(page for f in ("docs", "models", "data") for page in ROOT.glob(f"{f}/**/*.md")),
 ]
+PAGES = [page for page in PAGES if ".ipynb_checkpoints" not in page.parts]  # JupyterLab's
 TEXTS = [*LESSONS, NOTEBOOKS / "app.ipynb", *sorted(PAGES)]
 
 each_text = pytest.mark.parametrize("page", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
