@@ -99,6 +99,11 @@ def test_students_can_get_the_outputs():
     assert outputs == [cell.outputs for cell in lesson.cells if cell.cell_type == "code"]
 
 
+@each_lesson
+def test_code_finds_its_files_wherever_the_notebook_lies(lesson):
+    assert '"../' not in texts(read(lesson), "code"), "editions lie elsewhere: COMPUTERS / …"
+
+
 def test_every_link_holds_in_every_edition(made, tmp_path):
     lessons = {path.relative_to(ROOT): read(path) for path in LESSONS}
     plain = {path: editions.instructor(notebook) for path, notebook in lessons.items()}

@@ -286,7 +286,7 @@ async def run(path, notebook, turn):
             try:
                 await client.async_execute(env={**os.environ, **alone(folder), **own})
             except CellExecutionError as error:
-                raise EditionError(f"{path.name}: {error}") from error
+                raise EditionError(f"{path.name}: {error.ename}: {error.evalue}") from error
             done = {event["exercise"] for event in events(progress) if event["done"]}
         numbers = [found[0] for cell in notebook.cells if (found := checked(cell))]
         fills = [n for n in numbers if isinstance(exercises(n[:2])[n], Fill)]
