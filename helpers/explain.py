@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image
 
 from helpers.images import resize, to_batch
-from helpers.models import Classifier
+from helpers.models import Classifier, ends_in_softmax
 
 PART = 8  # pictures at a time: for the gradients a network keeps all that it computes
-_explained = WeakKeyDictionary()  # network → what `_with_maps` makes of it
+_explained = WeakKeyDictionary()  # network → its output, and what `_with_maps` makes of it
 
 
 def grad_cam(model, images, class_index=None):
@@ -27,7 +27,7 @@ def grad_cam(model, images, class_index=None):
     wanted = np.broadcast_to(-1 if class_index is None else class_index, len(pictures))
     if class_index is not None and not all(0 <= index < classes for index in wanted):
         raise ValueError(f"The model has {classes} classes: class_index should be 0…{classes - 1}.")
-    both, heat = _with_maps(_checked(network)), np.empty((len(pictures), size, size), "float32")
+    both, heat = _with_maps(network, size), np.empty((len(pictures), size, size), "float32")
     for start in range(0, len(pictures), PART):
         part = slice(start, start + PART)
         batch = to_batch(pictures[part], size, rule)
@@ -64,26 +64,19 @@ def _parts(model):
     return model, model.input_shape[1], model.rule
 
 
-def _checked(network):
+def _with_maps(network, size=None):
+    """The network, its layers shared, with two outputs: maps (n, h, w, channels) and its own.
+    size: of its pictures, None for a part of a network, which may put out what it likes."""
     from helpers import keras
 
-    last = network.layers[-1]
-    if isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) is keras.activations.softmax
-    ):
+    output, explained = _explained.get(network, (None, None))
+    if output is network.outputs[0]:  # else it was changed meanwhile, as a Sequential can be
+        return explained
+    if size and ends_in_softmax(network, size):
         raise ValueError(
             "Grad-CAM needs logits, but this model ends in a softmax, whose gradient vanishes "
             "where it is sure: take the model without it."
         )
-    return network
-
-
-def _with_maps(network):
-    """The network, its layers shared, with two outputs: maps (n, h, w, channels) and its own."""
-    from helpers import keras
-
-    if network in _explained:
-        return _explained[network]
     layer = _last_with_places(network)
     if layer is None:
         raise ValueError(
@@ -102,8 +95,9 @@ def _with_maps(network):
     # Not layer.output: a layer can be part of several models, and a Sequential is built anew.
     whole = keras.Model(network.inputs[0], network.outputs[0])
     whole = keras.models.clone_model(whole, clone_function=lambda same: same, call_function=call)
-    _explained[network] = keras.Model(whole.inputs[0], [maps[0], whole.outputs[0]])
-    return _explained[network]
+    explained = keras.Model(whole.inputs[0], [maps[0], whole.outputs[0]])
+    _explained[network] = network.outputs[0], explained
+    return explained
 
 
 def _last_with_places(network):

@@ -1,9 +1,29 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and shipped ones that are what was shipped."""
 
 import os
+import shutil
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
+from hashlib import file_digest
 from pathlib import Path
+
+ABANDONED = 24 * 3600  # seconds after which what a killed run left is removed
+SUMS = "SHA256SUMS"  # the hashes of the files beside it: `sha256sum * > SHA256SUMS`
+
+
+@contextmanager
+def incoming(folder):
+    """A new folder within `folder`, which is made where it is missing, to prepare something in: it
+    is on the same disk, so that one step moves the result, and goes when all is done. Nothing can
+    be tidied up after a kill: what one left is removed a day later. Raises an OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".incoming-*"):
+        with suppress(OSError):  # another process has removed it, or owns it
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as name:
+        yield Path(name)
 
 
 @contextmanager
@@ -11,8 +31,35 @@ def whole(path):
     """A path to write a file at, which is moved to `path` in one step if all went well: an error
     leaves what was there before, and of two processes at once each moves a whole file.
     Its folder is made where it is missing. Raises an OSError where it cannot be written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".incoming-") as folder:
-        part = Path(folder) / path.name
+    with incoming(path.parent) as folder:
+        part = folder / path.name
         yield part
+        # Else a file can have its name before its bytes are on the disk, when the power fails.
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(part, path)
+
+
+def digest(path):
+    """The SHA-256 of a file, in hexadecimal. Raises an OSError."""
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def shipped(path):
+    """Whether a file is the one whose hash stands in SHA256SUMS beside it."""
+    return f"{digest(path)}  {path.name}" in _sums(path)
+
+
+def note_digest(path):
+    """Put the hash of a file into SHA256SUMS beside it: every tool that makes what ships does."""
+    others = [line for line in _sums(path) if line[66:] != path.name]
+    with whole(path.with_name(SUMS)) as part:
+        lines = sorted([*others, f"{digest(path)}  {path.name}"], key=lambda line: line[66:])
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _sums(path):
+    with suppress(FileNotFoundError):
+        return path.with_name(SUMS).read_text(encoding="utf-8").splitlines()
+    return []

@@ -1,9 +1,11 @@
 """The registry of pretrained models: a network together with the rules its pictures must follow."""
 
 import json
+import math
 import os
 import zipfile
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -12,12 +14,15 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from helpers.files import shipped
 from helpers.images import ResizeRule, load_image, to_batch
 from helpers.labels import decode, imagenet_classes, read_table
 
 ROOT = Path(__file__).resolve().parent.parent
 POCKET, RECORDED = ROOT / "models" / "pocket.keras", ROOT / "data" / "recorded"
 DOCUMENTS = "classes.json", "classifier.json"  # what a file says beside its network
+SIDE, CLASSES, LONGEST = 4096, 100_000, 1000  # of a picture, of a file, of a name: the most
+LARGEST = 2**27  # numbers that a layer may put out for a picture: half a gigabyte
 MEMBERS = [*DOCUMENTS, "config.json", "metadata.json", "model.weights.h5"]
 
 # One line a model in models.tsv, as published. rule: of its own evaluation; module: of
@@ -85,6 +90,13 @@ class Classifier:
         return f"<{self.name}: {self.size}×{self.size} pixels, {len(self.classes)} classes>"
 
 
+def ends_in_softmax(network, size):
+    """Whether what a network puts out for pictures of this size are probabilities, no logits."""
+    noise = np.random.default_rng(0).uniform(0, 255, (3, size, size, 3)).astype("float32")
+    outputs = np.asarray(network(noise, training=False))
+    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3))
+
+
 def picture_key(image):
     """SHA-256 of an RGB picture's size and pixels: the same whatever file it came from."""
     return sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
@@ -133,6 +145,7 @@ def load_classifier(name):
     if isinstance(name, os.PathLike) or name.lower().endswith((".keras", ".h5", ".hdf5")):
         return _load_file(Path(name).expanduser())
     if _known(name) == "pocket":  # it rescales inside, and its file holds its class list
+        _check_shipped(POCKET)
         with zipfile.ZipFile(POCKET) as file:
             classes = tuple(map(tuple, json.loads(file.read("classes.json"))))
         network = keras.models.load_model(POCKET, compile=False)
@@ -151,6 +164,16 @@ def unchanged(batch):
     return batch
 
 
+def _check_shipped(path):
+    """ModelFileError for a file of the lessons that is another than was shipped."""
+    if not shipped(path):
+        raise ModelFileError(
+            f"{path} is not the file that was shipped: it is damaged or was changed. Get it anew, "
+            f"for example by git checkout {path.relative_to(ROOT).as_posix()}; a model of your "
+            "own belongs under a name of its own, load_classifier(path)."
+        )
+
+
 def _load_file(path):
     """The `Classifier` in a file of `helpers.share.save_classifier`."""
     from helpers import keras
@@ -159,6 +182,7 @@ def _load_file(path):
         raise FileNotFoundError(f"There is no file {path}: check its name and folder.")
     try:
         details = read_details(path)
+        _check_network(path, details["size"])
         network = keras.models.load_model(path, compile=False, safe_mode=True)
         shape = network.input_shape, network.output_shape
     except (MemoryError, PermissionError, ModelFileError):
@@ -174,14 +198,78 @@ def _load_file(path):
             f"{path} does not fit its own class list or size: {n} classes, {size} pixels, but a "
             f"network from {shape[0]} to {shape[1]}. Have it saved anew by save_classifier."
         )
+    check_finite(network, path)
     return Classifier(network=network, preprocess_input=unchanged, **details)
+
+
+def check_finite(network, name):
+    """ModelFileError where a weight is no number: whatever such a network is shown, it fails."""
+    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+        raise ModelFileError(
+            f"{name} holds weights that are no numbers (NaN or infinite), as training leaves them "
+            "that got out of hand. Train it anew, at a lower learning rate."
+        )
+
+
+def _check_network(path, size):
+    """Look at the network in a file before it is made: ModelFileError for what is not Keras's own,
+    or takes more memory than the weights in the file or `LARGEST` justify."""
+    with zipfile.ZipFile(path) as file:
+        config = json.loads(file.read("config.json")) | {"compile_config": None}
+        room = file.getinfo("model.weights.h5").file_size
+    foreign = {str(found) for found in _modules(config) if not f"{found}.".startswith("keras.")}
+    if foreign:
+        raise ModelFileError(
+            f"{path} asks for code that is not Keras's own ({', '.join(sorted(foreign)):.200}): "
+            "loading it could run code. Have its author replace custom layers by Keras's own."
+        )
+    # In a thread of its own, as Keras makes all variables that it owes to this thread later.
+    with ThreadPoolExecutor(1) as pool:
+        weights, outputs = pool.submit(_needed, json.dumps(config), size).result()
+    if 2 * weights > room or outputs > LARGEST:  # float16, the smallest that is saved
+        raise ModelFileError(
+            f"{path} asks for {weights:,} weights, but has {room:,} bytes of them, and for "
+            f"{outputs:,} numbers between layers, perhaps to do harm. Ask its author for another."
+        )
+
+
+def _modules(config):
+    """The module of every object in a Keras configuration."""
+    if isinstance(config, dict):
+        if "class_name" in config and "module" in config:
+            yield config["module"]
+        config = [*config.values()]
+    for value in config if isinstance(config, list) else ():
+        yield from _modules(value)
+
+
+def _needed(config, size):
+    """(weights, most numbers that a layer puts out for a picture) of a network, without making its
+    variables."""
+    from helpers import keras
+
+    def outputs(network):
+        for layer in getattr(network, "operations", getattr(network, "layers", ())):
+            yield from outputs(layer)
+            for tensor in keras.tree.flatten(getattr(layer, "output", ())):
+                yield math.prod(side or 1 for side in tensor.shape)
+
+    with keras.StatelessScope(initialize_variables=False):
+        network = keras.models.model_from_json(config)
+        weights = sum(math.prod(v.shape) for v in network.variables)
+        if None in network.input_shape[1:]:  # it takes pictures of any size, but will get these
+            sized = keras.tree.map_structure(lambda _: keras.Input((size, size, 3)), network.input)
+            network = keras.models.clone_model(network, input_tensors=sized)
+    return weights, max(outputs(network), default=0)
 
 
 def read_details(path):
     """What a file of `save_classifier` says beside its network, read without Keras, as a dict:
     name, size, rule (`ResizeRule`), classes ((wnid, name) pairs). ModelFileError for any other
     file, and for one whose members could be written elsewhere or are not of the size they say."""
-    if path.suffix.lower() != ".keras":
+    if path.suffix != ".keras":
+        if path.suffix.lower() == ".keras":
+            raise ModelFileError(f"{path} should end in .keras, in small letters: rename it.")
         raise ModelFileError(
             f"{path} is no .keras file. An .h5 file can run code when it is loaded: open it only "
             "if it is your own, with keras.models.load_model, and save it by save_classifier."
@@ -207,9 +295,9 @@ def read_details(path):
                     f"({', '.join(names):.200}), perhaps to do harm. Ask its author for another."
                 )
             return parse_details(**{name: file.read(name) for name in DOCUMENTS})
-    except (zipfile.BadZipFile, ValueError, TypeError, KeyError, NotImplementedError) as error:
-        if isinstance(error, ModelFileError):
-            raise
+    except (MemoryError, PermissionError, ModelFileError):
+        raise
+    except Exception as error:  # of zipfile, json, or what is made of what they return
         raise ModelFileError(
             f"{path} is damaged or no .keras file ({error}): copy or save it again."
         ) from error
@@ -217,14 +305,16 @@ def read_details(path):
 
 def parse_details(**documents):
     """The JSON texts classes.json and classifier.json, by name, → what `read_details` returns.
-    ValueError, TypeError or KeyError for anything that is not of their form."""
+    An exception, mostly ValueError, TypeError or KeyError, for what is not of their form."""
     classes, details = (json.loads(documents[name]) for name in DOCUMENTS)
     name, size, rule = details["name"], details["size"], ResizeRule(**details["rule"])
     pairs = tuple((wnid, text) for wnid, text in classes)
-    if not (isinstance(name, str) and type(size) is int and size > 0 and pairs):
-        raise ValueError("name, size or classes are missing")
-    if not all(isinstance(text, str) for pair in pairs for text in pair):
-        raise ValueError("class names should be text")
+    if not (type(size) is int and 0 < size <= SIDE and 0 < len(pairs) <= CLASSES):
+        raise ValueError(f"size or classes are missing, or over {SIDE} pixels or {CLASSES} classes")
+    for text in (name, *(text for pair in pairs for text in pair)):
+        if not isinstance(text, str) or len(text) > LONGEST:
+            raise ValueError(f"names should be text of at most {LONGEST} letters")
+        text.encode()  # half a letter, as JSON can hold it, could not be shown
     return {"name": name, "size": size, "rule": rule, "classes": pairs}
 
 
@@ -259,6 +349,7 @@ def recorded_logits(images, name="mobilenet_v2"):
     and a dict: model, weights, preprocessing, date. NotRecorded for any other picture or model."""
     if not (path := RECORDED / f"{name}.npz").is_file():
         raise NotRecorded(f"No recorded scores of {name!r}: use load_classifier({name!r}).")
+    _check_shipped(path)
     with np.load(path) as data:
         rows = dict(zip(data["keys"].tolist(), data["logits"], strict=True))
         about = json.loads(data["about"].item())

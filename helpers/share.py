@@ -22,6 +22,8 @@ from helpers.models import (
     DOCUMENTS,
     Classifier,
     ModelFileError,
+    check_finite,
+    ends_in_softmax,
     load_classifier,
     parse_details,
     unchanged,
@@ -34,16 +36,14 @@ def as_classifier(model, classes, name="mine", rule=None):
     classes: names, as `Dataset.classes`, or (wnid, name) pairs, in output order; a name without a
     WordNet id stands for both. rule: how a picture becomes a square, None: `model.rule`.
     ValueError where classes and outputs differ, the outputs are no logits or no rule is known."""
-    from helpers import keras
-
     pairs = tuple((c, c) if isinstance(c, str) else tuple(c) for c in classes)
     if model.output_shape != (None, len(pairs)):
         raise ValueError(f"{len(pairs)} classes, but the model's output is {model.output_shape}.")
-    if getattr(model.layers[-1], "activation", None) is keras.activations.softmax:
-        raise ValueError("The model ends in a softmax: a Classifier needs its logits, without it.")
     rule = rule or getattr(model, "rule", None)
     if rule is None:
         raise ValueError("How do pictures become squares? Give the rule the model was trained by.")
+    if ends_in_softmax(model, model.input_shape[1] or 64):
+        raise ValueError("The model ends in a softmax: a Classifier needs its logits, without it.")
     return Classifier(name, model, model.input_shape[1], rule, unchanged, pairs)
 
 
@@ -52,10 +52,11 @@ def save_classifier(classifier, path):
     In it, as layers, is the model's own preprocessing, so that nobody can get it wrong; beside
     Keras's own members, which `keras.models.load_model` reads, lie classes.json, the (wnid, name)
     pairs, and classifier.json: name, size, resize rule. Outputs stay logits. The file appears
-    whole or not at all. ValueError for another suffix, a preprocessing that is no scaling, and
-    layers that are not Keras's own.
+    whole or not at all. ValueError for another suffix, a preprocessing that is no scaling, layers
+    that are not Keras's own, and weights that are no numbers.
     """
     path = _with_suffix(path, ".keras")
+    check_finite(classifier.network, classifier.name)
     with whole(path) as part:
         raw_network(classifier).save(part)
         with ZipFile(part, "a") as file:

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import load_classifier
 from helpers.data import load_dataset
+from helpers.files import note_digest
 from helpers.models import POCKET, RECORDED
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 
@@ -95,6 +96,7 @@ def record(dataset, target, seeds=SEEDS, ways=WAYS):
             writer.writeheader()
             writer.writerows(rows[key] for key in sorted(rows))
         os.replace(partial, target)
+        note_digest(target)
         print(*key, *measured.values(), flush=True)
     return added
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from helpers.files import note_digest
 from helpers.images import load_image, sample_names
 from helpers.models import (
     RECORDED,
@@ -74,6 +75,7 @@ def record(name):
         about=np.array(json.dumps(about)),
     )
     partial.replace(target)
+    note_digest(target)
     print(
         f"{len(logits)} pictures, {target.stat().st_size / 1e3:.0f} kB: {target.relative_to(ROOT)}"
     )
