@@ -245,7 +245,7 @@ def course(teaching, made, tmp_path_factory):
 
     def nbgrader(command):
         subprocess.run(
-            [sys.executable, "-m", "nbgrader", command, "00"], cwd=folder, check=True, timeout=300
+            [sys.executable, "-m", "nbgrader", command, "00"], cwd=folder, check=True, timeout=900
         )
 
     nbgrader("generate_assignment")
