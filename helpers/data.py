@@ -5,12 +5,11 @@ in each; every file in a class folder is a picture. A fault is a DataError that 
 
 import math
 import os
-import shutil
 import tarfile
 import zipfile
 from collections import Counter, namedtuple
 from dataclasses import dataclass, replace
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from helpers.fetch import FetchError, download
+from helpers.files import digest, incoming
 from helpers.images import ImageError, ResizeRule, load_image, resize
 from helpers.labels import read_table
 from helpers.models import ROOT, picture_key
@@ -232,11 +232,11 @@ def _fingerprints(pictures):
 
 def _fingerprint(path):
     """(key of the pixels, thumbnail (256,)) of a file; bytes seen before are not decoded again."""
-    digest = sha256(_read(path)).digest()
-    if digest not in _known:
+    key = sha256(_read(path)).digest()
+    if key not in _known:
         image = _load(path)
-        _known[digest] = picture_key(image), np.asarray(image.convert("L").resize((16, 16))).ravel()
-    return _known[digest]
+        _known[key] = picture_key(image), np.asarray(image.convert("L").resize((16, 16))).ravel()
+    return _known[key]
 
 
 def _load(path):
@@ -313,18 +313,18 @@ def _public(name):
     entry = PUBLIC[name]
     home = Path(os.environ.get("TRANSFER_DATA") or "~/.cache/transfer-learning")
     home = home.expanduser().resolve()
-    target, incoming = home / name, home / f".incoming-{name}"
+    target = home / name
     if target.is_dir():
         return target
-    shutil.rmtree(incoming, ignore_errors=True)
     try:
-        incoming.mkdir(parents=True)
-        archive, megabytes = incoming / "archive", int(entry.megabytes)
-        if _download(name, entry.address, archive, megabytes) != entry.sha256:
-            raise DataError(f"{name}: what arrived is damaged or another file; run this again.")
-        _unpack(archive, incoming)
-        _leave_out(name, incoming / entry.folder, entry.flaw)
-        os.replace(incoming / entry.folder, target)
+        with incoming(home) as folder:
+            archive, megabytes = folder / "archive", int(entry.megabytes)
+            if _download(name, entry.address, archive, megabytes) != entry.sha256:
+                raise DataError(f"{name}: what arrived is damaged or another file; run this again.")
+            _unpack(archive, folder)
+            _leave_out(name, folder / entry.folder, entry.flaw)
+            if not target.is_dir():  # else another process was faster
+                os.replace(folder / entry.folder, target)
     except FetchError as error:
         raise DataError(
             f"{name} could not be downloaded ({error}). Check your connection and run this again; "
@@ -335,8 +335,6 @@ def _public(name):
             f"{name} cannot be kept in {home} ({error.strerror}): make {entry.megabytes} MB of "
             "room there three times over, or set TRANSFER_DATA to another folder."
         ) from error
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
     return target
 
 
@@ -350,8 +348,7 @@ def _download(name, address, path, megabytes):
 
     with path.open("wb") as file, tqdm(desc=name, unit="B", unit_scale=True) as bar:
         download(address, file, 2 * 10**6 * megabytes, 60 + 8 * megabytes, progress=show)
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return digest(path)
 
 
 def _unpack(archive, folder):

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and shipped ones that are what was shipped."""
 
 import os
+import platform
 import shutil
 import tempfile
 import time
@@ -8,21 +9,27 @@ from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path
 
-ABANDONED = 24 * 3600  # seconds after which what a killed run left is removed
+ABANDONED = 24 * 3600  # seconds
 SUMS = "SHA256SUMS"  # the hashes of the files beside it: `sha256sum * > SHA256SUMS`
 
 
 @contextmanager
 def incoming(folder):
     """A new folder within `folder`, which is made where it is missing, to prepare something in: it
-    is on the same disk, so that one step moves the result, and goes when all is done. Nothing can
-    be tidied up after a kill: what one left is removed a day later. Raises an OSError."""
+    is on the same disk, so that one step moves the result, and goes when all is done. A process
+    that was killed cannot tidy up: the next one on this machine does, or any a day later.
+    Raises an OSError."""
+    import psutil
+
     folder.mkdir(parents=True, exist_ok=True)
+    own = f".incoming-{platform.node()}-"
     for left in folder.glob(".incoming-*"):
+        pid = left.name.removeprefix(own).partition("-")[0]
         with suppress(OSError):  # another process has removed it, or owns it
-            if time.time() - left.stat().st_mtime > ABANDONED:
+            killed = left.name.startswith(own) and pid.isdigit() and not psutil.pid_exists(int(pid))
+            if killed or time.time() - left.stat().st_mtime > ABANDONED:
                 shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as name:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f"{own}{os.getpid()}-") as name:
         yield Path(name)
 
 
@@ -31,13 +38,17 @@ def whole(path):
     """A path to write a file at, which is moved to `path` in one step if all went well: an error
     leaves what was there before, and of two processes at once each moves a whole file.
     Its folder is made where it is missing. Raises an OSError where it cannot be written."""
-    with incoming(path.parent) as folder:
-        part = folder / path.name
-        yield part
-        # Else a file can have its name before its bytes are on the disk, when the power fails.
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+    try:
+        with incoming(path.parent) as folder:
+            part = folder / path.name
+            yield part
+            # Else a file can have its name before its bytes are on the disk, when power fails.
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+    except OSError as error:
+        error.add_note(f"{path} is not written: make room there, or name a folder of yours.")
+        raise
 
 
 def digest(path):

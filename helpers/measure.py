@@ -60,4 +60,4 @@ def memory(source):
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:]
         raise RuntimeError(f"{source} could not be loaded and tried: {''.join(last)}")
-    return int(done.stdout) / 1e6
+    return int(done.stdout.split()[-1]) / 1e6  # libraries may have said something before

@@ -175,7 +175,8 @@ def fit(
     epoch's weights are restored at the end, wherever that is. Where the base is frozen and nothing
     is augmented, it runs once over each picture instead of once an epoch. The same for the same
     seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
-    ValueError for labels the model has no output for, and for patience without validation."""
+    ValueError for labels the model has no output for, and for patience without validation. Whoever
+    interrupts it keeps what was learned: with patience that of the best epoch so far."""
     from helpers import keras
 
     if patience is not None and validation is None:
@@ -193,21 +194,32 @@ def fit(
             _compile(trained, learning_rate)
             width = front.output_shape[-1]
             prepare = partial(_outputs, _compiled(front), width, partial(_pixels, model))
-        callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: bar.update())]
+        ended, best = [], None  # a bar that is not shown does not count
+        tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ended.append(bar.update()))
+        callbacks = [tick]
         if patience is not None:
-            callbacks.append(
-                keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+            best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+            callbacks.append(best)
+        try:
+            return trained.fit(
+                prepare(train[0]),
+                train[1],
+                validation_data=validation and (prepare(validation[0]), validation[1]),
+                epochs=epochs,
+                batch_size=batch_size,
+                class_weight=class_weight,
+                callbacks=callbacks,
+                verbose=0,
             )
-        return trained.fit(
-            prepare(train[0]),
-            train[1],
-            validation_data=validation and (prepare(validation[0]), validation[1]),
-            epochs=epochs,
-            batch_size=batch_size,
-            class_weight=class_weight,
-            callbacks=callbacks,
-            verbose=0,
-        )
+        except KeyboardInterrupt:
+            until = "now"
+            if best and best.best_weights is not None:
+                trained.set_weights(best.best_weights)
+                until = f"its best epoch, {best.best_epoch + 1}"
+            raise KeyboardInterrupt(  # without Keras's own fifty lines
+                f"Stopped in epoch {len(ended) + 1} of {epochs}: the model keeps what it had "
+                f"learned until {until}."
+            ) from None
 
 
 def fine_tune(

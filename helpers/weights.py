@@ -4,13 +4,13 @@ The files keep Keras's own names; learners then set TRANSFER_WEIGHTS to that fol
 
 import argparse
 import os
-import shutil
 import socket
 import sys
 from contextlib import suppress
 from hashlib import file_digest
 from pathlib import Path
 
+from helpers.files import incoming
 from helpers.models import REGISTRY, WeightsUnavailable, build_network
 
 ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -24,21 +24,19 @@ def fetch_weights(name, folder, address=ADDRESS):
     from helpers import keras
 
     folder, file = Path(folder).resolve(), REGISTRY[name].file
-    target, incoming = folder / Path(file).name, folder / f".incoming-{name}"
+    target = folder / Path(file).name
     if target.is_file() and intact(name, target):
         print(f"{name}: already there, checked")
         return target
-    shutil.rmtree(incoming, ignore_errors=True)
-    incoming.mkdir(parents=True)
-    try:
-        path = keras.utils.get_file(target.name, address + file, cache_subdir=str(incoming))
-        if not intact(name, path):
-            raise ValueError("what arrived is damaged or another file")
-        os.replace(path, target)
-    except Exception as error:  # Keras raises a bare Exception for every failed download
-        raise WeightsUnavailable(f"could not be downloaded ({error}); run this again") from error
-    finally:
-        shutil.rmtree(incoming)
+    with incoming(folder) as part:
+        try:
+            path = keras.utils.get_file(target.name, address + file, cache_subdir=str(part))
+            if not intact(name, path):
+                raise ValueError("what arrived is damaged or another file")
+            os.replace(path, target)
+        except Exception as error:  # Keras raises a bare Exception for every failed download
+            text = f"could not be downloaded ({error}); run this again"
+            raise WeightsUnavailable(text) from error
     print(f"{name}: fetched and checked, {target}")
     return target
 

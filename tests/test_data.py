@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import platform
 import re
 import tarfile
 import threading
@@ -774,9 +776,11 @@ def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(public, step, mon
 
 def test_a_killed_run_can_be_repeated(public):
     """Nothing is tidied up after a kill: what it left must neither be used nor stay."""
-    left = public.home / ".incoming-flowers" / "flower_photos"
-    fill(left, {"daisy": 9, "weeds": 1})
-    running = public.home / ".incoming-hymenoptera"
+    own = f".incoming-{platform.node()}-"
+    fill(public.home / f"{own}{10**9}-killed" / "flower_photos", {"daisy": 9, "weeds": 1})
+    (public.home / ".incoming-elsewhere-1-old").mkdir()
+    os.utime(public.home / ".incoming-elsewhere-1-old", (0, 0))
+    running = public.home / f"{own}{os.getpid()}-alive"
     running.mkdir()
     assert load_dataset("flowers").classes == ("daisy", "roses", "tulips")
     assert listing(public.home) == [running.name, "flowers"], "another's download is left alone"
