@@ -77,48 +77,57 @@ def calibration_error(answer):
     """A function (confidence, correct, bins) → the expected calibration error, with few pictures:
     some bins are empty, some confidences are exactly 1."""
     random = np.random.default_rng()
-    for n, bins in ((90, 12), (400, 15)):
-        doubtful = random.beta(2, 3, n)
-        doubtful = doubtful[np.abs(doubtful - 0.4) > 1.1 / bins]  # two bins or so are empty
-        almost = random.uniform(1 - 0.9 / bins, 1, n // 8)
-        confidence = np.concatenate([doubtful, almost, np.ones(n // 6)])
-        # Too timid below 0.4 and just below 1, too sure elsewhere: gaps of both signs.
-        chance = np.select(
-            [confidence < 0.4, confidence == 1, confidence < 0.9], [0.7, 0.2, 0.3], 1
-        )
-        correct = random.random(len(confidence)) < chance
+    for n, bins in ((60, 12), (300, 15)):
+        distance = 0
+        while distance < 1e-3:  # until each mistake makes another figure
+            spread = random.beta(2, 2, n)
+            spread = spread[np.abs(spread - 0.4) > 1.1 / bins]  # two bins or so are empty
+            almost = random.uniform(1 - 0.9 / bins, 1, n // 8)
+            confidence = np.concatenate([spread, almost, np.ones(n // 6)])
+            # Too timid and too sure by turns; right just below 1, and mostly wrong at 1.
+            chance = np.where((confidence * 23).astype(int) % 2, 0.9, 0.2)
+            chance[len(spread) :] = np.where(confidence[len(spread) :] < 1, 1, 0.2)
+            correct = random.random(len(confidence)) < chance
+            error, mistakes = _errors(confidence, correct, bins)
+            distance = np.diff(np.sort([error, *sum(mistakes.values(), [])])).min()
         handed = confidence.copy(), correct.copy()
         given = numbers(call(answer, *handed, bins))
         if given.size != 1:
             raise Hint(f"One number is asked for; this has shape {given.shape}.")
         if not all(map(np.array_equal, handed, (confidence, correct))):
             raise Hint("What was handed over has changed: work on new arrays.")
-        _judge_error(given.item(), confidence, correct, bins)
+        if np.isnan(given):
+            raise Hint("That is nan, not a number. What is the mean of a bin that is empty?")
+        for hint, values in mistakes.items():
+            if np.isclose(given, values).any():
+                raise Hint(hint)
+        if not np.isclose(given, error):
+            raise Hint(
+                f"With {bins} bins and {len(confidence)} pictures yours is {given.item():.3f}, and "
+                "that is not it. Try a case small enough to work out on paper."
+            )
     return "Right, with empty bins and with full confidence, for two numbers of bins."
 
 
-def _table(confidence, correct, bins):
-    """Of each bin: number of pictures, what was stated, what came true (0 where it is empty)."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    count, *sums = (np.bincount(place, w, minlength=bins) for w in (None, confidence, correct))
-    return count, *(total / np.maximum(count, 1) for total in sums)
+def _errors(confidence, correct, bins):
+    """The expected calibration error, and what the usual mistakes make of it: {hint: figures}."""
 
+    def table(confidence, correct, bins):
+        """Of each bin: number of pictures, what was stated, what came true (0 where empty)."""
+        place = np.minimum((confidence * bins).astype(int), bins - 1)
+        count, *sums = (np.bincount(place, w, minlength=bins) for w in (None, confidence, correct))
+        return count, *(total / np.maximum(count, 1) for total in sums)
 
-def _judge_error(given, confidence, correct, bins):
-    """The number that was returned: right, or made by one of the usual mistakes?"""
     n, less = len(confidence), confidence < 1
-    count, stated, came_true = _table(confidence, correct, bins)
+    count, stated, came_true = table(confidence, correct, bins)
     gap = np.abs(came_true - stated)
     error = count @ gap / n
-    if np.isclose(given, error):
-        return
-    if np.isnan(given):
-        raise Hint("That is nan, not a number. What is the mean of a bin that is empty?")
     middle = np.abs(came_true - (np.arange(bins) + 0.5) / bins)
-    ten, *columns = _table(confidence, correct, 10)
-    below, *others = _table(confidence[less], correct[less], bins)
+    ten, *columns = table(confidence, correct, 10)
+    below, *others = table(confidence[less], correct[less], bins)
     left_out, own = below @ np.abs(np.subtract(*others)), (~correct[~less]).sum()
-    mistakes = {
+    full = "Where do the pictures with a confidence of exactly 1 go? "
+    return error, {
         "Every bin counts the same here. Which should count more?": [
             gap.mean(),
             gap[count > 0].mean(),
@@ -136,21 +145,9 @@ def _judge_error(given, confidence, correct, bins):
             correct.mean() - confidence.mean(),
             confidence.mean() - correct.mean(),
         ],
-        "Where do the pictures with a confidence of exactly 1 go? They are left out.": [
-            left_out / n,
-            left_out / less.sum(),
-        ],
-        "Where do the pictures with a confidence of exactly 1 go? They have a bin of their own.": [
-            (left_out + own) / n
-        ],
+        f"{full}They are left out.": [left_out / n, left_out / less.sum()],
+        f"{full}They have a bin of their own.": [(left_out + own) / n],
     }
-    for hint, values in mistakes.items():
-        if np.isclose(given, values).any():
-            raise Hint(hint)
-    raise Hint(
-        f"With {bins} bins and {n} pictures yours is {given:.3f}, and that is not it. Try a case "
-        "small enough to work out on paper."
-    )
 
 
 EXERCISES = {
