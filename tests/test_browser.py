@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+import sys
 import threading
 import time
 from dataclasses import replace
 
+import nbformat
 import psutil
 import pytest
 from browser import ROOT, SECONDS, Panel, Server, browser, free_port, outside, violations
@@ -76,7 +78,8 @@ def keep(request, screenshots):
 
 
 def serve_app(folder, *options, **variables):
-    """The page, as `make app` serves it."""
+    """The page, as `make app` serves it, but for the addresses it asks: those of `site` as well."""
+    variables = {"TRANSFER_HOSTED": "0"} | variables
     command = ["sh", "tools/app.sh", "--no-browser", f"--port={free_port()}", *options]
     return Server(command, r"http://127\.0\.0\.1:\d+/", folder / "app.log", **variables)
 
@@ -105,6 +108,96 @@ def kernel_of(page, server):
     text = page.locator("#jupyter-config-data").text_content()
     (kernel,) = [k for k in server.kernels() if json.loads(text)["kernelId"] in k.cmdline()[-1]]
     return kernel
+
+
+# What a stranger may call a class, a file or an address. It must never become part of the page.
+BAD = "<img src=x onerror=window.caught=1>"
+PANELS = f"""
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from IPython.display import HTML, display
+from helpers import load_classifier, load_image
+from helpers.data import Pictures
+from helpers.training import new_model
+from helpers.widgets import *
+
+bad, folder = {BAD!r}, Path(FOLDER)
+paths = [folder / "set" / name / (name + ".png") for name in (bad, bad + "2")]
+for path, sample in zip(paths, ("cat", "coffee")):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    load_image(sample).save(path)
+pocket = load_classifier("pocket")
+classes = tuple((bad, f"{{i}} {{bad}}") for i in range(len(pocket.classes)))
+pocket = replace(pocket, name=bad, classes=classes)
+pictures = Pictures(bad, tuple(paths), np.array([0, 1]), (bad, bad + "2"))
+scores = np.array([[0.2, 0.8], [0.3, 0.7]])
+display(classify_widget(pocket), preprocess_widget(pocket), collect_widget(["cup"], folder / "set"))
+display(error_browser(pictures, scores, new_model(load_classifier("pocket"), 2)))
+display(label_cleaner(pictures, [1, 0], folder / "decisions.csv", scores))
+display(threshold_widget([False, True], scores[0], pictures.images(), [bad, bad], 1, 1))
+"""
+CONTROL = f"display(HTML({BAD.replace('caught', 'control')!r}))  # what would happen"
+
+
+def hostile_notebook(folder):
+    """A notebook whose panels show nothing but such names; → its path."""
+    cells = [nbformat.v4.new_code_cell(PANELS.replace("FOLDER", repr(str(folder / "bad"))))]
+    cells.append(nbformat.v4.new_code_cell(CONTROL))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # else Lab asks
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, folder / "hostile.ipynb")
+    return folder / "hostile.ipynb"
+
+
+def check_names_stay_text(page, folder, keep):
+    """In every panel, and in what is typed and chosen there; and that this would have noticed."""
+    expect(page.locator("img[onerror*=control]")).to_be_attached(timeout=2000 * SECONDS)
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.control") == 1
+    panels = page.locator(".jp-OutputArea-output > .widget-vbox")
+    expect(panels).to_have_count(6)
+    classify, preprocess, collect, errors, cleaner, threshold = panels.all()
+    panel = Panel(page)
+    panel.root, panel.alert = classify, classify.get_by_role("alert")
+    panel.type(BAD)
+    expect(panel.alert).to_contain_text(f"{BAD}: Give an http:// or https:// address")
+    address = f"http://127.0.0.1:9/{BAD}"
+    panel.type(address)
+    expect(panel.alert).to_contain_text(f"{address} cannot be read")
+    (folder / BAD).write_text("no picture")
+    panel.upload(folder / BAD)
+    expect(panel.alert).to_contain_text(f"{BAD}: No picture in a known format")
+    (folder / f"{BAD}.png").write_bytes((folder / "bad" / "set" / BAD / f"{BAD}.png").read_bytes())
+    panel.upload(folder / f"{BAD}.png")
+    expect(classify.locator("figcaption").first).to_have_text(f"{BAD}.png")
+    expect(classify.locator("th").first).to_contain_text(BAD)
+    expect(classify.get_by_text("Prepared and classified in")).to_contain_text(f"by {BAD}")
+    expect(classify.get_by_label("Model").locator("option").first).to_have_text(BAD)
+    expect(preprocess.locator("th").first).to_contain_text(BAD)
+    expect(preprocess.get_by_text("'s way: numbers")).to_contain_text(BAD)
+    expect(collect.locator("th").nth(1)).to_have_text(BAD)
+    collect.get_by_label("Addresses").fill(f"{BAD}\n{address}")
+    collect.get_by_role("button", name="Add addresses").click()
+    expect(collect.locator("li").first).to_contain_text(BAD)
+    expect(collect.locator("li").nth(1)).to_contain_text(f"{address} cannot be read")
+    expect(errors.locator("figcaption").first).to_contain_text(BAD)
+    expect(errors.get_by_label("Really").locator("option").nth(1)).to_have_text(BAD)
+    expect(cleaner.locator("figcaption")).to_contain_text(f"{BAD}/{BAD}.png")
+    expect(cleaner.get_by_role("button", name="Keep:")).to_have_text(f"Keep: {BAD}")
+    expect(cleaner.locator("th").first).to_contain_text(BAD)
+    cleaner.get_by_role("button", name="Keep:").click()
+    expect(cleaner.get_by_role("status")).to_contain_text("1 of 2 decided")
+    expect(cleaner.get_by_role("button", name=f"Keep: {BAD}2")).to_be_visible()
+    page.wait_for_timeout(2000)  # a click at once would be a slip
+    cleaner.get_by_role("button", name="Undo").click()
+    expect(cleaner.get_by_role("status")).to_contain_text(f"{BAD}/{BAD}.png is open again")
+    threshold.get_by_role("slider").press("ArrowRight")
+    expect(threshold.locator("figcaption").first).to_contain_text(BAD)
+    keep(page)
+    assert page.locator("img[src=x]:not([onerror*=control])").count() == 0
+    assert page.evaluate("window.caught") is None
 
 
 class PanelTests:
@@ -257,6 +350,29 @@ class TestPage(PanelTests):
         assert panel.page.complaints == []
 
 
+def test_on_a_page_names_stay_text_and_only_public_addresses_are_asked(
+    chromium, tmp_path, site, keep
+):
+    """Our page's settings, for another notebook: one with all panels."""
+    command = [sys.executable, "-m", "voila", hostile_notebook(tmp_path), "--no-browser"]
+    command += [f"--port={free_port()}", f"--Voila.config_file_paths={ROOT / 'page'}"]
+    log, path = tmp_path / "app.log", str(ROOT / "page")
+    server = Server(command, r"http://127\.0\.0\.1:\d+/", log, JUPYTER_PATH=path)
+    try:
+        page = visit(chromium, server)
+        expect(page.locator(".widget-vbox").first).to_be_visible(timeout=2000 * SECONDS)
+        check_names_stay_text(page, tmp_path, keep)
+        panel, asked = Panel(page), len(site.asked)
+        panel.root = page.locator(".jp-OutputArea-output > .widget-vbox").first
+        panel.alert = panel.root.get_by_role("alert")
+        panel.type(f"{site.address}mine.png")
+        expect(panel.alert).to_contain_text("only public web addresses are read here")
+        assert len(site.asked) == asked
+        page.context.close()
+    finally:
+        server.close()
+
+
 @pytest.mark.slow
 class TestManyVisitors:
     def test_a_page_that_vanishes(self, chromium, tmp_path):
@@ -351,6 +467,7 @@ class TestJupyterLab(PanelTests):
             page = new_page(chromium)
             page.goto(server.address)
             page.wait_for_function("window.jupyterapp")
+            page.root = folder / "root"
             yield page
             page.context.close()
         finally:
@@ -374,6 +491,13 @@ class TestJupyterLab(PanelTests):
             re.compile("active")
         )
         assert panel.answers("galaxies") == expected("galaxies")
+
+    def test_names_stay_text(self, page, keep):
+        hostile_notebook(page.root)
+        page.evaluate(OPEN, "hostile.ipynb")
+        page.evaluate(RUN, "classify_widget(")
+        page.evaluate(RUN, "control")
+        check_names_stay_text(page, page.root, keep)
 
     @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
     def test_a_lesson_can_be_read_by_everybody(self, page, lesson, keep):
