@@ -211,6 +211,11 @@ def check_finite(network, name):
         )
 
 
+def _uncompiled(part):
+    """A part of a network's description without how it was trained: no optimizer is to be made."""
+    return part | {"compile_config": None} if "compile_config" in part else part
+
+
 def _check_network(path, size):
     """Look at the network in a file before it is made: ModelFileError for what is not Keras's own,
     or takes more memory than the weights in the file or `LARGEST` justify."""
@@ -223,9 +228,10 @@ def _check_network(path, size):
             f"{path} asks for code that is not Keras's own ({', '.join(sorted(foreign)):.200}): "
             "loading it could run code. Have its author replace custom layers by Keras's own."
         )
+    bare = json.dumps(json.loads(json.dumps(config), object_hook=_uncompiled))
     # In a thread of its own, as Keras makes all variables that it owes to this thread later.
     with ThreadPoolExecutor(1) as pool:
-        weights, outputs = pool.submit(_needed, json.dumps(config), size).result()
+        weights, outputs = pool.submit(_needed, bare, size).result()
     if 2 * weights > room or outputs > LARGEST:  # float16, the smallest that is saved
         raise ModelFileError(
             f"{path} asks for {weights:,} weights, but has {room:,} bytes of them, and for "

@@ -238,6 +238,19 @@ class Harmful:
         return os.mkdir, (WITNESS,)
 
 
+def test_a_network_made_of_trained_parts_is_saved_and_read(tmp_path):
+    """Each part brings how it was compiled; no optimizer must be made to look at it."""
+    base = small()
+    head = keras.Sequential([keras.Input((2,)), layers.Dense(2)])
+    head.compile("adam", "mse")
+    head.fit(np.zeros((4, 2)), np.zeros((4, 2)), verbose=0)
+    network = keras.Model(base.inputs, head(base.outputs[0]))
+    classifier = as_classifier(network, ["cat", "dog"], "parts", ResizeRule())
+    again = load_classifier(save_classifier(classifier, tmp_path / "parts.keras"))
+    given = np.full((1, 8, 8, 3), 100.0)
+    np.testing.assert_allclose(again.network(given), network(given), atol=1e-5)
+
+
 def test_other_kinds_of_file_are_refused(good, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     harm = pickle.dumps(Harmful())
