@@ -67,6 +67,11 @@ def suspicion(probabilities, labels):
     if probabilities.ndim != 2 or labels.shape != probabilities.shape[:1]:
         found = f"{probabilities.shape} and {labels.shape}"
         raise ValueError(f"Give probabilities (n, classes) and labels (n,), not {found}.")
+    n = probabilities.shape[1]
+    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < n)).all():
+        raise ValueError(f"Labels should be positions of classes, whole numbers in 0…{n - 1}.")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():  # False of NaN
+        raise ValueError("Probabilities should be from 0 to 1: softmax makes them of logits.")
     return -np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12))
 
 
@@ -91,6 +96,8 @@ def read_corrections(pictures, file):
         )
     positions, decisions = {_place(p): i for i, p in enumerate(pictures.paths)}, {}
     for number, row in enumerate(rows, start=2):
+        if not row:  # a blank line, as some editors leave at the end
+            continue
         try:
             position, label = _decision(pictures, positions, row)
             if position in decisions:
@@ -121,7 +128,9 @@ def write_corrections(pictures, file, decisions):
             whole(file) as part,
             part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as lines,
         ):
-            csv.writer(lines, lineterminator="\n").writerows(rows)
+            for row in rows:  # a name with a carriage return in it is not quoted by itself
+                quoting = csv.QUOTE_ALL if "\r" in "".join(row) else csv.QUOTE_MINIMAL
+                csv.writer(lines, lineterminator="\n", quoting=quoting).writerow(row)
     except OSError as error:
         raise CorrectionsError(
             f"{file} cannot be written ({error.strerror}): name a file in a folder of yours."

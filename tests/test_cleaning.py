@@ -298,3 +298,27 @@ def test_label_that_is_no_class(pictures, file):
     with pytest.raises(CorrectionsError, match="Label 3 of train/cat/0.png should be in 0…2"):
         write_corrections(pictures, file, {0: 3})
     assert not file.exists()
+
+
+def test_a_carriage_return_in_a_name_and_a_blank_last_line(tmp_path, file):
+    paths = [noise(tmp_path / "set" / "a", name, i) for i, name in enumerate(("1\r2.png", "3.png"))]
+    pictures = Pictures("set", tuple(paths), np.array([0, 0]), ("a", "b"))
+    write_corrections(pictures, file, {0: 1, 1: None})
+    with file.open("a") as lines:
+        lines.write("\n\n")
+    assert read_corrections(pictures, file) == {0: 1, 1: None}
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "words"),
+    [
+        ([[0.5, 0.5]], [2], "0…1"),
+        ([[0.5, 0.5]], [-1], "0…1"),
+        ([[0.5, 0.5]], [0.0], "whole numbers"),
+        ([[3.0, -1.0]], [0], "softmax"),
+        ([[np.nan, 0.5]], [0], "softmax"),
+    ],
+)
+def test_suspicion_of_what_is_none(probabilities, labels, words):
+    with pytest.raises(ValueError, match=words):
+        suspicion(probabilities, labels)

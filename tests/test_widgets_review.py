@@ -229,6 +229,9 @@ def test_what_does_not_fit_together(pictures, probabilities, model):
     other = keras.Model(model.inputs[0], keras.layers.Dense(3)(model.layers[-1].input))
     with pytest.raises(ValueError, match="3 outputs, the pictures 2 classes"):
         error_browser(pictures, probabilities, other)
+    for wrong in (probabilities * np.nan, probabilities * 2, 4 - 7 * probabilities):
+        with pytest.raises(ValueError, match="softmax makes them"):
+            error_browser(pictures, wrong, model)
 
 
 # -- the labels ------------------------------------------------------------------------------------
@@ -416,5 +419,9 @@ def test_cleaner_needs_one_of_each_a_picture(pictures, probabilities, file):
         label_cleaner(pictures, SUSPICION[1:], file, probabilities)
     with pytest.raises(ValueError, match="19 rows of probabilities"):
         label_cleaner(pictures, SUSPICION, file, probabilities[1:])
+    with pytest.raises(ValueError, match="finite"):
+        label_cleaner(pictures, SUSPICION * np.nan, file)
+    with pytest.raises(ValueError, match="1 or more"):
+        label_cleaner(pictures, SUSPICION, file, first=-3)
     with pytest.raises(ValueError, match="pictures at all"):
         label_cleaner(pictures[:0], [], file)

@@ -27,6 +27,8 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     if not n or suspicion.shape != (n,) or rows != n:
         found = f"{n} pictures, suspicion {suspicion.shape}, {rows} rows of probabilities"
         raise ValueError(f"{found}: give one of each a picture, and pictures at all.")
+    if not np.isfinite(suspicion).all() or first is not None and first < 1:
+        raise ValueError("Suspicion should be finite numbers, and first None, or 1 or more.")
     if probabilities is not None and np.shape(probabilities)[1:] != (len(pictures.classes),):
         found = f"{np.shape(probabilities)} probabilities, {len(pictures.classes)} classes"
         raise ValueError(f"{found}: give one of each class.")

@@ -107,8 +107,11 @@ def _checked(classes):
     """The class names as a list; DataError where one cannot name a folder on every system."""
     names = [classes] if isinstance(classes, str) else [str(name) for name in classes]
     for name in names:
-        reserved = name.casefold() in {*SYSTEM, *TITLES, "val", *map(str.casefold, NO_PICTURES)}
-        if reserved or not re.fullmatch(r"(?!.*[ .]$)\w[\w .+-]{0,99}", name):
+        own = {*SYSTEM, *TITLES, "val", *map(str.casefold, NO_PICTURES)}
+        stem = name.partition(".")[0].rstrip().casefold()  # "con.old" is reserved as well
+        reserved = name.casefold() in own or stem in SYSTEM
+        long = len(name.encode(errors="replace")) > 200  # of 255 bytes that a name may have
+        if reserved or long or not re.fullmatch(r"(?!.*[ .]$)\w[\w .+-]{0,99}", name):
             raise DataError(
                 f"{name!r} cannot name the folder of a class: use letters, digits, spaces and "
                 f"_ . + - between them, and none of the names {', '.join(TITLES)} and val."

@@ -21,12 +21,14 @@ def error_browser(pictures, probabilities, model):
     pictures: `Pictures`; probabilities: the model's for them, (n, classes); model: as `grad_cam`
     takes it, with these classes as outputs. Returns an ipywidgets VBox with the parts `truth`,
     `answer`, `page`, `before`, `after` and `result`, where errors are told, too. ValueError where
-    pictures, probabilities and outputs do not fit together."""
+    pictures, probabilities and outputs do not fit together, or it gets logits."""
     classes, labels = pictures.classes, pictures.labels
     probabilities = np.asarray(probabilities, float)
     if not len(pictures) or probabilities.shape != (len(pictures), len(classes)):
         found = f"probabilities {probabilities.shape}, not ({len(pictures)}, {len(classes)})"
         raise ValueError(f"{found}: give one row a picture, and pictures at all.")
+    if (probabilities < 0).any() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
+        raise ValueError("Each row of probabilities should have the sum 1: softmax makes them.")
     outputs = getattr(model, "network", model).output_shape[-1]
     if outputs != len(classes):
         raise ValueError(f"The model has {outputs} outputs, the pictures {len(classes)} classes.")
