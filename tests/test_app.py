@@ -80,6 +80,12 @@ def test_listens_on_this_machine_only(server):
     assert listening == {"127.0.0.1"}
 
 
+def test_asks_public_addresses_only(server):
+    """As helpers.fetch does where this variable says so: tested there, and in the browser."""
+    get(server)
+    assert {kernel.environ()["TRANSFER_HOSTED"] for kernel in server.kernels()} == {"1"}
+
+
 def test_lets_no_other_host_take_part(page):
     rules = dict(
         rule.strip().split(" ", 1) for rule in page.headers["Content-Security-Policy"].split(";")
