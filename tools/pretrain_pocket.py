@@ -27,7 +27,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
-from scipy.special import softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from helpers.evaluate import accuracy, expected_calibration_error
 from helpers.files import note_digest
@@ -878,7 +879,7 @@ def main(arguments=None):
     training.add_argument("--work", type=Path, help="folder for checkpoint, log, curve, result")
     training.add_argument("--teacher", type=Path, help="MobileNetV2 weights to learn from as well")
     training.add_argument(
-        "--epochs", type=int, nargs="+", default=[22, 18], help="of each round of falling rates"
+        "--epochs", type=int, nargs="+", default=[22, 18, 16], help="of each round of falling rates"
     )
     training.add_argument("--batch-size", type=int, default=256)
     training.add_argument("--peak", type=float, default=0.25, help="highest learning rate")
