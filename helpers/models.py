@@ -220,22 +220,25 @@ def _check_network(path, size):
     """Look at the network in a file before it is made: ModelFileError for what is not Keras's own,
     or takes more memory than the weights in the file or `LARGEST` justify."""
     with zipfile.ZipFile(path) as file:
-        config = json.loads(file.read("config.json")) | {"compile_config": None}
+        config = file.read("config.json")
         room = file.getinfo("model.weights.h5").file_size
-    foreign = {str(found) for found in _modules(config) if not f"{found}.".startswith("keras.")}
+    foreign = {
+        str(found) for found in _modules(json.loads(config)) if not f"{found}.".startswith("keras.")
+    }
     if foreign:
         raise ModelFileError(
             f"{path} asks for code that is not Keras's own ({', '.join(sorted(foreign)):.200}): "
             "loading it could run code. Have its author replace custom layers by Keras's own."
         )
-    bare = json.dumps(json.loads(json.dumps(config), object_hook=_uncompiled))
+    bare = json.dumps(json.loads(config, object_hook=_uncompiled))
     # In a thread of its own, as Keras makes all variables that it owes to this thread later.
     with ThreadPoolExecutor(1) as pool:
         weights, outputs = pool.submit(_needed, bare, size).result()
     if 2 * weights > room or outputs > LARGEST:  # float16, the smallest that is saved
         raise ModelFileError(
-            f"{path} asks for {weights:,} weights, but has {room:,} bytes of them, and for "
-            f"{outputs:,} numbers between layers, perhaps to do harm. Ask its author for another."
+            f"{path} cannot be loaded: it asks for {weights:,} weights, but has {room:,} bytes of "
+            f"them, and for {outputs:,} numbers between layers. It is damaged or made to do harm: "
+            "ask its author for another."
         )
 
 
