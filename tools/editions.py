@@ -24,7 +24,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from run_lessons import alone
 
@@ -287,6 +287,8 @@ async def run(path, notebook, turn):
                 await client.async_execute(env={**os.environ, **alone(folder), **own})
             except CellExecutionError as error:
                 raise EditionError(f"{path.name}: {error.ename}: {error.evalue}") from error
+            except (CellTimeoutError, DeadKernelError) as error:
+                raise EditionError(f"{path.name}: {error}") from error
             done = {event["exercise"] for event in events(progress) if event["done"]}
         numbers = [found[0] for cell in notebook.cells if (found := checked(cell))]
         fills = [n for n in numbers if isinstance(exercises(n[:2])[n], Fill)]
