@@ -81,7 +81,8 @@ def hand_out(spawner):
             shutil.copyfile(notebook, part)
             os.replace(part, own / notebook.name)
     for name in SHARED:
-        if not (home / name).exists():
+        if not (home / name).exists():  # or it leads to where the project was before
+            (home / name).unlink(missing_ok=True)
             (home / name).symlink_to(PROJECT / name)
 
 
