@@ -7,6 +7,7 @@ from helpers.labels import decode, imagenet_classes
 
 
 def softmax(scores):
+    """Logits of one picture → probabilities."""
     powers = np.exp(scores - np.max(scores))
     return powers / powers.sum()
 
