@@ -187,7 +187,11 @@ LINK = re.compile(r"(?s)```.*?```|`[^`\n]*`|\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*
 
 def relinked(text, source, folder, place, linked):
     """A text of the folder `source` with links that hold in `folder` of an edition, where a file
-    of the project lies at `place(path)`. What it links to is added to the list `linked`."""
+    of the project lies at `place(path)`. What it links to is added to the list `linked`; of a link
+    to a folder, which no edition holds, only its text stays."""
+
+    def without(match):
+        return match[1] if (ROOT / source / match[2]).is_dir() else match[0]
 
     def change(match):
         if not match[1]:
@@ -196,7 +200,7 @@ def relinked(text, source, folder, place, linked):
         target = Path(os.path.relpath(place(linked[-1]), folder)).as_posix()
         return f"]({target}{match[2] or ''})"
 
-    return LINK.sub(change, text)
+    return LINK.sub(change, re.sub(r"\[([^\[\]]*)\]\(([^)\s:#]+)\)", without, text))
 
 
 def write(folder, notebooks, place, pages=()):
