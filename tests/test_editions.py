@@ -141,15 +141,17 @@ def test_a_solution_that_no_cell_checks_is_named():
         editions.instructor(notebook)
 
 
-def test_of_a_link_to_a_folder_only_the_text_stays():
+def test_of_a_link_to_a_folder_or_to_helpers_only_the_text_stays(made):
     linked = []
     text = (
-        "In [tests/](../tests), [a card](../models/README.md#x), `[0](1)`, [all](https://x.org/y)."
+        "In [tests/](../tests) [and](../helpers/data.py#L1), [a card](../models/README.md#x), "
+        "`[0](1)`, [all](https://x.org/y)."
     )
     assert editions.relinked(text, Path("docs"), Path(), editions.flat, linked) == (
-        "In tests/, [a card](models/README.md#x), `[0](1)`, [all](https://x.org/y)."
+        "In tests/ and, [a card](models/README.md#x), `[0](1)`, [all](https://x.org/y)."
     )
     assert linked == [Path("models/README.md")]
+    assert not list(made.rglob("helpers")), "a lesson beside it would import that"
 
 
 def test_notes_stand_below_the_title(tmp_path, monkeypatch):

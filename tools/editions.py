@@ -34,13 +34,12 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("student", "instructor", "html", "nbgrader")
 TEACHING = Path("docs/teaching.md")
 SITE = ROOT / "tools" / "site"
-AT_A_TIME = 2  # a lesson that runs takes some 2 GB
 FOLDED = re.compile(r"(?s)\s*<details>\s*<summary>(.*?)</summary>(.*?)</details>")
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class EditionError(Exception):
-    """An edition cannot be made; says of what and why."""
+    """An edition cannot be made; says why."""
 
 
 # -- what a lesson holds ---------------------------------------------------------------------------
@@ -187,11 +186,12 @@ LINK = re.compile(r"(?s)```.*?```|`[^`\n]*`|\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*
 
 def relinked(text, source, folder, place, linked):
     """A text of the folder `source` with links that hold in `folder` of an edition, where a file
-    of the project lies at `place(path)`. What it links to is added to the list `linked`; of a link
-    to a folder, which no edition holds, only its text stays."""
+    of the project lies at `place(path)`. What it links to is added to the list `linked`. Of links
+    to folders only the text stays, and of those to `helpers`, or Python would import it there."""
 
     def without(match):
-        return match[1] if (ROOT / source / match[2]).is_dir() else match[0]
+        path = Path(os.path.normpath(source / match[2]))
+        return match[1] if (ROOT / path).is_dir() or path.parts[0] == "helpers" else match[0]
 
     def change(match):
         if not match[1]:
@@ -200,7 +200,7 @@ def relinked(text, source, folder, place, linked):
         target = Path(os.path.relpath(place(linked[-1]), folder)).as_posix()
         return f"]({target}{match[2] or ''})"
 
-    return LINK.sub(change, re.sub(r"\[([^\[\]]*)\]\(([^)\s:#]+)\)", without, text))
+    return LINK.sub(change, re.sub(r"\[([^\[\]]*)\]\(([^)\s:#]+)(?:#[^)\s]*)?\)", without, text))
 
 
 def write(folder, notebooks, place, pages=()):
@@ -275,10 +275,7 @@ async def run(path, notebook, turn):
     async with turn:
         with tempfile.TemporaryDirectory() as folder:
             progress = Path(folder) / "my_progress.jsonl"
-            own = {
-                "TRANSFER_CACHE": str(Path(folder) / "cache"),
-                "TRANSFER_PROGRESS": str(progress),
-            }
+            own = {"TRANSFER_CACHE": f"{folder}/cache", "TRANSFER_PROGRESS": str(progress)}
             client = NotebookClient(
                 notebook,
                 timeout=600,
@@ -305,7 +302,7 @@ async def run(path, notebook, turn):
 
 async def run_all(notebooks):
     """Run instructor's notebooks, in place."""
-    turn = asyncio.Semaphore(AT_A_TIME)
+    turn = asyncio.Semaphore(2)  # at a time
     runs = (run(path, notebook, turn) for path, notebook in notebooks.items())
     failed = [e for e in await asyncio.gather(*runs, return_exceptions=True) if e]
     if other := [error for error in failed if not isinstance(error, EditionError)]:
@@ -356,14 +353,14 @@ def main():
     parser.add_argument("--to", type=Path, default=ROOT / "build", help="default: build")
     parser.add_argument("--links", action="store_true", help="only look up addresses on the web")
     given = parser.parse_args()
-    if given.links:
-        with tempfile.TemporaryDirectory() as folder:
-            return site(folder, read_all(), "linkcheck")
     if unknown := set(given.editions) - set(NAMES):
         parser.error(f"no edition {', '.join(unknown)}; there are {', '.join(NAMES)}")
     for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS"):
         os.environ.pop(name, None)
     try:
+        if given.links:
+            with tempfile.TemporaryDirectory() as folder:
+                return site(folder, read_all(), "linkcheck")
         make(given.editions or NAMES, read_all(), given.to, given.outputs)
     except EditionError as error:
         print(error, file=sys.stderr)
@@ -386,7 +383,7 @@ def make(editions, notebooks, to, outputs=False):
         if not (config := to / "nbgrader" / "nbgrader_config.py").exists():
             shutil.copy(ROOT / "tools" / "nbgrader_config.py", config)
     if {"instructor", "html"} & set(editions):
-        said = {path: notes(path) for path in lessons} if (ROOT / TEACHING).exists() else {}
+        said = {path: notes(path) for path in lessons}
         ran = {path: instructor(n, said.get(path)) for path, n in notebooks.items()}
         asyncio.run(run_all(ran))
     if "instructor" in editions:
