@@ -26,6 +26,8 @@ from helpers.exercises._core import (
     events,
     exercises,
     numbers,
+    recognise,
+    told_apart,
 )
 
 LESSON = {path.name[:2]: path for path in LESSONS}
@@ -281,3 +283,23 @@ def test_what_the_judges_share():
         call(lambda: None)
     with pytest.raises(Hint, match="array of numbers"):
         numbers([[1], [1, 2]])
+    with pytest.raises(Hint, match="second"):
+        recognise({"first": 1, "second": 2, "third": 2}, lambda mistake: mistake == 2)
+    assert recognise({"first": 1}, lambda mistake: False) is None
+    drawn = iter([([1, 1], "alike"), ([[1, 2], [3, 3]], "alike"), ([[1, 2], [3, 4]], "apart")])
+    assert told_apart(lambda: next(drawn)) == ["apart"]
+    with pytest.raises(RuntimeError, match="tells the usual mistakes apart"):
+        told_apart(lambda: ([1, 1],))
+
+
+def test_an_answer_is_looked_at_once():
+    """One that fails when it is asked again stops nothing: what was judged is what is kept."""
+
+    class Fickle:
+        texts = iter(["20", "20"])  # compared with 10, and with 20
+
+        def __str__(self):
+            return next(self.texts)
+
+    assert check("05.1", Fickle())
+    assert events()[-1]["answer"] == 20

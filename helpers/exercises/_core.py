@@ -45,13 +45,13 @@ class Predict:
     def __init__(self, *choices, between=None):
         self.choices, self.between = choices, between
 
-    def judge(self, answer):
-        """One of the choices, whatever its capitals and type, or a number → what was noted."""
-        noted = self.plain(answer)
+    def judge(self, noted):
+        """What is said of an answer, as `plain` returns it."""
         return f"Noted: {noted}. Now run the next cell and compare."
 
     def plain(self, answer):
-        """The answer as it is kept: the choice itself, or a float."""
+        """The answer as it is kept: one of the choices, whatever its capitals and type, or a
+        float."""
         if self.between:
             low, high = self.between
             with contextlib.suppress(TypeError, ValueError, OverflowError):
@@ -69,13 +69,12 @@ class Explore:
 
     done = "noted"
 
-    def judge(self, answer):
-        """A text of some words."""
-        self.plain(answer)
+    def judge(self, noted):
+        """What is said of notes, as `plain` returns them."""
         return "Noted. Now open the rubric below and compare."
 
     def plain(self, answer):
-        """The notes without the blanks around them."""
+        """The notes, some words at least, without the blanks around them."""
         if not isinstance(answer, str) or len(answer.split()) < 5:
             raise Hint("Write a sentence or two between the quotes: what you did, what you saw.")
         return answer.strip()
@@ -88,6 +87,10 @@ class Fill:
 
     def __init__(self, judge):
         self.judge = judge
+
+    def plain(self, answer):
+        """The answer as it is: functions are judged, not kept."""
+        return answer
 
 
 def call(answer, *arguments, nothing=False):
@@ -116,6 +119,25 @@ def numbers(result, what="The result"):
         raise Hint(f"{what} should be an array of numbers; this is of type {kind}.") from error
 
 
+def recognise(mistakes, made):
+    """Raise the hint of the first of the usual mistakes, {hint: what comes of it}, for which
+    `made(what comes of it)` is true: the answer is that one."""
+    for hint, mistake in mistakes.items():
+        if made(mistake):
+            raise Hint(hint)
+
+
+def told_apart(draw):
+    """Draw a task at random until no mistake gives what another, or the right answer, gives.
+    draw: a function without arguments → (all these figures in a row, …). RuntimeError if it never
+    succeeds: then mistakes that are listed apart are one and the same."""
+    for _ in range(1000):
+        figures, *drawn = draw()
+        if np.diff(np.sort(figures)).min() >= 1e-3:
+            return drawn
+    raise RuntimeError("no task that tells the usual mistakes apart")
+
+
 def exercises(lesson):
     """A lesson's exercises → {number: `Predict`, `Fill` or `Explore`}."""
     return importlib.import_module(f"helpers.exercises.lesson_{lesson}").EXERCISES
@@ -134,9 +156,10 @@ class Check:
             return Verdict(False, f"There is no exercise {number!r}. Lesson {lesson} has: {there}.")
         if answer is ...:
             return Verdict(False, STUB)
-        exercise = known[number]
+        exercise, noted = known[number], None
         try:
-            verdict = Verdict(True, exercise.judge(answer))
+            noted = exercise.plain(answer)
+            verdict = Verdict(True, exercise.judge(noted))
         except Hint as hint:
             verdict = Verdict(False, str(hint))
         except Exception as error:  # an answer so odd that the judge stumbled
@@ -146,7 +169,7 @@ class Check:
             return verdict
         event = {"exercise": number, "done": verdict.done}
         if not isinstance(exercise, Fill):
-            event["answer"] = exercise.plain(answer) if verdict else None
+            event["answer"] = noted
         elif not verdict:
             event["hint"] = verdict.text
         kept = _keep(event)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers
+from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise
 
 AVERAGED = 4  # by how much pixels differ at the most, on average, that two filters have averaged
 
@@ -27,9 +27,7 @@ def centred(answer):
         "bright. Use the same two numbers for all.": 2 * (given - low) / (high - low) - 1,
         "255 does not quite become 1. How many steps are there from 0 to 255?": given / 128 - 1,
     }
-    for hint, mistake in mistakes.items():
-        if np.allclose(found, mistake, atol=1e-4):
-            raise Hint(hint)
+    recognise(mistakes, lambda mistake: np.allclose(found, mistake, atol=1e-4))
     if not np.allclose(found, wanted, atol=1e-4):
         worst = np.abs(found - wanted).argmax()
         raise Hint(f"{given.flat[worst]:.0f} became {found.flat[worst]:.4f}: is that from −1 to 1?")
@@ -98,9 +96,11 @@ def from_card(answer):
             np.trunc(prepared(square)) % 256
         ),
     }
-    for hint, mistake in mistakes.items():
-        if np.abs(found - mistake).mean() < min(AVERAGED, 0.1 * np.abs(mistake).mean()):
-            raise Hint(hint)
+
+    def made(mistake):
+        return np.abs(found - mistake).mean() < min(AVERAGED, 0.1 * np.abs(mistake).mean())
+
+    recognise(mistakes, made)
     raise Hint("The shape is right, the numbers are not: go through the card, line by line.")
 
 

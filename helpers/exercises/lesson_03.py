@@ -1,8 +1,19 @@
 """The exercises of lesson 03: decode predictions."""
 
+from functools import partial
+
 import numpy as np
 
-from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers
+from helpers.exercises._core import (
+    Explore,
+    Fill,
+    Hint,
+    Predict,
+    call,
+    numbers,
+    recognise,
+    told_apart,
+)
 from helpers.labels import decode, imagenet_classes
 
 
@@ -78,19 +89,21 @@ def calibration_error(answer):
     """A function (confidence, correct, bins) → the expected calibration error, with few pictures:
     some bins are empty, some confidences are exactly 1."""
     random = np.random.default_rng()
+
+    def draw(n, bins):
+        spread = random.beta(2, 2, n)
+        spread = spread[np.abs(spread - 0.4) > 1.1 / bins]  # two bins or so are empty
+        almost = random.uniform(1 - 0.9 / bins, 1, n // 8)
+        confidence = np.concatenate([spread, almost, np.ones(n // 6)])
+        # Too timid and too sure by turns; right just below 1, and mostly wrong at 1.
+        chance = np.where((confidence * 23).astype(int) % 2, 0.9, 0.2)
+        chance[len(spread) :] = np.where(confidence[len(spread) :] < 1, 1, 0.2)
+        correct = random.random(len(confidence)) < chance
+        error, mistakes = _errors(confidence, correct, bins)
+        return [error, *sum(mistakes.values(), [])], confidence, correct, error, mistakes
+
     for n, bins in ((60, 12), (300, 15)):
-        distance = 0
-        while distance < 1e-3:  # until each mistake makes another figure
-            spread = random.beta(2, 2, n)
-            spread = spread[np.abs(spread - 0.4) > 1.1 / bins]  # two bins or so are empty
-            almost = random.uniform(1 - 0.9 / bins, 1, n // 8)
-            confidence = np.concatenate([spread, almost, np.ones(n // 6)])
-            # Too timid and too sure by turns; right just below 1, and mostly wrong at 1.
-            chance = np.where((confidence * 23).astype(int) % 2, 0.9, 0.2)
-            chance[len(spread) :] = np.where(confidence[len(spread) :] < 1, 1, 0.2)
-            correct = random.random(len(confidence)) < chance
-            error, mistakes = _errors(confidence, correct, bins)
-            distance = np.diff(np.sort([error, *sum(mistakes.values(), [])])).min()
+        confidence, correct, error, mistakes = told_apart(partial(draw, n, bins))
         handed = confidence.copy(), correct.copy()
         given = numbers(call(answer, *handed, bins))
         if given.size != 1:
@@ -99,9 +112,7 @@ def calibration_error(answer):
             raise Hint("What was handed over has changed: work on new arrays.")
         if np.isnan(given):
             raise Hint("That is nan, not a number. What is the mean of a bin that is empty?")
-        for hint, values in mistakes.items():
-            if np.isclose(given, values).any():
-                raise Hint(hint)
+        recognise(mistakes, lambda values, given=given: np.isclose(given, values).any())
         if not np.isclose(given, error):
             raise Hint(
                 f"With {bins} bins and {len(confidence)} pictures yours is {given.item():.3f}, and "

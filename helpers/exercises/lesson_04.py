@@ -2,13 +2,23 @@
 
 import numpy as np
 
-from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers
+from helpers.exercises._core import (
+    Explore,
+    Fill,
+    Hint,
+    Predict,
+    call,
+    numbers,
+    recognise,
+    told_apart,
+)
 
 
 def recall_and_precision(answer):
     """A function (positive, yes) → (recall, precision); precision is nan if no answer is yes."""
-    random, distance = np.random.default_rng(), 0
-    while distance < 1e-3:  # until each mistake makes another figure
+    random = np.random.default_rng()
+
+    def draw():
         hits, misses, alarms, refused = counts = random.integers(4, 30, 4)
         right = np.array([hits / (hits + misses), hits / (hits + alarms)])
         mistakes = {
@@ -23,7 +33,9 @@ def recall_and_precision(answer):
             "a count. What is it a share of?": [hits, misses, alarms],
             "a share of errors. How many were right?": 1 - right,
         }
-        distance = np.diff(np.sort(np.concatenate([right, *mistakes.values()]))).min()
+        return np.concatenate([right, *mistakes.values()]), counts, right, mistakes
+
+    counts, right, mistakes = told_apart(draw)
     order = random.permutation(sum(counts))
     truth = np.repeat([True, True, False, False], counts)[order]
     given = _two(answer, truth, np.repeat([True, False, True, False], counts)[order])
@@ -32,10 +44,13 @@ def recall_and_precision(answer):
     if np.allclose(given, 100 * right):
         raise Hint("Right, but in points of a hundred: shares from 0 to 1 are asked for.")
     off = ~np.isclose(given, right)
-    for hint, values in mistakes.items():
-        for name, wrong in zip(("recall", "precision"), np.where(off, given, np.inf), strict=True):
-            if np.isclose(wrong, values).any():
-                raise Hint(f"What you return as {name} is {hint}")
+    named = [*zip(("recall", "precision"), np.where(off, given, np.inf), strict=True)]
+    said = {
+        f"What you return as {name} is {hint}": (wrong, values)
+        for hint, values in mistakes.items()
+        for name, wrong in named
+    }
+    recognise(said, lambda pair: np.isclose(*pair).any())
     if off.any():
         wrong = " and ".join(np.array(["recall", "precision"])[off])
         raise Hint(f"Not right yet: {wrong}. Above the line stand the hits; what stands below?")
@@ -68,26 +83,31 @@ def _settled(answer, dear, cheap):
     """One pair of costs, on fresh scores that are not calibrated."""
     from helpers.evaluate import choose_threshold, expected_cost, threshold_from_costs
 
-    random, distance = np.random.default_rng(), 0
+    random = np.random.default_rng()
 
     def drawn(n):
         truth = random.permutation(np.arange(n) % 2 == 0)
         return truth, random.beta(np.where(truth, 2, 1), np.where(truth, 3, 6))
 
-    def cost(pair, threshold):
-        return expected_cost(*pair, threshold, **price)
-
-    def chosen(*pairs):
-        return choose_threshold(*map(np.concatenate, zip(*pairs, strict=True)), **price)
-
-    while distance < 1e-3:  # until each way to choose costs something else, on both sets
+    def draw():
+        """Each way to choose a threshold should cost something else, on both sets."""
         price = {dear: random.uniform(2, 5), cheap: random.uniform(1, 1.5)}
         formula = threshold_from_costs(**price)
         validation, test = drawn(60), drawn(800)
+
+        def chosen(*pairs):
+            return choose_threshold(*map(np.concatenate, zip(*pairs, strict=True)), **price)
+
         ways = [chosen(validation), chosen(test), chosen(validation, test), formula, 0.5]
-        costs = [[cost(pair, way) for way in ways] for pair in (validation, test)]
-        distance = min(np.diff(np.sort(row)).min() for row in costs)
-    miss, alarm = price["miss"], price["alarm"]
+        costs = [[expected_cost(*s, way, **price) for way in ways] for s in (validation, test)]
+        return costs, price, validation, test, ways, costs
+
+    price, validation, test, ways, costs = told_apart(draw)
+    miss, alarm, formula = price["miss"], price["alarm"], ways[3]
+
+    def cost(pair, threshold):
+        return expected_cost(*pair, threshold, **price)
+
     handed = [(truth.copy(), scores.copy()) for truth, scores in (validation, test)]
     given = numbers(call(answer, *handed, miss, alarm))
     if given.shape != (3,):
@@ -114,9 +134,7 @@ def _settled(answer, dear, cheap):
     }
     if np.isclose(reported, right):
         return
-    for hint, mistake in mistakes.items():
-        if np.isclose(reported, mistake).any():
-            raise Hint(hint)
+    recognise(mistakes, lambda mistake: np.isclose(reported, mistake).any())
     if np.isclose(reported, expected_cost(*test, threshold, alarm, miss)):
         raise Hint("Third number: miss and alarm have changed places.")
     raise Hint("Third number: what does your threshold cost, a picture, on the test set?")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers
+from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise
 
 
 def unfrozen(answer):
@@ -124,9 +124,7 @@ def stopped(answer):
     wrong = [case for case in tried if case[2] != early(*case[:2])]
     if not wrong:
         return "Right: as Keras's EarlyStopping does it."
-    for hint, mistake in STOPS.items():
-        if all(given == mistake(losses, patience) for losses, patience, given in tried):
-            raise Hint(hint)
+    recognise(STOPS, lambda mistake: all(given == mistake(*case) for *case, given in tried))
     losses, patience, _ = min(wrong, key=lambda case: len(case[0]))
     raise Hint(f"Not right for {losses} and patience {patience}: go through these by hand.")
 

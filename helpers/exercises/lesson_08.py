@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers
+from helpers.exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise
 
 
 def median_latency(answer):
@@ -38,9 +38,7 @@ def median_latency(answer):
     }
     if abs(steady) < 0.01:
         raise Hint("That is next to nothing. Which clock did you read? One is handed in: use it.")
-    for hint, mistake in mistakes.items():
-        if np.isclose(steady, mistake):
-            raise Hint(hint)
+    recognise(mistakes, lambda mistake: np.isclose(steady, mistake))
     if not np.isclose(steady, milliseconds):
         raise Hint(
             f"Every call took 2 s for {pictures} pictures. Yours makes {steady:.4g} of it: what "
