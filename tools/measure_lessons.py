@@ -26,6 +26,7 @@ from pathlib import Path
 import nbformat
 import psutil
 from nbclient import NotebookClient
+from run_lessons import alone
 
 from helpers.files import whole
 
@@ -33,7 +34,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "docs" / "lesson_needs.tsv"
 GUIDE = ROOT / "docs" / "teaching.md"
 COLUMNS = ("lesson", "seconds", "cpu_seconds", "kernel_mb", "beside_mb", "files_mb")
-CLOSED = "http://127.0.0.1:9"  # nothing listens there: a download fails at once
 # Asked of the kernel after the last cell: its peak, and the processor's seconds of it and of what
 # it started. (The peak of what it started is no use: a new process starts with its parent's.)
 ASK = """
@@ -70,7 +70,7 @@ def run(path):
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ASK))
     with tempfile.TemporaryDirectory() as kept:
-        os.environ["KERAS_HOME"] = os.environ["TRANSFER_CACHE"] = kept
+        os.environ |= alone(kept) | {"TRANSFER_CACHE": kept}
         os.environ["TRANSFER_PROGRESS"] = str(Path(kept) / "progress.jsonl")
         beside, start = Beside(), time.perf_counter()
         beside.start()
@@ -139,8 +139,6 @@ def main():
         parser.error("--record takes all lessons: leave out the files")
     for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS"):
         os.environ.pop(name, None)
-    os.environ |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), CLOSED)
-    os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
     rows = []
     print("\t".join(COLUMNS))
     for path in asked.notebooks or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):

@@ -31,7 +31,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from helpers.evaluate import accuracy, expected_calibration_error
-from helpers.files import note_digest
+from helpers.files import note_digest, whole
 from helpers.images import (
     ImageError,
     ResizeRule,
@@ -504,10 +504,9 @@ def save_checkpoint(path, trainer, settings, epoch, log):
     arrays = {f"w{i}": w for i, w in enumerate(trainer.get_weights())}
     state = trainer.optimizer.variables
     arrays |= {f"o{i}": convert_to_numpy(v) for i, v in enumerate(state)}
-    part = path.with_suffix(".part.npz")
     about = json.dumps({"settings": settings, "epoch": epoch, "log": log})
-    np.savez(part, about=about, **arrays)
-    part.replace(path)
+    with whole(path) as part:
+        np.savez(part, about=about, **arrays)
 
 
 def load_checkpoint(path, trainer, settings):
@@ -650,18 +649,17 @@ def write_portable(network, target, classes, half=False):
     which Keras ignores. `half` stores the large arrays in float16; they load as float32.
     """
     target = Path(target)
-    part = target.with_suffix(".part.keras")
-    network.save(part)
-    with zipfile.ZipFile(part) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members["config.json"] = json.dumps(_older(json.loads(members["config.json"]))).encode()
-    members["classes.json"] = json.dumps([list(pair) for pair in classes], indent=0).encode()
-    if half:
-        members["model.weights.h5"] = _halved(members["model.weights.h5"])
-    with zipfile.ZipFile(part, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content)  # no date: the same bytes each time
-    part.replace(target)
+    with whole(target) as part:
+        network.save(part)
+        with zipfile.ZipFile(part) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        members["config.json"] = json.dumps(_older(json.loads(members["config.json"]))).encode()
+        members["classes.json"] = json.dumps([list(pair) for pair in classes], indent=0).encode()
+        if half:
+            members["model.weights.h5"] = _halved(members["model.weights.h5"])
+        with zipfile.ZipFile(part, "w") as archive:
+            for name, content in members.items():  # without a date: the same bytes each time
+                archive.writestr(zipfile.ZipInfo(name), content)
     note_digest(target)
 
 
@@ -854,15 +852,14 @@ def record(path, model, data_name, logits, labels):
         "data": data_name,
         "date": datetime.date.today().isoformat(),
     }
-    part = Path(path).with_suffix(".part.npz")
-    np.savez_compressed(
-        part,
-        probabilities=probabilities.astype("float16"),
-        classes=order.astype("uint8"),
-        labels=labels.astype("uint8"),
-        about=json.dumps(about),
-    )
-    part.replace(path)
+    with whole(Path(path)) as part:
+        np.savez_compressed(
+            part,
+            probabilities=probabilities.astype("float16"),
+            classes=order.astype("uint8"),
+            labels=labels.astype("uint8"),
+            about=json.dumps(about),
+        )
     note_digest(Path(path))
 
 

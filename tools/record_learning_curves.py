@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from helpers import load_classifier
 from helpers.data import load_dataset
-from helpers.files import note_digest
+from helpers.files import note_digest, whole
 from helpers.models import POCKET, RECORDED
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 
@@ -90,12 +90,10 @@ def record(dataset, target, seeds=SEEDS, ways=WAYS):
         date = datetime.date.today().isoformat()
         rows[key] = dict(zip(COLUMNS, key, strict=False)) | measured | {"date": date} | about
         added += 1
-        partial = target.with_suffix(".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with whole(target) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows[key] for key in sorted(rows))
-        os.replace(partial, target)
         note_digest(target)
         print(*key, *measured.values(), flush=True)
     return added

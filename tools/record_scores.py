@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from helpers.files import note_digest
+from helpers.files import note_digest, whole
 from helpers.images import load_image, sample_names
 from helpers.models import (
     RECORDED,
@@ -65,16 +65,14 @@ def record(name):
         "keras": keras.__version__,
         "date": datetime.date.today().isoformat(),
     }
-    RECORDED.mkdir(parents=True, exist_ok=True)
     target = RECORDED / f"{name}.npz"
-    partial = target.with_suffix(".partial.npz")
-    np.savez_compressed(
-        partial,
-        keys=np.array(list(logits)),
-        logits=np.stack(list(logits.values())).astype("float16"),
-        about=np.array(json.dumps(about)),
-    )
-    partial.replace(target)
+    with whole(target) as part:
+        np.savez_compressed(
+            part,
+            keys=np.array(list(logits)),
+            logits=np.stack(list(logits.values())).astype("float16"),
+            about=np.array(json.dumps(about)),
+        )
     note_digest(target)
     print(
         f"{len(logits)} pictures, {target.stat().st_size / 1e3:.0f} kB: {target.relative_to(ROOT)}"

@@ -15,6 +15,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from helpers.files import whole
+
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SHOWS_REAL_RUN = "01_use_a_pretrained_model.ipynb"
 
@@ -34,9 +36,8 @@ def run(path):
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-    partial = path.with_suffix(".partial")
-    nbformat.write(notebook, partial)
-    partial.replace(path)
+    with whole(path) as part:
+        nbformat.write(notebook, part)
 
 
 def alone(folder):
