@@ -29,9 +29,11 @@ def pytest_configure(config):
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     for name in ("HOME", "USERPROFILE", "KERAS_HOME"):
         os.environ[name] = home.name
-    # Pythons started from here, such as the lessons' kernels, stay on this machine: see there.
-    os.environ["PYTHONPATH"] = str(ROOT / "tests" / "guard")
-    os.environ["GUARD_LOG"] = str(Path(home.name) / "guard.log")
+    # Pythons started from here, such as the lessons' kernels, stay on this machine: see there. Not
+    # xdist's workers, which come through here themselves: pytest-socket watches their tests.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        os.environ["PYTHONPATH"] = str(ROOT / "tests" / "guard")
+        os.environ["GUARD_LOG"] = str(Path(home.name) / "guard.log")
 
 
 def pytest_report_header():
