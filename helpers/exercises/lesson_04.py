@@ -98,7 +98,8 @@ def _settled(answer, dear, cheap):
         def chosen(*pairs):
             return choose_threshold(*map(np.concatenate, zip(*pairs, strict=True)), **price)
 
-        ways = [chosen(validation), chosen(test), chosen(validation, test), formula, 0.5]
+        turned = choose_threshold(*validation, miss=price["alarm"], alarm=price["miss"])
+        ways = [chosen(validation), chosen(test), chosen(validation, test), formula, 0.5, turned]
         costs = [[expected_cost(*s, way, **price) for way in ways] for s in (validation, test)]
         return costs, price, validation, test, ways, costs
 

@@ -37,7 +37,7 @@ CASES = {
             ),
             SHARES.replace("np.nan", "0"): "came out as 0",
             SHARES.replace("np.nan", "1"): "came out as 1",
-            SHARES.replace("hits / yes.sum() if", "hits / (hits + 1) if"): "Not right yet: prec",
+            SHARES.replace("hits / yes.sum() if", "hits / (hits + 0.5) if"): "Not right yet: prec",
             SHARES.replace("hits / positive.sum(), ", ""): "Two numbers",
             SHARES.replace("hits = (positive & yes)", "yes &= positive\n    hits = (yes)"): (
                 "have changed"
