@@ -43,12 +43,13 @@ def pytest_report_header():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Fail a lesson's cell that tried to leave the machine, whatever the cell made of it."""
+    """Fail a lesson's cell that tried to leave the machine, whatever the cell made of it. What
+    other tests start may try: it is stopped, and no cell's fault."""
     report = yield
-    if item.path.suffix == ".ipynb" and call.when == "call":
-        with contextlib.suppress(FileNotFoundError):
-            log = Path(os.environ["GUARD_LOG"])
-            tried = log.read_text(encoding="utf-8")
-            log.unlink()
+    with contextlib.suppress(FileNotFoundError):
+        log = Path(os.environ["GUARD_LOG"])
+        tried = log.read_text(encoding="utf-8")
+        log.unlink()
+        if item.path.suffix == ".ipynb" and call.when == "call":
             report.outcome, report.longrepr = "failed", f"Tried to leave this machine:\n{tried}"
     return report

@@ -258,7 +258,11 @@ def course(teaching, made, tmp_path_factory):
 
     def nbgrader(command):
         subprocess.run(
-            [sys.executable, "-m", "nbgrader", command, "00"], cwd=folder, check=True, timeout=900
+            [sys.executable, "-m", "nbgrader", command, "00"],
+            cwd=folder,
+            env=os.environ | {"TRANSFER_PROGRESS": str(folder / "my_progress.jsonl")},
+            check=True,
+            timeout=900,
         )
 
     nbgrader("generate_assignment")
