@@ -1,6 +1,7 @@
 # Everything here works with GNU make 3.81, the one that comes with macOS.
 LAB_ARGS ?=
 APP_ARGS ?=
+PAGE_ARGS ?=
 EDITIONS ?=
 TALLY ?=
 CANARY_ARGS ?=
@@ -16,14 +17,14 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app test test-slow lint lessons editions links tally setup teaching lock audit canary clean
+.PHONY: help lab fresh app page test test-slow lint lessons editions links tally setup teaching lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab, APP_ARGS=…"
-	@echo "to Voila; MODEL=mine.keras makes the page use a model that you saved; EDITIONS=html writes"
-	@echo "only that one; TALLY=FOLDER holds what learners handed in."
+	@echo "to Voila, PAGE_ARGS=… to helpers.page; MODEL=mine.keras makes the pages use a model that you"
+	@echo "saved; EDITIONS=html writes only that one; TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
 	@sh tools/lab.sh $(LAB_ARGS)
@@ -33,6 +34,9 @@ fresh: ## bring the original of a lesson back, as in NOTEBOOK=03, and keep yours
 
 app: setup ## serve the classifier as a page, on this machine only
 	@sh tools/app.sh $(APP_ARGS)
+
+page: setup ## write the classifier as a page that needs no server, to build/page/
+	@sh tools/page.sh $(PAGE_ARGS)
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
@@ -72,6 +76,6 @@ canary: setup ## try newer packages than the lock's, an hour or more; name the o
 	.venv/bin/python tools/canary.py $(CANARY_ARGS)
 
 clean: ## remove the environment and all caches
-	rm -rf .venv .canary .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .canary page/node_modules .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +

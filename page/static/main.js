@@ -1,0 +1,229 @@
+// What visitors see. Names and messages become part of the page as text only.
+
+import { best, loadAbout, loadModel } from "./model.js";
+import { checkReading, open, PictureError, prepare } from "./picture.js";
+
+const $ = (id) => document.getElementById(id);
+const WIDEST = 480; // pixels of the picture as it is shown
+const PAUSE = 2500; // milliseconds between two answers that a screen reader says, of a camera
+
+let about, model;
+let turn = 0; // counts what was chosen: only the latest is shown
+let stream = null; // the camera's, while it is on
+
+function make(tag, text, properties = {}) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return Object.assign(element, properties);
+}
+
+const readable = (name) => name.replaceAll("_", " ");
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+function say(text) {
+  if ($("said").textContent !== text) $("said").textContent = text;
+}
+
+function complain(problem) {
+  $("problem").textContent = problem;
+  if (problem) say("");
+}
+
+// Draw a picture on a canvas, no larger than it is to be shown.
+function draw(source, name) {
+  const width = source.videoWidth || source.width, height = source.videoHeight || source.height;
+  const share = Math.min(1, WIDEST / Math.max(width, height)), canvas = $("shown");
+  canvas.width = Math.max(1, Math.round(width * share));
+  canvas.height = Math.max(1, Math.round(height * share));
+  canvas.getContext("2d").drawImage(source, 0, 0, canvas.width, canvas.height);
+  canvas.setAttribute("aria-label", `The picture: ${name}`);
+  $("name").textContent = name;
+}
+
+// Draw what the network sees.
+function drawSeen(rgb) {
+  const size = about.size, image = new ImageData(size, size);
+  for (let i = 0; i < size * size; i++) {
+    image.data.set([rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2], 255], 4 * i);
+  }
+  $("seen").width = $("seen").height = size;
+  $("seen").getContext("2d").putImageData(image, 0, 0);
+}
+
+function drawAnswers(answers) {
+  const rows = answers.map(({ name, probability }) => {
+    const row = document.createElement("tr"), bar = make("div", "", { className: "bar" });
+    bar.style.width = `${100 * probability}%`;
+    const cell = make("td", "", { className: "track" });
+    cell.append(bar);
+    row.append(make("th", readable(name), { scope: "row" }), cell, make("td", probability.toFixed(2)));
+    return row;
+  });
+  $("answers").replaceChildren(...rows);
+}
+
+// Classify a picture or a video's present frame → its answers, or null where another came between.
+async function classify(source, name) {
+  const mine = turn, started = performance.now();
+  const rgb = prepare(source, about);
+  const prepared = performance.now();
+  const answers = best(await model(rgb), about.classes);
+  const done = performance.now();
+  if (mine !== turn) return null;
+  draw(source, name);
+  drawSeen(rgb);
+  drawAnswers(answers);
+  $("time").textContent = `Prepared in ${Math.max(1, Math.round(prepared - started))} ms, ` +
+    `classified in ${Math.max(1, Math.round(done - prepared))} ms, on this device.`;
+  $("result").hidden = false;
+  return answers;
+}
+
+const inWords = ([{ name, probability }]) => `${readable(name)}: ${percent(probability)}`;
+
+// Show what is in a picture file.
+async function look(file, name) {
+  stop();
+  const mine = ++turn;
+  complain("");
+  say("Looking …");
+  try {
+    const picture = await open(await file, about.most);
+    await new Promise((painted) => setTimeout(painted)); // so that «Looking …» is seen
+    const answers = mine === turn && (await classify(picture, name));
+    if (answers) say(inWords(answers));
+    picture.close();
+  } catch (error) {
+    if (mine !== turn) return;
+    $("result").hidden = true;
+    complain(error instanceof PictureError ? `${name}: ${error.message}`
+      : `${name} could not be classified: ${error.message}`);
+  }
+}
+
+// The pictures among files that were dropped, pasted or chosen: one at a time.
+function take(files) {
+  if (files.length) look(files[0], files[0].name || "your picture");
+  else complain("There was no picture file in that. Save the picture first, then choose the file.");
+}
+
+const CAMERA = {
+  NotAllowedError: "The camera was not allowed. Allow it for this page in the browser's address " +
+    "bar or settings, then try again; or choose a picture.",
+  NotFoundError: "There is no camera on this device: choose a picture.",
+  NotReadableError: "The camera is used by another program: close that, then try again.",
+};
+
+async function start() {
+  const mine = ++turn;
+  complain("");
+  if (!navigator.mediaDevices?.getUserMedia) {
+    complain("A camera works only where the page's address begins with https://, or on this " +
+      "computer itself (localhost): choose a picture.");
+    return;
+  }
+  say("Waiting for the camera …");
+  try {
+    const wanted = { video: { facingMode: "environment", width: { ideal: 640 } }, audio: false };
+    const opened = await navigator.mediaDevices.getUserMedia(wanted);
+    if (mine !== turn) return opened.getTracks().forEach((track) => track.stop());
+    stream = opened;
+    pressed(true);
+    opened.getVideoTracks()[0].addEventListener("ended", () => {
+      if (stream === opened) stop();
+    });
+    const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
+    video.srcObject = opened;
+    await video.play();
+    await watch(video, mine);
+  } catch (error) {
+    if (mine !== turn) return;
+    stop();
+    complain(CAMERA[error.name] ?? `The camera does not work: ${error.message}`);
+  }
+}
+
+// Classify one frame after another, until something else is chosen.
+async function watch(video, mine) {
+  let told = 0, frames = [];
+  while (mine === turn && stream) {
+    const answers = await classify(video, "the camera");
+    if (!answers) return;
+    const now = performance.now();
+    frames = [...frames.filter((time) => time > now - 2000), now];
+    $("time").textContent += ` ${(frames.length / 2).toFixed(0)} pictures a second.`;
+    if (now - told > PAUSE) {
+      say(inWords(answers));
+      told = now;
+    }
+    await new Promise(requestAnimationFrame);
+  }
+}
+
+function pressed(on) {
+  $("camera").textContent = on ? "Stop the camera" : "Use the camera";
+  $("camera").setAttribute("aria-pressed", on);
+}
+
+function stop() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  pressed(false);
+}
+
+function listen() {
+  $("file").addEventListener("change", () => {
+    take($("file").files);
+    $("file").value = ""; // so that the same file can be chosen again
+  });
+  $("camera").addEventListener("click", () => (stream ? (turn++, stop()) : start()));
+  addEventListener("paste", (event) => {
+    if (event.clipboardData.files.length) take(event.clipboardData.files);
+  });
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("dropping");
+  });
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    take(event.dataTransfer.files);
+  });
+}
+
+function describe() {
+  $("about").textContent = `The model, ${readable(about.name)}, knows ${about.classes.length} ` +
+    "classes and always answers with some of them, also where the picture shows none.";
+  $("seen-text").textContent = `what the network sees, ${about.size} × ${about.size}`;
+  $("seen").setAttribute("aria-label", "The same picture, as small as the network sees it");
+  $("classes").replaceChildren(...about.classes.map((name) => make("li", readable(name))));
+  document.querySelector("details").hidden = false;
+  $("samples").replaceChildren(...about.samples.map(({ name, file }) => {
+    const button = make("button", "", { type: "button" });
+    const picture = Object.assign(new Image(), { src: file, alt: "" });
+    button.append(picture, make("span", readable(name)));
+    button.addEventListener("click", () => look(fetch(file).then((r) => r.blob()), readable(name)));
+    return button;
+  }));
+}
+
+try {
+  $("stuck").remove();
+  if (typeof WebAssembly !== "object") {
+    throw new PictureError("This browser runs no WebAssembly, with which the page computes: use a " +
+      "current browser, or switch off what forbids it, such as a lockdown mode.");
+  }
+  checkReading();
+  about = await loadAbout();
+  describe();
+  model = await loadModel(about, (share) => say(`Loading the model … ${percent(share)}`));
+  listen();
+  $("choose").hidden = false;
+  say("Ready.");
+} catch (error) {
+  complain(error instanceof PictureError ? error.message
+    : `The page could not be loaded (${error.message}). Check the connection and load it again.`);
+}

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Writes the page that needs no server; arguments go to helpers.page. Run from the project's folder.
+# MODEL, or else TRANSFER_MODEL, names another model than pocket. The first time, npm fetches what
+# runs models in a browser, as page/package-lock.json pins it, file by file with its hash.
+set -eu
+
+state=page/node_modules/state
+if ! cmp -s page/package-lock.json "$state"; then
+    if ! command -v npm >/dev/null; then
+        echo "make page needs npm once, to fetch what runs models in a browser. It comes with" >&2
+        echo "Node.js: https://nodejs.org, or on Debian: apt install npm." >&2
+        exit 1
+    fi
+    echo "Fetching onnxruntime-web into page/node_modules: once." >&2
+    (cd page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || {
+        echo "It could not be fetched (npm says why above). The same command tries again." >&2
+        exit 1
+    }
+    cp page/package-lock.json "$state"
+fi
+exec .venv/bin/python -m helpers.page "${MODEL:-${TRANSFER_MODEL:-pocket}}" "$@"
