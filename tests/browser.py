@@ -22,14 +22,14 @@ SECONDS = 30  # to wait for what must appear, on a busy machine
 
 
 @contextmanager
-def browser():
+def browser(*flags):
     """Debian's Chromium. Where it is not installed the test is skipped, in CI it fails."""
     if not (chromium := shutil.which("chromium")):
         reason = "needs Chromium (on Debian: apt install chromium)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     expect.set_options(timeout=1000 * SECONDS)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        started = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *flags])
         yield started
         started.close()
 
@@ -39,6 +39,18 @@ def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
+
+
+def new_page(chromium):
+    """A page in a browser of its own; `asked`: what it asks of other hosts, `complaints`: what the
+    browser finds wrong with it."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 1400})
+    asked, page = outside(context), context.new_page()
+    page.asked, page.complaints = asked, []
+    page.set_default_timeout(1000 * SECONDS)
+    page.on("console", lambda line: line.type == "error" and page.complaints.append(line.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    return page
 
 
 class Server:

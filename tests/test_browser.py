@@ -11,7 +11,7 @@ from dataclasses import replace
 import nbformat
 import psutil
 import pytest
-from browser import ROOT, SECONDS, Panel, Server, browser, free_port, outside, violations
+from browser import ROOT, SECONDS, Panel, Server, browser, free_port, new_page, violations
 from lessons import LESSONS
 from PIL import ImageOps
 from playwright.sync_api import expect
@@ -82,18 +82,6 @@ def serve_app(folder, *options, **variables):
     variables = {"TRANSFER_HOSTED": "0"} | variables
     command = ["sh", "tools/app.sh", "--no-browser", f"--port={free_port()}", *options]
     return Server(command, r"http://127\.0\.0\.1:\d+/", folder / "app.log", **variables)
-
-
-def new_page(chromium):
-    """A page in a browser of its own; `asked`: what it asks of other hosts, `complaints`: what the
-    browser finds wrong with it."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1400})
-    asked, page = outside(context), context.new_page()
-    page.asked, page.complaints = asked, []
-    page.set_default_timeout(1000 * SECONDS)
-    page.on("console", lambda line: line.type == "error" and page.complaints.append(line.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    return page
 
 
 def visit(chromium, server):

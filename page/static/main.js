@@ -1,6 +1,6 @@
 // What visitors see. Names and messages become part of the page as text only.
 
-import { best, loadAbout, loadModel } from "./model.js";
+import { best, load, loadAbout, loadModel } from "./model.js";
 import { checkReading, open, PictureError, prepare } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
@@ -81,18 +81,20 @@ async function classify(source, name) {
 
 const inWords = ([{ name, probability }]) => `${readable(name)}: ${percent(probability)}`;
 
-// Show what is in a picture file.
+// Show what is in a picture file, a Blob.
 async function look(file, name) {
   stop();
   const mine = ++turn;
   complain("");
   say("Looking …");
   try {
-    const picture = await open(await file, about.most);
+    const picture = await open(file, about.most);
     await new Promise((painted) => setTimeout(painted)); // so that «Looking …» is seen
     const answers = mine === turn && (await classify(picture, name));
-    if (answers) say(inWords(answers));
     picture.close();
+    if (!answers) return;
+    say(inWords(answers));
+    $("result").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (mine !== turn) return;
     $("result").hidden = true;
@@ -150,8 +152,9 @@ async function watch(video, mine) {
     const answers = await classify(video, "the camera");
     if (!answers) return;
     const now = performance.now();
-    frames = [...frames.filter((time) => time > now - 2000), now];
-    $("time").textContent += ` ${(frames.length / 2).toFixed(0)} pictures a second.`;
+    frames = [...frames, now].slice(-20);
+    const rate = (1000 * (frames.length - 1)) / (now - frames[0]);
+    if (rate) $("time").textContent += ` ${Math.round(rate)} pictures a second.`;
     if (now - told > PAUSE) {
       say(inWords(answers));
       told = now;
@@ -194,20 +197,27 @@ function listen() {
   });
 }
 
+// A button for each sample; all are here before the page says that it is ready.
+async function offer(samples) {
+  const buttons = await Promise.all(samples.map(async ({ name, file }) => {
+    const picture = new Blob([await load(file)], { type: "image/jpeg" });
+    const button = make("button", "", { type: "button" });
+    const shown = Object.assign(new Image(), { src: URL.createObjectURL(picture), alt: "" });
+    button.append(shown, make("span", readable(name)));
+    button.addEventListener("click", () => look(picture, readable(name)));
+    return button;
+  }));
+  $("samples").replaceChildren(...buttons);
+}
+
 function describe() {
   $("about").textContent = `The model, ${readable(about.name)}, knows ${about.classes.length} ` +
-    "classes and always answers with some of them, also where the picture shows none.";
+    "classes and always answers with some of them, also where the picture shows none. It can be " +
+    "wrong where it seems sure.";
   $("seen-text").textContent = `what the network sees, ${about.size} × ${about.size}`;
   $("seen").setAttribute("aria-label", "The same picture, as small as the network sees it");
   $("classes").replaceChildren(...about.classes.map((name) => make("li", readable(name))));
   document.querySelector("details").hidden = false;
-  $("samples").replaceChildren(...about.samples.map(({ name, file }) => {
-    const button = make("button", "", { type: "button" });
-    const picture = Object.assign(new Image(), { src: file, alt: "" });
-    button.append(picture, make("span", readable(name)));
-    button.addEventListener("click", () => look(fetch(file).then((r) => r.blob()), readable(name)));
-    return button;
-  }));
 }
 
 try {
@@ -219,6 +229,7 @@ try {
   checkReading();
   about = await loadAbout();
   describe();
+  await offer(about.samples);
   model = await loadModel(about, (share) => say(`Loading the model … ${percent(share)}`));
   listen();
   $("choose").hidden = false;

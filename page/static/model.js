@@ -3,7 +3,7 @@
 const here = (name) => new URL(name, import.meta.url);
 
 // Bytes from beside this page. onUpdate(share): how much has arrived, where that is known.
-async function bytes(name, onUpdate = () => {}) {
+export async function load(name, onUpdate = () => {}) {
   const response = await fetch(here(name));
   if (!response.ok) throw new Error(`${name}: ${response.status} ${response.statusText}`);
   const total = Number(response.headers.get("Content-Length")), parts = [];
@@ -37,17 +37,19 @@ export async function loadAbout() {
 export async function loadModel(about, onUpdate) {
   const [ort, binary, graph] = await Promise.all([
     import("./ort.js"),
-    bytes("ort.wasm.gz").then(unpacked),
-    bytes(about.model, onUpdate),
+    load("ort.wasm.gz").then(unpacked),
+    load(about.model, onUpdate),
   ]);
   ort.env.wasm.wasmBinary = binary;
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
-  return async (rgb) => {
-    const image = new ort.Tensor("float32", Float32Array.from(rgb), [1, about.size, about.size, 3]);
-    const { probabilities } = await session.run({ image });
-    return probabilities.data;
+  const shape = [1, about.size, about.size, 3];
+  const run = async (rgb) => {
+    const image = new ort.Tensor("float32", Float32Array.from(rgb), shape);
+    return (await session.run({ image })).probabilities.data;
   };
+  await run(new Uint8Array(about.size * about.size * 3)); // the first answer takes longest
+  return run;
 }
 
 // The `top` most probable classes, best first: [{ name, probability }, …].
