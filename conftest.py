@@ -18,7 +18,7 @@ def pytest_configure(config):
     config.add_cleanup(home.cleanup)
     # The font cache is the one thing kept: the set-up has built it inside the environment.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "matplotlib"))
-    unwanted = {"ALL_PROXY", "all_proxy", "TRANSFER_HOSTED"}
+    unwanted = {"ALL_PROXY", "all_proxy", "TRANSFER_HOSTED", "TRANSFER_PICTURES"}
     if not config.getoption("nbval_lax"):  # what is compared was made with the shipped model
         unwanted |= {"TRANSFER_MODEL", "TRANSFER_WEIGHTS"}
     for name in unwanted:
@@ -26,6 +26,7 @@ def pytest_configure(config):
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         os.environ[name] = os.environ[name.lower()] = CLOSED
     os.environ["TRANSFER_PROGRESS"] = str(Path(home.name) / "my_progress.jsonl")
+    os.environ["TRANSFER_RESULTS"] = str(Path(home.name) / "my_results")
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     for name in ("HOME", "USERPROFILE", "KERAS_HOME"):
         os.environ[name] = home.name

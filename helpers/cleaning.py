@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.data import TITLES, find_near_duplicates, read_file
+from helpers.data import TITLES, find_near_duplicates, groups, read_file
 from helpers.files import whole
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")
@@ -27,8 +27,6 @@ def out_of_fold(features, pictures, folds=5, seed=0):
     `cross_val_predict`), over folds with equal shares of each class; pictures that look alike (see
     `find_near_duplicates`) are in the same fold, so that none is judged by its copy.
     features: (n, d) of the `Pictures`, in their order. ValueError where a class has too few."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -42,15 +40,11 @@ def out_of_fold(features, pictures, folds=5, seed=0):
     if counts.min(initial=folds) < folds:
         few = pictures.classes[counts.argmin()]
         raise ValueError(f"{counts.min()} pictures of {few} for {folds} folds: {advice}.")
-    row_of = {path: row for row, path in enumerate(pictures.paths)}
-    alike = [(row_of[a], row_of[b]) for a, b in find_near_duplicates(pictures)]
-    if alike:
-        graph = coo_array((np.ones(len(alike)), np.transpose(alike)), shape=(n, n))
-        groups = connected_components(graph)[1]
-        parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    else:
-        groups, parts = None, StratifiedKFold(folds, shuffle=True, random_state=seed)
-    parts = list(parts.split(features, labels, groups))
+    together = groups(pictures, find_near_duplicates(pictures))
+    alike = len({*together}) < n
+    parts = StratifiedGroupKFold if alike else StratifiedKFold
+    parts = parts(folds, shuffle=True, random_state=seed)
+    parts = list(parts.split(features, labels, together if alike else None))
     for learned, _ in parts:
         if missing := {*range(len(counts))} - {*labels[learned].tolist()}:
             few = pictures.classes[missing.pop()]

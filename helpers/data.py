@@ -31,7 +31,7 @@ NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them, an
 Public = namedtuple("Public", "address sha256 megabytes folder flaw")
 PUBLIC = {name: Public(*rest) for name, *rest in read_table("datasets.tsv")}
 _openings = Counter()  # of test sets in this session, by folder
-_known = {}  # SHA-256 of a file → what _fingerprint says of it
+_known = {}  # SHA-256 of a file → what fingerprint says of it
 
 
 class DataError(ValueError):
@@ -161,7 +161,7 @@ def load_dataset(source="computers", seed=0):
     if below.keys() & {*TITLES, "val"}:
         parts = _given_parts(name, folder, below)
     else:
-        parts = split(_listed(name, folder), seed=seed)
+        parts = split(listed(name, folder), seed=seed)
         parts = [replace(p, name=f"{name}/{t}") for p, t in zip(parts, TITLES, strict=True)]
     if folder != COMPUTERS:  # which the tests check instead
         pairs = [pair for a, b in combinations(parts, 2) for pair in find_near_duplicates(a, b)]
@@ -175,14 +175,14 @@ def load_dataset(source="computers", seed=0):
     return Dataset(name, folder, *parts)
 
 
-def split(pictures, shares=(0.6, 0.2, 0.2), seed=0):
+def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
     """A list of `Pictures`, one a share: each class is split by these shares (at least one picture
-    everywhere) and by `seed`, and files that show the same pixels stay together, in whatever class.
-    DataError where a class has fewer different pictures than there are shares."""
+    everywhere) and by `seed`, and what shows the same stays together, in whatever class: see
+    `groups`. DataError where a class has fewer different pictures than there are shares."""
     if min(shares) <= 0 or not math.isclose(sum(shares), 1):
         raise DataError(f"The shares {shares} should be above 0 and add up to 1.")
     n, rng, part_of = len(shares), np.random.default_rng(seed), {}
-    keys = np.array([key for key, _ in _fingerprints(pictures)])
+    keys = groups(pictures, alike)
     for label, name in enumerate(pictures.classes):
         own = [key for key in dict.fromkeys(keys[pictures.labels == label]) if key not in part_of]
         if len(own) < n:
@@ -198,6 +198,18 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0):
             part_of.update(dict.fromkeys(chosen.tolist(), part))
     parts = np.array([part_of[key] for key in keys])
     return [replace(pictures[parts == i], name=f"{pictures.name} {i + 1}/{n}") for i in range(n)]
+
+
+def groups(pictures, alike=()):
+    """What shows the same: for each picture a text, equal for files with the same pixels, and for
+    those of the pairs of paths in `alike` (see `find_near_duplicates`), also by way of others."""
+    keys = np.array([key for key, _ in _fingerprints(pictures)])
+    row_of = {path: row for row, path in enumerate(pictures.paths)}
+    for a, b in alike:
+        old, new = keys[row_of[a]], keys[row_of[b]]
+        if old != new:
+            keys[keys == old] = new
+    return keys
 
 
 def find_near_duplicates(pictures_a, pictures_b=None, threshold=0.95):
@@ -227,11 +239,12 @@ def _thumbnails(pictures):
 
 def _fingerprints(pictures):
     bar = tqdm(pictures.paths, f"reading {pictures.name}", leave=False, delay=2)
-    return [_fingerprint(path) for path in bar]
+    return [fingerprint(path) for path in bar]
 
 
-def _fingerprint(path):
-    """(key of the pixels, thumbnail (256,)) of a file; bytes seen before are not decoded again."""
+def fingerprint(path):
+    """(key of the pixels, thumbnail (256,)) of a picture's file; bytes seen before in this session
+    are not decoded again. DataError, which begins with the path, where it is no good picture."""
     key = sha256(_read(path)).digest()
     if key not in _known:
         image = _load(path)
@@ -274,7 +287,7 @@ def _given_parts(name, folder, below):
             f"{folder} has the folders {', '.join(below)}: it should have train, validation (or "
             "val) and perhaps test, with class folders in each; or class folders, to be split."
         )
-    parts = [_listed(f"{name}/{t}", below[titles[t]]) for t in TITLES if t in titles]
+    parts = [listed(f"{name}/{t}", below[titles[t]]) for t in TITLES if t in titles]
     for part in parts:
         if different := set(part.classes) ^ set(parts[0].classes):
             raise DataError(
@@ -284,8 +297,9 @@ def _given_parts(name, folder, below):
     return parts
 
 
-def _listed(name, folder):
-    """The `Pictures` of a folder of class folders."""
+def listed(name, folder):
+    """The `Pictures` of a folder of class folders, none of them opened yet; DataError where the
+    folder has another form."""
     paths, labels, classes = [], [], [path for path in visible(folder) if path.is_dir()]
     for label, path in enumerate(classes):
         files = visible(path)
@@ -373,10 +387,10 @@ def _leave_out(name, folder, flaw):
         (folder / flaw).unlink()
     if flaw != "unreadable":
         return
-    pictures, bad = _listed(name, folder), []
+    pictures, bad = listed(name, folder), []
     for path in tqdm(pictures.paths, f"checking {name}"):
         try:
-            _fingerprint(path)
+            fingerprint(path)
         except DataError:
             bad.append(str(path.relative_to(folder)))
             path.unlink()

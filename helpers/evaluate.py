@@ -60,6 +60,39 @@ def difference(labels, predicted_a, predicted_b, seed=0):
     return Difference(*bootstrap_mean((labels == b).astype(int) - (labels == a), seed))
 
 
+def gap(a, b):
+    """How much higher the accuracy b is than a, of other pictures: two `Estimate`s → `Difference`
+    with the 95 % interval of Newcombe (1998, method 10), n: the pictures of both."""
+    value = b.value - a.value
+    below = np.hypot(b.value - b.low, a.high - a.value)
+    above = np.hypot(b.high - b.value, a.value - a.low)
+    return Difference(value, float(value - below), float(value + above), a.n + b.n)
+
+
+def verdict(result, guess, width=0.2):
+    """What an accuracy shows and what not, in a sentence; ≈ marks what comes from training.
+    result: `Estimate`; guess: what always giving the same answer gets on these pictures, 0…1;
+    width: how wide the 95 % interval may be where one is to know how good the model is."""
+    always = f"always giving the same answer ({guess:.2f})"
+    if result.high < guess:
+        return f"Worse than {always}: look at the labels and at the errors."
+    span = f"≈{result.low:.2f} to ≈{result.high:.2f}"
+    if result.low <= guess:
+        return (
+            f"Too few pictures to tell: {span} is possible, and that holds what {always} gets. "
+            "Collect more, or pictures that differ more."
+        )
+    if result.high - result.low <= width:
+        return f"Better than {always}: {span} on pictures like these."
+    n = result.n  # until a result like this one says it to within the width
+    while np.ptp(binomtest(round(result.value * n), n).proportion_ci(method="wilson")) > width:
+        n += 1
+    return (
+        f"Better than {always}, but too few pictures to tell by how much: {span}. About ≈{n} test "
+        f"pictures would say it to ±{width / 2:g}."
+    )
+
+
 def mcnemar(labels, predicted_a, predicted_b):
     """Chance that two equally good models differ as much as these, or more: the exact two-sided
     test (McNemar 1947) on the pictures that only one of the two gets right. p value, 0…1."""

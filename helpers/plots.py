@@ -17,6 +17,10 @@ def image_tag(picture, alt, width=None):
         raise ValueError("Say in alt what the picture shows, for readers who cannot see it.")
     buffer = io.BytesIO()
     if hasattr(picture, "savefig"):
+        from matplotlib.text import Text
+
+        for text in picture.findobj(Text):  # in a class's or a file's name, $ begins no formula
+            text.set_parse_math(False)
         picture.savefig(buffer, dpi=72, bbox_inches="tight")
     else:
         picture.save(buffer, "png")

@@ -290,8 +290,8 @@ def model_card(classifier, path, data, measured):
     of = {"square": "its short side, from the centre", "each_side": "each side, then squashed"}
     some = names if len(names) <= 20 else [*names[:10], f"… ({len(names)} in all)"]
     text = CARD.format(
-        name=_plain(classifier.name), size=classifier.size, n=len(names),
-        classes=", ".join(map(_plain, some)),
+        name=plain(classifier.name), size=classifier.size, n=len(names),
+        classes=", ".join(map(plain, some)),
         data=data,
         rule=f"{100 * rule.fraction:g} % of {of[rule.shape]}; {rule.filter}, antialiased",
         rows="\n".join(lines),
@@ -302,7 +302,7 @@ def model_card(classifier, path, data, measured):
     return path
 
 
-def _plain(text):
+def plain(text):
     """A text, such as a stranger's class name, that Markdown shows as it is, in a table as well."""
     text = html.escape(printable(" ".join(text.split())), quote=False)
     return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", text)

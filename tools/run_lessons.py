@@ -66,6 +66,8 @@ def main():
         # An empty Keras cache and a closed port: the outputs are those of a learner offline.
         os.environ |= alone(empty)
         os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "my_progress.jsonl")
+        os.environ["TRANSFER_RESULTS"] = str(Path(empty) / "my_results")
+        os.environ.pop("TRANSFER_PICTURES", None)
         for path in paths:
             if path.name == SHOWS_REAL_RUN:
                 os.environ["TRANSFER_WEIGHTS"] = str(Path(weights).resolve())

@@ -1,0 +1,228 @@
+"""What somebody's folder of pictures holds: every file is tried before anything learns from it, and
+of each that cannot be used there is a line that says why. The files stay as they are."""
+
+import statistics
+import zipfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from helpers.data import (
+    DataError,
+    Pictures,
+    find_near_duplicates,
+    fingerprint,
+    groups,
+    listed,
+    visible,
+)
+from helpers.fetch import printable
+from helpers.files import whole
+from helpers.images import FORMATS, MAX_BYTES, TOO_LARGE
+from helpers.share import plain
+
+LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
+
+
+class LeftOut(NamedTuple):
+    """A file that is not used: its path, the kind of fault, and the reason, which follows its name
+    in a sentence."""
+
+    path: Path
+    kind: str
+    reason: str
+
+    def __str__(self):
+        return f"{_place(self.path)} {self.reason}"
+
+
+class Intake(NamedTuple):
+    """pictures: the `Pictures` that can be used, each once; left_out: a `LeftOut` of every other
+    file; alike: the pairs of paths in pictures that look alike."""
+
+    pictures: Pictures
+    left_out: list
+    alike: list
+
+    @property
+    def kinds(self):
+        """How many files were left out for which kind of fault, as a text."""
+        kinds = Counter(file.kind for file in self.left_out)
+        return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
+
+
+def look_through(folder, threshold=0.95):
+    """Look at every file below a folder of class folders → `Intake`.
+    Left out are files that are no pictures, damaged or too large, copies (the first one stays), and
+    pictures that lie in two classes, as nobody knows which is right. threshold: from which likeness
+    on two pictures count as one, as in `find_near_duplicates`. DataError where there is no such
+    folder, it has another form, or a class has fewer than LEAST different pictures."""
+    folder = _checked(folder)
+    try:
+        found = listed(printable(folder.name), folder)
+        left_out = [
+            LeftOut(path, "in no class folder", "lies in no class folder: move it into one.")
+            for path in visible(folder)
+            if not path.is_dir()
+        ]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read ({error.strerror}): check its rights.") from error
+    for name in found.classes:
+        if printable(name) != name:
+            raise DataError(
+                f"The class folder {printable(name)!r} has a name that cannot be shown: rename it."
+            )
+    with ThreadPoolExecutor(2) as pool:  # decoding leaves Python's lock to others
+        tried = pool.map(_fault, found.paths)
+        bar = tqdm(tried, f"reading {found.name}", len(found), leave=False, delay=2)
+        faults = dict(zip(found.paths, bar, strict=True))
+    left_out += [LeftOut(path, "unreadable", fault) for path, fault in faults.items() if fault]
+    good = found[np.array([not faults[path] for path in found.paths], bool)]
+    once, copies = _once(good)
+    left_out += copies
+    alike = find_near_duplicates(once, threshold=threshold)
+    keys = groups(once, alike)
+    for label, name in enumerate(once.classes):
+        different = len({*keys[once.labels == label]})
+        if different < LEAST:
+            raise DataError(
+                _too_few(folder / name, different, (once.labels == label).sum(), left_out)
+            )
+    return Intake(once, left_out, alike)
+
+
+def data_card(intake, path, parts):
+    """Write a data card, Markdown, from what was counted (Gebru et al. 2021) → its path.
+    parts: {name: `Pictures`} that the intake was split into. What cannot be counted is marked for
+    whoever took the pictures to fill in. The file appears whole or not at all."""
+    pictures = intake.pictures
+    names = [plain(name) for name in pictures.classes]
+    counts = [np.bincount(part.labels, minlength=len(names)) for part in parts.values()]
+    rows = [
+        f"| {name} | {' | '.join(str(count[i]) for count in counts)} |"
+        for i, name in enumerate(names)
+    ]
+    sizes, formats, total = [], Counter(), 0
+    for file in pictures.paths:
+        with Image.open(file, formats=FORMATS) as image:
+            sizes.append(image.size)
+            formats[image.format] += 1
+        total += file.stat().st_size
+    widths, heights = zip(*sizes, strict=True)
+    text = CARD.format(
+        name=plain(pictures.name),
+        parts=" | ".join(parts),
+        lines=" | ".join("---" for _ in parts),
+        rows="\n".join(rows),
+        n=len(pictures),
+        formats=", ".join(f"{count} {name}" for name, count in formats.most_common()),
+        megabytes=total / 1e6,
+        left=len(intake.left_out),
+        kinds=intake.kinds,
+        alike=len(intake.alike),
+        width=_range(widths),
+        height=_range(heights),
+    )
+    path = Path(path).expanduser()
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
+
+
+CARD = """# {name}: data card
+
+Every figure here was counted. What only who took the pictures can know is marked **TO FILL IN**.
+
+| class | {parts} |
+| --- | {lines} |
+{rows}
+
+| | |
+| --- | --- |
+| pictures that were used | {n}: {formats}; {megabytes:.1f} MB |
+| width in pixels, as stored | {width} |
+| height in pixels, as stored | {height} |
+| pairs that look alike | {alike}; pictures that look alike are in the same part |
+| files left out | {left}: {kinds} |
+
+## Where it comes from
+**TO FILL IN:** who took the pictures, when, where and with what; whose they are and on what terms;
+whether people can be recognised and have agreed; who gave the labels, and how.
+
+## What it does not show
+**TO FILL IN:** which kinds, places, light, seasons, devices and people are missing; whether one
+class was photographed in other places or with another camera than the others: then a model learns
+the place or the camera.
+"""
+
+
+def _range(values):
+    return f"{min(values)} to {max(values)}, median {statistics.median(values):g}"
+
+
+def _checked(folder):
+    """The path of a folder; DataError where there is none."""
+    if not str(folder).strip():
+        raise DataError("No folder was named: pass the path of a folder of class folders.")
+    folder = Path(folder).expanduser().resolve()
+    shown = printable(str(folder))
+    if folder.is_dir():
+        return folder
+    if not folder.exists():
+        raise DataError(f"There is no folder {shown}: check its name and place.")
+    if folder.suffix.lower() in ARCHIVES or zipfile.is_zipfile(folder):
+        raise DataError(f"{shown} is an archive: unpack it, and pass the folder that comes out.")
+    raise DataError(f"{shown} is a file: pass the folder of class folders.")
+
+
+def _fault(path):
+    """Why a file cannot be used, as the end of a sentence that begins with its name, or None."""
+    try:
+        if not path.is_file():
+            return "is no file, or a link that leads nowhere."
+        if path.stat().st_size > MAX_BYTES:
+            return f"cannot be used. {TOO_LARGE}"
+        fingerprint(path)
+    except DataError as error:
+        return str(error).removeprefix(f"{path} ")
+    return None
+
+
+def _once(pictures):
+    """The pictures without copies and without those in two classes, and these as `left_out`."""
+    keys, same, kept, left_out = groups(pictures), {}, [], []
+    for row, key in enumerate(keys):
+        same.setdefault(key, []).append(row)
+    for rows in same.values():
+        first, places = rows[0], [_place(pictures.paths[row]) for row in rows]
+        if len({*pictures.labels[rows]}) == 1:
+            kept.append(first)
+            copies, kind, reason = rows[1:], "copy", f"shows the same as {places[0]}: counts once."
+        else:
+            where = " and ".join(places[:3])
+            kind, copies = "in two classes", rows
+            reason = f"shows the same in two classes ({where}): remove the wrong one."
+        left_out += [LeftOut(pictures.paths[row], kind, reason) for row in copies]
+    return pictures[np.sort(np.array(kept, int))], left_out
+
+
+def _place(path):
+    """A file below its class folder, as it can be shown."""
+    return printable(f"{path.parent.name}/{path.name}")
+
+
+def _too_few(folder, different, usable, left_out):
+    lost = [file for file in left_out if file.path.parent == folder]
+    text = f"{printable(folder.name)} has {different} different pictures that can be used"
+    if usable > different:
+        text += f" (of {usable}: those that look alike count once)"
+    text += f", at least {LEAST} a class are needed, better 40: add some, or remove this class."
+    if lost:
+        text += f" Files of it that were left out: {len(lost)}, such as {lost[0]}"
+    return text

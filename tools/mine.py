@@ -1,0 +1,137 @@
+"""Make a classifier of a folder of pictures: mine.py FOLDER, or make mine PICTURES=FOLDER.
+
+notebooks/your_own_pictures.ipynb is run on the folder, which stays as it is, and so does the
+notebook. What comes of it lies in build/mine afterwards: the model (model.keras, model.onnx), its
+cards, and the run itself to read (report.html) and to go on with (report.ipynb). It appears whole
+or not at all; what was there before is kept beside it, as build/mine-before.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbconvert import HTMLExporter
+
+from helpers.fetch import printable
+from helpers.files import incoming, whole
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
+BUILD = ROOT / "build"
+PANEL = "application/vnd.jupyter.widget-view+json"
+
+
+class StoppedError(Exception):
+    """The notebook did not come to its end; says why in a line."""
+
+
+def run(folder, results):
+    """The notebook, run on a folder of pictures; it writes into `results`. StoppedError."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    headings = {}  # of the section that a cell is in
+    for i, cell in enumerate(notebook.cells):
+        found = re.findall(r"(?m)^#+ (.*)", cell.source if cell.cell_type == "markdown" else "")
+        headings[i] = found[-1] if found else headings[i - 1]
+    told = set()
+
+    def tell(cell, cell_index):
+        heading = headings[cell_index]
+        if cell.cell_type == "code" and heading not in told:
+            told.add(heading)
+            print(f"{heading} …", flush=True)
+
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+        coalesce_streams=True,
+        on_cell_start=tell,
+    )
+    own = {"TRANSFER_PICTURES": str(folder), "TRANSFER_RESULTS": str(results)}
+    try:
+        client.execute(env={**os.environ, **own})
+    except CellExecutionError as error:
+        if error.ename == "DataError":  # says all there is to say
+            raise StoppedError(error.evalue) from None
+        stopped = BUILD / "stopped.ipynb"
+        with whole(stopped) as part:
+            nbformat.write(notebook, part)
+        line = " ".join(error.evalue.split())
+        raise StoppedError(
+            f"It stopped with {error.ename}: {line} The run so far is in {shown(stopped)}."
+        ) from None
+    except DeadKernelError:
+        raise StoppedError(
+            "Python ended while it computed, mostly for want of memory: close other programs, or "
+            "make smaller copies of the pictures."
+        ) from None
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":  # panels need a running notebook
+            cell.outputs = [
+                output for output in cell.outputs if PANEL not in output.get("data", {})
+            ]
+        if cell.cell_type == "markdown":  # links within the project lead nowhere from here
+            cell.source = re.sub(r"\[([^\]]*)\]\((?!\w+:)[^)]*\)", r"\1", cell.source)
+    return notebook
+
+
+def report(notebook, folder):
+    """Write the run as a notebook and as a page that needs nothing else, and print its summary."""
+    nbformat.write(notebook, folder / "report.ipynb")
+    page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": "Report"}})
+    # Nothing here needs the scripts, some of which would come from other hosts.
+    page = re.sub(r"(?s)<script\b.*?</script>", "", page)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    for cell in notebook.cells:
+        if "summary" in cell.metadata.get("tags", ()):
+            print("".join(output.get("text", "") for output in cell.outputs), end="")
+
+
+def shown(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def main():
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", default=os.environ.get("PICTURES", ""))
+    asked = parser.parse_args().folder.strip()
+    mine, before = BUILD / "mine", BUILD / "mine-before"
+    try:
+        if not asked:
+            raise StoppedError(
+                "Which pictures? Name a folder that holds one folder of pictures for each class, "
+                "as in: make mine PICTURES=~/Pictures/pets"
+            )
+        with incoming(BUILD) as part:
+            (part / "mine").mkdir()
+            notebook = run(Path(asked).expanduser().absolute(), part / "mine")
+            report(notebook, part / "mine")
+            if mine.exists():
+                shutil.rmtree(before, ignore_errors=True)
+                mine.rename(before)
+                print(f"What was in {shown(mine)} is now in {shown(before)}.")
+            (part / "mine").rename(mine)
+    except (StoppedError, OSError) as error:
+        print(printable(str(error)), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped: nothing was changed.", file=sys.stderr)
+        return 130
+    print(f"All of it is in {shown(mine)}; read {shown(mine / 'report.html')} first.")
+    print(f"As a page: make page MODEL={shown(mine / 'model.onnx')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
