@@ -17,10 +17,6 @@ def image_tag(picture, alt, width=None):
         raise ValueError("Say in alt what the picture shows, for readers who cannot see it.")
     buffer = io.BytesIO()
     if hasattr(picture, "savefig"):
-        from matplotlib.text import Text
-
-        for text in picture.findobj(Text):  # in a class's or a file's name, $ begins no formula
-            text.set_parse_math(False)
         picture.savefig(buffer, dpi=72, bbox_inches="tight")
     else:
         picture.save(buffer, "png")
@@ -49,7 +45,7 @@ def bars(predictions, title):
     axes.set_yticks(rows, [p.name.replace("_", " ") for p in predictions])
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.1), xlabel="probability", title=title)
-    return figure
+    return _literal(figure)
 
 
 def confusion_figure(matrix, classes, title):
@@ -66,7 +62,7 @@ def confusion_figure(matrix, classes, title):
     drawing = ConfusionMatrixDisplay(matrix, display_labels=classes)
     drawing.plot(ax=axes, cmap="Blues", colorbar=False, values_format="d")
     axes.set(title=title, xlabel="predicted", ylabel="true")
-    return figure
+    return _literal(figure)
 
 
 def curves(histories, title):
@@ -116,4 +112,13 @@ def gallery(images, titles, title, columns=8):
     for axes, image, text in zip(places, images, titles, strict=False):
         axes.imshow(image)
         axes.set_title(text, fontsize="small")
+    return _literal(figure)
+
+
+def _literal(figure):
+    """The figure with its texts as they are: in the name of a class or a file, $ begins no formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     return figure
