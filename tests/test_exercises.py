@@ -198,7 +198,7 @@ def test_no_hint_holds_the_answer(number):
 
 
 def test_an_answer_is_noted_in_any_spelling_and_shown_as_text(own_progress):
-    assert repr(check("05.1", "20")) == "Noted: 20. Now run the next cell and compare."
+    assert repr(check("05.1", "20")) == "Noted: 20. Now run on and compare with what comes out."
     assert check("05.1", " MORE ")
     (first, second) = events()
     assert (first["answer"], second["answer"]) == (20, "more")

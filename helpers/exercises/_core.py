@@ -37,8 +37,8 @@ class Verdict(NamedTuple):
 
 
 class Predict:
-    """A question answered before the cell below is run: one of `choices`, or a number in `between`
-    (both ends included). The answer is noted, not judged: the next cell's output does that."""
+    """A question answered before its cells are run: one of `choices`, or a number in `between`
+    (both ends included). The answer is noted, not judged: what they put out does that."""
 
     done = "answered"
 
@@ -47,7 +47,7 @@ class Predict:
 
     def judge(self, noted):
         """What is said of an answer, as `plain` returns it."""
-        return f"Noted: {noted}. Now run the next cell and compare."
+        return f"Noted: {noted}. Now run on and compare with what comes out."
 
     def plain(self, answer):
         """The answer as it is kept: one of the choices, whatever its capitals and type, or a
