@@ -9,6 +9,9 @@ CANARY_ARGS ?=
 export PYTHON
 export MODEL
 export NOTEBOOK
+# As it is: a dollar sign in the name of a folder is no variable of make's.
+override PICTURES := $(value PICTURES)
+export PICTURES
 export LOCK_ARGS
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # The environment's own kernel, whatever kernels the user has installed elsewhere.
@@ -37,6 +40,9 @@ app: setup ## serve the classifier as a page, on this machine only
 
 page: setup ## write the classifier as a page that needs no server, to build/page/
 	@sh tools/page.sh $(PAGE_ARGS)
+
+mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in build/mine
+	@.venv/bin/python tools/mine.py
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

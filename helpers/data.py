@@ -306,7 +306,7 @@ def listed(name, folder):
         if inner := [file.name for file in files if file.is_dir()]:
             raise DataError(
                 f"{path} should hold the pictures of one class, but holds the folder {inner[0]}: "
-                "pass the folder just above the class folders."
+                "pass the folder just above the class folders, or move its pictures up."
             )
         if not files:
             raise DataError(f"{path} holds no pictures: add some, or remove this class.")

@@ -219,10 +219,10 @@ def _place(path):
 
 def _too_few(folder, different, usable, left_out):
     lost = [file for file in left_out if file.path.parent == folder]
-    text = f"{printable(folder.name)} has {different} different pictures that can be used"
+    text = f"Too few different pictures of {printable(folder.name)} that can be used: {different}"
     if usable > different:
         text += f" (of {usable}: those that look alike count once)"
-    text += f", at least {LEAST} a class are needed, better 40: add some, or remove this class."
+    text += f". At least {LEAST} a class are needed, better 40: add some, or remove this class."
     if lost:
         text += f" Files of it that were left out: {len(lost)}, such as {lost[0]}"
     return text

@@ -116,7 +116,7 @@ def gallery(images, titles, title, columns=8):
 
 
 def _literal(figure):
-    """The figure with its texts as they are: in the name of a class or a file, $ begins no formula."""
+    """The figure with its texts as they are: in the name of a class, $ begins no formula."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):

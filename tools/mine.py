@@ -24,6 +24,7 @@ from helpers.files import incoming, whole
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
 BUILD = ROOT / "build"
+STOPPED = BUILD / "mine-stopped.ipynb"
 PANEL = "application/vnd.jupyter.widget-view+json"
 
 
@@ -61,12 +62,11 @@ def run(folder, results):
     except CellExecutionError as error:
         if error.ename == "DataError":  # says all there is to say
             raise StoppedError(error.evalue) from None
-        stopped = BUILD / "stopped.ipynb"
-        with whole(stopped) as part:
+        with whole(STOPPED) as part:
             nbformat.write(notebook, part)
         line = " ".join(error.evalue.split())
         raise StoppedError(
-            f"It stopped with {error.ename}: {line} The run so far is in {shown(stopped)}."
+            f"It stopped with {error.ename}: {line} The run so far is in {shown(STOPPED)}."
         ) from None
     except DeadKernelError:
         raise StoppedError(
@@ -122,6 +122,7 @@ def main():
                 mine.rename(before)
                 print(f"What was in {shown(mine)} is now in {shown(before)}.")
             (part / "mine").rename(mine)
+            STOPPED.unlink(missing_ok=True)
     except (StoppedError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
         return 1
