@@ -9,12 +9,13 @@ def may_replace(answer):
     """A function (a, b, names_a, names_b) → whether b's probabilities are those of a."""
     random, names, turned = np.random.default_rng(), ["x", "a", "m", "b"], [2, 0, 3, 1]
     a = random.dirichlet([0.3] * 4, size=200)
-    a[:4] = [[0.31, 0.3, 0.2, 0.19]] * 3 + [[0.9, 0.06, 0.03, 0.01]]
-    other, one_wrong, three_wrong, off = np.roll(a, 1, axis=1), a.copy(), a.copy(), a.copy()
+    a[:4] = [[0.31, 0.3, 0.2, 0.19]] * 3 + [[0.8, 0.1, 0.06, 0.04]]
+    other, one_wrong, three_wrong = np.roll(a, 1, axis=1), a.copy(), a.copy()
+    lower, higher = a.copy(), a.copy()
     other[0] = a[0]
     one_wrong[0] = [0.3, 0.31, 0.2, 0.19]
     three_wrong[:3] = a[:3][:, [1, 0, 2, 3]]
-    off[3] = [0.9, 0.03, 0.06, 0.01]
+    lower[3], higher[3] = [0.8, 0.07, 0.075, 0.055], [0.8, 0.13, 0.045, 0.025]
     new_names = [names[i] for i in turned]
     cases = (
         (True, a, names, "Not even a copy of a passes. Were columns or names moved in one only?"),
@@ -37,8 +38,12 @@ def may_replace(answer):
         (True, one_wrong, names, "One answer of 200 turns, by a hair. How many may?"),
         (False, three_wrong, names, "Three answers of 200 turn, by a hair. How many may?"),
         (
-            *(False, off, names),
-            "Every answer stays the same, but in one picture another class moves by 0.03.",
+            *(False, lower, names),
+            "Every answer stays the same, but in one picture another class falls by 0.03.",
+        ),
+        (
+            *(False, higher, names),
+            "Every answer stays the same, but in one picture another class rises by 0.03.",
         ),
     )
     for right, b, names_b, hint in cases:

@@ -15,9 +15,15 @@ CASES = {
     "09.3": Case(
         wrong={
             MATCHED + "    return a[0].argmax() == b[0].argmax()\n": "On how many",
-            MATCHED + ALL + "    return bool(same >= 0.99)\n": "another class moves",
+            MATCHED + ALL + "    return bool(same >= 0.99)\n": "another class falls",
             MATCHED + ALL + "    return same >= 0.99 and abs(a - b).mean() <= 0.02\n": (
-                "another class moves"
+                "another class falls"
+            ),
+            MATCHED + ALL + "    return same >= 0.99 and (a - b).max() <= 0.02\n": (
+                "another class rises"
+            ),
+            MATCHED + ALL + "    return same >= 0.99 and (b - a).max() <= 0.02\n": (
+                "another class falls"
             ),
             MATCHED + ALL + "    return same >= 0.98 and np.abs(a - b).max() <= 0.02\n": (
                 "Three answers of 200"
