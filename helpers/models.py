@@ -7,7 +7,7 @@ import zipfile
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -72,11 +72,20 @@ class Classifier:
     def _compiled(self):
         import tensorflow as tf
 
-        return tf.function(self.network, autograph=False, reduce_retracing=True)
+        # One graph for batches of any length: each new length would cost seconds otherwise.
+        batch = tf.TensorSpec((None, self.size, self.size, 3), tf.float32)
+        call = tf.function(partial(self.network, training=False), autograph=False)
+        return call.get_concrete_function(batch)
+
+    def forward(self, batch):
+        """The raw scores for what `prepare` returns: float32, (pictures, classes), any sign."""
+        import tensorflow as tf
+
+        return self._compiled(tf.convert_to_tensor(batch, tf.float32)).numpy()
 
     def logits(self, images):
         """The network's raw scores: float32, (pictures, classes), any sign."""
-        return self._compiled(self.prepare(images), training=False).numpy()
+        return self.forward(self.prepare(images))
 
     def probabilities(self, images):
         """Softmax of the logits: float32, (pictures, classes), each row sums to 1."""
@@ -85,6 +94,14 @@ class Classifier:
     def predict(self, image, top=5):
         """The `top` likeliest classes of one picture (whatever `load_image` takes), best first."""
         return decode(self.probabilities([image])[0], self.classes, top)
+
+    def key(self):
+        """SHA-256, in hexadecimal, of all that predictions depend on, the weights among it."""
+        noise = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
+        key = sha256(f"{self.size} {self.rule} {self.classes}".encode())
+        for array in (self.preprocess_input(noise), *self.network.get_weights()):
+            key.update(f"{array.shape}".encode() + np.asarray(array).tobytes())
+        return key.hexdigest()
 
     def __repr__(self):
         return f"<{self.name}: {self.size}×{self.size} pixels, {len(self.classes)} classes>"

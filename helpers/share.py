@@ -9,13 +9,14 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
 
 from helpers.fetch import printable
-from helpers.files import whole
+from helpers.files import digest, whole
 from helpers.images import to_batch
 from helpers.measure import Timing
 from helpers.models import (
@@ -157,9 +158,13 @@ class Exported(Classifier):
         """What the graph gives: float32, (pictures, classes), each row sums to 1."""
         return self.network(self.prepare(images))
 
-    def logits(self, images):
+    def forward(self, batch):
         """Logarithms of the probabilities: the graph's logits but for a constant a picture."""
-        return np.log(np.maximum(self.probabilities(images), 1e-30))
+        return np.log(np.maximum(self.network(batch), 1e-30))
+
+    def key(self):
+        """SHA-256 of the file, in hexadecimal."""
+        return self.network.digest
 
 
 def load_exported(path):
@@ -172,6 +177,7 @@ def load_exported(path):
         raise FileNotFoundError(f"There is no file {path}: check its name and folder.")
     try:
         run, documents = {".onnx": _onnx, ".tflite": _litert}[path.suffix](path)
+        run.digest = digest(path)
         return Exported(network=run, preprocess_input=unchanged, **parse_details(**documents))
     except MemoryError:
         raise
@@ -201,12 +207,15 @@ def _litert(path):
         d[0]["index"] for d in (interpreter.get_input_details(), interpreter.get_output_details())
     )
 
+    turn = Lock()  # an interpreter holds one picture at a time
+
     def run(batch):
         rows = []
         for picture in batch:
-            interpreter.set_tensor(start, picture[None])
-            interpreter.invoke()
-            rows.append(interpreter.get_tensor(end)[0])
+            with turn:
+                interpreter.set_tensor(start, picture[None])
+                interpreter.invoke()
+                rows.append(interpreter.get_tensor(end)[0])
         return np.stack(rows)
 
     return run, documents

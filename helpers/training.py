@@ -38,7 +38,7 @@ def extract_features(classifier, pictures, cache=None):
     written, a line says so. Raises what `pictures.array` raises for an unreadable picture."""
     base, compiled = _base(classifier.network)
     folder = cache or os.environ.get("TRANSFER_CACHE") or "~/.cache/transfer-learning/features"
-    with _bar(len(pictures), "features") as bar:
+    with progress_bar(len(pictures), "features") as bar:
         key = _key(classifier, base, pictures)
         path = Path(folder).expanduser() / f"{key}.float32"
         features = _read(path, key)
@@ -185,7 +185,7 @@ def fit(
     train, validation = (_labelled(model.output_shape[-1], data) for data in (train, validation))
     _compile(model, learning_rate)
     trained, prepare = model, partial(_pixels, model, dtype="uint8")
-    with _bar(epochs, "epochs") as bar:
+    with progress_bar(epochs, "epochs") as bar:
         names = [layer.name for layer in model.layers]
         varied = "base" not in names or "augmentation" in names
         if not varied and not model.get_layer("base").trainable_weights:
@@ -276,10 +276,10 @@ def _compiled(network):
     return tf.function(partial(network, training=False), autograph=False, reduce_retracing=True)
 
 
-def _bar(total, title):
+def progress_bar(total, title, initial=0):
     """One line that disappears: a widget in notebooks, nothing where text goes to a file."""
-    text = auto.notebook_tqdm is std.tqdm
-    return auto.tqdm(total=total, desc=title, leave=False, disable=None if text else False)
+    disable = None if auto.notebook_tqdm is std.tqdm else False
+    return auto.tqdm(total=total, desc=title, initial=initial, leave=False, disable=disable)
 
 
 def _compile(model, learning_rate):

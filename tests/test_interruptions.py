@@ -241,7 +241,7 @@ def interrupt_in(monkeypatch):
                 if self.n == epoch:
                     raise KeyboardInterrupt
 
-        monkeypatch.setattr(training, "_bar", lambda *_: Bar())
+        monkeypatch.setattr(training, "progress_bar", lambda *_: Bar())
 
     return prepare
 
