@@ -76,13 +76,15 @@ def verdict(result, guess, width=0.2):
     always = f"always giving the same answer ({guess:.2f})"
     if result.high < guess:
         return f"Worse than {always}: look at the labels and at the errors."
-    span = f"≈{result.low:.2f} to ≈{result.high:.2f}"
+    span, known = f"≈{result.low:.2f} to ≈{result.high:.2f}", result.high - result.low <= width
+    if result.low <= guess and known:
+        return f"Hardly better than {always}, if at all: {span} on pictures like these."
     if result.low <= guess:
         return (
             f"Too few pictures to tell: {span} is possible, and that holds what {always} gets. "
             "Collect more, or pictures that differ more."
         )
-    if result.high - result.low <= width:
+    if known:
         return f"Better than {always}: {span} on pictures like these."
     n = result.n  # until a result like this one says it to within the width
     while np.ptp(binomtest(round(result.value * n), n).proportion_ci(method="wilson")) > width:

@@ -24,7 +24,6 @@ from helpers.files import incoming, whole
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
 BUILD = ROOT / "build"
-STOPPED = BUILD / "mine-stopped.ipynb"
 PANEL = "application/vnd.jupyter.widget-view+json"
 
 
@@ -51,7 +50,7 @@ def run(folder, results):
         notebook,
         timeout=None,
         kernel_name="python3",
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
         coalesce_streams=True,
         on_cell_start=tell,
@@ -59,20 +58,10 @@ def run(folder, results):
     own = {"TRANSFER_PICTURES": str(folder), "TRANSFER_RESULTS": str(results)}
     try:
         client.execute(env={**os.environ, **own})
-    except CellExecutionError as error:
-        if error.ename == "DataError":  # says all there is to say
-            raise StoppedError(error.evalue) from None
-        with whole(STOPPED) as part:
-            nbformat.write(notebook, part)
-        line = " ".join(error.evalue.split())
-        raise StoppedError(
-            f"It stopped with {error.ename}: {line} The run so far is in {shown(STOPPED)}."
-        ) from None
-    except DeadKernelError:
-        raise StoppedError(
-            "Python ended while it computed, mostly for want of memory: close other programs, or "
-            "make smaller copies of the pictures."
-        ) from None
+    except (CellExecutionError, DeadKernelError, AssertionError) as error:
+        if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient's own handler of Ctrl-C was
+            raise KeyboardInterrupt from None  # called; it closes the kernel and stumbles over that
+        raise StoppedError(reason(error, notebook)) from error
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -83,6 +72,22 @@ def run(folder, results):
         if cell.cell_type == "markdown":  # links within the project lead nowhere from here
             cell.source = re.sub(r"\[([^\]]*)\]\((?!\w+:)[^)]*\)", r"\1", cell.source)
     return notebook
+
+
+def reason(error, notebook):
+    """Why a run stopped, in a line; the run so far is kept where the line may not be enough."""
+    if isinstance(error, DeadKernelError):
+        return (
+            "Python ended while it computed, mostly for want of memory: close other programs, or "
+            "make smaller copies of the pictures."
+        )
+    if getattr(error, "ename", "") == "DataError":  # says all there is to say
+        return error.evalue
+    with whole(stopped()) as part:
+        nbformat.write(notebook, part)
+    name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+    line = " ".join(text.split())
+    return f"It stopped with {name}: {line} The run so far is in {shown(stopped())}."
 
 
 def report(notebook, folder):
@@ -97,8 +102,14 @@ def report(notebook, folder):
             print("".join(output.get("text", "") for output in cell.outputs), end="")
 
 
+def stopped():
+    """Where a run goes that ended with an error which the notebook does not know."""
+    return BUILD / "mine-stopped.ipynb"
+
+
 def shown(path):
-    return path.relative_to(ROOT).as_posix()
+    """A path as one would type it in the project's folder."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
 def main():
@@ -122,7 +133,7 @@ def main():
                 mine.rename(before)
                 print(f"What was in {shown(mine)} is now in {shown(before)}.")
             (part / "mine").rename(mine)
-            STOPPED.unlink(missing_ok=True)
+            stopped().unlink(missing_ok=True)
     except (StoppedError, OSError) as error:
         print(printable(str(error)), file=sys.stderr)
         return 1
