@@ -167,3 +167,24 @@ def test_recording_is_what_recorded_logits_reads(tmp_path, monkeypatch):
     assert about["model"] == "mobilenet_v2"
     assert about["weights"] == weights.name
     assert "mobilenet_v2.preprocess_input" in about["preprocessing"]
+
+
+# -- photograph_panels.py --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def panels():
+    return runpy.run_path(str(TOOLS / "photograph_panels.py"))
+
+
+def test_every_panel_is_shown_by_its_lesson(panels, tmp_path):
+    for name, (lesson, call, _) in panels["PANELS"].items():
+        path = panels["up_to"](call, lesson, tmp_path)
+        assert f"\n{call}" in nbformat.read(path, as_version=4).cells[-1].source, name
+        assert (TOOLS.parent / "docs" / f"{name}.png").is_file()
+
+
+def test_an_unknown_panel_is_named():
+    done = tool("photograph_panels.py", "widgt")
+    assert done.returncode == 1
+    assert done.stderr.startswith("No panel widgt: there are widget, preprocess")
