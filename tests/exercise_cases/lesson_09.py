@@ -40,6 +40,12 @@ CASES = {
             START + "    b = b[:, [names_a.index(name) for name in names_b]]\n" + ALL + FAR: (
                 "How do you find each class"
             ),
+            """
+def may_replace(a, b, names_a, names_b):
+    a, b = a[:, np.argsort(names_a)], b[:, np.argsort(names_b)]
+"""
+            + ALL
+            + FAR: "One class has another name",
             MATCHED + ALL + '    return "yes"\n': "True or False",
             MATCHED.replace("b = b[", "b[:] = b[") + ALL + FAR: "Work on copies",
         },
