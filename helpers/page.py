@@ -22,6 +22,7 @@ from helpers.share import export_onnx, load_exported
 
 STATIC, RUNTIME = ROOT / "page" / "static", ROOT / "page" / "node_modules" / "onnxruntime-web"
 PAGE, ABOUT = ROOT / "build" / "page", "page.json"
+PARTS = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # of it, for one thread
 # In the public domain, so that whoever publishes a page may publish them with it.
 SAMPLES = ("cat", "coffee", "uniform", "rocket", "astronaut")
 SIDE = 480  # pixels of a sample's longer side
@@ -43,13 +44,14 @@ def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
     folder = Path(folder).expanduser().absolute()
     if folder.exists() and not (folder / ABOUT).is_file() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} holds something else than a page: name another folder.")
-    runtime = _runtime()
+    script, binary = _runtime()
     with incoming(folder.parent) as made:
         page = made / "page"
         shutil.copytree(STATIC, page)
-        for name, data in runtime.items():
-            (page / name).write_bytes(data)
         exported = _model(model, page / "model.onnx")
+        (page / "ort.js").write_bytes(script)
+        # A quarter of its bytes: browsers unpack it, so that no host need be set up to do that.
+        (page / "ort.wasm.gz").write_bytes(gzip.compress(binary, 6, mtime=0))
         # A name of its own for each model: else a browser may keep an older one for it.
         file = f"model-{digest(page / 'model.onnx')[:12]}.onnx"
         os.replace(page / "model.onnx", page / file)
@@ -80,18 +82,15 @@ def page_size(folder):
 
 
 def _runtime():
-    """{file name: bytes} of onnxruntime-web. A quarter of its bytes is left once it is packed, and
-    browsers unpack it, so that no host need be set up to do that."""
+    """onnxruntime-web as (script, WebAssembly), bytes."""
     try:
-        script = (RUNTIME / "dist" / "ort.wasm.bundle.min.mjs").read_bytes()
-        binary = (RUNTIME / "dist" / "ort-wasm-simd-threaded.wasm").read_bytes()
+        return [(RUNTIME / "dist" / name).read_bytes() for name in PARTS]
     except OSError as error:
         raise RuntimeMissing(
             "onnxruntime-web, which runs models in a browser, is not on this machine. `make page` "
             "fetches it, once; without make, `npm ci --ignore-scripts` does, in the folder page. "
             "Both need npm, which comes with Node.js (https://nodejs.org), and a network."
         ) from error
-    return {"ort.js": script, "ort.wasm.gz": gzip.compress(binary, mtime=0)}
 
 
 def _model(model, path):

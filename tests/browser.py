@@ -22,14 +22,14 @@ SECONDS = 30  # to wait for what must appear, on a busy machine
 
 
 @contextmanager
-def browser(*flags):
+def browser():
     """Debian's Chromium. Where it is not installed the test is skipped, in CI it fails."""
     if not (chromium := shutil.which("chromium")):
         reason = "needs Chromium (on Debian: apt install chromium)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     expect.set_options(timeout=1000 * SECONDS)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *flags])
+        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield started
         started.close()
 

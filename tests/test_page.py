@@ -1,0 +1,777 @@
+"""The page with no server: what `make page` writes, and what it does in a real browser."""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from browser import FLAGS, ROOT, Server, browser, new_page, violations
+from PIL import Image, ImageCms
+from playwright.sync_api import expect
+from server import Server as Site
+
+from helpers import keras, load_classifier, load_image, page
+from helpers.evaluate import accuracy
+from helpers.images import ResizeRule, resize
+from helpers.models import ModelFileError
+from helpers.page import MOST, SAMPLES, RuntimeMissing, build_page, page_size
+from helpers.share import as_classifier, export_onnx, save_classifier
+
+BAD = "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
+SMALL = 64  # pixels of pocket's pictures
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runtime():
+    """onnxruntime-web. Where it is not installed the tests are skipped, in CI they fail."""
+    if not page.RUNTIME.is_dir():
+        reason = "needs onnxruntime-web (make page fetches it)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return load_classifier("pocket")
+
+
+@pytest.fixture(scope="module")
+def exported(classifier, tmp_path_factory):
+    """Pocket as an ONNX file."""
+    return export_onnx(classifier, tmp_path_factory.mktemp("exported") / "pocket.onnx")
+
+
+@pytest.fixture(scope="module")
+def built(exported, tmp_path_factory):
+    """The page, in a folder of a site."""
+    return build_page(exported, tmp_path_factory.mktemp("site") / "some" / "where")
+
+
+class TestWhatIsWritten:
+    def test_files_of_at_most_25_megabytes_with_the_exported_model_among_them(
+        self, built, exported, record_property
+    ):
+        record_property("size of the page with no server", f"{page_size(built) / 1e6:.1f} MB")
+        assert page_size(built) <= MOST == 25_000_000
+        about = json.loads((built / "page.json").read_text(encoding="utf-8"))
+        assert (built / about["model"]).read_bytes() == exported.read_bytes()
+        assert [sample["name"] for sample in about["samples"]] == [*SAMPLES]
+        assert {path.suffix for path in built.rglob("*.*")} == {
+            ".css", ".gz", ".html", ".jpg", ".js", ".json", ".onnx", ".svg", ".txt"
+        }  # fmt: skip
+        assert not list(built.parent.glob(".incoming*"))
+
+    def test_what_ships_names_no_other_host_but_in_links(self):
+        for path in page.STATIC.iterdir():
+            text = path.read_text(encoding="utf-8")
+            loads = re.sub(r'<a href="[^"]*"|xmlns="[^"]*"', "", text)
+            assert path.suffix == ".txt" or not re.search(r"://\w", loads), path
+
+    def test_a_saved_model_is_exported_first(self, tmp_path):
+        layers = keras.layers
+        network = [keras.Input((32, 32, 3)), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+        rule = ResizeRule("each_side", 0.9, "bicubic")
+        mine = as_classifier(keras.Sequential(network), ["a cup", "no cup"], "mine", rule)
+        saved = save_classifier(mine, tmp_path / "mine.keras")
+        made = build_page(saved, tmp_path / "page", {"any": "cat"})
+        about = json.loads((made / "page.json").read_text(encoding="utf-8"))
+        assert (about["name"], about["size"]) == ("mine", 32)
+        assert about["classes"] == ["a cup", "no cup"]
+        assert about["rule"] == {"shape": "each_side", "fraction": 0.9, "filter": "bicubic"}
+        assert [path.name for path in (made / "samples").iterdir()] == ["1.jpg"]
+
+    def test_an_older_page_is_replaced_and_kept_where_a_new_one_fails(self, exported, tmp_path):
+        folder = tmp_path / "page"
+        build_page(exported, folder, [])
+        (folder / "left.txt").write_text("of the older page")
+        with pytest.raises(FileNotFoundError, match="There is no file"):
+            build_page(tmp_path / "none.onnx", folder)
+        assert (folder / "left.txt").exists()
+        build_page(exported, folder, [])
+        assert not (folder / "left.txt").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+    def test_no_folder_of_yours_is_replaced(self, exported, tmp_path):
+        (tmp_path / "thesis.txt").write_text("mine")
+        with pytest.raises(FileExistsError, match="something else than a page"):
+            build_page(exported, tmp_path)
+        assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+    def test_too_large_a_model_is_refused(self, exported, tmp_path, monkeypatch):
+        monkeypatch.setattr(page, "MOST", 10**7)
+        with pytest.raises(ValueError, match="more than 10: build on a smaller model"):
+            build_page(exported, tmp_path / "page")
+        assert not list(tmp_path.iterdir())
+
+    def test_without_onnxruntime_web_it_says_how_to_get_it(self, exported, tmp_path, monkeypatch):
+        monkeypatch.setattr(page, "RUNTIME", tmp_path / "none")
+        with pytest.raises(RuntimeMissing, match="make page.*npm ci.*Node.js"):
+            build_page(exported, tmp_path / "page")
+        assert not list(tmp_path.iterdir())
+
+
+def edited(exported, path, edit):
+    """A copy of an exported model, with something changed."""
+    model = onnx.load(exported)
+    edit(model)
+    onnx.save(model, path)
+    return path
+
+
+class TestModelsThatCannotBeUsed:
+    def refused(self, model, folder):
+        with pytest.raises(ModelFileError) as caught:
+            build_page(model, folder / "page")
+        assert ".incoming" not in str(caught.value), "a path that is gone"
+        assert Path(model).name in str(caught.value)
+        assert not (folder / "page").exists()
+        return str(caught.value)
+
+    def test_no_class_list(self, exported, tmp_path):
+        """As Keras's own export writes it: nobody knows what the outputs mean."""
+        path = edited(exported, tmp_path / "m.onnx", lambda m: m.ClearField("metadata_props"))
+        assert "export it again" in self.refused(path, tmp_path)
+
+    def test_logits(self, exported, tmp_path):
+        """Scaling or softmax left to whoever uses the file."""
+
+        def edit(model):
+            (last,) = [n for n in model.graph.node if "probabilities" in n.output]
+            last.op_type = "Identity"
+            del last.attribute[:]
+
+        assert "export_onnx" in self.refused(edited(exported, tmp_path / "m.onnx", edit), tmp_path)
+
+    def test_channels_first(self, exported, tmp_path):
+        def edit(model):
+            for dim, value in zip(
+                model.graph.input[0].type.tensor_type.shape.dim[1:], (3, 64, 64), strict=True
+            ):
+                dim.dim_value = value
+
+        self.refused(edited(exported, tmp_path / "m.onnx", edit), tmp_path)
+
+    def test_weights_in_a_second_file(self, exported, tmp_path):
+        path = tmp_path / "m.onnx"
+        onnx.save(onnx.load(exported), path, save_as_external_data=True, location="weights.bin")
+        assert (tmp_path / "weights.bin").exists()
+        self.refused(path, tmp_path)
+
+    @pytest.mark.parametrize("name", ["m.onnx", "m.tflite", "m.keras", "m.h5"])
+    def test_no_model_at_all(self, name, tmp_path):
+        (tmp_path / name).write_bytes(b"no model")
+        self.refused(tmp_path / name, tmp_path)
+
+    def test_an_unknown_one(self, tmp_path):
+        with pytest.raises(ValueError, match="No model called 'poket'"):
+            build_page("poket", tmp_path / "page")
+
+
+class TestTheCommand:
+    def test_says_what_it_wrote_and_how_to_look_at_it(self, exported, tmp_path, capsys):
+        (tmp_path / "nice cup.png").write_bytes(encoded(load_image("coffee"), "PNG"))
+        samples = ["--samples", str(tmp_path / "nice cup.png")]
+        assert page.main([str(exported), "--to", str(tmp_path / "page"), *samples]) == 0
+        printed = capsys.readouterr().out
+        assert f"{tmp_path / 'page'}: " in printed
+        assert "http.server --bind 127.0.0.1" in printed
+        assert '"name": "nice cup"' in (tmp_path / "page" / "page.json").read_text()
+
+    def test_an_error_is_one_line(self, tmp_path, capsys):
+        assert page.main([str(tmp_path / "mine.onnx"), "--to", str(tmp_path / "page")]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("No page is written: There is no file")
+        assert said.count("\n") == 1
+
+    def test_make_page_without_npm_says_so(self, tmp_path):
+        for name in ("tools/page.sh", "page/package-lock.json"):
+            (tmp_path / name).parent.mkdir()
+            shutil.copy(ROOT / name, tmp_path / name)
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "cmp").symlink_to(shutil.which("cmp"))
+        done = subprocess.run(
+            [shutil.which("sh"), "tools/page.sh"],
+            cwd=tmp_path,
+            env={"PATH": str(tmp_path / "bin")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert "needs npm once" in done.stderr
+        assert "nodejs.org" in done.stderr
+
+    def test_the_lock_pins_each_file_by_hash_and_names_no_host(self):
+        lock = json.loads((ROOT / "page" / "package-lock.json").read_text(encoding="utf-8"))
+        packages = [entry for path, entry in lock["packages"].items() if path]
+        assert len(packages) > 5
+        assert all(entry["integrity"].startswith("sha512-") for entry in packages)
+        assert not any("resolved" in entry for entry in packages)
+
+
+# -- in a browser ----------------------------------------------------------------------------------
+
+
+def encoded(image, form, **options):
+    """The bytes of a picture file."""
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def chromium(runtime):
+    with browser() as started:
+        yield started
+
+
+def serve(folder, log):
+    """A folder, as `python -m http.server` serves it to this machine."""
+    command = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]
+    return Server([*command, "--directory", str(folder)], r"http://127\.0\.0\.1:\d+/", log)
+
+
+@pytest.fixture(scope="module")
+def address(built, tmp_path_factory):
+    """The page, below some path of a site."""
+    server = serve(built.parent.parent, tmp_path_factory.mktemp("log") / "log")
+    yield server.address + "some/where/"
+    server.close()
+
+
+class Visit:
+    """The page, open in a browser, used as a person does."""
+
+    def __init__(self, chromium, address, script=""):
+        self.page = new_page(chromium)
+        self.page.add_init_script(script)
+        self.requests = []
+        self.page.context.on("request", lambda request: self.requests.append(request))
+        self.page.goto(address)
+        self.problem, self.said = self.page.get_by_role("alert"), self.page.get_by_role("status")
+        self.result = self.page.get_by_role("region", name="Answer")
+
+    def ready(self):
+        expect(self.said).to_have_text("Ready.")
+        return self
+
+    def choose(self, *files):
+        """Choose files; a file is a path or {name, mimeType, buffer}."""
+        self.page.locator("input[type=file]").set_input_files(*files)
+
+    def send(self, name, data):
+        """Choose a file with these bytes."""
+        self.choose({"name": name, "mimeType": "", "buffer": data})
+
+    def answers(self, name):
+        """[[class, probability], …] of the picture with this name, once it is shown."""
+        expect(
+            self.result.get_by_role("img", name=f"The picture: {name}", exact=True)
+        ).to_be_visible()
+        rows = self.result.locator("tr").all()
+        return [row.locator("th, td:last-child").all_inner_texts() for row in rows]
+
+    def run(self, function, *files):
+        """Call a JavaScript function with the page's modules and files of these bytes."""
+        return self.page.evaluate(
+            """async (texts) => {
+                const modules = await Promise.all(
+                    ["resize", "picture", "model"].map((name) => import(`./${name}.js`)));
+                const files = texts.map((text) =>
+                    new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]));
+                return (FUNCTION)(Object.assign({}, ...modules), files);
+            }""".replace("FUNCTION", function),
+            [base64.b64encode(data).decode() for data in files],
+        )
+
+
+@pytest.fixture(scope="module")
+def visit(chromium, address):
+    """The page, opened once."""
+    opened = Visit(chromium, address).ready()
+    yield opened
+    opened.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def expected(classifier):
+    """What pocket answers in Python, in the page's words."""
+
+    def answers(picture):
+        predictions = classifier.predict(picture)
+        return [[p.name.replace("_", " "), f"{p.probability:.2f}"] for p in predictions]
+
+    return answers
+
+
+@pytest.fixture
+def keep(request):
+    """Keep a screenshot of a page, named after the test."""
+    name = re.sub(r"\W+", "_", request.node.nodeid.partition("::")[2])
+    folder = request.config.cache.mkdir("screenshots")
+    return lambda page: page.screenshot(path=folder / f"page_{name}.png", full_page=True)
+
+
+PROBABILITIES = """async ({ open, prepare, loadAbout, loadModel }, files) => {
+    const about = await loadAbout(), model = await loadModel(about), rows = [];
+    for (const file of files) {
+        rows.push([...await model(prepare(await open(file, about.most), about))]);
+    }
+    return rows;
+}"""
+PIXELS = """async ({ open, prepare }, [file]) =>
+    [...prepare(await open(file, { bytes: 5e7, pixels: 9e7 }), { size: 64, rule: RULE })]"""
+
+
+class TestSameAnswersAsInPython:
+    def check(self, visit, classifier, paths, record_property):
+        rows = np.array(visit.run(PROBABILITIES, *[path.read_bytes() for path in paths]))
+        wanted = classifier.probabilities(paths)
+        same = rows.argmax(axis=1) == wanted.argmax(axis=1)
+        difference = np.abs(rows - wanted).max()
+        record_property(
+            f"page with no server against Python, {len(paths)} pictures",
+            f"same answer {accuracy(same, np.ones(len(same), bool))}, "
+            f"largest difference {difference:.1e}",
+        )
+        assert same.mean() >= 0.99
+        assert difference <= 0.02
+        assert len(set(rows.argmax(axis=1))) > 5, "or it says nothing"
+
+    def test_on_pictures_that_ship(self, visit, classifier, record_property):
+        paths = sorted((ROOT / "data" / "computers" / "test").rglob("*.jpg"))[::4]
+        self.check(visit, classifier, paths, record_property)
+
+    def test_on_200_photographs(self, visit, classifier, shared_data, record_property):
+        paths = sorted((shared_data / "photos").glob("*.jpg"))
+        assert len(paths) == 200
+        self.check(visit, classifier, paths, record_property)
+
+    @pytest.mark.parametrize("shape", ["square", "each_side"])
+    @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+    def test_pictures_become_squares_pixel_by_pixel_the_same(self, visit, shape, filter):
+        noise = np.random.default_rng(0)
+        for width, height, fraction in [
+            (640, 480, 1), (300, 1000, 0.875), (3000, 100, 0.9), (100, 3000, 1), (64, 64, 1),
+            (65, 12, 0.875), (4, 4, 0.875), (1, 5, 0.5),
+        ]:  # fmt: skip
+            picture = Image.fromarray(noise.integers(0, 256, (height, width, 3), np.uint8))
+            rule = ResizeRule(shape, fraction, filter)
+            text = json.dumps({"shape": shape, "fraction": fraction, "filter": filter})
+            found = visit.run(PIXELS.replace("RULE", text), encoded(picture, "PNG"))
+            wanted = np.asarray(resize(picture, SMALL, rule)).ravel()
+            assert found == wanted.tolist(), (width, height, rule)
+
+    def test_files_of_all_kinds_are_read_the_same(self, visit):
+        cat = load_image("cat").resize((300, 200))
+        clear = np.dstack(
+            [np.array(cat), np.linspace(0, 255, 300).astype(np.uint8) * np.ones((200, 1), np.uint8)]
+        )
+        clear = Image.fromarray(clear)
+        deep = Image.fromarray((np.arange(300 * 200).reshape(200, 300)).astype(np.uint16))
+        red = profile_that_swaps_red_and_green()
+        turned = [Image.Exif() for _ in range(10)]
+        for orientation, exif in enumerate(turned):
+            exif[0x112] = orientation
+        files = {
+            "PNG, half transparent": encoded(clear, "PNG"),
+            "WebP, half transparent": encoded(clear, "WEBP", lossless=True),
+            "GIF": encoded(cat, "GIF", save_all=True, append_images=[load_image("coffee")]),
+            "palette with a transparent colour": encoded(cat.quantize(64), "PNG", transparency=3),
+            "grey": encoded(cat.convert("L"), "PNG"),
+            "16 bits": encoded(deep, "PNG"),
+            "BMP": encoded(cat, "BMP"),
+            "JPEG, progressive": encoded(cat, "JPEG", progressive=True),
+            "JPEG, CMYK": encoded(cat.convert("CMYK"), "JPEG"),
+            "JPEG with a colour profile": encoded(cat, "JPEG", icc_profile=red),
+            "PNG with a colour profile": encoded(cat, "PNG", icc_profile=red),
+            **{
+                f"JPEG, turned {i}": encoded(cat, "JPEG", exif=exif)
+                for i, exif in enumerate(turned)
+            },
+            "PNG, turned": encoded(cat, "PNG", exif=turned[6]),
+        }
+        rule = json.dumps({"shape": "square", "fraction": 1, "filter": "bilinear"})
+        for kind, data in files.items():
+            found = np.array(visit.run(PIXELS.replace("RULE", rule), data))
+            difference = np.abs(found - np.asarray(resize(data, SMALL), int).ravel())
+            assert difference.max() <= 2, kind  # decoders may round otherwise
+
+    def test_a_photograph_of_24_megapixels(self, visit, classifier, expected, tmp_path):
+        load_image("flower").resize((6000, 4000)).save(tmp_path / "huge.jpg")
+        visit.choose(tmp_path / "huge.jpg")
+        assert visit.answers("huge.jpg") == expected(tmp_path / "huge.jpg")
+
+
+def profile_that_swaps_red_and_green():
+    """A colour profile whose conversion nobody could overlook."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    places = []
+    for at in range(132, 132 + 12 * int.from_bytes(data[128:132], "big"), 12):
+        if data[at : at + 4] in (b"rXYZ", b"gXYZ"):
+            places.append(at + 4)
+    first, second = (bytes(data[at : at + 8]) for at in places)
+    data[places[0] : places[0] + 8], data[places[1] : places[1] + 8] = second, first
+    return bytes(data)
+
+
+class TestInUse:
+    def test_samples(self, visit, built, expected, keep):
+        for number, name in enumerate(SAMPLES, 1):
+            visit.page.get_by_role("button", name=name, exact=True).click()
+            answers = expected(built / "samples" / f"{number}.jpg")
+            assert visit.answers(name) == answers
+            expect(visit.said).to_have_text(re.compile(f"^{answers[0][0]}: [0-9]+ %$"))
+        expect(visit.result).to_contain_text(
+            re.compile(r"Prepared in \d+ ms, classified in \d+ ms")
+        )
+        keep(visit.page)
+
+    def test_by_keyboard_alone(self, visit, built, expected):
+        visit.page.locator("body").click(position={"x": 1, "y": 1})
+        reached = []
+        for _ in range(3):
+            visit.page.keyboard.press("Tab")
+            reached.append(
+                visit.page.evaluate(
+                    "document.activeElement.id || document.activeElement.textContent"
+                )
+            )
+        assert reached == ["file", "camera", SAMPLES[0]]
+        outline = visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", "seen where one is"
+        visit.page.keyboard.press("Enter")
+        assert visit.answers(SAMPLES[0]) == expected(built / "samples" / "1.jpg")
+
+    @pytest.mark.parametrize("way", ["drop", "paste"])
+    def test_dropped_and_pasted(self, visit, expected, way):
+        data = encoded(load_image("coffee").resize((200, 300)), "PNG")
+        visit.page.evaluate(
+            """([way, text]) => {
+                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([bytes], `${way}ped.png`));
+                const event = way === "drop"
+                    ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true })
+                    : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+                document.body.dispatchEvent(event);
+            }""",
+            [way, base64.b64encode(data).decode()],
+        )
+        assert visit.answers(f"{way}ped.png") == expected(data)
+
+    def test_a_link_dropped_is_not_followed(self, visit):
+        visit.page.evaluate(
+            """() => {
+                const transfer = new DataTransfer();
+                transfer.setData("text/uri-list", "https://example.org/cat.jpg");
+                const options = { dataTransfer: transfer, bubbles: true };
+                document.body.dispatchEvent(new DragEvent("drop", options));
+            }"""
+        )
+        expect(visit.problem).to_contain_text("Save the picture first")
+
+    def test_what_is_no_picture_is_told(self, visit, keep):
+        png = encoded(load_image("cat"), "PNG")
+        for name, data, said in [
+            ("notes.txt", b"no picture", "no picture, or of a kind this browser cannot read"),
+            ("page.html", b"<!doctype html><title>x</title>", "choose a JPEG or PNG file"),
+            ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This is no picture"),
+            ("empty.jpg", b"", "This file is empty"),
+            ("phone.heic", b"\0\0\0\x18ftypheic" + bytes(99), "save or export it as JPEG"),
+            ("scan.tif", b"II*\0" + bytes(99), "save it as JPEG or PNG"),
+            ("half.png", png[: len(png) // 2], "damaged or not complete"),
+        ]:
+            visit.send(name, data)
+            expect(visit.problem).to_contain_text(f"{name}: This ")
+            expect(visit.problem).to_contain_text(said)
+            expect(visit.result).to_be_hidden()
+        keep(visit.page)
+
+    def test_goes_on_after_an_error(self, visit, expected):
+        visit.send("notes.txt", b"no picture")
+        expect(visit.problem).to_contain_text("notes.txt: This is no picture")
+        expect(visit.result).to_be_hidden()
+        data = encoded(load_image("uniform"), "PNG")
+        visit.send("mine.png", data)
+        assert visit.answers("mine.png") == expected(data)
+        expect(visit.problem).not_to_be_attached()
+
+    def test_too_large_ones_are_refused(self, visit, tmp_path):
+        with (tmp_path / "large.png").open("wb") as file:
+            file.truncate(50_000_001)
+        Image.new("1", (10_000, 9_000)).save(tmp_path / "wide.png")
+        for name in ("large.png", "wide.png"):
+            visit.choose(tmp_path / name)
+            said = f"{name}: This picture has more than 50 MB or 89 megapixels"
+            expect(visit.problem).to_contain_text(said)
+
+    def test_the_last_one_chosen_is_shown(self, visit, expected):
+        for name in ("cat", "rocket", "coffee"):
+            visit.page.get_by_role("button", name=name, exact=True).click()
+        expect(visit.said).to_have_text(re.compile("^espresso: "))
+        visit.page.wait_for_timeout(500)
+        assert visit.answers("coffee")[0][0] == "espresso"
+
+
+class TestForEverybody:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [360, 1280])
+    def test_can_be_used_by_everybody_on_any_screen(self, visit, scheme, width, keep):
+        size = visit.page.viewport_size
+        visit.page.set_viewport_size({"width": width, "height": 740})
+        visit.page.emulate_media(color_scheme=scheme)
+        visit.page.get_by_role("button", name="uniform", exact=True).click()
+        visit.answers("uniform")
+        visit.page.locator("summary").click()
+        keep(visit.page)
+        found = violations(visit.page, ["html"])
+        too_wide = visit.page.evaluate(
+            "[...document.querySelectorAll('body *')].map(e => [e, e.getBoundingClientRect()])"
+            ".filter(([e, box]) => box.right > innerWidth + 0.5 && box.width)"
+            ".map(([e]) => e.outerHTML.slice(0, 200))"
+        )
+        visit.send("notes.txt", b"no picture")
+        expect(visit.problem).to_contain_text("notes.txt")
+        found += violations(visit.page, ["html"])
+        keep(visit.page)
+        visit.page.locator("summary").click()
+        visit.page.set_viewport_size(size)
+        visit.page.emulate_media(color_scheme="light")
+        assert found == []
+        assert too_wide == []
+
+    def test_tells_what_it_can(self, visit):
+        footer = visit.page.locator("footer").inner_text()
+        assert "knows 200 classes" in footer
+        assert "always answers" in footer
+        assert visit.page.title() == visit.page.get_by_role("heading").inner_text()
+        expect(visit.page.get_by_text("The picture never leaves this device.")).to_be_visible()
+
+    def test_names_stay_text(self, chromium, exported, tmp_path, keep):
+        def edit(model):
+            texts = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
+            texts["classifier.json"]["name"] = BAD
+            texts["classes.json"] = [[BAD, f"{i} {BAD}"] for i in range(200)]
+            onnx.helper.set_model_props(model, {key: json.dumps(texts[key]) for key in texts})
+
+        strange = edited(exported, tmp_path / "strange.onnx", edit)
+        server = serve(build_page(strange, tmp_path / "page", {BAD: "cat"}), tmp_path / "log")
+        try:
+            visit = Visit(chromium, server.address).ready()
+            visit.page.get_by_role("button", name=BAD).click()
+            assert BAD in visit.answers(BAD)[0][0]
+            visit.send(f"{BAD}.png", encoded(load_image("cat"), "PNG"))
+            visit.answers(f"{BAD}.png")
+            visit.send(f"{BAD}.txt", b"no picture")
+            expect(visit.problem).to_contain_text(f"{BAD}.txt: This is no picture")
+            expect(visit.page.locator("#about")).to_contain_text(BAD)
+            expect(visit.page.locator("#classes li").first).to_have_text(f"0 {BAD}")
+            keep(visit.page)
+            assert visit.page.locator("[onerror]").count() == 0
+            assert visit.page.evaluate("window.caught") is None
+            visit.page.context.close()
+        finally:
+            server.close()
+
+
+class TestPicturesStay:
+    """«The picture never leaves this device.»"""
+
+    def test_nothing_is_asked_of_any_host_once_the_page_is_there(self, chromium, address, expected):
+        visit = Visit(chromium, address).ready()
+        loaded = [request.url for request in visit.requests]
+        assert any(url.endswith(".onnx") for url in loaded)
+        assert all(url.startswith((address, "blob:")) for url in loaded), loaded
+        assert {request.method for request in visit.requests} == {"GET"}
+        assert not any("?" in url for url in loaded)
+        visit.requests.clear()
+        visit.page.context.set_offline(True)  # and so it works without a network
+        data = encoded(load_image("uniform"), "PNG")
+        visit.send("mine.png", data)
+        assert visit.answers("mine.png") == expected(data)
+        visit.page.get_by_role("button", name="cat", exact=True).click()
+        visit.answers("cat")
+        assert visit.requests == []
+        assert visit.page.asked == visit.page.complaints == []
+        assert visit.page.evaluate(
+            "[localStorage.length, sessionStorage.length, document.cookie]"
+        ) == [0, 0, ""]
+        assert visit.page.context.cookies() == []
+        visit.page.context.close()
+
+    def test_its_rules_let_no_other_host_take_part(self, chromium, address):
+        """What a changed library, say, would try; and that this would have noticed."""
+        send = """async (url) => {
+            const image = new Image();
+            image.src = url + "image";
+            await fetch(url + "fetch", { mode: "no-cors" }).catch(() => 0);
+            await import(url + "script.js").catch(() => 0);
+            const frame = document.createElement("iframe");
+            frame.src = url + "frame";
+            document.body.append(frame);
+            await new Promise((done) => setTimeout(done, 500));
+        }"""
+        with Site() as other:
+            threading.Thread(target=other.serve_forever, daemon=True).start()
+            visit = Visit(chromium, address).ready()
+            visit.page.evaluate(send, other.address)
+            assert other.asked == []
+            free = new_page(chromium)
+            free.goto(address + "licences.txt")  # which has no rules
+            free.evaluate(send, other.address)
+            assert {*other.asked} == {"image", "fetch", "script.js", "frame"}
+            free.context.close()
+            other.shutdown()
+            visit.page.context.close()
+
+    def test_rules(self):
+        text = (page.STATIC / "index.html").read_text(encoding="utf-8")
+        rules = re.search('Content-Security-Policy" content="([^"]*)"', text)[1]
+        rules = dict(rule.strip().split(" ", 1) for rule in rules.split(";"))
+        assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+        assert {*" ".join(rules.values()).split()} == {
+            "'none'",
+            "'self'",
+            "blob:",
+            "'wasm-unsafe-eval'",
+        }
+        assert text.index("Content-Security-Policy") < text.index("<script")
+
+
+class TestWhatCanBeMissing:
+    def open(self, chromium, address, script, said):
+        visit = Visit(chromium, address, script)
+        expect(visit.problem).to_contain_text(said)
+        assert violations(visit.page, ["html"]) == []
+        return visit
+
+    def test_webassembly(self, chromium, address, keep):
+        visit = self.open(chromium, address, "delete window.WebAssembly", "runs no WebAssembly")
+        keep(visit.page)
+        expect(visit.page.get_by_role("button", name="Choose a picture")).to_be_hidden()
+        visit.page.context.close()
+
+    def test_reading_pictures_truthfully(self, chromium, address):
+        """As browsers do that protect against tracking by the drawing surface."""
+        script = """
+            const read = CanvasRenderingContext2D.prototype.getImageData;
+            CanvasRenderingContext2D.prototype.getImageData = function (...place) {
+                const found = read.apply(this, place);
+                found.data[5] ^= 1;
+                return found;
+            };"""
+        said = "changes what pages read from pictures"
+        self.open(chromium, address, script, said).page.context.close()
+
+    def test_a_file(self, chromium, exported, tmp_path):
+        """Half of the page was copied to the host."""
+        built = build_page(exported, tmp_path / "page")
+        (built / "ort.wasm.gz").unlink()
+        server = serve(built, tmp_path / "log")
+        try:
+            said = "could not be loaded (ort.wasm.gz: 404"
+            self.open(chromium, server.address, "", said).page.context.close()
+        finally:
+            server.close()
+
+    def test_a_web_server(self, chromium, built, keep):
+        opened = new_page(chromium)
+        opened.goto((built / "index.html").as_uri())
+        stuck = opened.get_by_text("opened as a file from disk it does not run")
+        expect(stuck).to_be_attached()
+        expect(stuck).to_be_hidden()
+        opened.evaluate("document.getAnimations().forEach((waiting) => waiting.finish())")
+        expect(stuck).to_be_visible()
+        keep(opened)
+        opened.context.close()
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        {
+            "NotAllowedError": "The camera was not allowed",
+            "NotFoundError": "There is no camera on this device",
+            "NotReadableError": "used by another program",
+            "AbortError": "The camera does not work: a reason",
+        }.items(),
+    )
+    def test_the_camera(self, visit, error, said):
+        visit.page.evaluate(
+            """(error) => {
+                navigator.mediaDevices.getUserMedia = async () => {
+                    throw new DOMException("a reason", error);
+                };
+            }""",
+            error,
+        )
+        visit.page.get_by_role("button", name="Use the camera").click()
+        expect(visit.problem).to_contain_text(said)
+        expect(visit.page.get_by_role("button", name="Use the camera")).to_be_visible()
+
+    def test_a_secure_address_for_the_camera(self, chromium, address):
+        script = "Object.defineProperty(Navigator.prototype, 'mediaDevices', { value: undefined })"
+        visit = Visit(chromium, address, script).ready()
+        visit.page.get_by_role("button", name="Use the camera").click()
+        expect(visit.problem).to_contain_text("only where the page's address begins with https://")
+        visit.page.context.close()
+
+
+class TestCamera:
+    """Chromium's fake camera, which shows one of the samples."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def filmed(cls, chromium, address, tmp_path_factory):
+        film = tmp_path_factory.mktemp("film") / "coffee.mjpeg"
+        frame = encoded(
+            load_image("coffee").crop((60, 0, 540, 400)).resize((640, 480)), "JPEG", quality=90
+        )
+        film.write_bytes(frame * 30)
+        options = [
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-video-capture={film}",
+        ]
+        started = chromium.browser_type.launch(
+            executable_path=shutil.which("chromium"), args=[*FLAGS, *options]
+        )
+        yield Visit(started, address).ready()
+        started.close()
+
+    def test_answers_five_times_a_second(self, filmed, record_property, keep):
+        filmed.page.get_by_role("button", name="Use the camera").click()
+        assert filmed.answers("the camera")[0][0] == "espresso"
+        expect(filmed.said).to_have_text(re.compile("^espresso: "))
+        filmed.page.wait_for_timeout(3000)
+        time = filmed.page.locator("#time").inner_text()
+        rate = int(re.search(r"(\d+) pictures a second", time)[1])
+        record_property("camera of the page with no server", f"{rate} pictures a second")
+        keep(filmed.page)
+        assert rate >= 5
+        assert violations(filmed.page, ["html"]) == []
+
+    def test_stops_for_a_file_and_when_told(self, filmed):
+        on = "document.querySelector('#camera').ariaPressed"
+        if filmed.page.evaluate(on) == "false":
+            filmed.page.get_by_role("button", name="Use the camera").click()
+            filmed.answers("the camera")
+        filmed.send("mine.png", encoded(load_image("cat"), "PNG"))
+        filmed.answers("mine.png")
+        filmed.page.wait_for_timeout(300)
+        filmed.answers("mine.png")
+        assert filmed.page.evaluate(on) == "false"
+        filmed.page.get_by_role("button", name="Use the camera").click()
+        filmed.answers("the camera")
+        filmed.page.get_by_role("button", name="Stop the camera").click()
+        before = filmed.page.locator("#time").inner_text()
+        filmed.page.wait_for_timeout(300)
+        assert filmed.page.locator("#time").inner_text() == before
+        assert filmed.requests[-1].url.startswith("blob:") or filmed.page.asked == []
