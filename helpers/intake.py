@@ -54,7 +54,7 @@ class Intake(NamedTuple):
     def kinds(self):
         """How many files were left out for which kind of fault, as a text."""
         kinds = Counter(file.kind for file in self.left_out)
-        return ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
+        return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
 
 
 def look_through(folder, threshold=0.95):
