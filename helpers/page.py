@@ -33,6 +33,10 @@ class RuntimeMissing(RuntimeError):
     """What runs models in a browser is not on this machine; says how to fetch it."""
 
 
+class PageTooLarge(ValueError):
+    """A model's page would have more than `MOST` bytes."""
+
+
 def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
     """Write a page that runs a model in the visitor's browser, as static files → its folder.
     model: a file of `export_onnx`, taken as it is; a file of `save_classifier`, a known name or a
@@ -40,7 +44,7 @@ def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
     whatever `load_image` takes; visitors try them. The folder appears whole or not at all, in the
     place of an older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
     `load_classifier` raises for a file that is no such model, FileExistsError for a folder that
-    holds something else than a page, ValueError over `MOST` bytes."""
+    holds something else than a page, PageTooLarge over `MOST` bytes."""
     folder = Path(folder).expanduser().absolute()
     if folder.exists() and not (folder / ABOUT).is_file() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} holds something else than a page: name another folder.")
@@ -66,7 +70,7 @@ def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
         }
         (page / ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
         if (size := page_size(page)) > MOST:
-            raise ValueError(
+            raise PageTooLarge(
                 f"The page would have {size / 1e6:.0f} MB, more than {MOST // 10**6}: build on a "
                 "smaller model, such as pocket or mobilenet_v2."
             )

@@ -23,7 +23,7 @@ from helpers import keras, load_classifier, load_image, page
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, resize
 from helpers.models import ModelFileError
-from helpers.page import MOST, SAMPLES, RuntimeMissing, build_page, page_size
+from helpers.page import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
 from helpers.share import as_classifier, export_onnx, save_classifier
 
 BAD = "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
@@ -107,7 +107,7 @@ class TestWhatIsWritten:
 
     def test_too_large_a_model_is_refused(self, exported, tmp_path, monkeypatch):
         monkeypatch.setattr(page, "MOST", 10**7)
-        with pytest.raises(ValueError, match="more than 10: build on a smaller model"):
+        with pytest.raises(PageTooLarge, match="more than 10: build on a smaller model"):
             build_page(exported, tmp_path / "page")
         assert not list(tmp_path.iterdir())
 
@@ -215,6 +215,7 @@ class TestTheCommand:
         assert len(packages) > 5
         assert all(entry["integrity"].startswith("sha512-") for entry in packages)
         assert not any("resolved" in entry for entry in packages)
+        assert "npm ci --ignore-scripts" in (ROOT / "tools" / "page.sh").read_text()
 
 
 # -- in a browser ----------------------------------------------------------------------------------
