@@ -120,6 +120,8 @@ def predict_folder(folder, model, out="predictions.csv", top=1, batch_size=None,
     threads: None: one more than cores. One run at a time can write to a table. BatchError where
     the folder cannot be read or the table is of something else or cannot be written: it is as it
     was before."""
+    if min(number for number in (top, batch_size, threads) if number is not None) < 1:
+        raise ValueError("top, batch_size and threads should be 1 or more.")
     folder, out = (Path(os.path.abspath(os.path.expanduser(path))) for path in (folder, out))
     any(names_below(folder))  # BatchError before a model is loaded
     predictor = Predictor(model, folder, top)
