@@ -48,7 +48,7 @@ def median_latency(answer):
     for odd in (0.5, 50):  # one in five calls, wherever counting begins
         if not np.isclose(attempt(lambda k, odd=odd: odd if k % 5 == 4 else 2)[0], milliseconds):
             raise Hint("One odd call among five moved your result: is it a median?")
-    if made <= 5 and not np.isclose(slow_at_first, 4 * milliseconds):
+    if made < 5 or (made == 5 and not np.isclose(slow_at_first, 4 * milliseconds)):
         raise Hint(f"Five repeats, after one call that does not count: yours made {made} calls.")
     if not np.isclose(slow_at_first, milliseconds):
         raise Hint("The first calls were slow, and they count in your result. Was it warmed up?")
