@@ -7,6 +7,7 @@ import nbformat
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+TEMPLATE = NOTEBOOKS / "your_own_pictures.ipynb"  # no lesson, but has a lesson's form
 
 # What makes nbval compare less than the whole output, as a tag or as a comment.
 EXEMPTIONS = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception", "raises-exception"}

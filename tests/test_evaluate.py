@@ -14,10 +14,12 @@ from helpers.evaluate import (
     difference,
     expected_calibration_error,
     expected_cost,
+    gap,
     mcnemar,
     report,
     threshold_from_costs,
     thresholds,
+    verdict,
 )
 
 TRUE = np.array([False, False, True, True])
@@ -49,6 +51,50 @@ def test_how_estimates_are_written():
     assert str(Estimate(-0.5, -1.25, 0.001, 4)) == "-0.50 (-1.25 to 0.00), n = 4"
     assert str(Difference(0.05, -0.001, 0.114, 240)) == "+0.05 (+0.00 to +0.11), n = 240"
     assert str(Difference(-0.05, -0.1, -0.01, 7)) == "-0.05 (-0.10 to -0.01), n = 7"
+
+
+# -- two accuracies of other pictures, and what one of them shows ----------------------------------
+
+
+def counted(right, n):
+    return accuracy(np.zeros(n, int), np.arange(n) >= right)
+
+
+def test_gap_has_the_interval_that_was_published():
+    """Newcombe (1998), table II, method 10: 56 of 70 and 48 of 80, 10 of 10 and 0 of 20."""
+    found = gap(counted(48, 80), counted(56, 70))
+    assert (found.value, found.n) == (pytest.approx(0.2), 150)
+    assert found[1:3] == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert gap(counted(0, 20), counted(10, 10))[:3] == pytest.approx((1, 0.6791, 1), abs=5e-5)
+    assert gap(counted(56, 70), counted(48, 80))[:3] == pytest.approx(
+        (-0.2, -0.3339, -0.0524), abs=5e-5
+    )
+    assert isinstance(found, Difference)
+
+
+@pytest.mark.parametrize(
+    "right, n, start",
+    [
+        (2, 10, "Worse than always giving the same answer (0.60)"),
+        (6, 10, "Too few pictures to tell: ≈0.31 to ≈0.83 is possible, and that holds"),
+        (
+            10,
+            10,
+            "Better than always giving the same answer (0.60), but too few pictures to tell by",
+        ),
+        (600, 1000, "Hardly better than always giving the same answer (0.60), if at all: ≈0.57"),
+        (950, 1000, "Better than always giving the same answer (0.60): ≈0.93 to ≈0.96 on pictures"),
+    ],
+)
+def test_verdict_says_what_an_accuracy_shows(right, n, start):
+    assert verdict(counted(right, n), 0.6).startswith(start)
+
+
+def test_verdict_says_how_many_pictures_would_do():
+    said = verdict(counted(24, 30), 0.5)
+    assert "About ≈60 test pictures would say it to ±0.1." in said
+    span = [np.ptp(counted(round(0.8 * n), n)[1:3]) for n in (59, 60)]
+    assert span[0] > 0.2 >= span[1]
 
 
 # -- the bootstrap ---------------------------------------------------------------------------------

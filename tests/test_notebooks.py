@@ -12,13 +12,13 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
-from lessons import LESSONS, NOTEBOOKS, code_cells, exempt, read
+from lessons import LESSONS, NOTEBOOKS, TEMPLATE, code_cells, exempt, read
 from nbval.plugin import get_sanitize_patterns
 
 ROOT = NOTEBOOKS.parent
 SANITIZE = ROOT / "tests" / "nbval_sanitize.cfg"
 
-each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+each_lesson = pytest.mark.parametrize("lesson", [*LESSONS, TEMPLATE], ids=lambda path: path.stem)
 
 
 def heavy(lesson):
@@ -28,7 +28,10 @@ def heavy(lesson):
 
 each_lesson_again = pytest.mark.parametrize(
     "lesson",
-    [pytest.param(path, marks=pytest.mark.slow if heavy(path) else ()) for path in LESSONS],
+    [
+        pytest.param(path, marks=pytest.mark.slow if heavy(path) else ())
+        for path in (*LESSONS, TEMPLATE)
+    ],
     ids=lambda path: path.stem,
 )
 

@@ -9,7 +9,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from lessons import LESSONS, NOTEBOOKS, read
+from lessons import LESSONS, NOTEBOOKS, TEMPLATE, read
 
 ROOT = NOTEBOOKS.parent
 PAGES = [
@@ -17,7 +17,7 @@ PAGES = [
     *(page for f in ("docs", "models", "data") for page in ROOT.glob(f"{f}/**/*.md")),
 ]
 PAGES = [page for page in PAGES if ".ipynb_checkpoints" not in page.parts]  # JupyterLab's
-TEXTS = [*LESSONS, NOTEBOOKS / "app.ipynb", *sorted(PAGES)]
+TEXTS = [*LESSONS, TEMPLATE, NOTEBOOKS / "app.ipynb", *sorted(PAGES)]
 
 each_text = pytest.mark.parametrize("page", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
 
