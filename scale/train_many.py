@@ -85,9 +85,7 @@ def main():
     parser.add_argument("out", help="the file that load_classifier will read, .keras")
     parser.add_argument("--data", default="computers", help="what load_dataset takes")
     parser.add_argument("--model", default="pocket", help="what load_classifier takes")
-    parser.add_argument(
-        "--epochs", type=int, nargs=2, default=[e for e, _ in STAGES], help="head, all"
-    )
+    parser.add_argument("--epochs", type=int, nargs=2, default=EPOCHS, help="of the head, of all")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, else parts of the CPU")
     parser.add_argument("--hosts", nargs="+", help="addresses of all hosts, as in 10.0.0.1:9000")
     parser.add_argument("--index", type=int, default=0, help="which of them this is, from 0")
