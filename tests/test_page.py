@@ -524,8 +524,7 @@ class TestInUse:
 
 
 class TestForEverybody:
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    @pytest.mark.parametrize("width", [360, 1280])
+    @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1280)])
     def test_can_be_used_by_everybody_on_any_screen(self, visit, scheme, width, keep):
         size = visit.page.viewport_size
         visit.page.set_viewport_size({"width": width, "height": 740})
@@ -609,7 +608,7 @@ class TestPicturesStay:
         assert visit.page.context.cookies() == []
         visit.page.context.close()
 
-    def test_its_rules_let_no_other_host_take_part(self, chromium, address):
+    def test_its_rules_let_no_other_host_take_part(self, visit, chromium, address):
         """What a changed library, say, would try; and that this would have noticed."""
         send = """async (url) => {
             const image = new Image();
@@ -620,10 +619,10 @@ class TestPicturesStay:
             frame.src = url + "frame";
             document.body.append(frame);
             await new Promise((done) => setTimeout(done, 500));
+            frame.remove();
         }"""
         with Site() as other:
             threading.Thread(target=other.serve_forever, daemon=True).start()
-            visit = Visit(chromium, address).ready()
             visit.page.evaluate(send, other.address)
             assert other.asked == []
             free = new_page(chromium)
@@ -632,7 +631,6 @@ class TestPicturesStay:
             assert {*other.asked} == {"image", "fetch", "script.js", "frame"}
             free.context.close()
             other.shutdown()
-            visit.page.context.close()
 
     def test_rules(self):
         text = (page.STATIC / "index.html").read_text(encoding="utf-8")
@@ -673,11 +671,11 @@ class TestWhatCanBeMissing:
         said = "changes what pages read from pictures"
         self.open(chromium, address, script, said).page.context.close()
 
-    def test_a_file(self, chromium, exported, tmp_path):
+    def test_a_file(self, chromium, built, tmp_path):
         """Half of the page was copied to the host."""
-        built = build_page(exported, tmp_path / "page")
-        (built / "ort.wasm.gz").unlink()
-        server = serve(built, tmp_path / "log")
+        shutil.copytree(built, tmp_path / "page")
+        (tmp_path / "page" / "ort.wasm.gz").unlink()
+        server = serve(tmp_path / "page", tmp_path / "log")
         try:
             said = "could not be loaded (ort.wasm.gz: 404"
             self.open(chromium, server.address, "", said).page.context.close()
@@ -717,12 +715,22 @@ class TestWhatCanBeMissing:
         expect(visit.problem).to_contain_text(said)
         expect(visit.page.get_by_role("button", name="Use the camera")).to_be_visible()
 
-    def test_a_secure_address_for_the_camera(self, chromium, address):
-        script = "Object.defineProperty(Navigator.prototype, 'mediaDevices', { value: undefined })"
-        visit = Visit(chromium, address, script).ready()
+    def test_a_secure_address_for_the_camera(self, visit):
+        visit.page.evaluate(
+            "Object.defineProperty(navigator, 'mediaDevices', { value: undefined })"
+        )
         visit.page.get_by_role("button", name="Use the camera").click()
         expect(visit.problem).to_contain_text("only where the page's address begins with https://")
-        visit.page.context.close()
+
+
+OPENED = """
+    window.opened = [];
+    const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await open(wanted);
+        opened.push(...stream.getTracks());
+        return stream;
+    };"""  # keeps the camera's tracks
 
 
 class TestCamera:
@@ -744,35 +752,47 @@ class TestCamera:
         started = chromium.browser_type.launch(
             executable_path=shutil.which("chromium"), args=[*FLAGS, *options]
         )
-        yield Visit(started, address).ready()
+        visit = Visit(started, address, OPENED).ready()
+        visit.button = visit.page.locator("#camera")
+        yield visit
         started.close()
 
     def test_answers_five_times_a_second(self, filmed, record_property, keep):
-        filmed.page.get_by_role("button", name="Use the camera").click()
+        filmed.button.click()
         assert filmed.answers("the camera")[0][0] == "espresso"
-        expect(filmed.said).to_have_text(re.compile("^espresso: "))
-        filmed.page.wait_for_timeout(3000)
-        time = filmed.page.locator("#time").inner_text()
-        rate = int(re.search(r"(\d+) pictures a second", time)[1])
-        record_property("camera of the page with no server", f"{rate} pictures a second")
+        expect(filmed.said).to_have_text("espresso")
+        time = filmed.page.locator("#time")
+        # On a machine with much else to do it takes a while until it can.
+        expect(time).to_have_text(re.compile(r" ([5-9]|\d\d+) pictures a second"))
+        filmed.page.wait_for_timeout(1000)
+        rate = re.search(r"\d+ pictures a second", time.inner_text())[0]
+        record_property("camera of the page with no server", rate)
         keep(filmed.page)
-        assert rate >= 5
         assert violations(filmed.page, ["html"]) == []
+        filmed.button.click()
 
     def test_stops_for_a_file_and_when_told(self, filmed):
-        on = "document.querySelector('#camera').ariaPressed"
-        if filmed.page.evaluate(on) == "false":
-            filmed.page.get_by_role("button", name="Use the camera").click()
-            filmed.answers("the camera")
+        expect(filmed.button).to_have_text("Use the camera")
+        filmed.button.click()
+        filmed.answers("the camera")
         filmed.send("mine.png", encoded(load_image("cat"), "PNG"))
         filmed.answers("mine.png")
         filmed.page.wait_for_timeout(300)
         filmed.answers("mine.png")
-        assert filmed.page.evaluate(on) == "false"
-        filmed.page.get_by_role("button", name="Use the camera").click()
+        expect(filmed.button).to_have_text("Use the camera")
+        filmed.button.click()
         filmed.answers("the camera")
-        filmed.page.get_by_role("button", name="Stop the camera").click()
-        before = filmed.page.locator("#time").inner_text()
+        expect(filmed.button).to_have_text("Stop the camera")
+        filmed.button.click()
+        time = filmed.page.locator("#time")
+        before = time.inner_text()
         filmed.page.wait_for_timeout(300)
-        assert filmed.page.locator("#time").inner_text() == before
-        assert filmed.requests[-1].url.startswith("blob:") or filmed.page.asked == []
+        assert time.inner_text() == before
+        assert filmed.page.evaluate("opened.map((track) => track.readyState)") == ["ended"] * 3
+
+    def test_nothing_is_asked_of_any_host(self, filmed):
+        filmed.requests.clear()
+        filmed.button.click()
+        filmed.page.wait_for_timeout(300)
+        filmed.button.click()
+        assert filmed.requests == filmed.page.asked == []

@@ -5,7 +5,7 @@ import { checkReading, open, PictureError, prepare } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
 const WIDEST = 480; // pixels of the picture as it is shown
-const PAUSE = 2500; // milliseconds between two answers that a screen reader says, of a camera
+const PAUSE = 1500; // milliseconds between two answers that are told, of a camera
 
 let about, model;
 let turn = 0; // counts what was chosen: only the latest is shown
@@ -130,7 +130,7 @@ async function start() {
     const opened = await navigator.mediaDevices.getUserMedia(wanted);
     if (mine !== turn) return opened.getTracks().forEach((track) => track.stop());
     stream = opened;
-    pressed(true);
+    $("camera").textContent = "Stop the camera";
     opened.getVideoTracks()[0].addEventListener("ended", () => {
       if (stream === opened) stop();
     });
@@ -156,22 +156,17 @@ async function watch(video, mine) {
     const rate = (1000 * (frames.length - 1)) / (now - frames[0]);
     if (rate) $("time").textContent += ` ${Math.round(rate)} pictures a second.`;
     if (now - told > PAUSE) {
-      say(inWords(answers));
+      say(readable(answers[0].name)); // screen readers say it when it changes
       told = now;
     }
     await new Promise(requestAnimationFrame);
   }
 }
 
-function pressed(on) {
-  $("camera").textContent = on ? "Stop the camera" : "Use the camera";
-  $("camera").setAttribute("aria-pressed", on);
-}
-
 function stop() {
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
-  pressed(false);
+  $("camera").textContent = "Use the camera";
 }
 
 function listen() {
@@ -230,7 +225,8 @@ try {
   about = await loadAbout();
   describe();
   await offer(about.samples);
-  model = await loadModel(about, (share) => say(`Loading the model … ${percent(share)}`));
+  model = await loadModel(about, (share) =>
+    say(`Loading the model … ${percent(Math.floor(share * 4) / 4)}`)); // not too often: it is said
   listen();
   $("choose").hidden = false;
   say("Ready.");
