@@ -20,7 +20,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app page test test-slow lint lessons editions links tally setup teaching lock audit canary clean
+.PHONY: help lab fresh app page test test-slow lint lessons editions links tally setup teaching scale lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -70,7 +70,10 @@ setup: ## only make the environment, .venv
 	@sh tools/setup.sh
 
 teaching: setup ## also install what instructors need: nbgrader, Sphinx, JupyterHub
-	@sh tools/setup_teaching.sh
+	@sh tools/setup_more.sh teaching "nbgrader, Sphinx and JupyterHub"
+
+scale: setup ## also install what many machines need: Ray
+	@sh tools/setup_more.sh scale Ray
 
 lock: setup ## renew the lock files from requirements*.txt; LOCK_ARGS=--upgrade takes all that is new
 	@sh tools/lock.sh

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Writes requirements.lock anew: every package that requirements.txt brings, on every system and
 # Python that we support, by version and hash; then requirements-teaching.lock, which agrees with
-# it. Needs the package index. LOCK_ARGS go to uv: "--upgrade-package NAME" renews one package,
-# "--upgrade" all; without, what is there is kept.
+# it, and requirements-scale.lock, which agrees with both. Needs the package index. LOCK_ARGS go to
+# uv: "--upgrade-package NAME" renews one package, "--upgrade" all; without, what is there is kept.
 set -eu
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
@@ -14,8 +14,9 @@ lock() {
     "$tools/bin/uv" pip compile --universal --python-version 3.11 --generate-hashes --no-header \
         --quiet --no-annotate --constraint "$tools/constraints" \
         --no-emit-package transfer-learning-notebooks ${LOCK_ARGS:-} "$1.txt" -o "$1.lock"
+    # What is locked next agrees: the versions alone, as hashes may not stand in constraints.
+    sed -n 's/^\([^ #]*==[^\\]*\).*/\1/p' "$1.lock" >>"$tools/constraints"
 }
 lock requirements
-# The versions alone: hashes may not stand in constraints.
-sed -n 's/^\([^ #]*==[^\\]*\).*/\1/p' requirements.lock >>"$tools/constraints"
 lock requirements-teaching
+lock requirements-scale
