@@ -43,10 +43,12 @@ def decode(probabilities, classes, top=5):
         raise ValueError("top should be 1 or more, and no probability NaN (did training diverge?).")
     if probabilities.ndim > 1:
         return [decode(row, classes, top) for row in probabilities]
-    pairs = [(c, c) if isinstance(c, str) else tuple(c) for c in classes]
     # A stable sort of the negatives keeps equal probabilities in class order.
-    best = np.argsort(-probabilities, kind="stable")[:top]
-    return [Prediction(*pairs[i], float(probabilities[i])) for i in best]
+    best = [
+        (classes[i], float(probabilities[i]))
+        for i in np.argsort(-probabilities, kind="stable")[:top]
+    ]
+    return [Prediction(*((c, c) if isinstance(c, str) else c), p) for c, p in best]
 
 
 @cache
