@@ -3,17 +3,19 @@
 python scale/predict_many.py FOLDER OUT [--model pocket] [--actors 2] [--address HOST:PORT]
 
 FOLDER is one that every machine sees under the same path, or an address of an object store, as in
-s3://bucket/pictures (with s3fs installed; fsspec knows dozens of kinds). OUT becomes a folder of
-Parquet files, seen by every machine as well; its rows are those of `helpers.batch.predict_folder`,
-in any order. Without --address all happens on this machine; docs/scale.md says how to start more.
-Stopped, or after a machine was lost, the same command goes on where it was.
+s3://bucket/pictures (with s3fs installed; fsspec knows dozens of kinds). So is OUT, which becomes
+a folder of Parquet files; its rows are those of `helpers.batch.predict_folder`, in any order.
+Without --address all happens on this machine; docs/scale.md says how to start more. Stopped, the
+same command goes on where it was; pictures that have come since are added.
 """
 
 import argparse
+import io
 import json
 import os
 import sys
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 from posixpath import join
 
@@ -22,39 +24,54 @@ import pyarrow as pa
 import ray
 from pyarrow import dataset, parquet
 from ray.data import ActorPoolStrategy, DataContext
-from ray.data.checkpoint import CheckpointConfig
 
 from helpers.batch import BatchError, Predictor, names_below
+from helpers.files import whole
+from helpers.images import ImageError, UnreachableError, resize
+from helpers.training import base_of, progress_bar
 
+BATCH = 32  # pictures in the network at a time
 NUMBERS = {"bytes": pa.int64(), "modified": pa.int64(), "probability": pa.float64()}
 
 
 class Worker:
     """An actor: a process, on whatever machine, that loads the model once and keeps it."""
 
-    def __init__(self, folder, model, top):
+    def __init__(self, out, about):
         # One core an actor: TensorFlow alone would start as many threads as the machine has cores.
         os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-        self.store, self.root = opened(folder)
-        self.near = self.store and tempfile.TemporaryDirectory()
-        self.predictor = Predictor(model, self.near.name if self.near else self.root, top)
+        self.out, self.about = out, about
+        self.store, place = opened(about["folder"])
+        self.root, self.near = place, self.store and tempfile.TemporaryDirectory()
+        if self.near:
+            place = self.near.name
+        self.predictor = Predictor(about["model"], place, about["top"])
+        kinds = ((c, NUMBERS.get(c.partition("_")[0], pa.string())) for c in self.predictor.columns)
+        self.schema = pa.schema(kinds)
 
-    def __call__(self, batch):
-        """{"path": names} → a table of rows, one a name: what cannot be read has an error."""
-        names = batch["path"].tolist()
-        rows = self.predictor(self.fetch(names) if self.store else names)
-        for row, name in zip(rows, names, strict=True):
-            row["path"] = name
-            if self.store:
-                row["modified"] = None  # that of the copy means nothing
-        kinds = {c: NUMBERS.get(c.partition("_")[0], pa.string()) for c in self.predictor.columns}
-        return pa.Table.from_pylist(rows, pa.schema(kinds.items()))
+    def __call__(self, block):
+        """{"path": names} → how many rows there are now in a file of their own. The file's name
+        follows from theirs: a block that is done twice, as a machine was lost, is there once."""
+        names, rows = block["path"].tolist(), []
+        for start in range(0, len(names), BATCH):
+            part = names[start : start + BATCH]
+            found = self.rows(self.fetched(part) if self.store else part)
+            rows += [row | {"path": name} for row, name in zip(found, part, strict=True)]
+        schema = self.schema.with_metadata({"about": json.dumps(self.about)})
+        table = pa.Table.from_pylist(rows, schema)
+        keep(table, self.out, sha256("\0".join(names).encode()).hexdigest()[:32])
+        return {"rows": [len(rows)], "unreadable": [len(rows) - table["error"].null_count]}
 
-    def fetch(self, names):
-        """Copy pictures from the store to this machine, many at once, under numbers as names."""
+    def rows(self, names):
+        """A row, a dict, for each name; what cannot be read has an error in it."""
+        rows = self.predictor(names)
+        return [row | {"modified": None} for row in rows] if self.store else rows  # it is a copy's
+
+    def fetched(self, names):
+        """Copy pictures from the store to this machine, many at once → the copies' names."""
         places = [join(self.root, name) for name in names]
         found = self.store.cat(places, on_error="omit")
-        for number, place in enumerate(places):
+        for number, place in enumerate(places):  # no name of a stranger's becomes a path here
             path = Path(self.near.name, str(number))
             path.unlink(missing_ok=True)
             if place in found:
@@ -62,75 +79,124 @@ class Worker:
         return [str(number) for number in range(len(names))]
 
 
-def predict_many(folder, model, out, actors, top=1, block=500, batch=64):
-    """Predict every picture in `folder` once, into Parquet files in `out`.
-    Ray must be connected to a cluster (`ray.init`). block: pictures in a file, done anew if their
-    machine is lost; batch: those that an actor takes at a time; the rest as in `predict_folder`.
-    BatchError where there is nothing to do, or `out` was begun with another folder or model."""
-    job = f"{out}.job"
-    write_names(folder, job, {"folder": folder, "model": model, "top": top}, block)
-    DataContext.get_current().checkpoint_config = CheckpointConfig(
-        id_column="path", checkpoint_path=f"{job}/done", delete_checkpoint_on_success=False
-    )
-    rows = ray.data.read_parquet(f"{job}/names").map_batches(
-        Worker,
-        fn_constructor_args=(folder, model, top),
-        batch_size=batch,
-        compute=ActorPoolStrategy(size=actors),
+class FeatureWorker(Worker):
+    """The same for features, what a head is trained on: rows of path, error, features."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.base = base_of(self.predictor.classifier)
+        kinds = {"path": pa.string(), "error": pa.string(), "features": pa.list_(pa.float32())}
+        self.schema = pa.schema(kinds.items())
+
+    def rows(self, names):
+        classifier, rows, pictures = self.predictor.classifier, [], []
+        for name in names:
+            rows.append({"error": None})
+            path = self.predictor.folder / name
+            try:
+                if not path.is_file():
+                    raise UnreachableError("It is no file that can be read.")
+                pictures.append(resize(path, classifier.size, classifier.rule))
+            except ImageError as error:
+                rows[-1]["error"] = str(error)
+        good = [row for row in rows if row["error"] is None]
+        if good:
+            features = self.base.predict_on_batch(classifier.prepare(pictures))
+            for row, values in zip(good, features, strict=True):
+                row["features"] = values
+        return rows
+
+
+def predict_many(folder, model, out, actors, top=1, block=500, worker=Worker):
+    """Predict every picture in `folder` once, into Parquet files in `out` → (rows, unreadable) of
+    this run. Ray must be connected to a cluster (`ray.init`). block: pictures in a file, done anew
+    if their machine is lost; the rest as in `predict_folder`. BatchError where there is nothing to
+    do, or `out` holds what was made with another folder, model or top."""
+    about = {"folder": folder, "model": model, "top": top, "worker": worker.__name__}
+    if not (names := missing(folder, out, about)):
+        return 0, 0
+    DataContext.get_current().enable_progress_bars = False
+    blocks = [pa.table({"path": names[i : i + block]}) for i in range(0, len(names), block)]
+    done = ray.data.from_arrow(blocks).map_batches(
+        worker,
+        fn_constructor_args=(out, about),
+        batch_size=block,
+        compute=ActorPoolStrategy(size=min(actors, len(blocks))),
         num_cpus=1,
     )
-    rows.write_parquet(out)
+    rows = unreadable = 0
+    with progress_bar(len(names), "pictures") as bar:
+        for count in done.iter_rows():
+            rows += count["rows"]
+            unreadable += count["unreadable"]
+            bar.update(count["rows"])
+    return rows, unreadable
 
 
 def opened(folder):
-    """(fsspec file system, place in it) of an address, (None, path) of an ordinary folder."""
+    """(fsspec's file system, place in it) of an address, (None, path) of an ordinary folder."""
     return fsspec.core.url_to_fs(folder) if "://" in folder else (None, os.path.abspath(folder))
 
 
-def names_in(folder):
-    """The names of all files below a folder or an address, relative to it; hidden ones aside."""
+def keep(table, out, name):
+    """Write a table to a file in `out`, which appears whole or not at all."""
+    buffer, (store, place) = io.BytesIO(), opened(out)
+    parquet.write_table(table, buffer)
+    if store:
+        store.pipe_file(join(place, f"{name}.parquet"), buffer.getvalue())
+        return
+    with whole(Path(place, f"{name}.parquet")) as part:
+        part.write_bytes(buffer.getvalue())
+
+
+def missing(folder, out, about):
+    """The names of all files below `folder`, hidden ones aside, that `out` has no row for."""
     store, root = opened(folder)
-    if store is None:
-        return list(names_below(root))
-    names = (place.removeprefix(root).lstrip("/") for place in sorted(store.find(root)))
-    return [name for name in names if not any(part[0] == "." for part in name.split("/"))]
-
-
-def write_names(folder, job, about, block):
-    """Write what is to be predicted, as tables of `block` names, and remember what it is for."""
-    names, (files, place) = names_in(folder), fsspec.core.url_to_fs(job)
+    if store:
+        names = (place.removeprefix(root).lstrip("/") for place in sorted(store.find(root)))
+        names = [n for n in names if not any(part.startswith(".") for part in n.split("/"))]
+    else:
+        names = list(names_below(root))
     if not names:
         raise BatchError(f"{folder} holds no file: pass another folder.")
-    if files.exists(f"{place}/about.json"):
-        if (before := json.loads(files.cat_file(f"{place}/about.json"))) != about:
-            raise BatchError(f"{job} was begun with {before}, not {about}: name another OUT.")
-        files.rm(f"{place}/names", recursive=True)
-    files.makedirs(f"{place}/names")
-    files.pipe_file(f"{place}/about.json", json.dumps(about).encode())
-    for start in range(0, len(names), block):
-        with files.open(f"{place}/names/{start:012}.parquet", "wb") as file:
-            parquet.write_table(pa.table({"path": names[start : start + block]}), file)
+    if (done := made(out)) is None:
+        return names
+    if (before := json.loads(done.schema.metadata[b"about"])) != about:
+        raise BatchError(f"{out} was made with {before}, not {about}: name another OUT.")
+    kept = set(done.to_table(columns=["path"])["path"].to_pylist())
+    return [name for name in names if name not in kept]
+
+
+def made(out):
+    """The rows in `out`, as a data set of pyarrow's; None where there are none."""
+    store, place = opened(out)
+    if not (store or fsspec.filesystem("file")).exists(place):
+        return None
+    done = dataset.dataset(place, format="parquet", filesystem=store)
+    return done if done.files else None
 
 
 def main():
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", help="the pictures: a folder, or an address as in s3://bucket/a")
+    parser.add_argument("folder", help="of pictures, or an address as in s3://bucket/pictures")
     parser.add_argument("out", help="a folder or address for Parquet files")
     parser.add_argument("--model", default="pocket", help="what load_classifier takes")
     parser.add_argument("--top", type=int, default=1, help="likeliest classes a row")
+    parser.add_argument("--features", action="store_true", help="keep features, no predictions")
     parser.add_argument("--actors", type=int, default=os.cpu_count(), help="one core each")
-    parser.add_argument("--block", type=int, default=500, help="pictures a file")
+    parser.add_argument("--block", type=int, default=500, help="pictures a file of OUT")
     parser.add_argument("--address", help="of the cluster's first machine, as in 10.0.0.1:6379")
     asked = parser.parse_args()
+    worker = FeatureWorker if asked.features else Worker
     ray.init(asked.address, log_to_driver=False)
     try:
-        predict_many(asked.folder, asked.model, asked.out, asked.actors, asked.top, asked.block)
+        rows, unreadable = predict_many(
+            asked.folder, asked.model, asked.out, asked.actors, asked.top, asked.block, worker
+        )
     except BatchError as error:
         return str(error)
-    table = dataset.dataset(asked.out)
-    unreadable = table.count_rows(filter=dataset.field("error").is_valid())
-    print(f"{asked.out}: {table.count_rows():,} rows, {unreadable:,} of them unreadable")
+    print(f"{asked.out}: {rows:,} new rows, {unreadable:,} of them unreadable")
     return 0
 
 
