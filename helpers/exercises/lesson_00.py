@@ -28,6 +28,8 @@ def second_name(answer):
         raise Hint("That is the WordNet id of a guess. Which of the three parts is its name?")
     if len(given) == 1:
         raise Hint("A single letter: one step too many was taken into a name.")
+    if given in map(str, guesses):
+        raise Hint("That is a whole guess, as text. Which of its three parts is asked for?")
     names = [guess.name for guess in guesses]
     if given not in names:
         raise Hint("The check hands over another list, and this name is not in it: use the list.")

@@ -18,6 +18,11 @@ def as_batch(answer):
         raise Hint(f"Still one picture: a network would take its {rows} rows for {rows} pictures.")
     if given.shape == (*pixels.shape, 1):
         raise Hint(f"The new axis came last: that says {rows} pictures of {columns}×3 pixels.")
+    if not set(pixels.shape) <= set(given.shape):
+        raise Hint(
+            f"{pixels.shape} became {given.shape}: that is no longer the picture handed over. Keep "
+            "its three lengths, and put one axis more."
+        )
     if given.shape != (1, *pixels.shape):
         raise Hint(f"{pixels.shape} became {given.shape}. Where does the lesson's new axis stand?")
     if not np.array_equal(given[0], pixels):

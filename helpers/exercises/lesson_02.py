@@ -43,6 +43,7 @@ def from_card(answer):
     """A function (photograph, side, means) → what the model card in the lesson describes."""
     from PIL import Image
 
+    from helpers import keras
     from helpers.images import SQUASH, ResizeRule, crop_box, resize
 
     random, side = np.random.default_rng(), 12
@@ -84,6 +85,12 @@ def from_card(answer):
         "you subtract?": blue_first - means,
         "Red comes first, and the means were reversed.": pixels(square) - means[::-1],
         "The order is right. What about the means?": blue_first,
+        "These are VGG16's means. This model's are handed over as `means`.": (
+            keras.applications.vgg16.preprocess_input(pixels(square))
+        ),
+        "Each colour lost its mean over this one picture. Over which pictures are `means`?": (
+            blue_first - blue_first.mean(axis=(1, 2), keepdims=True)
+        ),
         "Only the size has changed. What about colours and means?": pixels(square),
         "The whole photograph was squashed. What does the card say?": (
             prepared(resize(photograph, side, SQUASH))

@@ -13,6 +13,7 @@ CASES = {
             START + "    return predictions.name[1]\n": "'list' object has no attribute 'name'",
             START + "    return predictions[0].name[1]\n": "A single letter",
             START + "    return predictions[1]\n": "a whole guess",
+            START + "    return str(predictions[1])\n": "a whole guess, as text",
             START + "    return predictions[1].wnid\n": "WordNet id",
             START + "    return predictions[1].probability\n": "A name is text",
             START

@@ -35,6 +35,7 @@ CASES = {
             BATCH + "    return pixels\n": "Still one picture",
             BATCH + "    return [pixels]\n": "A list means several inputs",
             BATCH + "    return np.expand_dims(pixels, axis=1)\n": "Where does the lesson's",
+            BATCH + "    return np.zeros((1, 224, 224, 3))\n": "no longer the picture",
             BATCH + "    return np.stack([pixels, pixels])\n": "Where does the lesson's",
             BATCH + "    return pixels[np.newaxis] / 255\n": "pixels have changed",
             BATCH + "    np.expand_dims(pixels, axis=0)\n": "`return` missing",

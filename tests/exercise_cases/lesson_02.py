@@ -43,6 +43,14 @@ CASES = {
             SQUARE + "    pixels = pixels - means[::-1]\n" + BATCH: "means were reversed",
             SQUARE + "    pixels = pixels[..., ::-1]\n" + BATCH: "What about the means",
             SQUARE + BATCH: "Only the size has changed",
+            SQUARE
+            + "    batch = pixels[np.newaxis]\n"
+            + "    return keras.applications.vgg16.preprocess_input(batch.copy())\n": (
+                "VGG16's means"
+            ),
+            SQUARE
+            + "    pixels = (pixels - pixels.mean(axis=(0, 1)))[..., ::-1]\n"
+            + BATCH: "over this one picture",
             SQUARE + PIXELS + "    return pixels[np.newaxis] / 255\n": "much too small",
             SQUARE + "    pixels = pixels / 255\n" + PIXELS + BATCH: "before the means",
             SQUARE.replace("side)", "side, SQUASH)") + PIXELS + BATCH: "was squashed",
