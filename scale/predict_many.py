@@ -112,6 +112,8 @@ def predict_many(folder, model, out, actors, top=1, block=500, worker=Worker):
     this run. Ray must be connected to a cluster (`ray.init`). block: pictures in a file, done anew
     if their machine is lost; the rest as in `predict_folder`. BatchError where there is nothing to
     do, or `out` holds what was made with another folder, model or top."""
+    folder, out = absolute(folder), absolute(out)  # a worker's working directory is another
+    model = absolute(model) if str(model).endswith(".keras") else model
     about = {"folder": folder, "model": model, "top": top, "worker": worker.__name__}
     if not (names := missing(folder, out, about)):
         return 0, 0
@@ -133,9 +135,14 @@ def predict_many(folder, model, out, actors, top=1, block=500, worker=Worker):
     return rows, unreadable
 
 
-def opened(folder):
+def absolute(place):
+    """A path or an address, as a text that means the same wherever it is read."""
+    return str(place) if "://" in str(place) else os.path.abspath(os.path.expanduser(place))
+
+
+def opened(place):
     """(fsspec's file system, place in it) of an address, (None, path) of an ordinary folder."""
-    return fsspec.core.url_to_fs(folder) if "://" in folder else (None, os.path.abspath(folder))
+    return fsspec.core.url_to_fs(place) if "://" in place else (None, place)
 
 
 def keep(table, out, name):
@@ -189,6 +196,7 @@ def main():
     parser.add_argument("--address", help="of the cluster's first machine, as in 10.0.0.1:6379")
     asked = parser.parse_args()
     worker = FeatureWorker if asked.features else Worker
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
     ray.init(asked.address, log_to_driver=False)
     try:
         rows, unreadable = predict_many(

@@ -1,0 +1,267 @@
+"""More than one machine: predictions by Ray on a cluster that loses one, and fine-tuning on several
+devices and hosts. Machines are processes here, each with a loopback address of its own."""
+
+import contextlib
+import importlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from helpers import load_classifier, load_image
+from helpers.batch import BatchError, predict_folder, read_predictions
+from helpers.models import ROOT
+
+SCALE = ROOT / "scale"
+COMPUTERS = ROOT / "data" / "computers"
+HEAD, OTHER = "127.0.0.2", "127.0.0.3"
+
+
+@pytest.fixture(scope="module")
+def many():
+    """scale/predict_many.py. Skipped where Ray is not there; in CI that is a failure."""
+    if not find_spec("ray"):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Ray (make scale)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCALE)
+        yield importlib.import_module("predict_many")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of 200 pictures, among them what cannot be read, and its rows, {path: row}."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, path in enumerate(sorted((COMPUTERS / "train").rglob("*.jpg"))[:196]):
+        copy = folder / f"{number % 3}" / f"{number:03}.jpg"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    for name in ("=1+1.jpg", "größe.jpg"):  # a formula for spreadsheets, and more than ASCII
+        load_image("cat").save(folder / name)
+    (folder / "empty.jpg").touch()
+    (folder / "0" / "page.jpg").write_text("<html>")
+    (folder / ".hidden.jpg").write_text("not seen")
+    predict_folder(folder, "pocket", folder.parent / "predictions.csv", top=2)
+    rows = list(read_predictions(folder.parent / "predictions.csv"))
+    assert len(rows) == 200
+    return folder, {row["path"].removeprefix("./"): row for row in rows}
+
+
+def about(folder, worker="Worker"):
+    return {"folder": str(folder), "model": "pocket", "top": 2, "worker": worker}
+
+
+def block(names):
+    return {"path": np.array(names, dtype=object)}
+
+
+def assert_same(found, expected, without=()):
+    """Each picture has one row, the one that predict_folder gives."""
+    assert sorted(row["path"] for row in found) == sorted(expected)
+    for row in found:
+        other = expected[row["path"]]
+        assert list(row) == list(other)
+        for column, value in row.items():
+            if column.startswith("probability") and value is not None:  # other threads, other sums
+                assert value == pytest.approx(other[column], abs=1e-4), row
+            elif column not in ("path", *without):
+                assert value == other[column], (row, column)
+
+
+# -- one block of names ----------------------------------------------------------------------------
+
+
+def test_rows_are_those_of_predict_folder(many, pictures, tmp_path):
+    folder, expected = pictures
+    names = many.missing(str(folder), str(tmp_path / "out"), about(folder))
+    worker = many.Worker(str(tmp_path / "out"), about(folder))
+    for part in (names[:50], names[50:], names[:50]):  # one of them twice
+        assert worker(block(part))["rows"] == [len(part)]
+    found = many.made(str(tmp_path / "out"))
+    assert len(found.files) == 2
+    assert_same(found.to_table().to_pylist(), expected)
+    assert many.missing(str(folder), str(tmp_path / "out"), about(folder)) == []
+
+
+def test_what_has_come_since_is_added(many, pictures, tmp_path):
+    folder, _ = pictures
+    out = str(tmp_path / "out")
+    names = many.missing(str(folder), out, about(folder))
+    many.Worker(out, about(folder))(block(names[:40] + names[60:]))
+    assert many.missing(str(folder), out, about(folder)) == names[40:60]
+
+
+def test_rows_of_another_job_are_not_mixed(many, pictures, tmp_path):
+    folder, _ = pictures
+    out = str(tmp_path / "out")
+    many.Worker(out, about(folder))(block(["0/000.jpg"]))
+    with pytest.raises(BatchError, match="name another OUT"):
+        many.missing(str(folder), out, about(folder) | {"model": "vgg16"})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BatchError, match="holds no file"):
+        many.missing(str(tmp_path / "empty"), out, about(tmp_path / "empty"))
+
+
+def test_a_store_is_read_like_a_folder(many, pictures, tmp_path):
+    folder, expected = pictures
+    store = f"zip://::{shutil.make_archive(tmp_path / 'pictures', 'zip', folder)}"
+    names = many.missing(store, str(tmp_path / "out"), about(store))
+    assert sorted(names) == sorted(expected)
+    worker = many.Worker(str(tmp_path / "out"), about(store))
+    worker(block(names))
+    rows = many.made(str(tmp_path / "out")).to_table().to_pylist()
+    assert_same(rows, expected, without=["modified"])
+    assert {row["modified"] for row in rows} == {None}
+    # What was taken away since, and a name that would lead out of the folder of copies.
+    assert worker(block(["gone.jpg", "../../up.jpg"]))["unreadable"] == [2]
+
+
+def test_features_are_those_that_a_head_is_trained_on(many, pictures, tmp_path):
+    from helpers.training import base_of
+
+    folder, expected = pictures
+    kind = about(folder, "FeatureWorker")
+    names = ["0/page.jpg", "0/000.jpg", "gone.jpg", "1/001.jpg"]
+    counts = many.FeatureWorker(str(tmp_path / "out"), kind)(block(names))
+    assert counts == {"rows": [4], "unreadable": [2]}
+    rows = many.made(str(tmp_path / "out")).to_table().to_pylist()
+    assert [row["path"] for row in rows] == names
+    assert [row["features"] is None for row in rows] == [True, False, True, False]
+    classifier = load_classifier("pocket")
+    batch = classifier.prepare([folder / "0/000.jpg", folder / "1/001.jpg"])
+    features = base_of(classifier)(batch, training=False).numpy()
+    np.testing.assert_allclose([rows[1]["features"], rows[3]["features"]], features, atol=1e-4)
+
+
+# -- a cluster -------------------------------------------------------------------------------------
+
+
+class Cluster:
+    """Nodes of Ray, each started by `ray start` as on a machine of its own."""
+
+    def __init__(self, folder):
+        self.folder, self.nodes = folder, {}
+        with socket.create_server((HEAD, 0)) as free:
+            self.address = f"{HEAD}:{free.getsockname()[1]}"
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")},
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": os.urandom(32).hex(),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONPATH": os.pathsep.join([str(SCALE), os.environ.get("PYTHONPATH", "")]),
+        }
+
+    def start(self, host):
+        """Start a node, and wait until it takes part. Ray itself gives up after 30 seconds, which
+        a busy machine may need: then again."""
+        port = self.address.partition(":")[2]
+        role = ["--head", f"--port={port}", "--include-dashboard=false", "--no-monitor"]
+        options = role + [f"--temp-dir={self.folder}"] if host == HEAD else []
+        options = options or [f"--address={self.address}"]
+        log = self.folder / f"{host}.log"
+        for _ in range(3):
+            with log.open("w") as said:
+                self.nodes[host] = psutil.Popen(
+                    [Path(sys.executable).with_name("ray"), "start", "--block", *options]
+                    + [f"--node-ip-address={host}", "--num-cpus=1", "--include-log-monitor=false"]
+                    + ["--object-store-memory=80000000"],
+                    stdout=said,
+                    stderr=said,
+                    env=self.env,
+                )
+            while self.nodes[host].poll() is None:
+                if "Ray runtime started" in log.read_text():
+                    return
+                time.sleep(0.1)
+        pytest.fail(f"{host} did not start:\n{log.read_text()[-3000:]}")
+
+    def lose(self, host):
+        """End a node and all its processes at once, as when a machine loses power."""
+        node = self.nodes.pop(host)
+        for process in [node, *node.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+        node.wait()
+
+    def python(self, *arguments, **variables):
+        """Start a driver on it."""
+        return subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            env=self.env | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def cluster(many):
+    """Two nodes of one core each."""
+    if sys.platform != "linux":
+        pytest.skip("needs a loopback address for each node, which Linux has")
+    # A short path: it holds sockets, whose names are limited to a hundred characters.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        cluster = Cluster(Path(folder))
+        try:
+            cluster.start(HEAD)
+            cluster.start(OTHER)
+            yield cluster
+        finally:
+            for host in [*cluster.nodes]:
+                cluster.lose(host)
+
+
+# Says where each block was done, and takes long enough for one to be lost in the middle.
+NOTING = """
+import json, os, sys, time, ray
+from predict_many import Worker, predict_many
+
+class Noting(Worker):
+    def __call__(self, block):
+        with open(os.path.join(sys_marks, ray.util.get_node_ip_address()), "a") as file:
+            file.write("begun\\n")
+        time.sleep(0.3)
+        return super().__call__(block)
+
+address, folder, out, sys_marks = sys.argv[1:]
+ray.init(address, log_to_driver=False)
+print(json.dumps(predict_many(folder, "pocket", out, 2, top=2, block=10, worker=Noting)))
+"""
+
+
+def test_a_cluster_that_loses_a_machine_predicts_every_picture_once(
+    many, cluster, pictures, tmp_path, record_property
+):
+    folder, expected = pictures
+    out, marks = tmp_path / "out", tmp_path / "marks"
+    marks.mkdir()
+    driver = cluster.python("-c", NOTING, cluster.address, folder, out, marks)
+    start = time.monotonic()
+    while not ((marks / OTHER).exists() and len(list(out.glob("*.parquet"))) > 2):
+        assert driver.poll() is None, driver.stdout.read()
+        assert time.monotonic() - start < 200, "both nodes should have begun"
+        time.sleep(0.05)
+    cluster.lose(OTHER)
+    done = len(many.made(str(out)).files)
+    said, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0, said
+    assert done < 20, "it was lost in the middle"
+    assert json.loads(said.splitlines()[-1])[1] == 2
+    assert_same(many.made(str(out)).to_table().to_pylist(), expected)
+    record_property("blocks done when a node was lost", f"{done} of 20")
+
+
+def test_a_cluster_lets_nobody_in_without_its_token(cluster):
+    code = f"import ray; ray.init('{cluster.address}', log_to_driver=False)"
+    said, _ = cluster.python("-c", code, RAY_AUTH_TOKEN="0" * 64).communicate(timeout=100)
+    assert "InvalidAuthToken" in said
