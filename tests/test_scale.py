@@ -158,6 +158,7 @@ class Cluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": os.urandom(32).hex(),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # else they wait for whatever else this machine does
             "PYTHONPATH": os.pathsep.join([str(SCALE), os.environ.get("PYTHONPATH", "")]),
         }
 
@@ -265,3 +266,60 @@ def test_a_cluster_lets_nobody_in_without_its_token(cluster):
     code = f"import ray; ray.init('{cluster.address}', log_to_driver=False)"
     said, _ = cluster.python("-c", code, RAY_AUTH_TOKEN="0" * 64).communicate(timeout=100)
     assert "InvalidAuthToken" in said
+
+
+# -- fine-tuning -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A function: options of scale/train_many.py, one list for each process → the weights that
+    were learned from 32 pictures, as one array, and what was printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    for part, count in (("train", 8), ("validation", 1)):
+        for source in sorted((COMPUTERS / part).iterdir()):
+            copy = folder / "data" / part / source.name
+            copy.mkdir(parents=True)
+            for path in sorted(source.glob("*.jpg"))[:count]:
+                shutil.copy(path, copy)
+
+    def run(*processes):
+        out = folder / f"{time.monotonic_ns()}.keras"
+        common = [sys.executable, SCALE / "train_many.py", out, "--data", folder / "data"]
+        started = [
+            subprocess.Popen(
+                [*common, "--epochs", "2", "3", *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for options in processes
+        ]
+        said = [process.communicate(timeout=200)[0] for process in started]
+        assert not any(process.returncode for process in started), "\n".join(said)
+        weights = load_classifier(out).network.get_weights()
+        return np.concatenate([np.ravel(weight) for weight in weights]), said
+
+    return run
+
+
+def hosts(count):
+    """As many addresses of this machine that are free."""
+    with contextlib.ExitStack() as stack:
+        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [f"127.0.0.1:{server.getsockname()[1]}" for server in free]
+
+
+def test_several_devices_learn_what_one_does(trained):
+    one, two = (trained(["--devices", count])[0] for count in "12")
+    np.testing.assert_allclose(two, one, rtol=0, atol=1e-4)
+    start = load_classifier("pocket").network.get_weights()
+    assert abs(one[: start[0].size] - np.ravel(start[0])).max() > 1e-4, "the base has learned"
+
+
+def test_several_hosts_learn_what_one_does(trained):
+    both = hosts(2)
+    one, _ = trained(["--hosts", *hosts(1)])
+    two, said = trained(*(["--hosts", *both, "--index", index] for index in "01"))
+    np.testing.assert_allclose(two, one, rtol=0, atol=1e-4)
+    assert [".keras is written" in text for text in said] == [True, False]
