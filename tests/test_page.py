@@ -171,8 +171,8 @@ class TestModelsThatCannotBeUsed:
         self.refused(tmp_path / name, tmp_path)
 
     def test_an_unknown_one(self, tmp_path):
-        with pytest.raises(ValueError, match="No model called 'poket'"):
-            build_page("poket", tmp_path / "page")
+        with pytest.raises(ValueError, match="No model called 'none_such'"):
+            build_page("none_such", tmp_path / "page")
 
 
 class TestTheCommand:
@@ -257,11 +257,14 @@ class Visit:
         self.requests = []
         self.page.context.on("request", lambda request: self.requests.append(request))
         self.page.goto(address)
+        self.loaded = None  # what was asked for until it was ready
         self.problem, self.said = self.page.get_by_role("alert"), self.page.get_by_role("status")
         self.result = self.page.get_by_role("region", name="Answer")
 
     def ready(self):
         expect(self.said).to_have_text("Ready.")
+        self.loaded = [(request.method, request.url) for request in self.requests]
+        assert self.page.complaints == []
         return self
 
     def choose(self, *files):
@@ -333,7 +336,11 @@ PIXELS = """async ({ open, prepare }, [file]) =>
 
 
 class TestSameAnswersAsInPython:
-    def check(self, visit, classifier, paths, record_property):
+    def test_on_many_pictures(self, visit, classifier, record_property):
+        """On 200 photographs where the test material is, else on pictures that ship."""
+        paths = sorted((ROOT.parent / "shared" / "data" / "photos").glob("*.jpg"))
+        paths = paths or sorted((ROOT / "data" / "computers" / "test").rglob("*.jpg"))[::4]
+        assert len(paths) >= 40
         rows = np.array(visit.run(PROBABILITIES, *[path.read_bytes() for path in paths]))
         wanted = classifier.probabilities(paths)
         same = rows.argmax(axis=1) == wanted.argmax(axis=1)
@@ -347,21 +354,12 @@ class TestSameAnswersAsInPython:
         assert difference <= 0.02
         assert len(set(rows.argmax(axis=1))) > 5, "or it says nothing"
 
-    def test_on_pictures_that_ship(self, visit, classifier, record_property):
-        paths = sorted((ROOT / "data" / "computers" / "test").rglob("*.jpg"))[::4]
-        self.check(visit, classifier, paths, record_property)
-
-    def test_on_200_photographs(self, visit, classifier, shared_data, record_property):
-        paths = sorted((shared_data / "photos").glob("*.jpg"))
-        assert len(paths) == 200
-        self.check(visit, classifier, paths, record_property)
-
     @pytest.mark.parametrize("shape", ["square", "each_side"])
     @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
     def test_pictures_become_squares_pixel_by_pixel_the_same(self, visit, shape, filter):
         noise = np.random.default_rng(0)
         for width, height, fraction in [
-            (640, 480, 1), (300, 1000, 0.875), (3000, 100, 0.9), (100, 3000, 1), (64, 64, 1),
+            (320, 240, 1), (150, 600, 0.875), (900, 70, 0.9), (70, 900, 1), (64, 64, 1),
             (65, 12, 0.875), (4, 4, 0.875), (1, 5, 0.5),
         ]:  # fmt: skip
             picture = Image.fromarray(noise.integers(0, 256, (height, width, 3), np.uint8))
@@ -372,12 +370,10 @@ class TestSameAnswersAsInPython:
             assert found == wanted.tolist(), (width, height, rule)
 
     def test_files_of_all_kinds_are_read_the_same(self, visit):
-        cat = load_image("cat").resize((300, 200))
-        clear = np.dstack(
-            [np.array(cat), np.linspace(0, 255, 300).astype(np.uint8) * np.ones((200, 1), np.uint8)]
-        )
-        clear = Image.fromarray(clear)
-        deep = Image.fromarray((np.arange(300 * 200).reshape(200, 300)).astype(np.uint16))
+        cat = load_image("cat").resize((150, 100))
+        clear = cat.copy()
+        clear.putalpha(Image.linear_gradient("L").resize(cat.size))
+        deep = Image.fromarray(np.arange(150 * 100).reshape(100, 150).astype(np.uint16) * 4)
         red = profile_that_swaps_red_and_green()
         turned = [Image.Exif() for _ in range(10)]
         for orientation, exif in enumerate(turned):
@@ -406,8 +402,8 @@ class TestSameAnswersAsInPython:
             difference = np.abs(found - np.asarray(resize(data, SMALL), int).ravel())
             assert difference.max() <= 2, kind  # decoders may round otherwise
 
-    def test_a_photograph_of_24_megapixels(self, visit, classifier, expected, tmp_path):
-        load_image("flower").resize((6000, 4000)).save(tmp_path / "huge.jpg")
+    def test_a_photograph_of_12_megapixels(self, visit, classifier, expected, tmp_path):
+        load_image("flower").resize((4000, 3000)).save(tmp_path / "huge.jpg")
         visit.choose(tmp_path / "huge.jpg")
         assert visit.answers("huge.jpg") == expected(tmp_path / "huge.jpg")
 
@@ -586,27 +582,22 @@ class TestForEverybody:
 class TestPicturesStay:
     """«The picture never leaves this device.»"""
 
-    def test_nothing_is_asked_of_any_host_once_the_page_is_there(self, chromium, address, expected):
-        visit = Visit(chromium, address).ready()
-        loaded = [request.url for request in visit.requests]
-        assert any(url.endswith(".onnx") for url in loaded)
-        assert all(url.startswith((address, "blob:")) for url in loaded), loaded
-        assert {request.method for request in visit.requests} == {"GET"}
-        assert not any("?" in url for url in loaded)
+    def test_nothing_is_asked_of_any_host_once_the_page_is_there(self, visit, address, expected):
+        assert {method for method, _ in visit.loaded} == {"GET"}
+        urls = [url for _, url in visit.loaded]
+        assert any(url.endswith(".onnx") for url in urls)
+        assert all(url.startswith((address, "blob:")) and "?" not in url for url in urls), urls
         visit.requests.clear()
         visit.page.context.set_offline(True)  # and so it works without a network
         data = encoded(load_image("uniform"), "PNG")
-        visit.send("mine.png", data)
-        assert visit.answers("mine.png") == expected(data)
+        visit.send("secret.png", data)
+        assert visit.answers("secret.png") == expected(data)
         visit.page.get_by_role("button", name="cat", exact=True).click()
         visit.answers("cat")
-        assert visit.requests == []
-        assert visit.page.asked == visit.page.complaints == []
-        assert visit.page.evaluate(
-            "[localStorage.length, sessionStorage.length, document.cookie]"
-        ) == [0, 0, ""]
-        assert visit.page.context.cookies() == []
-        visit.page.context.close()
+        visit.page.context.set_offline(False)
+        assert visit.requests == visit.page.asked == visit.page.context.cookies() == []
+        kept = "[localStorage.length, sessionStorage.length, document.cookie]"
+        assert visit.page.evaluate(kept) == [0, 0, ""]
 
     def test_its_rules_let_no_other_host_take_part(self, visit, chromium, address):
         """What a changed library, say, would try; and that this would have noticed."""
