@@ -109,7 +109,9 @@ class Predictor:
         return decode(softmax(logits, axis=-1), self.classifier.classes, self.top)
 
 
-def predict_folder(folder, model, out="predictions.csv", top=1, batch_size=None, threads=None):
+def predict_folder(
+    folder, model, out="predictions.csv", top=1, batch_size=None, threads=None, progress=True
+):
     """Predict every picture in a folder and the folders below it, into a CSV table → `Summary`.
     All files but hidden ones count, in the order of their names. A row says path (below folder),
     bytes, modified (nanoseconds, as the system keeps it), model, error, and wnid, name and
@@ -117,9 +119,9 @@ def predict_folder(folder, model, out="predictions.csv", top=1, batch_size=None,
     Run again after an interruption, or with more pictures, it adds what is missing and replaces
     rows of files that have changed since; those that could not be opened are tried again.
     model: as in `Predictor`; batch_size: pictures in the network at a time, None: what suits a CPU;
-    threads: None: one more than cores. One run at a time can write to a table. BatchError where
-    the folder cannot be read or the table is of something else or cannot be written: it is as it
-    was before."""
+    threads: None: one more than cores; progress: show a bar with rate and time left. One run at a
+    time can write to a table. BatchError where the folder cannot be read, or the table cannot be
+    written or is of something else: it is left as it was. ValueError for numbers below 1."""
     if min(number for number in (top, batch_size, threads) if number is not None) < 1:
         raise ValueError("top, batch_size and threads should be 1 or more.")
     folder, out = (Path(os.path.abspath(os.path.expanduser(path))) for path in (folder, out))
@@ -141,7 +143,7 @@ def predict_folder(folder, model, out="predictions.csv", top=1, batch_size=None,
     with (
         _explained(out),
         _open(out, "a") as file,
-        progress_bar(total, "pictures", len(done)) as bar,
+        progress_bar(total, "pictures", len(done), progress) as bar,
         warnings.catch_warnings(),  # threads that enter and leave it in turns would not restore it
     ):
         lines = _lines(file, predictor.columns)

@@ -276,9 +276,9 @@ def _compiled(network):
     return tf.function(partial(network, training=False), autograph=False, reduce_retracing=True)
 
 
-def progress_bar(total, title, initial=0):
+def progress_bar(total, title, initial=0, show=True):
     """One line that disappears: a widget in notebooks, nothing where text goes to a file."""
-    disable = None if auto.notebook_tqdm is std.tqdm else False
+    disable = not show or (None if auto.notebook_tqdm is std.tqdm else False)
     return auto.tqdm(total=total, desc=title, initial=initial, leave=False, disable=disable)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LESSONS = [f"{lesson:02}" for lesson in range(10)]
+LESSONS = [f"{lesson:02}" for lesson in range(11)]
 STUB = "Nothing to check yet: put your answer in the place of the three dots, then run this again."
 
 
