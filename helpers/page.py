@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from helpers.files import digest, incoming
-from helpers.images import MAX_BYTES, MAX_PIXELS, ImageError, load_image
+from helpers.images import MAX_BYTES, MAX_PIXELS, load_image
 from helpers.models import ROOT, Classifier, ModelFileError, WeightsUnavailable, load_classifier
 from helpers.share import export_onnx, load_exported
 
 STATIC, RUNTIME = ROOT / "page" / "static", ROOT / "page" / "node_modules" / "onnxruntime-web"
-PAGE, ABOUT = ROOT / "build" / "page", "page.json"
-PARTS = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # of it, for one thread
+PAGE = ROOT / "build" / "page"
+PARTS = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # of RUNTIME, for one thread
+MADE = {"ort.js", "ort.wasm.gz", "page.json", "samples"}  # beside the files of STATIC and the model
 # In the public domain, so that whoever publishes a page may publish them with it.
 SAMPLES = ("cat", "coffee", "uniform", "rocket", "astronaut")
 SIDE = 480  # pixels of a sample's longer side
@@ -40,14 +41,16 @@ class PageTooLarge(ValueError):
 def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
     """Write a page that runs a model in the visitor's browser, as static files → its folder.
     model: a file of `export_onnx`, taken as it is; a file of `save_classifier`, a known name or a
-    `Classifier`, exported first. samples: names of sample photographs, or {name: picture}, each
-    whatever `load_image` takes; visitors try them. The folder appears whole or not at all, in the
-    place of an older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
+    `Classifier`, exported first. samples, for visitors to try: {name: whatever `load_image` takes},
+    or a list of paths and names of sample photographs. The folder appears whole or not at all, in
+    the place of an older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
     `load_classifier` raises for a file that is no such model, FileExistsError for a folder that
     holds something else than a page, PageTooLarge over `MOST` bytes."""
     folder = Path(folder).expanduser().absolute()
-    if folder.exists() and not (folder / ABOUT).is_file() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} holds something else than a page: name another folder.")
+    if foreign := _foreign(folder):
+        raise FileExistsError(
+            f"{folder} holds more than a page, {foreign[0]}: name another folder."
+        )
     script, binary = _runtime()
     with incoming(folder.parent) as made:
         page = made / "page"
@@ -68,7 +71,8 @@ def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
             "samples": _samples(samples, page),
             "most": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS},
         }
-        (page / ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
+        text = json.dumps(about, ensure_ascii=False, indent=1)
+        (page / "page.json").write_text(text, encoding="utf-8")
         if (size := page_size(page)) > MOST:
             raise PageTooLarge(
                 f"The page would have {size / 1e6:.0f} MB, more than {MOST // 10**6}: build on a "
@@ -83,6 +87,15 @@ def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
 def page_size(folder):
     """Bytes of all files of a page together."""
     return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+
+
+def _foreign(folder):
+    """Names in a folder that no page has: they would be lost with it."""
+    if not folder.exists():
+        return []
+    ours = MADE | {path.name for path in STATIC.iterdir()}
+    found = [path.name for path in folder.iterdir() if not path.match("model-*.onnx")]
+    return sorted(set(found) - ours)
 
 
 def _runtime():
@@ -130,14 +143,14 @@ def _model(model, path):
 
 def _samples(samples, page):
     """Put the samples into the page → [{name, file}, …]."""
-    named = samples if isinstance(samples, dict) else {name: name for name in samples}
+    named = samples.items() if isinstance(samples, dict) else [(Path(s).stem, s) for s in samples]
     entries = []
     (page / "samples").mkdir()
-    for number, (name, source) in enumerate(named.items(), 1):
+    for number, (name, source) in enumerate(named, 1):
         image = load_image(source)
         image.thumbnail((SIDE, SIDE))
         image.save(page / "samples" / f"{number}.jpg", quality=90)
-        entries.append({"name": str(name), "file": f"samples/{number}.jpg"})
+        entries.append({"name": name, "file": f"samples/{number}.jpg"})
     return entries
 
 
@@ -150,21 +163,13 @@ def main(arguments=None):
     parser.add_argument(
         "--to", default=PAGE, type=Path, metavar="FOLDER", help="default: %(default)s"
     )
-    parser.add_argument("--samples", nargs="+", metavar="PICTURE", help="files visitors can try")
+    parser.add_argument(
+        "--samples", nargs="*", default=SAMPLES, metavar="PICTURE", help="files visitors can try"
+    )
     options = parser.parse_args(arguments)
-    samples = SAMPLES
-    if options.samples:
-        samples = {Path(path).stem: path for path in options.samples}
     try:
-        page = build_page(options.model, options.to, samples)
-    except (
-        RuntimeMissing,
-        WeightsUnavailable,
-        ModelFileError,
-        ImageError,
-        ValueError,
-        OSError,
-    ) as error:
+        page = build_page(options.model, options.to, options.samples)
+    except (RuntimeMissing, WeightsUnavailable, ValueError, OSError) as error:
         print(f"No page is written: {error}", file=sys.stderr)
         return 1
     print(f"{page}: {page_size(page) / 1e6:.1f} MB, to be put on any web host as it is.")

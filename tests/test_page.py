@@ -88,22 +88,31 @@ class TestWhatIsWritten:
         assert about["rule"] == {"shape": "each_side", "fraction": 0.9, "filter": "bicubic"}
         assert [path.name for path in (made / "samples").iterdir()] == ["1.jpg"]
 
-    def test_an_older_page_is_replaced_and_kept_where_a_new_one_fails(self, exported, tmp_path):
+    def test_an_older_page_is_replaced_and_kept_where_a_new_one_fails(
+        self, exported, built, tmp_path
+    ):
         folder = tmp_path / "page"
-        build_page(exported, folder, [])
-        (folder / "left.txt").write_text("of the older page")
+        shutil.copytree(built, folder)
+        (folder / "index.html").write_text("older")
+        (folder / "model-0123456789ab.onnx").write_text("older")
         with pytest.raises(FileNotFoundError, match="There is no file"):
             build_page(tmp_path / "none.onnx", folder)
-        assert (folder / "left.txt").exists()
-        build_page(exported, folder, [])
-        assert not (folder / "left.txt").exists()
+        assert (folder / "index.html").read_text() == "older"
+        build_page(exported, folder)
         assert [path.name for path in tmp_path.iterdir()] == ["page"]
+        for path in built.rglob("*.*"):
+            assert (folder / path.relative_to(built)).read_bytes() == path.read_bytes()
+        assert len([*folder.rglob("*")]) == len([*built.rglob("*")])
 
-    def test_no_folder_of_yours_is_replaced(self, exported, tmp_path):
-        (tmp_path / "thesis.txt").write_text("mine")
-        with pytest.raises(FileExistsError, match="something else than a page"):
-            build_page(exported, tmp_path)
-        assert (tmp_path / "thesis.txt").read_text() == "mine"
+    @pytest.mark.parametrize("name", ["thesis.txt", ".git"])
+    def test_nothing_of_yours_is_lost(self, exported, built, tmp_path, name):
+        """Such as the history of what was published."""
+        folder = tmp_path / "page"
+        shutil.copytree(built, folder)
+        (folder / name).write_text("mine")
+        with pytest.raises(FileExistsError, match=f"more than a page, {name}: name another folder"):
+            build_page(exported, folder)
+        assert (folder / name).read_text() == "mine"
 
     def test_too_large_a_model_is_refused(self, exported, tmp_path, monkeypatch):
         monkeypatch.setattr(page, "MOST", 10**7)
@@ -177,13 +186,19 @@ class TestModelsThatCannotBeUsed:
 
 class TestTheCommand:
     def test_says_what_it_wrote_and_how_to_look_at_it(self, exported, tmp_path, capsys):
-        (tmp_path / "nice cup.png").write_bytes(encoded(load_image("coffee"), "PNG"))
-        samples = ["--samples", str(tmp_path / "nice cup.png")]
+        paths = [tmp_path / folder / "nice cup.png" for folder in ("one", "two")]
+        for path in paths:
+            path.parent.mkdir()
+            load_image("coffee").save(path)
+        samples = ["--samples", *map(str, paths)]
         assert page.main([str(exported), "--to", str(tmp_path / "page"), *samples]) == 0
         printed = capsys.readouterr().out
         assert f"{tmp_path / 'page'}: " in printed
         assert "http.server --bind 127.0.0.1" in printed
-        assert '"name": "nice cup"' in (tmp_path / "page" / "page.json").read_text()
+        about = json.loads((tmp_path / "page" / "page.json").read_text())
+        assert about["samples"] == [
+            {"name": "nice cup", "file": f"samples/{number}.jpg"} for number in (1, 2)
+        ]
 
     def test_an_error_is_one_line(self, tmp_path, capsys):
         assert page.main([str(tmp_path / "mine.onnx"), "--to", str(tmp_path / "page")]) == 1
