@@ -2,8 +2,8 @@
 
 notebooks/your_own_pictures.ipynb is run on the folder, which stays as it is, and so does the
 notebook. What comes of it lies in build/mine afterwards: the model (model.keras, model.onnx), its
-cards, and the run itself to read (report.html) and to go on with (report.ipynb). It appears whole
-or not at all; what was there before is kept beside it, as build/mine-before.
+cards, and the run itself to read, as report.html and as report.ipynb. It appears whole or not at
+all; what was there before is kept beside it, as build/mine-before.
 """
 
 import argparse
