@@ -20,7 +20,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app page test test-slow lint lessons editions links tally setup teaching scale lock audit canary clean
+.PHONY: help lab fresh app page mine test test-slow lint lessons editions links tally setup teaching scale lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
