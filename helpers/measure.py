@@ -20,23 +20,34 @@ class Timing(NamedTuple):
         return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f}) ms"
 
 
-def latency(calls, pictures=1, repeats=30, warm_up=3):
-    """How long functions take → {name: `Timing`}, milliseconds a picture.
-    calls: {name: function without arguments}; pictures: how many one call handles. Each is called
-    `warm_up` times before, as the first calls compile and allocate; then all take turns, so that
-    whatever else the computer does hits them alike. ValueError where there is nothing to time."""
-    if not calls or pictures < 1 or repeats < 1 or warm_up < 1:
-        raise ValueError("Give at least one function, picture, repeat and call to warm up.")
+def in_turns(calls, repeats=30, warm_up=3):
+    """How long functions take → {name: seconds, float (repeats,)}.
+    calls: {name: function without arguments}. Each is called `warm_up` times before, as the first
+    calls compile and allocate; then all take turns, so that whatever else the computer does hits
+    them alike. ValueError where there is nothing to time."""
+    if not calls or repeats < 1 or warm_up < 1:
+        raise ValueError("Give at least one function, repeat and call to warm up.")
     for call in calls.values():
         for _ in range(warm_up):
             call()
-    times = {name: [] for name in calls}
-    for _ in range(repeats):
+    times = {name: np.empty(repeats) for name in calls}
+    for turn in range(repeats):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            times[name].append(1000 * (time.perf_counter() - start) / pictures)
-    quartiles = {name: np.percentile(found, (50, 25, 75)) for name, found in times.items()}
+            times[name][turn] = time.perf_counter() - start
+    return times
+
+
+def latency(calls, pictures=1, repeats=30, warm_up=3):
+    """How long functions take a picture → {name: `Timing`}, milliseconds.
+    pictures: how many one call handles; the rest, and ValueError, as in `in_turns`."""
+    if pictures < 1:
+        raise ValueError("Say how many pictures a call handles: at least one.")
+    quartiles = {
+        name: np.percentile(1000 * seconds / pictures, (50, 25, 75))
+        for name, seconds in in_turns(calls, repeats, warm_up).items()
+    }
     return {name: Timing(*map(float, found), repeats) for name, found in quartiles.items()}
 
 
