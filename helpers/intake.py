@@ -191,6 +191,8 @@ def _fault(path):
         fingerprint(path)
     except DataError as error:
         return str(error).removeprefix(f"{path} ")
+    except OSError as error:  # of stat, as in a folder that may be listed, but not entered
+        return f"cannot be read ({error.strerror}): check its rights."
     return None
 
 

@@ -193,6 +193,19 @@ def test_a_folder_that_may_not_be_read(pets, monkeypatch):
         look_through(pets)
 
 
+def test_a_file_that_may_not_be_looked_at(pets, monkeypatch):
+    is_file, secret = Path.is_file, pets / "cats" / "03.png"
+
+    def refused(path):
+        if path == secret:
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    (left,) = look_through(pets).left_out
+    assert str(left) == "cats/03.png cannot be read (Permission denied): check its rights."
+
+
 # -- files that are left out -----------------------------------------------------------------------
 
 
