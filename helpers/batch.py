@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -84,12 +84,10 @@ class Predictor:
                 found = _version(self.folder / name)
                 pixels[len(good)] = np.asarray(resize(self.folder / name, size, rule))
                 good.append(row)
-            except UnreachableError as error:  # its text names the whole path
-                row["error"] = f"It cannot be read ({error.__cause__.strerror})."
+            except (OSError, UnreachableError) as error:
+                cause = error.__cause__ or error  # not the whole path of this machine
+                row["error"] = f"It cannot be read ({getattr(cause, 'strerror', None) or cause})."
                 continue  # without a version, so that the next run tries again
-            except OSError as error:
-                row["error"] = f"It cannot be read ({error.strerror})."
-                continue
             except ImageError as error:
                 row["error"] = str(error)
             row["bytes"], row["modified"] = found
@@ -124,7 +122,7 @@ def predict_folder(
     written or is of something else: it is left as it was. ValueError for numbers below 1."""
     if min(number for number in (top, batch_size, threads) if number is not None) < 1:
         raise ValueError("top, batch_size and threads should be 1 or more.")
-    folder, out = (Path(os.path.abspath(os.path.expanduser(path))) for path in (folder, out))
+    folder, out = (Path(path).expanduser().resolve() for path in (folder, out))
     any(names_below(folder))  # BatchError before a model is loaded
     predictor = Predictor(model, folder, top)
     done = _resume(out, predictor)
@@ -135,19 +133,18 @@ def predict_folder(
             if done[place : place + 1] != array("Q", [number]):
                 yield name
 
-    names, total = missing(), len(done) + sum(1 for _ in missing())
+    names, rows, unreadable = missing(), 0, 0
     size = batch_size or max(8, min(32, 400_000 // predictor.classifier.size**2))
     parts = iter(lambda: list(islice(names, size)), [])
-    rows = unreadable = 0
-    start = time.perf_counter()
     with (
         _explained(out),
         _open(out, "a") as file,
-        progress_bar(total, "pictures", len(done), progress) as bar,
+        progress_bar(len(done) + sum(1 for _ in missing()), "pictures", len(done), progress) as bar,
         warnings.catch_warnings(),  # threads that enter and leave it in turns would not restore it
+        closing(_in_order(predictor, parts, threads or (os.cpu_count() or 1) + 1)) as ready,
     ):
-        lines = _lines(file, predictor.columns)
-        for part in _in_order(predictor, parts, threads or (os.cpu_count() or 1) + 1):
+        lines, start = _lines(file, predictor.columns), time.perf_counter()
+        for part in ready:
             if not os.path.samestat(os.fstat(file.fileno()), os.stat(out)):
                 raise BatchError(f"Another run writes to {out} now: this one has stopped.")
             lines.writerows(part)
@@ -155,7 +152,7 @@ def predict_folder(
             rows += len(part)
             unreadable += sum(row["error"] is not None for row in part)
             bar.update(len(part))
-    seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start
     return Summary(rows, unreadable, len(done), seconds, out)
 
 
@@ -174,7 +171,8 @@ def read_predictions(table):
 
 def names_below(folder, *without):
     """The files in a folder and below it, as / paths relative to it, sorted within each folder;
-    without hidden ones and these paths. BatchError where it is no folder or cannot be listed."""
+    without hidden ones and these paths; links to folders are not followed. BatchError where it is
+    no folder or cannot be listed."""
 
     def failed(error):
         raise BatchError(
