@@ -1,14 +1,23 @@
 """What holds for every test and every lesson run as one: no network, no weights, an empty home."""
 
 import contextlib
+import csv
 import os
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parent
+NEEDS = ROOT / "docs" / "lesson_needs.tsv"
+GROWN, ROOM, ENOUGH = (
+    1.5,
+    5,
+    5,
+)  # times what is recorded, CPU seconds, lessons to judge a machine by
 CLOSED = "http://127.0.0.1:9"  # nothing listens there: a download fails at once
 
 
@@ -54,3 +63,70 @@ def pytest_runtest_makereport(item, call):
         if item.path.suffix == ".ipynb" and call.when == "call":
             report.outcome, report.longrepr = "failed", f"Tried to leave this machine:\n{tried}"
     return report
+
+
+# -- what lessons may cost -------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Note what a lesson has cost the processor, after its last cell, before its kernel goes."""
+    last = nextitem is None or nextitem.parent is not item.parent
+    if last and item.path.match("notebooks/[0-9][0-9]_*.ipynb"):
+        kernel = item.parent.kernel
+        if kernel and kernel.is_alive():
+            times = psutil.Process(kernel.km.provisioner.pid).cpu_times()
+            # its own, and of what it started; what follows is no work
+            item.user_properties.append(("CPU seconds", sum(times[:4])))
+
+
+def spent(reporter):
+    """What the lessons of this run have cost: {number: CPU seconds}."""
+    return {
+        Path(report.nodeid.partition("::")[0]).name[:2]: value
+        for report in reporter.getreports("")
+        for name, value in report.user_properties
+        if name == "CPU seconds" and report.when == "teardown"
+    }
+
+
+def budgets():
+    """What tools/measure_lessons.py has recorded: {number: CPU seconds}."""
+    with NEEDS.open(encoding="utf-8", newline="") as file:
+        next(file)  # where it is from
+        rows = csv.DictReader(file, delimiter="\t")
+        return {row["lesson"]: float(row["cpu_seconds"]) for row in rows}
+
+
+def overdrawn(spent, budgets):
+    """What to say of lessons that have grown by more than half, and some seconds: {number: CPU
+    seconds}, twice → texts. Another machine is faster or slower at all lessons, so the median
+    lesson sets the scale; with few lessons nothing can be said."""
+    known = spent.keys() & budgets.keys()
+    if len(known) < ENOUGH:
+        return []
+    scale = median(spent[lesson] / budgets[lesson] for lesson in known)
+    return [
+        f"Lesson {lesson} takes {spent[lesson]:.0f} CPU seconds; by what is recorded it should be "
+        f"{scale * budgets[lesson]:.0f} here. Make it cheaper, or, if it is worth that, record "
+        "anew: tools/measure_lessons.py --record"
+        for lesson in sorted(known)
+        if spent[lesson] > scale * (GROWN * budgets[lesson] + ROOM)
+    ]
+
+
+def pytest_sessionfinish(session):
+    """Fail a run in which a lesson has grown."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    right = reporter and session.exitstatus == pytest.ExitCode.OK
+    if right and overdrawn(spent(reporter), budgets()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what the lessons have cost, and which of them too much."""
+    if found := spent(terminalreporter):
+        costs = ", ".join(f"{lesson} {seconds:.0f}" for lesson, seconds in sorted(found.items()))
+        terminalreporter.write_line(f"CPU seconds of the lessons: {costs}")
+        for text in overdrawn(found, budgets()):
+            terminalreporter.write_line(text, red=True)
