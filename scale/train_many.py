@@ -44,12 +44,12 @@ def join(hosts, index):
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def fit_on_hosts(strategy, classifier, train, epochs=EPOCHS, batch_size=32, seed=0):
+def fit_on_hosts(strategy, index, classifier, train, epochs=EPOCHS, batch_size=32, seed=0):
     """The same on several machines: each runs this, and each returns the same model.
-    strategy: of `join`; a host that is lost stops all."""
+    strategy, index: of `join`; a host that is lost stops all."""
     import tensorflow as tf
 
-    hosts, index = strategy.num_replicas_in_sync, strategy.cluster_resolver.task_id
+    hosts = strategy.num_replicas_in_sync
     with strategy.scope():
         model = new_model(classifier, len(train.classes), seed=seed)
     summed = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
@@ -100,7 +100,7 @@ def main():
         tf.config.set_logical_device_configuration(cpu, parts)
     classifier, train = load_classifier(asked.model), load_dataset(asked.data).train
     if asked.hosts:
-        model = fit_on_hosts(strategy, classifier, train, asked.epochs)
+        model = fit_on_hosts(strategy, asked.index, classifier, train, asked.epochs)
     else:
         devices = [f"{'GPU' if gpus else 'CPU'}:{i}" for i in range(asked.devices)]
         model = fit_on_devices(classifier, train, devices, asked.epochs)

@@ -21,6 +21,7 @@ import pytest
 
 from helpers import load_classifier, load_image
 from helpers.batch import BatchError, predict_folder, read_predictions
+from helpers.data import load_dataset
 from helpers.models import ROOT
 
 SCALE = ROOT / "scale"
@@ -264,62 +265,72 @@ def test_a_cluster_that_loses_a_machine_predicts_every_picture_once(
 
 def test_a_cluster_lets_nobody_in_without_its_token(cluster):
     code = f"import ray; ray.init('{cluster.address}', log_to_driver=False)"
-    said, _ = cluster.python("-c", code, RAY_AUTH_TOKEN="0" * 64).communicate(timeout=100)
+    wrong = {"RAY_AUTH_TOKEN": "0" * 64, "RAY_NUM_REDIS_GET_RETRIES": "1"}  # it asks 20 times
+    said, _ = cluster.python("-c", code, **wrong).communicate(timeout=100)
     assert "InvalidAuthToken" in said
 
 
 # -- fine-tuning -----------------------------------------------------------------------------------
 
+EPOCHS = 1, 1
+
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A function: options of scale/train_many.py, one list for each process → the weights that
-    were learned from 32 pictures, as one array, and what was printed."""
-    folder = tmp_path_factory.mktemp("trained")
+def small(tmp_path_factory):
+    """A data set of 32 pictures, one batch."""
+    folder = tmp_path_factory.mktemp("small")
     for part, count in (("train", 8), ("validation", 1)):
         for source in sorted((COMPUTERS / part).iterdir()):
-            copy = folder / "data" / part / source.name
-            copy.mkdir(parents=True)
+            (folder / part / source.name).mkdir(parents=True)
             for path in sorted(source.glob("*.jpg"))[:count]:
-                shutil.copy(path, copy)
-
-    def run(*processes):
-        out = folder / f"{time.monotonic_ns()}.keras"
-        common = [sys.executable, SCALE / "train_many.py", out, "--data", folder / "data"]
-        started = [
-            subprocess.Popen(
-                [*common, "--epochs", "2", "3", *options],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for options in processes
-        ]
-        said = [process.communicate(timeout=200)[0] for process in started]
-        assert not any(process.returncode for process in started), "\n".join(said)
-        weights = load_classifier(out).network.get_weights()
-        return np.concatenate([np.ravel(weight) for weight in weights]), said
-
-    return run
+                shutil.copy(path, folder / part / source.name)
+    return folder
 
 
-def hosts(count):
-    """As many addresses of this machine that are free."""
-    with contextlib.ExitStack() as stack:
-        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [f"127.0.0.1:{server.getsockname()[1]}" for server in free]
+def train_many(folder, out, *processes):
+    """Run scale/train_many.py with each process's options → what each printed."""
+    command = [sys.executable, SCALE / "train_many.py", out, "--data", folder]
+    command += ["--epochs", *map(str, EPOCHS)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    started = [subprocess.Popen([*command, *options], **pipes) for options in processes]
+    try:
+        said = [process.communicate(timeout=280)[0] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert not any(process.returncode for process in started), "\n".join(said)
+    return said
 
 
-def test_several_devices_learn_what_one_does(trained):
-    one, two = (trained(["--devices", count])[0] for count in "12")
+def weights(network):
+    return np.concatenate([np.ravel(weight) for weight in network.get_weights()])
+
+
+def test_several_devices_learn_what_one_does(small, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCALE)
+    fit_on_devices = importlib.import_module("train_many").fit_on_devices
+    classifier, train = load_classifier("pocket"), load_dataset(small).train
+    one = weights(fit_on_devices(classifier, train, ["CPU:0"], EPOCHS))
+    train_many(small, tmp_path / "two.keras", ["--devices", "2"])
+    two = weights(load_classifier(tmp_path / "two.keras").network)
     np.testing.assert_allclose(two, one, rtol=0, atol=1e-4)
-    start = load_classifier("pocket").network.get_weights()
-    assert abs(one[: start[0].size] - np.ravel(start[0])).max() > 1e-4, "the base has learned"
+    first = np.ravel(classifier.network.get_weights()[0])
+    assert abs(one[: len(first)] - first).max() > 1e-4, "the base has learned"
 
 
-def test_several_hosts_learn_what_one_does(trained):
-    both = hosts(2)
-    one, _ = trained(["--hosts", *hosts(1)])
-    two, said = trained(*(["--hosts", *both, "--index", index] for index in "01"))
+@pytest.mark.slow  # half a minute of two processes that do nothing but start
+def test_several_hosts_learn_what_one_does(small, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.syspath_prepend(SCALE)
+    fit_on_hosts = importlib.import_module("train_many").fit_on_hosts
+    classifier, train = load_classifier("pocket"), load_dataset(small).train
+    one = weights(fit_on_hosts(tf.distribute.get_strategy(), 0, classifier, train, EPOCHS))
+    with contextlib.ExitStack() as stack:  # addresses that are free, and two
+        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        hosts = [f"127.0.0.1:{server.getsockname()[1]}" for server in free]
+    both = [["--hosts", *hosts, "--index", index] for index in "01"]
+    said = train_many(small, tmp_path / "two.keras", *both)
+    two = weights(load_classifier(tmp_path / "two.keras").network)
     np.testing.assert_allclose(two, one, rtol=0, atol=1e-4)
     assert [".keras is written" in text for text in said] == [True, False]

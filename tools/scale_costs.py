@@ -15,6 +15,7 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RATES, PAGE = ROOT / "docs" / "scale_rates.tsv", ROOT / "docs" / "scale.md"
 MODELS = "pocket", "mobilenet_v2", "resnet50"
 SIDES = 1024, 768  # pixels of the picture that is decoded, as a phone's or a web page's
-REPEATS, BLOCKS = 7, 12
+REPEATS, BLOCKS, TURNS = 7, 12, 3
 
 # Assumptions: option, default, what it is.
 ASSUMED = {
@@ -76,7 +77,8 @@ def steps(path, name):
     return medians
 
 
-# Ray's actors, at work on blocks of small pictures: what each block took, by both clocks.
+# Ray's actors at work on blocks of small pictures, one and two in turns: what each block took, by
+# the clock and by the processor's.
 ACTORS = """
 import json, os, sys, time, ray
 from predict_many import Worker, predict_many
@@ -86,42 +88,52 @@ class Timed(Worker):
         begun, cpu = time.time(), time.process_time()
         done = super().__call__(block)
         line = json.dumps([begun, time.time(), time.process_time() - cpu, done["rows"][0]])
-        with open(os.path.join(marks, str(os.getpid())), "a") as file:
+        with open(f"{marks}.{os.getpid()}", "a") as file:
             file.write(line + "\\n")
         return done
 
-folder, out, marks, actors = sys.argv[1:]
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+folder, place, turns = sys.argv[1:]
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-predict_many(folder, "pocket", out, int(actors), block=256, worker=Timed)
+for turn in range(int(turns)):
+    for actors in (1, 2):
+        marks = f"{place}/{turn}.{actors}"
+        predict_many(folder, "pocket", marks, actors, block=128, worker=Timed)
 """
 
 
-def ray_rate(actors):
-    """(pictures a second of the clock, seconds of the processor a picture) of Ray's actors, from
-    their second block on, while all are at work."""
+def ray_rates():
+    """For each turn what one and two of Ray's actors do, each as (pictures a second of the clock,
+    seconds of the processor a picture), from their second block on, while all are at work."""
     with tempfile.TemporaryDirectory() as folder:
-        pictures, marks = Path(folder, "pictures"), Path(folder, "marks")
-        marks.mkdir()
+        pictures, place = Path(folder, "pictures"), Path(folder, "place")
+        place.mkdir()
         pictures.mkdir()
         source = sorted((ROOT / "data" / "computers" / "train").rglob("*.jpg"))
-        for number in range(256 * BLOCKS):
-            os.link(source[number % len(source)], pictures / f"{number:06}.jpg")
-        subprocess.run(
-            [sys.executable, "-c", ACTORS, pictures, Path(folder, "out"), marks, str(actors)],
-            env=os.environ | {"PYTHONPATH": str(ROOT / "scale")},
-            check=True,
-            capture_output=True,
-        )
-        blocks = [
-            [json.loads(line) for line in mark.read_text().splitlines()][1:]
-            for mark in marks.iterdir()
-        ]
+        for number in range(128 * BLOCKS):
+            shutil.copy(source[number % len(source)], pictures / f"{number:06}.jpg")
+        own = {"PYTHONPATH": str(ROOT / "scale"), "RAY_worker_niceness": "0"}
+        command = [sys.executable, "-c", ACTORS, pictures, place, str(TURNS)]
+        off = {"RAY_USAGE_STATS_ENABLED": "0"}
+        subprocess.run(command, env=os.environ | own | off, check=True)
+        return [[_rate(place, f"{turn}.{n}.*") for n in (1, 2)] for turn in range(TURNS)]
+
+
+def _rate(place, marks):
+    blocks = [
+        [json.loads(line) for line in mark.read_text().splitlines()][1:]
+        for mark in place.glob(marks)
+        if mark.is_file()
+    ]
     start = max(own[0][0] for own in blocks)
     end = min(own[-1][1] for own in blocks)
     both = [block for own in blocks for block in own if block[0] >= start and block[1] <= end]
-    pictures = sum(block[3] for block in both)
-    return pictures / (end - start), sum(block[2] for block in both) / pictures
+    # A block that begins before the other worker's first, or ends after its last, counts in part.
+    pictures = sum(
+        block[3] * max(0, min(end, block[1]) - max(start, block[0])) / (block[1] - block[0])
+        for own in blocks
+        for block in own
+    )
+    return pictures / (end - start), sum(b[2] for b in both) / sum(b[3] for b in both)
 
 
 def measured():
@@ -141,7 +153,7 @@ def measured():
             seconds = steps(path, name)
             size = f"{path.stat().st_size}"
             rows.append({"what": name, "bytes": size} | {k: f"{v:.3g}" for k, v in seconds.items()})
-    turns = [(ray_rate(1), ray_rate(2)) for _ in range(3)]
+    turns = ray_rates()
     by_clock = [two[0] / one[0] / 2 for one, two in turns]
     by_cpu = [one[1] / two[1] for one, two in turns]
     for name, ratios in (("clock", by_clock), ("processor", by_cpu)):
