@@ -1,0 +1,113 @@
+"""What a lesson's copy on Colab or Kaggle runs first, out of the clone that its first cell made.
+
+It makes `helpers` importable and installs what is missing. All that is installed there stays as it
+is, at its version, TensorFlow and NumPy above all: others depend on it, and some is loaded already.
+It needs only Python's own library, and works in the notebook's process.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib import invalidate_caches
+from importlib.metadata import distributions
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = {"tensorflow": "2.19", "keras": "3.10", "numpy": "2.0"}  # the oldest that the lessons ran on
+PYTHON = "3.11"
+WANTED = (
+    "ipywidgets",
+    "matplotlib",
+    "pillow",
+    "psutil",
+    "requests",
+    "requests-hardened",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "tqdm",
+)
+EXPORT = ("ai-edge-litert", "onnx", "onnxruntime", "tf2onnx")  # of lessons that export a model
+# What pip takes as a version; some packages of Linux systems have another, and pip would stop.
+VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[\w.]+)?")
+
+
+def numbers(version):
+    """Major and minor version as numbers, to compare."""
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
+
+
+def installed():
+    """The packages that are here → {name: version}; of one that is here twice, what is imported."""
+    found = {}
+    for package in distributions():
+        name = re.sub(r"[-_.]+", "-", package.metadata["Name"] or "").lower()
+        found.setdefault(name, package.version)
+    return found
+
+
+def requirements():
+    """The lines of requirements.txt → {name: line}."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return {re.split(r"[<>=~!]", line)[0]: line for line in lines if re.match(r"[a-z]", line)}
+
+
+def unsuitable(here):
+    """Why the lessons cannot run beside the packages `here`, None if they can."""
+    found = here | {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name, oldest in {"python": PYTHON, **KEPT}.items():
+        if name not in found:
+            return f"{name} is not installed here"
+        if numbers(found[name]) < numbers(oldest):
+            return f"{name} is {found[name]} here, and the lessons need {oldest} or newer"
+    return None
+
+
+def install(missing, here):
+    """Install packages, at the versions tried, beside those that are `here`; SystemExit with pip's
+    last word if they would change one of these, or cannot be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "installed.txt")
+        pins = [f"{name}=={here[name]}\n" for name in here if VERSION.fullmatch(here[name])]
+        constraints.write_text("".join(pins), encoding="utf-8")
+        command = (sys.executable, "-m", "pip", "install", "--no-input")
+        lines = requirements()
+        done = subprocess.run(
+            [*command, "--constraint", constraints, *(lines[name] for name in missing)],
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        conflict = re.search(r"(?s)conflict is caused by:\n(.*?)\n\n", done.stdout)
+        said = conflict[1] if conflict else done.stderr
+        raise SystemExit(
+            f"{', '.join(missing)} could not be installed beside what is here; nothing was "
+            "changed. Without internet, choose it on Kaggle under Settings and run this cell "
+            f"again. pip said: {' '.join(said.split())}"
+        )
+    invalidate_caches()
+
+
+def prepare(export=False):
+    """Bring what a lesson needs; with `export`, also what exports models. Prints what it found and
+    did. SystemExit with one line of text where the lessons cannot run."""
+    here = installed()
+    if reason := unsuitable(here):
+        raise SystemExit(
+            f"This lesson cannot run here: {reason}. Nothing was changed. It runs on Binder, in a "
+            "codespace and on your own computer: see README.md."
+        )
+    missing = [name for name in (*WANTED, *(EXPORT if export else ())) if name not in here]
+    if missing:
+        install(missing, here)
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+        inherited = [folder for folder in [os.environ.get("PYTHONPATH")] if folder]
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *inherited])  # of what lessons start
+    lines = requirements()
+    tried = ", ".join(re.sub(r"[~>=]+(\d+\.\d+).*", r" \1", lines[name]) for name in KEPT)
+    print("kept:", ", ".join(f"{name} {here[name]}" for name in KEPT))
+    print("installed:", ", ".join(missing) or "nothing")
+    print(f"The saved outputs were made with {tried}; yours may differ in the last digits.")
