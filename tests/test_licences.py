@@ -175,3 +175,51 @@ def test_the_citation_is_valid():
 )
 def test_an_invalid_citation_is_noticed(key, value):
     assert key in faults(citation() | {key: value})
+
+
+# -- the draft of a paper --------------------------------------------------------------------------
+
+
+def paper():
+    """The draft → (its metadata, its text)."""
+    _, head, text = (ROOT / "paper.md").read_text("utf-8").split("---\n", 2)
+    return yaml.safe_load(head), text
+
+
+def test_the_paper_has_what_the_journal_asks_for():
+    """Journal of Open Source Education, «How should my paper be structured?», for modules."""
+    head, text = paper()
+    assert head.keys() >= {"title", "tags", "authors", "affiliations", "date", "bibliography"}
+    known = {str(affiliation["index"]) for affiliation in head["affiliations"]}
+    assert {str(author["affiliation"]) for author in head["authors"]} <= known
+    sections = re.split(r"(?m)^# (.*)\n", text)
+    found = dict(zip(sections[1::2], sections[2::2], strict=True))
+    for words in ("Summary", "Statement of need", "Learning objectives", "design", "Experience"):
+        (section,) = [body for title, body in found.items() if words in title]
+        assert section.strip()
+    assert {"Story of the project", "References"} <= found.keys()
+    assert len(text.split()) < 1500
+
+
+def test_every_reference_is_cited_and_can_be_found():
+    head, text = paper()
+    entries = re.split(r"(?m)^@\w+\{", (ROOT / head["bibliography"]).read_text("utf-8"))[1:]
+    keys = [entry.partition(",")[0] for entry in entries]
+    assert len(set(keys)) == len(keys)
+    assert set(keys) == set(re.findall(r"@(\w+)", text))
+    for entry in entries:
+        fields = dict(re.findall(r"(?m)^ *(\w+) *= *\{(.*)\},?$", entry))
+        assert fields.keys() >= {"author", "title", "year"} and {"doi", "url"} & fields.keys()
+
+
+def test_nobody_and_nothing_is_invented_in_the_paper():
+    """As long as no author is named, the draft says what else is lacking; and it says whether the
+    project has a public address as CITATION.cff does."""
+    head, text = paper()
+    if [author["name"] for author in head["authors"]] == [
+        a.get("name") for a in citation()["authors"]
+    ]:
+        assert "MISSING" in head["affiliations"][0]["name"]
+        for title in ("Experience of use in teaching", "Story of the project", "Acknowledgements"):
+            assert "**MISSING" in text.partition(f"# {title}\n")[2].partition("\n# ")[0]
+    assert ("**MISSING:** the public address" in text) == ("repository-code" not in citation())

@@ -91,7 +91,8 @@ def test_links_lead_somewhere(page):
 def test_headings_do_not_skip_a_level(page):
     levels = [level for level, _ in headings(page)]
     assert levels[0] == 1
-    assert levels.count(1) == 1
+    if page.name != "paper.md":  # its title is no heading, by the journal's form
+        assert levels.count(1) == 1
     assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
 
 

@@ -29,7 +29,8 @@ WANTED = (
     "scipy",
     "tqdm",
 )
-EXPORT = ("ai-edge-litert", "onnx", "onnxruntime", "tf2onnx")  # of lessons that export a model
+# Of lessons that export a model. Those older than ours do, too: new ones go with a new TensorFlow.
+EXPORT = ("ai-edge-litert", "onnx", "onnxruntime", "tf2onnx")
 # What pip takes as a version; some packages of Linux systems have another, and pip would stop.
 VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[\w.]+)?")
 
@@ -66,16 +67,17 @@ def unsuitable(here):
 
 
 def install(missing, here):
-    """Install packages, at the versions tried, beside those that are `here`; SystemExit with pip's
-    last word if they would change one of these, or cannot be had."""
+    """Install packages beside those that are `here`; SystemExit with pip's reason if they would
+    change one of these, or cannot be had."""
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder, "installed.txt")
         pins = [f"{name}=={here[name]}\n" for name in here if VERSION.fullmatch(here[name])]
         constraints.write_text("".join(pins), encoding="utf-8")
         command = (sys.executable, "-m", "pip", "install", "--no-input")
         lines = requirements()
+        wanted = [re.sub(">=[^,]*,", "", lines[n]) if n in EXPORT else lines[n] for n in missing]
         done = subprocess.run(
-            [*command, "--constraint", constraints, *(lines[name] for name in missing)],
+            [*command, "--constraint", constraints, *wanted],
             capture_output=True,
             text=True,
         )

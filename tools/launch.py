@@ -27,6 +27,7 @@ CITATION, README = ROOT / "CITATION.cff", ROOT / "README.md"
 START, END = "<!-- buttons: written by tools/launch.py -->", "<!-- end of buttons -->"
 BRANCH = "launch"
 FIRST = "00_start_here.ipynb"
+OWN = {"check-set-up", "check-versions"}  # cells about a set-up of one's own
 BADGES = {
     "Binder": "https://mybinder.org/badge_logo.svg",
     "Codespaces": "https://github.com/codespaces/badge.svg",
@@ -155,8 +156,9 @@ def cell(address, commit, export=False):
 
 
 def copied(notebook, name, address, commit):
-    """A lesson as Colab and Kaggle need it: with the cell after its title, and links that hold
-    there, to other copies where there are some, else to the project at its commit."""
+    """A lesson as Colab and Kaggle need it: with the cell after its title, without those about a
+    set-up of one's own, and with links that hold there, to other copies where there are some, else
+    to the project at its commit."""
     copies = {path.name for path in lessons()}
 
     def change(found):
@@ -165,6 +167,7 @@ def copied(notebook, name, address, commit):
         ours = folder == "notebooks" and target in copies
         return f"{found[1]}({address}/blob/{f'{BRANCH}/{target}' if ours else f'{commit}/{path}'}"
 
+    notebook.cells = [part for part in notebook.cells if part.id not in OWN]
     for part in notebook.cells:
         if part.cell_type == "markdown":
             part.source = re.sub(r"(\])\((?![a-z]+:|#)([^)\s#]+)", change, part.source)
