@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RATES, PAGE = ROOT / "docs" / "scale_rates.tsv", ROOT / "docs" / "scale.md"
 MODELS = "pocket", "mobilenet_v2", "resnet50"
 SIDES = 1024, 768  # pixels of the picture that is decoded, as a phone's or a web page's
-REPEATS, BLOCKS, TURNS = 7, 12, 3
+REPEATS, BLOCKS, TURNS = 7, 8, 3
 
 # Assumptions: option, default, what it is.
 ASSUMED = {
@@ -56,7 +56,7 @@ def steps(path, name):
         entry = REGISTRY[name]
         network = build_network(name, None)
         classifier = Classifier(name, network, entry.size, entry.rule, lambda x: x, ())
-    batch = np.zeros((32, classifier.size, classifier.size, 3), "float32")
+    batch = np.zeros((8, classifier.size, classifier.size, 3), "float32")
     work = {
         "read": (lambda: path.read_bytes(), 1),
         "decode": (lambda: resize(path, classifier.size, classifier.rule), 1),
@@ -67,7 +67,7 @@ def steps(path, name):
         call()
     for _ in range(REPEATS):
         for step, (call, pictures) in work.items():
-            times = max(1, 32 // pictures)
+            times = 8 // pictures
             start = time.process_time()
             for _ in range(times):
                 call()
