@@ -270,6 +270,44 @@ def test_a_cluster_lets_nobody_in_without_its_token(cluster):
     assert "InvalidAuthToken" in said
 
 
+# -- what it costs ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    return importlib.import_module("scale_costs")
+
+
+def given(costs, **changed):
+    return {name: value for name, (value, _) in costs.ASSUMED.items()} | changed
+
+
+def test_the_page_shows_what_the_recorded_rates_give(costs):
+    assert costs.tables(given(costs)) in costs.PAGE.read_text("utf-8")
+    assert set(costs.read_rates()[1]) == set(costs.MODELS)
+
+
+def test_the_arithmetic(costs):
+    rate = {"bytes": 1e5, "read": 0.0, "decode": 0.009, "network": 0.027}
+    assumed = given(costs, hours=10, cores=10, core_hour=0.1, efficiency=1, requests=1)
+    small, large = (costs.plan(rate, pictures, assumed) for pictures in (1e6, 1e9))
+    assert small["core hours"] == pytest.approx(10)  # 1e6 × 0.036 s
+    assert (small["machines"], small["hours"]) == (1, pytest.approx(1))
+    assert small["dollars a million"] == pytest.approx(1 + 1)
+    assert (large["machines"], large["hours"]) == (100, pytest.approx(10))
+    assert small["limited by"] == large["limited by"] == "the model"
+    # Where the bottleneck moves: a fast model, few cores' worth of network, a slow store.
+    fast = rate | {"network": 0.001}
+    assert costs.plan(fast, 1e6, assumed)["limited by"] == "decoding"
+    assert costs.plan(fast, 1e6, assumed | {"network": 0.01})["limited by"] == "reading"
+    slow = costs.plan(fast, 1e9, assumed | {"store": 1})
+    assert (slow["limited by"], slow["hours"]) == ("the store", pytest.approx(1e5 / 3600))
+    fed = costs.feed(rate, assumed | {"gpu_factor": 27.0})
+    assert fed["pictures a second"] == pytest.approx(1000)
+    assert fed["cores to feed it"] == pytest.approx(9)
+
+
 # -- fine-tuning -----------------------------------------------------------------------------------
 
 EPOCHS = 1, 1
