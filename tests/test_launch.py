@@ -450,3 +450,10 @@ def test_a_codespace_sets_itself_up_as_a_laptop_does():
     assert all((ROOT / path).is_file() for path in editor["codespaces"]["openFiles"])
     interpreter = editor["vscode"]["settings"]["python.defaultInterpreterPath"]
     assert interpreter == "${containerWorkspaceFolder}/.venv/bin/python"
+
+
+def test_binder_has_looked_through_the_fonts_beforehand(tmp_path):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "MPLCONFIGDIR": str(tmp_path)}
+    subprocess.run(["sh", ROOT / "postBuild"], env=environment, check=True, timeout=60)
+    assert list(tmp_path.glob("fontlist-*.json"))

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from importlib import invalidate_caches
 from importlib.metadata import distributions
 from pathlib import Path
@@ -95,11 +96,12 @@ def install(missing, here):
 def prepare(export=False):
     """Bring what a lesson needs; with `export`, also what exports models. Prints what it found and
     did. SystemExit with one line of text where the lessons cannot run."""
+    warnings.filterwarnings("ignore", "To exit: use")  # IPython's, after a SystemExit
     here = installed()
     if reason := unsuitable(here):
         raise SystemExit(
             f"This lesson cannot run here: {reason}. Nothing was changed. It runs on Binder, in a "
-            "codespace and on your own computer: see README.md."
+            "codespace and on your own computer: see the project's README."
         )
     missing = [name for name in (*WANTED, *(EXPORT if export else ())) if name not in here]
     if missing:
