@@ -173,7 +173,7 @@ def test_copies_are_the_lessons_with_a_cell_to_begin_with_and_links_that_hold(pr
         assert f"/blob/launch/{path.name}" in note.source
         ast.parse(cell.source)
         assert made_from in cell.source and ADDRESS in cell.source
-        original = read(ROOT / "notebooks" / path.name).cells
+        original = read(project / "notebooks" / path.name).cells
         assert path.name != launch.FIRST or {cell.id for cell in original} >= launch.OWN
         original = [cell for cell in original if cell.id not in launch.OWN]
         assert len(copy.cells) == len(original) + 2
@@ -191,9 +191,7 @@ def test_copies_are_the_lessons_with_a_cell_to_begin_with_and_links_that_hold(pr
 
 
 def test_what_exports_models_comes_where_it_is_needed():
-    lessons = {path.name[:2]: path for path in LESSONS}
-    for number, export in (("00", False), ("09", True)):
-        path = lessons[number]
+    for path, export in ((LESSONS[0], False), (LESSONS[9], True)):
         copy = launch.copied(nbformat.read(path, as_version=4), path.name, ADDRESS, COMMIT)
         assert ("export=True" in copy.cells[2].source) == export
 
@@ -322,7 +320,8 @@ def origin(folder):
     """A repository with what a service fetches → (its address, its commit)."""
     for name in ("helpers", "tools"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "requirements.txt", folder)
+    for name in ("pyproject.toml", "requirements.txt"):
+        shutil.copy(ROOT / name, folder)
     git(folder, "init", "-q")
     first = commit(folder)
     (folder / "later.txt").write_text("x")
@@ -344,7 +343,8 @@ pytestmark = pytest.mark.skipif(
 SEEN = """
 import importlib.util, json, subprocess, sys
 there = [importlib.util.find_spec("helpers").origin, importlib.util.find_spec("keras").origin]
-code = "import importlib.util; print(importlib.util.find_spec('helpers').origin)"
+code = "from importlib import metadata, util; print(util.find_spec('helpers').origin, "
+code += "metadata.version('transfer-learning-notebooks'))"
 there.append(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
 print("SEEN", json.dumps(there))"""
 
@@ -368,7 +368,9 @@ def test_what_a_service_has_installed_stays_as_it_is(tmp_path, source, versions,
     assert "installed: requests-hardened\n" in said
     assert "tensorflow 2.21, keras 3.15, numpy 2.4" in said, "what the outputs were made with"
     ours, keras, started = json.loads(said.partition("SEEN ")[2])
-    assert Path(ours).parent.parent.parent == tmp_path and started.strip() == ours
+    assert Path(ours).parent.parent.parent == tmp_path
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert started.split() == [ours, project["version"]], "a process that a lesson starts"
     assert Path(keras).parent == service.packages
     assert not (Path(ours).parents[1] / "later.txt").exists(), "the commit, not the newest"
     # Once more, as after a restart: all is there.
@@ -416,6 +418,11 @@ def test_too_old_a_service_is_told_in_one_line(tmp_path, source, versions, reaso
 def test_too_old_a_python_is_told(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 10, 12))
     assert hosted.unsuitable(OURS) == "python is 3.10.12 here, and the lessons need 3.11 or newer"
+
+
+def test_an_old_python_can_read_what_tells_it():
+    for code in (launch.cell(ADDRESS, COMMIT), Path(hosted.__file__).read_text("utf-8")):
+        ast.parse(code, feature_version=(3, 8))
 
 
 def test_no_internet_is_told(tmp_path):

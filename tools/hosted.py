@@ -93,6 +93,22 @@ def install(missing, here):
     invalidate_caches()
 
 
+def add():
+    """Make the project a package like others, for this process and for those that lessons start."""
+    import tomllib  # not in a Python that is too old
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    name, version = project["name"], project["version"]
+    information = ROOT / f"{name.replace('-', '_')}-{version}.dist-info"
+    information.mkdir(exist_ok=True)
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    (information / "METADATA").write_text(text, encoding="utf-8")
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+        inherited = [folder for folder in [os.environ.get("PYTHONPATH")] if folder]
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *inherited])
+
+
 def prepare(export=False):
     """Bring what a lesson needs; with `export`, also what exports models. Prints what it found and
     did. SystemExit with one line of text where the lessons cannot run."""
@@ -106,10 +122,7 @@ def prepare(export=False):
     missing = [name for name in (*WANTED, *(EXPORT if export else ())) if name not in here]
     if missing:
         install(missing, here)
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
-        inherited = [folder for folder in [os.environ.get("PYTHONPATH")] if folder]
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *inherited])  # of what lessons start
+    add()
     lines = requirements()
     tried = ", ".join(re.sub(r"[~>=]+(\d+\.\d+).*", r" \1", lines[name]) for name in KEPT)
     print("kept:", ", ".join(f"{name} {here[name]}" for name in KEPT))
