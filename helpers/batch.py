@@ -116,7 +116,7 @@ def predict_folder(
     probability of the `top` likeliest classes. What is no readable picture has an error instead.
     Run again after an interruption, or with more pictures, it adds what is missing and replaces
     rows of files that have changed since; those that could not be opened are tried again.
-    model: as in `Predictor`; batch_size: pictures in the network at a time, None: what suits a CPU;
+    model: as in `Predictor`; batch_size: pictures in the network at a time, None: `fitting`;
     threads: None: one more than cores; progress: show a bar with rate and time left. One run at a
     time can write to a table. BatchError where the folder cannot be read, or the table cannot be
     written or is of something else: it is left as it was. ValueError for numbers below 1."""
@@ -134,7 +134,7 @@ def predict_folder(
                 yield name
 
     names, rows, unreadable = missing(), 0, 0
-    size = batch_size or max(8, min(32, 400_000 // predictor.classifier.size**2))
+    size = batch_size or fitting(predictor.classifier)
     parts = iter(lambda: list(islice(names, size)), [])
     with (
         _explained(out),
@@ -154,6 +154,11 @@ def predict_folder(
             bar.update(len(part))
         seconds = time.perf_counter() - start
     return Summary(rows, unreadable, len(done), seconds, out)
+
+
+def fitting(classifier):
+    """How many pictures at a time fit a processor's cache, and are enough for its cores: 8…64."""
+    return max(8, min(64, 400_000 // classifier.size**2))
 
 
 def columns(top=1):
