@@ -15,9 +15,9 @@ from helpers.training import base_of, fit_head, preprocessed
 COUNTS = (2, 10, 100, 1_000)
 TEXT = """\
 Made-up features, {width} numbers for each of {n:,} pictures, around a centre for each class:
-`fit_head` (30 epochs) and lesson 05's *logistic regression* learn from them. `predict` answers
-for one picture, with {network} and a head of so many outputs. Times in units of those with the
-fewest classes."""
+`fit_head` ({epochs} epochs) and lesson 05's *logistic regression* learn from them. `predict`
+answers for one picture, with {network} and a head of so many outputs. Times in units of those
+with the fewest classes."""
 
 
 def with_head(classifier, count):
@@ -35,14 +35,15 @@ def made_up(count, n, width):
     return features.astype("float32"), labels
 
 
-def compare(classifier, counts, n, repeats):
-    """{name: {classes: `Ratio` to the fewest}}"""
+def compare(classifier, counts, n, repeats, epochs):
+    """Heads for so many classes, learned from n pictures, epochs of fit_head →
+    {name: {classes: `Ratio` to the fewest}}."""
     width, picture, calls = base_of(classifier).output_shape[-1], load_image("cat"), {}
     for count in counts:
         features, labels = made_up(count, n, width)
         own, head = with_head(classifier, count), LogisticRegression(C=0.01, max_iter=1000)
         calls |= {
-            ("fit_head", count): lambda x=features, y=labels, k=count: fit_head(x, y, k),
+            ("fit_head", count): lambda x=features, y=labels, k=count: fit_head(x, y, k, 0, epochs),
             ("logistic regression", count): lambda x=features, y=labels, h=head: h.fit(x, y),
             ("predict", count): lambda own=own: [own.predict(picture) for _ in range(10)],
         }
@@ -56,11 +57,11 @@ def compare(classifier, counts, n, repeats):
 def measure(quick=False):
     """pocket, or a toy → `Part`."""
     classifier = toy() if quick else load_classifier("pocket")
-    counts, n, repeats = ((2, 4), 40, 1) if quick else (COUNTS, 2_000, 3)
+    counts, n, repeats, epochs = ((2, 4), 40, 1, 1) if quick else (COUNTS, 1_000, 3, 30)
     width = base_of(classifier).output_shape[-1]
-    text = TEXT.format(width=width, n=n, network=classifier.name)
-    curves = compare(classifier, counts, n, repeats)
-    return Part("More classes", text, *grown(curves, "classes", "time"))
+    text = TEXT.format(width=width, n=n, epochs=epochs, network=classifier.name)
+    curves = compare(classifier, counts, n, repeats, epochs)
+    return Part("More classes", text, *grown(curves, "classes", "time", "log"))
 
 
 if __name__ == "__main__":

@@ -83,27 +83,31 @@ def ratio_bars(axes, groups, xlabel, title):
     axes.set(xlabel=xlabel, title=title)
 
 
-def grown(curves, what, measured):
+def grown(curves, what, measured, yscale="linear"):
     """How something grows: {name: {number: Ratio to the smallest number}} → the rows, figure and
     alt text of a `Part`. what: the numbers are of; measured: of what the ratios are."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 3.4), layout="constrained")
-    axes = axes_of(figure)[0]
+    axes, numbers = axes_of(figure)[0], [*next(iter(curves.values()))]
     for (name, of), colour, mark in zip(curves.items(), COLOURS, "os^Dv", strict=False):
         value, low, high, _ = np.transpose([*of.values()])
         style = {"marker": mark, "color": colour, "capsize": 3, "label": name}
-        axes.errorbar(list(of), value, [value - low, high - value], **style)
+        axes.errorbar(numbers, value, [value - low, high - value], **style)
     axes.axhline(1, color="0.3", linestyle="--")
-    axes.set(xscale="log", xlabel=what, ylabel=f"{measured} (1: with the fewest)", ylim=(0, None))
-    axes.set_title(f"More {what}")
+    unit = f"{measured} (1: with {numbers[0]:,})"
+    axes.set(xscale="log", yscale=yscale, xlabel=what, ylabel=unit, title=f"More {what}")
+    axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axes.minorticks_off()
+    if yscale == "linear":
+        axes.set_ylim(bottom=0)
     axes.legend(fontsize="small")
     rows = [
-        {measured: n} | {f"{k:,} {what}": own for k, own in of.items()} for n, of in curves.items()
+        {unit: name} | {f"{number:,} {what}": of[number] for number in numbers[1:]}
+        for name, of in curves.items()
     ]
-    ends = ", ".join(f"{name} {short([*of.values()][-1].value)}" for name, of in curves.items())
-    most = max(k for of in curves.values() for k in of)
-    return rows, figure, f"Lines, {measured} over {what}. With {most:,}: {ends}."
+    ends = ", ".join(f"{name} {short(of[numbers[-1]].value)}" for name, of in curves.items())
+    return rows, figure, f"Lines, {unit}, over {what}. With {numbers[-1]:,}: {ends}."
 
 
 def said(groups):

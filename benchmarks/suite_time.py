@@ -38,6 +38,7 @@ def measure(quick=False):
     axes = axes_of(figure)[0]
     drawn = axes.bar(list(shares), [100 * share for share in shares.values()], color=BLUE)
     axes.bar_label(drawn, fmt="%.0f")
+    axes.margins(y=0.12)
     axes.set(xlabel="lesson", ylabel="% of all", title="Processor time of the lessons (recorded)")
     alt = "Bars, share of each lesson in the processor time of all, recorded: " + ", ".join(
         f"{lesson} {share:.0%}" for lesson, share in shares.items()

@@ -220,6 +220,7 @@ def draw(axes, name, runs):
     axes.axhline(once.value, color=BLUE, linestyle=":")
     axes.set(xscale="log", xlabel="time (1: features once)", ylabel="accuracy, validation")
     axes.set_title(name)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(fontsize="small", loc="lower right")
 
 
@@ -232,7 +233,7 @@ def measure(quick=False):
     tasks = {f"computers, {'toy' if quick else 'pocket'}": (dataset, 1 if quick else 3)}
     if has_weights(LARGE) and not quick:
         try:
-            tasks[f"ants and bees, {LARGE}"] = load_dataset("hymenoptera"), 2
+            tasks[f"ants and bees, {LARGE}"] = load_dataset("hymenoptera"), 3
         except DataError as error:
             left_out = f" Ants and bees were left out: {error}"
     found = {}
