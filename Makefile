@@ -5,6 +5,7 @@ PAGE_ARGS ?=
 EDITIONS ?=
 TALLY ?=
 CANARY_ARGS ?=
+BENCH_ARGS ?=
 
 export PYTHON
 export MODEL
@@ -20,7 +21,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app page mine test test-slow lint lessons editions links tally setup teaching scale lock audit canary clean
+.PHONY: help lab fresh app page mine test test-slow bench lint lessons editions links tally setup teaching scale lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -49,6 +50,9 @@ test: lint ## check style, run every test and every lesson
 
 test-slow: setup ## run the tests that take minutes each: lessons that train, as other machines run them
 	.venv/bin/python -m pytest -m slow tests
+
+bench: setup ## compare with what learners would otherwise copy; 12 minutes, into benchmarks/
+	.venv/bin/python -m benchmarks $(BENCH_ARGS)
 
 lint: setup ## check the style of code and notebooks
 	.venv/bin/python -m ruff check .
