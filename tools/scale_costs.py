@@ -143,6 +143,7 @@ def measured():
 
     from helpers import load_image
 
+    turns = ray_rates()  # first, as Ray does not start where a machine is very busy
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     rows = []
@@ -153,7 +154,6 @@ def measured():
             seconds = steps(path, name)
             size = f"{path.stat().st_size}"
             rows.append({"what": name, "bytes": size} | {k: f"{v:.3g}" for k, v in seconds.items()})
-    turns = ray_rates()
     by_clock = [two[0] / one[0] / 2 for one, two in turns]
     by_cpu = [one[1] / two[1] for one, two in turns]
     for name, ratios in (("clock", by_clock), ("processor", by_cpu)):
