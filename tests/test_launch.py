@@ -160,11 +160,21 @@ def test_copies_need_an_address_and_a_commit(project, monkeypatch, capsys):
     assert not (project / "build").exists()
 
 
+def test_copies_take_the_place_of_nothing_but_copies(project, monkeypatch, capsys):
+    assert tool(monkeypatch, "--repository", ADDRESS) == 0
+    commit(project)
+    assert tool(monkeypatch, "--copies", project / "notebooks") == 1
+    assert "holds something else" in capsys.readouterr().err
+    assert git(project, "status", "--porcelain") == ""
+
+
 def test_copies_are_the_lessons_with_a_cell_to_begin_with_and_links_that_hold(project, monkeypatch):
     assert tool(monkeypatch, "--repository", ADDRESS) == 0
     made_from = commit(project)
     folder = project / "build" / "launch"
     assert tool(monkeypatch, "--copies", folder) == 0
+    (folder / "05_another_name.ipynb").write_text("{}")
+    assert tool(monkeypatch, "--copies", folder) == 0  # over the earlier ones
     assert {path.name for path in folder.glob("*.ipynb")} == {p.name for p in (*LESSONS, TEMPLATE)}
     for path in folder.glob("*.ipynb"):
         copy = nbformat.read(path, as_version=4)

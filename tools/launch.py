@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CITATION, README = ROOT / "CITATION.cff", ROOT / "README.md"
 START, END = "<!-- buttons: written by tools/launch.py -->", "<!-- end of buttons -->"
 BRANCH = "launch"
+TITLE = "# Copies for Colab and Kaggle\n"
 FIRST = "00_start_here.ipynb"
 OWN = {"check-set-up", "check-versions"}  # cells about a set-up of one's own
 BADGES = {
@@ -190,23 +191,30 @@ def git(*arguments):
 
 
 def write_copies(folder, address):
-    """Write the copies of all lessons, of the commit that is checked out. LaunchError."""
+    """Write the copies of all lessons, of the commit that is checked out, to a new folder or over
+    earlier copies → the commit. LaunchError."""
     if address is None:
         raise LaunchError("First note where the project is: tools/launch.py --repository ADDRESS")
     if changed := git("status", "--porcelain"):
         raise LaunchError(f"Commit first: copies fetch a commit, and these are in none:\n{changed}")
     commit = git("rev-parse", "HEAD")
     folder.mkdir(parents=True, exist_ok=True)
+    about = folder / "README.md"
+    ours = about.exists() and about.read_text("utf-8").startswith(TITLE)
+    if any(folder.iterdir()) and not ours:
+        raise LaunchError(f"{folder} holds something else already: name another folder.")
+    for path in set(folder.glob("*.ipynb")) - {folder / path.name for path in lessons()}:
+        path.unlink()  # of a lesson that bears another name now
+    with whole(about) as part:
+        part.write_text(
+            f"{TITLE}\nMade by tools/launch.py from [{commit[:10]}]({address}/tree/{commit}); "
+            f"changes belong [there]({address}).\n",
+            encoding="utf-8",
+        )
     for path in lessons():
         notebook = copied(nbformat.read(path, as_version=4), path.name, address, commit)
         with whole(folder / path.name) as part:
             nbformat.write(notebook, part)
-    with whole(folder / "README.md") as part:
-        part.write_text(
-            f"# Copies for Colab and Kaggle\n\nMade by tools/launch.py from [{commit[:10]}]"
-            f"({address}/tree/{commit}); changes belong [there]({address}).\n",
-            encoding="utf-8",
-        )
     return commit
 
 
