@@ -101,6 +101,8 @@ def grown(curves, what, measured, yscale="linear"):
     axes.minorticks_off()
     if yscale == "linear":
         axes.set_ylim(bottom=0)
+    else:
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(fontsize="small")
     rows = [
         {unit: name} | {f"{number:,} {what}": of[number] for number in numbers[1:]}

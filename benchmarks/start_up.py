@@ -1,6 +1,6 @@
 """Where the time goes until a fresh Python has its first prediction, and what a later one costs.
 
-python benchmarks/start_up.py [--model pocket] [--repeats 5]
+python -m benchmarks.start_up [--model pocket] [--repeats 5]
 
 Each repeat is a process of its own. TensorFlow's import is what any program pays that uses it; the
 rest is ours. CPU seconds of all cores are printed beside the time that passed.

@@ -1,16 +1,11 @@
 """One picture at a time: what `predict` adds to the network, and where a start's time goes."""
 
-import importlib.util
-
 import pytest
 
-from helpers import keras, load_classifier, load_image
+from benchmarks import one_picture
+from benchmarks import start_up as bench
+from helpers import load_classifier, load_image
 from helpers.measure import latency
-from helpers.models import ROOT
-
-spec = importlib.util.spec_from_file_location("start_up", ROOT / "benchmarks" / "start_up.py")
-bench = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(bench)
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +15,8 @@ def pocket():
 
 def test_predict_costs_little_more_than_its_network(pocket, record_property):
     """Within 1.3 times on a machine that does nothing else; here others may take turns with it."""
-    picture, network = load_image("cat"), pocket.network
-    batch = pocket.prepare(picture)
-    tensor = keras.ops.convert_to_tensor(batch)
-    found = latency(
-        {
-            "compiled network": lambda: pocket._compiled(tensor).numpy(),
-            "predict": lambda: pocket.predict(picture),
-            "keras_model.predict": lambda: network.predict(batch, verbose=0),
-        },
-        repeats=15,
-    )
-    bare, ours, theirs = found.values()
+    found = latency(one_picture.ways(pocket, load_image("cat")), repeats=15)
+    bare, ours, _, theirs = found.values()
     record_property("predict / compiled network", f"{ours.median / bare.median:.2f}")
     record_property("keras_model.predict / predict", f"{theirs.median / ours.median:.1f}")
     assert ours.low < 1.3 * bare.high and ours.median < 1.6 * bare.median

@@ -12,9 +12,10 @@ import pytest
 from lessons import LESSONS, NOTEBOOKS, TEMPLATE, read
 
 ROOT = NOTEBOOKS.parent
+FOLDERS = "docs", "models", "data", "benchmarks"
 PAGES = [
     *ROOT.glob("*.md"),
-    *(page for f in ("docs", "models", "data") for page in ROOT.glob(f"{f}/**/*.md")),
+    *(page for f in FOLDERS for page in ROOT.glob(f"{f}/**/*.md")),
 ]
 PAGES = [page for page in PAGES if ".ipynb_checkpoints" not in page.parts]  # JupyterLab's
 TEXTS = [*LESSONS, TEMPLATE, NOTEBOOKS / "app.ipynb", *sorted(PAGES)]
