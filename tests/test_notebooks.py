@@ -169,6 +169,9 @@ def run(lesson, *options, **variables):
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     # A notebook of which nothing was collected passes as well.
     assert f"{len(code_cells(lesson))} passed" in done.stdout
+    # What every run of all lessons is held to: test_budget.py
+    noted = re.findall(r"(?m)^CPU seconds of the lessons: (\d\d) \d+$", done.stdout)
+    assert noted == [lesson.name[:2]] * (lesson in LESSONS)
     changed = {path.name for path, _ in files() ^ before}
     assert not changed, "a lesson leaves the checkout as it was"
     # user and system time of finished child processes, the kernel among them
