@@ -45,7 +45,7 @@ def committed():
 
 def test_every_file_has_a_licence_and_every_entry_a_file():
     paths = committed()
-    assert [path for path in paths if licence(path) is None] == []
+    assert [path for path in paths if licence(path) is None] == [], "name these in REUSE.toml"
     unused = [regex.pattern for regex, _ in entries() if not any(map(regex.fullmatch, paths))]
     assert unused == []
 
@@ -222,4 +222,5 @@ def test_nobody_and_nothing_is_invented_in_the_paper():
         assert "MISSING" in head["affiliations"][0]["name"]
         for title in ("Experience of use in teaching", "Story of the project", "Acknowledgements"):
             assert "**MISSING" in text.partition(f"# {title}\n")[2].partition("\n# ")[0]
-    assert ("**MISSING:** the public address" in text) == ("repository-code" not in citation())
+    unknown = "repository-code" not in citation()
+    assert ("**MISSING:** the public address" in text) == unknown, "say it in paper.md as well"
