@@ -28,6 +28,7 @@ from benchmarks import (
     transfer_recipe,
 )
 from benchmarks.report import write
+from helpers.files import incoming
 from helpers.models import ROOT
 
 PARTS = (
@@ -70,6 +71,8 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, help="a folder, else benchmarks (quick: build/…)")
     options = parser.parse_args(arguments)
     out = options.out or ROOT / ("build/benchmarks" if options.quick else "benchmarks")
+    with incoming(out):
+        pass  # raises now, not after a quarter of an hour, if nothing can be written there
     load, start, parts = psutil.getloadavg()[0], time.perf_counter(), {}
     for module in PARTS:
         name = module.__name__.rpartition(".")[2]

@@ -204,6 +204,13 @@ def test_what_fails_leaves_the_last_results(tmp_path, monkeypatch):
     assert (tmp_path / "RESULTS.md").read_text() == "those of last week"
 
 
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "PARTS", [None])  # would fail otherwise
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        bench.main(["--quick", "--out", str(tmp_path / "file" / "out")])
+
+
 def test_each_runs_alone(monkeypatch, capsys):
     part = report.Part("Title", "Text.", [{"a": 1, "b": 2}])
     monkeypatch.setattr("sys.argv", ["one", "--quick"])
