@@ -3,8 +3,8 @@ devices and hosts. Machines are processes here, each with a loopback address of 
 
 import contextlib
 import importlib
-import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -225,7 +225,7 @@ def cluster(many):
 
 # Says where each block was done, and takes long enough for one to be lost in the middle.
 NOTING = """
-import json, os, sys, time, ray
+import os, sys, time, ray
 from predict_many import Worker, predict_many
 
 class Noting(Worker):
@@ -237,7 +237,7 @@ class Noting(Worker):
 
 address, folder, out, sys_marks = sys.argv[1:]
 ray.init(address, log_to_driver=False)
-print(json.dumps(predict_many(folder, "pocket", out, 2, top=2, block=10, worker=Noting)))
+print(predict_many(folder, "pocket", out, 2, top=2, block=10, worker=Noting))
 """
 
 
@@ -258,7 +258,7 @@ def test_a_cluster_that_loses_a_machine_predicts_every_picture_once(
     said, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, said
     assert done < 20, "it was lost in the middle"
-    assert json.loads(said.splitlines()[-1])[1] == 2
+    assert re.search(r"(?m)^\(200, 2\)$", said), said  # rows, unreadable
     assert_same(many.made(str(out)).to_table().to_pylist(), expected)
     record_property("blocks done when a node was lost", f"{done} of 20")
 
