@@ -21,7 +21,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app page mine test test-slow bench lint lessons editions links tally setup teaching scale lock audit canary clean
+.PHONY: help lab fresh app page mine test test-thorough test-slow bench lint lessons editions links tally setup teaching scale lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -48,7 +48,10 @@ mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in bu
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-test-slow: setup ## run the tests that take minutes each: lessons that train, as other machines run them
+test-thorough: setup ## run what CI runs besides: each real model, each way to train, the editions
+	.venv/bin/python -m pytest -n 2 --dist loadscope -m thorough tests
+
+test-slow: test-thorough ## run the tests that take minutes each as well: all lessons as other machines run them
 	.venv/bin/python -m pytest -m slow tests
 
 bench: setup ## compare with what learners would otherwise copy; 12 minutes, into benchmarks/

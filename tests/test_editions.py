@@ -184,6 +184,7 @@ def ran():
     return run(WITH_PANEL, editions.instructor(read(ROOT / WITH_PANEL)))
 
 
+@pytest.mark.thorough
 def test_solutions_are_run_and_accepted(ran):
     for number in fills(WITH_PANEL):
         (cell,) = [cell for cell in ran.cells if f'check("{number}"' in cell.source]
@@ -290,6 +291,7 @@ def course(teaching, made, tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_nbgrader_releases_the_stub_and_no_solution(course):
     released = nbformat.read(course / "release" / "00" / GRADED.name, as_version=4)
     assert not re.search(
@@ -303,6 +305,7 @@ def test_nbgrader_releases_the_stub_and_no_solution(course):
         assert test.metadata.nbgrader.locked
 
 
+@pytest.mark.thorough
 def test_nbgrader_gives_points_for_what_the_check_accepts(course):
     from nbgrader.api import Gradebook
 
@@ -320,6 +323,7 @@ def test_nbgrader_gives_points_for_what_the_check_accepts(course):
         assert scores["ann"].needs_manual_grade
 
 
+@pytest.mark.thorough
 def test_nbgraders_feedback_holds_the_hint(course):
     page = (course / "feedback" / "bob" / "00" / GRADED.with_suffix(".html").name).read_text()
     for number in fills(GRADED):
@@ -340,6 +344,7 @@ def site(teaching, ran, tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_the_site_is_read_from_disk(site):
     pages = sorted(site.rglob("*.html"))
     assert {path.stem for path in LESSONS} < {page.stem for page in pages}

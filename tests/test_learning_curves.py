@@ -92,6 +92,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_each_way_learns_colours(folder, tmp_path):
     target = tmp_path / "curves.csv"
     assert curves.record(load_dataset(folder), target, {4: 1}) == 3

@@ -29,7 +29,7 @@ def heavy(lesson):
 each_lesson_again = pytest.mark.parametrize(
     "lesson",
     [
-        pytest.param(path, marks=pytest.mark.slow if heavy(path) else ())
+        pytest.param(path, marks=pytest.mark.slow if heavy(path) else pytest.mark.thorough)
         for path in (*LESSONS, TEMPLATE)
     ],
     ids=lambda path: path.stem,

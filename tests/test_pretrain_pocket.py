@@ -183,6 +183,7 @@ def test_loss_is_cross_entropy_divergence_and_distance():
     np.testing.assert_allclose(result, named + 2 * distance, rtol=1e-4)
 
 
+@pytest.mark.thorough
 def test_teacher_maps_are_made_once(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain, "TEACHER_SIZE", 64)
     weights = tmp_path / "mobilenet.weights.h5"
@@ -206,6 +207,7 @@ def made_up_teacher(labels):
     return pretrain.teacher_head(maps.astype("float16"), labels, 3, seed=0, epochs=50)
 
 
+@pytest.mark.thorough
 def test_teachers_head_names_what_its_maps_show():
     labels = np.repeat([0, 1, 2], 16)
     teacher = made_up_teacher(labels)
@@ -255,6 +257,7 @@ def test_tool_trains_logs_and_exports(folder, tmp_path, small, capsys):
     assert classes == [list(pair) for pair in zip(sorted(CLASSES), names, strict=True)]
 
 
+@pytest.mark.thorough
 def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypatch):
     data, validation = (pretrain.read_pictures(folder, split) for split in ("train", "val"))
     data.teacher = made_up_teacher(data.labels)
@@ -301,6 +304,7 @@ def test_calibration_finds_how_much_too_sure_a_network_is():
     np.testing.assert_array_equal(after.argsort(axis=1), logits.argsort(axis=1))
 
 
+@pytest.mark.thorough
 def test_maps_alone_are_a_run_that_succeeds(folder, tmp_path, monkeypatch, capsys):
     """OpenVINO makes the maps faster than any other backend, and cannot train."""
     work = tmp_path / "work"
@@ -349,6 +353,7 @@ def assert_portable(path):
     assert "Lambda" not in {value for key, value in found if key == "class_name"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("half, near", [(False, 1e-5), (True, 0.02)])
 def test_real_network_is_portable(tmp_path, half, near):
     keras.utils.set_random_seed(0)
@@ -385,6 +390,7 @@ def judged(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("absolute", [False, True])
 def test_judging_leaves_out_what_the_list_names(judged, absolute):
     photos = judged / "photos" if absolute else "photos"

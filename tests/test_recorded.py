@@ -47,6 +47,7 @@ def test_recorded_logits_come_in_the_order_asked_for():
     assert about["model"] == "mobilenet_v2"
 
 
+@pytest.mark.thorough
 def test_recorded_scores_are_those_of_the_live_model(pictures, shared_data, monkeypatch):
     monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data.resolve()))
     assert has_weights("mobilenet_v2")

@@ -226,6 +226,7 @@ def test_others_can_read_them_without_us(exports, learned, pictures):
     assert details["size"] == 64
 
 
+@pytest.mark.thorough
 def test_export_of_a_real_model(tmp_path, shared_data, monkeypatch):
     monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data.resolve()))
     real = load_classifier("mobilenet_v2")

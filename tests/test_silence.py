@@ -49,7 +49,7 @@ def test_helpers_stay_small():
     # What judges the exercises is read by nobody who reads a lesson: it counts for itself.
     judges = sum(lines for module, lines in lengths.items() if "exercises" in module)
     assert judges < 1500, lengths
-    assert sum(lengths.values()) - judges < 4500, lengths
+    assert sum(lengths.values()) - judges < 5000, lengths
 
 
 @each_module

@@ -135,6 +135,7 @@ def test_only_what_hardly_counts_is_coarsened():
     assert far.sum() > 500 > 50 > len(np.unique(coarse[far]))
 
 
+@pytest.mark.thorough
 def test_recording_is_what_recorded_logits_reads(tmp_path, monkeypatch):
     from helpers import models
 

@@ -336,6 +336,7 @@ def test_head_is_logistic_regression(blobs):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_head_is_the_same_for_the_same_seed(blobs):
     x, y, unseen, _ = blobs
     first, second, other = (
@@ -499,6 +500,7 @@ def test_no_moving_statistic_of_the_base_moves(pocket, toy):
     assert all(moved(before, statistics(model)))
 
 
+@pytest.mark.thorough
 def test_no_moving_statistic_of_mobilenet_moves(mobilenet, toy):
     model = training.new_model(mobilenet, 2)
     before, weights = statistics(model), kernels(model)
@@ -529,6 +531,7 @@ def test_unfreeze_sets_the_last_layers(pocket):
 # -- training --------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_fit_is_the_same_for_the_same_seed(pocket, toy, capfd):
     results, histories = [], []
     for _ in range(2):
@@ -613,6 +616,7 @@ def test_class_weights_shift_the_answer(blobs):
     assert counts[1] > counts[0] + 20
 
 
+@pytest.mark.thorough
 def test_two_stages(pocket, toy):
     model = training.new_model(pocket, 2)
     weights = kernels(model)
@@ -627,6 +631,7 @@ def test_two_stages(pocket, toy):
 # -- the claim -------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_ants_and_bees(shared_data, tmp_path, monkeypatch):
     """MobileNetV2's features tell ants from bees, of the largest central square."""
     monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data))
