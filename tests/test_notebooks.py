@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from html.parser import HTMLParser
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -152,14 +153,15 @@ def files():
     return set(found.items())
 
 
-def run(lesson, *options, **variables):
-    """Run a lesson in a process of its own → CPU seconds; fails with what it printed."""
+def run(lesson, *options, within=(), **variables):
+    """Run a lesson in a process of its own → CPU seconds; fails with what it printed.
+    within: a command that runs the command after it."""
     before, started = files(), os.times()
     cell, whole = (600, 1500) if heavy(lesson) else (120, 400)  # seconds at the most
     options = (f"--nbval-cell-timeout={cell}", *options)
     with tempfile.TemporaryDirectory() as cache:  # or features of an earlier run would be read
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(lesson)],
+            [*within, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, lesson],
             cwd=ROOT,
             env=os.environ | variables | {"TRANSFER_CACHE": cache},
             capture_output=True,
@@ -205,3 +207,32 @@ class TestRealModel:
     def test_runs(self, lesson, shared_data):
         weights = str(shared_data.resolve())
         run(lesson, "--nbval-lax", TRANSFER_MODEL="mobilenet_v2", TRANSFER_WEIGHTS=weights)
+
+
+@pytest.fixture
+def small_machine():
+    """A command that gives another one 1.6 GB of memory and no swap: Binder's 2 GB, without what
+    Jupyter's server takes. Where Linux permits no such limit, the test is skipped."""
+    root, most = Path("/sys/fs/cgroup"), 1_600_000_000
+    limits = {"memory.max": most, "memory.swap.max": 0}
+    if (root / "memory").is_dir():  # version 1 of control groups; its second is memory and swap
+        root = root / "memory"
+        limits = {"memory.limit_in_bytes": most, "memory.memsw.limit_in_bytes": most}
+    group = root / f"lessons-{os.getpid()}"
+    try:
+        group.mkdir()
+        for name, limit in limits.items():
+            (group / name).write_text(str(limit))
+    except OSError as error:
+        pytest.skip(f"memory cannot be limited here: {error}")
+    yield ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group)]
+    group.rmdir()
+
+
+@pytest.mark.slow
+class TestSmallMachine:
+    """Each lesson, with the pytest that runs it, gets along with 1.6 GB."""
+
+    @each_lesson
+    def test_same_outputs(self, lesson, small_machine):
+        run(lesson, within=small_machine)
