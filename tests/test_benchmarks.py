@@ -168,6 +168,7 @@ def no_start(monkeypatch):
     monkeypatch.setattr(one_picture, "breakdown", lambda repeats: steps)
 
 
+@pytest.mark.thorough
 def test_one_command_writes_it_all(tmp_path, monkeypatch, capsys, no_start):
     dataset = load_dataset(folder_of(tmp_path / "p", ("blueish", "greenish", "reddish")))
     monkeypatch.setattr(transfer_recipe, "load_dataset", lambda: dataset)

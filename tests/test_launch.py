@@ -359,6 +359,7 @@ there.append(subprocess.run([sys.executable, "-c", code], capture_output=True, t
 print("SEEN", json.dumps(there))"""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "versions, on", [(OLDER, "colab"), (NEWER, "kaggle")], ids=["older", "newer"]
 )
@@ -388,6 +389,7 @@ def test_what_a_service_has_installed_stays_as_it_is(tmp_path, source, versions,
     assert (status, service.state()) == (0, after) and "installed: nothing" in said
 
 
+@pytest.mark.thorough
 def test_what_would_change_numpy_is_not_installed(tmp_path, source):
     service = Service(tmp_path, OLDER | OTHERS)
     before = service.state()
@@ -402,6 +404,7 @@ def test_what_would_change_numpy_is_not_installed(tmp_path, source):
     assert (service.packages / f"numpy-{OURS['numpy']}.dist-info").exists(), "this test could fail"
 
 
+@pytest.mark.thorough
 def test_what_exports_models_is_installed_beside_ours(tmp_path, source):
     service = Service(tmp_path, NEWER | OTHERS | {"odd": "1.0+ubuntu.1"})
     status, said = service.cell(source(export=True))
@@ -409,6 +412,7 @@ def test_what_exports_models_is_installed_beside_ours(tmp_path, source):
     assert "installed: requests-hardened, ai-edge-litert, onnx, onnxruntime, tf2onnx\n" in said
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "versions, reason",
     [

@@ -350,6 +350,7 @@ PIXELS = """async ({ open, prepare }, [file]) =>
     [...prepare(await open(file, { bytes: 5e7, pixels: 9e7 }), { size: 64, rule: RULE })]"""
 
 
+@pytest.mark.thorough
 class TestSameAnswersAsInPython:
     def test_on_many_pictures(self, visit, classifier, record_property):
         """On 200 photographs where the test material is, else on pictures that ship."""
@@ -652,6 +653,7 @@ class TestPicturesStay:
         assert text.index("Content-Security-Policy") < text.index("<script")
 
 
+@pytest.mark.thorough
 class TestWhatCanBeMissing:
     def open(self, chromium, address, script, said):
         visit = Visit(chromium, address, script)
@@ -739,6 +741,7 @@ OPENED = """
     };"""  # keeps the camera's tracks
 
 
+@pytest.mark.thorough
 class TestCamera:
     """Chromium's fake camera, which shows one of the samples."""
 

@@ -25,6 +25,7 @@ from helpers.data import load_dataset
 from helpers.models import ROOT
 from helpers.training import new_model
 
+pytestmark = pytest.mark.thorough  # Ray takes seconds to start
 SCALE = ROOT / "scale"
 COMPUTERS = ROOT / "data" / "computers"
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"
@@ -363,7 +364,6 @@ def test_several_devices_learn_what_one_does(small, tmp_path, monkeypatch):
     assert_same_steps(two, one, classifier)
 
 
-@pytest.mark.slow  # half a minute of two processes that do nothing but start
 def test_several_hosts_learn_what_one_does(small, tmp_path, monkeypatch):
     import tensorflow as tf
 

@@ -392,6 +392,7 @@ def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkey
     assert not (tmp_path / "build" / "mine").exists()
 
 
+@pytest.mark.thorough
 def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     folder = fill(tmp_path / "two by ten", **dict.fromkeys(ODD, 10))
     (folder / ODD[0] / "phone.heic").write_bytes(HEIC)
