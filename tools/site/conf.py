@@ -25,3 +25,13 @@ linkcheck_anchors = False
 linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)"]
 linkcheck_allow_unauthorized = True
 linkcheck_report_timeouts_as_broken = False
+
+
+def setup(app):
+    """Leave the paper out of the contents: in its journal's form, each section is a title."""
+
+    def read(app, doctree):
+        if app.env.docname == "paper":
+            app.env.metadata["paper"]["orphan"] = True
+
+    app.connect("doctree-read", read)
