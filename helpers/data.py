@@ -326,8 +326,7 @@ def _public(name):
     place, so an interrupted run can be repeated."""
     entry = PUBLIC[name]
     home = Path(os.environ.get("TRANSFER_DATA") or "~/.cache/transfer-learning")
-    home = home.expanduser().resolve()
-    target = home / name
+    target = (home := home.expanduser().resolve()) / name
     if target.is_dir():
         return target
     try:
@@ -337,8 +336,11 @@ def _public(name):
                 raise DataError(f"{name}: what arrived is damaged or another file; run this again.")
             _unpack(archive, folder)
             _leave_out(name, folder / entry.folder, entry.flaw)
-            if not target.is_dir():  # else another process was faster
+            try:
                 os.replace(folder / entry.folder, target)
+            except OSError:
+                if not target.is_dir():  # else another process was faster
+                    raise
     except FetchError as error:
         raise DataError(
             f"{name} could not be downloaded ({error}). Check your connection and run this again; "
