@@ -1,5 +1,6 @@
 """A classifier in one file: its class names, crop and preprocessing travel along."""
 
+import gc
 import html
 import json
 import os
@@ -338,9 +339,26 @@ def _graph(classifier, path, format):
     inputs = keras.Input((classifier.size, classifier.size, 3))
     outputs = keras.layers.Softmax()(raw_network(classifier)(inputs))
     spec = keras.InputSpec("float32", (None, *inputs.shape[1:]), name="image")
-    keras.Model(inputs, outputs).export(
-        str(path), format=format, input_signature=[spec], verbose=False
-    )
+    with _collected():
+        keras.Model(inputs, outputs).export(
+            str(path), format=format, input_signature=[spec], verbose=False
+        )
+
+
+@contextmanager
+def _collected():
+    """tf2onnx copies the graph some hundred times; the copies refer to themselves, are large, and
+    few by Python's count, so that they would pile up (a gigabyte for pocket). What is older is set
+    aside, and the collector comes more often."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.collect()
+    gc.set_threshold(700, 5, 2)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 @contextmanager
