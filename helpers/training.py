@@ -196,10 +196,8 @@ def fit(
             prepare = partial(_outputs, _compiled(front), width, partial(_pixels, model))
         ended, best = [], None  # a bar that is not shown does not count
         tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ended.append(bar.update()))
-        callbacks = [tick]
         if patience is not None:
             best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
-            callbacks.append(best)
         try:
             return trained.fit(
                 prepare(train[0]),
@@ -208,7 +206,7 @@ def fit(
                 epochs=epochs,
                 batch_size=batch_size,
                 class_weight=class_weight,
-                callbacks=callbacks,
+                callbacks=[tick, best] if best else [tick],
                 verbose=0,
             )
         except KeyboardInterrupt:
@@ -288,10 +286,10 @@ def _compile(model, learning_rate):
     model.compile(
         keras.optimizers.Adam(learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
         jit_compile=False,
     )
-    # Made inside `fit`, its variables would keep memory (pocket: 40 MB a call) and take time.
+    # Variables made by `fit`, here or in a metric named by a string, take time and keep memory:
     model.optimizer.build(model.trainable_variables)
 
 

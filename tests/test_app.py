@@ -143,6 +143,7 @@ def test_a_page_of_another_site_can_neither_end_nor_use_a_kernel(server, page):
     assert not any(kernel in process.cmdline()[-1] for process in server.kernels())
 
 
+@pytest.mark.thorough
 def test_a_model_that_cannot_be_used_is_explained(tmp_path, monkeypatch):
     (tmp_path / "mine.keras").write_bytes(b"no model")
     monkeypatch.setenv("TRANSFER_MODEL", str(tmp_path / "mine.keras"))

@@ -339,6 +339,7 @@ class TestPage(PanelTests):
         assert panel.page.complaints == []
 
 
+@pytest.mark.thorough
 def test_on_a_page_names_stay_text_and_only_public_addresses_are_asked(
     chromium, tmp_path, site, keep
 ):
@@ -432,6 +433,7 @@ RUN = """async text => {
 }"""
 
 
+@pytest.mark.thorough
 class TestJupyterLab(PanelTests):
     """Copies of the lessons in JupyterLab, as `make lab` starts it."""
 

@@ -102,6 +102,7 @@ def test_each_way_learns_colours(folder, tmp_path):
     assert {(row["per_class"], row["seed"], row["n"]) for row in rows} == {("4", "0", "4")}
 
 
+@pytest.mark.thorough
 def test_goes_on_where_it_was_and_starts_over_with_other_pictures(folder, tmp_path, monkeypatch):
     target, pictures = tmp_path / "curves.csv", load_dataset(folder)
     measured = []

@@ -479,6 +479,7 @@ print(peak() - before, drawn.sum())
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_a_large_layers_weights_are_drawn_in_less_memory():
     """As Keras alone draws them, but for one copy less: 80 MB in this layer."""

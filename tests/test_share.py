@@ -150,6 +150,7 @@ def test_what_cannot_be_saved_is_refused(tmp_path, learned, dataset):
 # -- exports ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_export_of_pocket_is_quiet(tmp_path, pocket, pictures, capfd):
     """Its network takes pictures of any size: the graph is made for 64 pixels."""
     paths = [

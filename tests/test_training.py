@@ -485,6 +485,7 @@ def moved(before, after):
     return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
 
 
+@pytest.mark.thorough
 def test_no_moving_statistic_of_the_base_moves(pocket, toy):
     model = training.new_model(pocket, 2, augment=training.augmentation())
     before, weights = statistics(model), kernels(model)
@@ -581,6 +582,22 @@ def test_a_frozen_base_run_ahead_gives_the_same(pocket, toy):
     assert histories[0]["accuracy"] == pytest.approx(histories[1]["accuracy"])
 
 
+def test_a_training_step_is_traced_once(blobs):
+    """Variables made inside it would take a second time, and memory that is never given back."""
+    traced = []
+
+    class Traced(keras.layers.Layer):
+        def call(self, x):
+            traced.append(x.shape)
+            return x
+
+    model = keras.Sequential([keras.Input((50,)), Traced(), keras.layers.Dense(3)])
+    traced.clear()
+    training.fit(model, blobs[:2], None, 2, batch_size=30)
+    assert traced == [(30, 50)]
+
+
+@pytest.mark.thorough
 def test_the_best_epoch_is_restored(blobs):
     x, y, unseen, truth = blobs
 
