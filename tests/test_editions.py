@@ -169,7 +169,7 @@ def test_notes_stand_below_the_title(tmp_path, monkeypatch):
     notebook = editions.instructor(read(GRADED), said)
     assert notebook.cells[1].source == f"## Notes for instructors\n\n{said}"
     nbformat.validate(notebook)
-    with pytest.raises(editions.EditionError, match="no section «### 05 · …»"):
+    with pytest.raises(editions.EditionError, match="no section “### 05 · …”"):
         editions.notes(LESSONS[5])
 
 

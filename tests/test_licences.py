@@ -187,7 +187,7 @@ def paper():
 
 
 def test_the_paper_has_what_the_journal_asks_for():
-    """Journal of Open Source Education, «How should my paper be structured?», for modules."""
+    """Journal of Open Source Education, “How should my paper be structured?”, for modules."""
     head, text = paper()
     assert head.keys() >= {"title", "tags", "authors", "affiliations", "date", "bibliography"}
     known = {str(affiliation["index"]) for affiliation in head["affiliations"]}

@@ -596,7 +596,7 @@ class TestForEverybody:
 
 
 class TestPicturesStay:
-    """«The picture never leaves this device.»"""
+    """“The picture never leaves this device.”"""
 
     def test_nothing_is_asked_of_any_host_once_the_page_is_there(self, visit, address, expected):
         assert {method for method, _ in visit.loaded} == {"GET"}

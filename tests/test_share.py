@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -162,6 +164,34 @@ def test_export_of_pocket_is_quiet(tmp_path, pocket, pictures, capfd):
     assert capfd.readouterr() == ("", "")
     assert found.same.value == 1
     assert found.difference <= 1e-4
+
+
+AN_EXPORT = """
+import contextlib, resource
+from helpers import load_classifier, share
+if PLAIN:
+    share._collected = contextlib.nullcontext
+classifier = load_classifier("pocket")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+share.export_onnx(classifier, "pocket.onnx")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / before)
+"""
+
+
+@pytest.mark.thorough
+def test_an_export_does_not_pile_up_copies(tmp_path):
+    """Its peak, in units of what the loaded classifier takes, and that without the care taken."""
+    plain, tidy = (
+        subprocess.run(
+            [sys.executable, "-c", f"PLAIN = {plain}{AN_EXPORT}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for plain in (True, False)
+    )
+    assert float(tidy) < 2 < float(plain)
 
 
 @pytest.fixture(scope="module")

@@ -37,11 +37,11 @@ def test_the_sections_and_their_minutes_are_those_of_the_lesson(lesson):
 
 @each_lesson
 def test_each_section_that_cures_a_misconception_is_there(lesson):
-    """Names between « and » are the lesson's headings, or another lesson's, or an answer."""
+    """Names between “ and ” are the lesson's headings, or another lesson's, or an answer."""
     known = {name for other in LESSONS for name in core(other)}
     known |= {"Going further", "Now yours"}
     cures = re.search(r"(?s)\*\*Misconceptions\*\*(.*?)\*\*Timing", section(lesson))[1]
-    named = set(re.findall(r"«(.+?)»", cures))
+    named = set(re.findall(r"“(.+?)”", cures))
     assert named
     assert named <= known
     exercises = set(re.findall(r"\b\d\d\.\d\b", cures))

@@ -249,7 +249,7 @@ def notes(path):
     text = (ROOT / TEACHING).read_text(encoding="utf-8")
     found = re.search(rf"(?ms)^### {path.name[:2]} · .*?\n(.*?)(?=^#{{1,3}} |\Z)", text)
     if not found:
-        raise EditionError(f"{TEACHING} has no section «### {path.name[:2]} · …».")
+        raise EditionError(f"{TEACHING} has no section “### {path.name[:2]} · …”.")
     # One level below the heading that stands above it here.
     lower = re.sub(r"(?m)^#(#{3,}) ", r"\1 ", found[1].strip())
     return relinked(lower, TEACHING.parent, Path(), flat, [])

@@ -805,7 +805,7 @@ def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None
     for name in ("cat", "coffee", "uniform"):
         probabilities = softmax(predict([load_image(name)])[0])
         result = ", ".join(map(str, decode(probabilities, classes, top=3)))
-        rows.append((f"library photograph «{name}»", result))
+        rows.append((f"library photograph “{name}”", result))
     if hymenoptera is None:
         skip("ants and bees", "--hymenoptera")
     else:
