@@ -54,7 +54,7 @@ test-thorough: setup ## run what CI runs besides: each real model, each way to t
 test-slow: test-thorough ## run the tests that take minutes each as well: all lessons as other machines run them
 	.venv/bin/python -m pytest -m slow tests
 
-bench: setup ## compare with what learners would otherwise copy; 12 minutes, into benchmarks/
+bench: setup ## compare with what learners would otherwise copy; 15 minutes, into benchmarks/
 	.venv/bin/python -m benchmarks $(BENCH_ARGS)
 
 lint: setup ## check the style of code and notebooks
