@@ -325,12 +325,12 @@ def _public(name):
     """The folder of a public set, downloaded if it is not there. Only a whole one is moved into
     place, so an interrupted run can be repeated."""
     entry = PUBLIC[name]
-    home = Path(os.environ.get("TRANSFER_DATA") or "~/.cache/transfer-learning")
-    target = (home := home.expanduser().resolve()) / name
+    home = os.environ.get("TRANSFER_DATA") or "~/.cache/transfer-learning"
+    target = Path(home).expanduser().resolve() / name
     if target.is_dir():
         return target
     try:
-        with incoming(home) as folder:
+        with incoming(target.parent) as folder:
             archive, megabytes = folder / "archive", int(entry.megabytes)
             if _download(name, entry.address, archive, megabytes) != entry.sha256:
                 raise DataError(f"{name}: what arrived is damaged or another file; run this again.")
@@ -348,8 +348,8 @@ def _public(name):
         ) from error
     except OSError as error:
         raise DataError(
-            f"{name} cannot be kept in {home} ({error.strerror}): make {entry.megabytes} MB of "
-            "room there three times over, or set TRANSFER_DATA to another folder."
+            f"{name} cannot be kept in {target.parent} ({error.strerror}): make {entry.megabytes} "
+            "MB of room there three times over, or set TRANSFER_DATA to another folder."
         ) from error
     return target
 

@@ -112,7 +112,7 @@ def export_onnx(classifier, path):
     classifier.json, as `save_classifier` writes them. ValueError for another suffix, and as there.
     See keras.Model.export."""
     path = _with_suffix(path, ".onnx")
-    with whole(path) as part, _quiet():
+    with whole(path) as part, _quiet(), _collected():
         import onnx
 
         _graph(classifier, part, "onnx")
@@ -339,10 +339,9 @@ def _graph(classifier, path, format):
     inputs = keras.Input((classifier.size, classifier.size, 3))
     outputs = keras.layers.Softmax()(raw_network(classifier)(inputs))
     spec = keras.InputSpec("float32", (None, *inputs.shape[1:]), name="image")
-    with _collected():
-        keras.Model(inputs, outputs).export(
-            str(path), format=format, input_signature=[spec], verbose=False
-        )
+    keras.Model(inputs, outputs).export(
+        str(path), format=format, input_signature=[spec], verbose=False
+    )
 
 
 @contextmanager

@@ -198,6 +198,8 @@ def fit(
         tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ended.append(bar.update()))
         if patience is not None:
             best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+        # Like the metric's, made beforehand: inside `fit` they would take time and keep memory.
+        trained.optimizer.build(trained.trainable_variables)
         try:
             return trained.fit(
                 prepare(train[0]),
@@ -289,8 +291,6 @@ def _compile(model, learning_rate):
         metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
         jit_compile=False,
     )
-    # Variables made by `fit`, here or in a metric named by a string, take time and keep memory:
-    model.optimizer.build(model.trainable_variables)
 
 
 def _labelled(n_classes, data):
