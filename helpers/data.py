@@ -176,12 +176,12 @@ def load_dataset(source="computers", seed=0):
 
 
 def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
-    """A list of `Pictures`, one a share: each class is split by these shares (at least one picture
-    everywhere) and by `seed`, and what shows the same stays together, in whatever class: see
-    `groups`. DataError where a class has fewer different pictures than there are shares."""
+    """A list of `Pictures`, one a share: each class is split by these shares, at least one picture
+    everywhere; what shows the same (`groups`) stays together. Pixels and `seed` place a picture:
+    others that come or go move few. DataError where a class has too few different pictures."""
     if min(shares) <= 0 or not math.isclose(sum(shares), 1):
         raise DataError(f"The shares {shares} should be above 0 and add up to 1.")
-    n, rng, part_of = len(shares), np.random.default_rng(seed), {}
+    n, part_of = len(shares), {}
     keys = groups(pictures, alike)
     for label, name in enumerate(pictures.classes):
         own = [key for key in dict.fromkeys(keys[pictures.labels == label]) if key not in part_of]
@@ -194,7 +194,8 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
         cuts = np.round(np.cumsum(shares)[:-1] * len(own)).astype(int)
         cuts = np.maximum.accumulate(np.maximum(cuts, inner) - inner) + inner
         cuts = np.minimum(cuts, len(own) - inner[::-1])
-        for part, chosen in enumerate(np.split(rng.permutation(own), cuts)):
+        own.sort(key=lambda key: sha256(f"{seed} {key}".encode()).digest())
+        for part, chosen in enumerate(np.split(own, cuts)):
             part_of.update(dict.fromkeys(chosen.tolist(), part))
     parts = np.array([part_of[key] for key in keys])
     return [replace(pictures[parts == i], name=f"{pictures.name} {i + 1}/{n}") for i in range(n)]
@@ -206,9 +207,8 @@ def groups(pictures, alike=()):
     keys = np.array([key for key, _ in _fingerprints(pictures)])
     row_of = {path: row for row, path in enumerate(pictures.paths)}
     for a, b in alike:
-        old, new = keys[row_of[a]], keys[row_of[b]]
-        if old != new:
-            keys[keys == old] = new
+        new, old = sorted((keys[row_of[a]], keys[row_of[b]]))
+        keys[keys == old] = new
     return keys
 
 
