@@ -74,12 +74,13 @@ def verdict(result, guess, width=0.2):
     result: `Estimate`; guess: what always giving the same answer gets on these pictures, 0…1;
     width: how wide the 95 % interval may be where one is to know how good the model is."""
     always = f"always giving the same answer ({guess:.2f})"
-    if result.high < guess:
+    guess, low, high = (round(share, 2) for share in (guess, result.low, result.high))  # as printed
+    if high < guess:
         return f"Worse than {always}: look at the labels and at the errors."
-    span, known = f"≈{result.low:.2f} to ≈{result.high:.2f}", result.high - result.low <= width
-    if result.low <= guess and known:
+    span, known = f"≈{low:.2f} to ≈{high:.2f}", result.high - result.low <= width
+    if low <= guess and known:
         return f"Hardly better than {always}, if at all: {span} on pictures like these."
-    if result.low <= guess:
+    if low <= guess:
         return (
             f"Too few pictures to tell: {span} is possible, and that holds what {always} gets. "
             "Collect more, or pictures that differ more."
@@ -90,8 +91,8 @@ def verdict(result, guess, width=0.2):
     while np.ptp(binomtest(round(result.value * n), n).proportion_ci(method="wilson")) > width:
         n += 1
     return (
-        f"Better than {always}, but too few pictures to tell by how much: {span}. About ≈{n} test "
-        f"pictures would say it to ±{width / 2:g}."
+        f"Better than {always}, but too few pictures to tell by how much: {span}. It would "
+        f"take ≈{n} test pictures to say it to ±{width / 2:g}."
     )
 
 

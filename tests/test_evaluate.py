@@ -90,9 +90,16 @@ def test_verdict_says_what_an_accuracy_shows(right, n, start):
     assert verdict(counted(right, n), 0.6).startswith(start)
 
 
+def test_verdict_goes_by_what_it_prints():
+    """“Better than 0.50: 0.50 to 0.80” would contradict itself."""
+    result = counted(24, 36)
+    assert 0.5 < result.low < 0.505
+    assert verdict(result, 0.5).startswith("Too few pictures to tell: ≈0.50 to ≈0.80")
+
+
 def test_verdict_says_how_many_pictures_would_do():
     said = verdict(counted(24, 30), 0.5)
-    assert "About ≈60 test pictures would say it to ±0.1." in said
+    assert "It would take ≈60 test pictures to say it to ±0.1." in said
     span = [np.ptp(counted(round(0.8 * n), n)[1:3]) for n in (59, 60)]
     assert span[0] > 0.2 >= span[1]
 
