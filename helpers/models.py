@@ -126,7 +126,8 @@ def lesson_model(default="pocket"):
 
 def _known(name):
     if name != "pocket" and name not in REGISTRY:
-        raise ValueError(f"No model called {name!r}. There are: pocket, {', '.join(REGISTRY)}.")
+        known = ", ".join(("pocket", *REGISTRY))
+        raise ValueError(f"No model called {name!r}. There are: {known}; for .onnx: load_exported.")
     return name
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from helpers.files import digest, incoming
 from helpers.images import MAX_BYTES, MAX_PIXELS, load_image
+from helpers.labels import imagenet_classes
 from helpers.models import ROOT, Classifier, ModelFileError, WeightsUnavailable, load_classifier
 from helpers.share import export_onnx, load_exported
 
@@ -24,7 +25,7 @@ STATIC, RUNTIME = ROOT / "page" / "static", ROOT / "page" / "node_modules" / "on
 PAGE = ROOT / "build" / "page"
 PARTS = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # of RUNTIME, for one thread
 MADE = {"ort.js", "ort.wasm.gz", "page.json", "samples"}  # beside the files of STATIC and the model
-# In the public domain, so that whoever publishes a page may publish them with it.
+# Of ImageNet's classes, and in the public domain: whoever publishes a page may publish them, too.
 SAMPLES = ("cat", "coffee", "uniform", "rocket", "astronaut")
 SIDE = 480  # pixels of a sample's longer side
 MOST = 25_000_000  # bytes of all files: visitors wait for them, some on a phone
@@ -38,12 +39,13 @@ class PageTooLarge(ValueError):
     """A model's page would have more than `MOST` bytes."""
 
 
-def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
+def build_page(model="pocket", folder=PAGE, samples=None):
     """Write a page that runs a model in the visitor's browser, as static files → its folder.
     model: a file of `export_onnx`, taken as it is; a file of `save_classifier`, a known name or a
     `Classifier`, exported first. samples, for visitors to try: {name: whatever `load_image` takes},
-    or a list of paths and names of sample photographs. The folder appears whole or not at all, in
-    the place of an older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
+    or a list of paths and names of sample photographs; None: `SAMPLES` for a model that knows
+    classes of ImageNet, nothing for others. The folder appears whole or not at all, in the place of
+    an older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
     `load_classifier` raises for a file that is no such model, FileExistsError for a folder that
     holds something else than a page, PageTooLarge over `MOST` bytes."""
     folder = Path(folder).expanduser().absolute()
@@ -62,6 +64,9 @@ def build_page(model="pocket", folder=PAGE, samples=SAMPLES):
         # A name of its own for each model: else a browser may keep an older one for it.
         file = f"model-{digest(page / 'model.onnx')[:12]}.onnx"
         os.replace(page / "model.onnx", page / file)
+        if samples is None:
+            known = {wnid for wnid, _ in imagenet_classes()}
+            samples = SAMPLES if any(wnid in known for wnid, _ in exported.classes) else ()
         about = {
             "name": exported.name,
             "size": exported.size,
@@ -163,9 +168,7 @@ def main(arguments=None):
     parser.add_argument(
         "--to", default=PAGE, type=Path, metavar="FOLDER", help="default: %(default)s"
     )
-    parser.add_argument(
-        "--samples", nargs="*", default=SAMPLES, metavar="PICTURE", help="files visitors can try"
-    )
+    parser.add_argument("--samples", nargs="*", metavar="PICTURE", help="files visitors can try")
     options = parser.parse_args(arguments)
     try:
         page = build_page(options.model, options.to, options.samples)

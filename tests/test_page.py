@@ -81,6 +81,9 @@ class TestWhatIsWritten:
         rule = ResizeRule("each_side", 0.9, "bicubic")
         mine = as_classifier(keras.Sequential(network), ["a cup", "no cup"], "mine", rule)
         saved = save_classifier(mine, tmp_path / "mine.keras")
+        made = build_page(saved, tmp_path / "page")
+        about = json.loads((made / "page.json").read_text(encoding="utf-8"))
+        assert about["samples"] == [], "the photographs show nothing that it knows"
         made = build_page(saved, tmp_path / "page", {"any": "cat"})
         about = json.loads((made / "page.json").read_text(encoding="utf-8"))
         assert (about["name"], about["size"]) == ("mine", 32)
@@ -564,8 +567,10 @@ class TestForEverybody:
     def test_tells_what_it_can(self, visit):
         footer = visit.page.locator("footer").inner_text()
         assert "knows 200 classes" in footer
-        assert "always answers" in footer
-        assert visit.page.title() == visit.page.get_by_role("heading").inner_text()
+        assert "always answers with one of them" in footer
+        heading = visit.page.get_by_role("heading").inner_text()
+        assert visit.page.title() == f"pocket: {heading}"
+        assert visit.page.locator("details").get_attribute("open") is None, "200 classes"
         expect(visit.page.get_by_text("The picture never leaves this device.")).to_be_visible()
 
     def test_names_stay_text(self, chromium, exported, tmp_path, keep):

@@ -124,7 +124,8 @@ def _card(pictures, position, given, scores):
     """A picture with its label and, beside it, what was said of it out of fold, as HTML."""
     (image,), path = pictures[position].images(), pictures.paths[position]
     image.thumbnail((320, 320))
-    shown = figure(image, f"The picture labelled {given}", f"{path.parent.name}/{path.name}", 240)
+    least = 240 if max(image.size) < 240 else 0
+    shown = figure(image, f"The picture labelled {given}", f"{path.parent.name}/{path.name}", least)
     beside = f"<div>Learned from the other pictures:{bar_table(scores)}</div>" if scores else ""
     return (
         f"<p>Labelled <b>{html.escape(given)}</b>. Is it?</p>"

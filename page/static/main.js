@@ -4,6 +4,7 @@ import { best, load, loadAbout, loadModel } from "./model.js";
 import { checkReading, open, PictureError, prepare } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
+const FEW = 10; // classes that are listed at once
 const WIDEST = 480; // pixels of the picture as it is shown
 const PAUSE = 1500; // milliseconds between two answers that are told, of a camera
 
@@ -206,13 +207,14 @@ async function offer(samples) {
 }
 
 function describe() {
+  document.title = `${readable(about.name)}: ${document.title}`;
   $("about").textContent = `The model, ${readable(about.name)}, knows ${about.classes.length} ` +
-    "classes and always answers with some of them, also where the picture shows none. It can be " +
+    "classes and always answers with one of them, also where the picture shows none. It can be " +
     "wrong where it seems sure.";
   $("seen-text").textContent = `what the network sees, ${about.size} × ${about.size}`;
   $("seen").setAttribute("aria-label", "The same picture, as small as the network sees it");
   $("classes").replaceChildren(...about.classes.map((name) => make("li", readable(name))));
-  document.querySelector("details").hidden = false;
+  Object.assign(document.querySelector("details"), { hidden: false, open: about.classes.length <= FEW });
 }
 
 try {
