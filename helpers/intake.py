@@ -13,6 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from helpers.data import (
+    TITLES,
     DataError,
     Pictures,
     find_near_duplicates,
@@ -22,9 +23,8 @@ from helpers.data import (
     visible,
 )
 from helpers.fetch import printable
-from helpers.files import whole
 from helpers.images import FORMATS, MAX_BYTES, TOO_LARGE
-from helpers.share import plain
+from helpers.share import plain, write_card
 
 LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
@@ -39,12 +39,12 @@ class LeftOut(NamedTuple):
     reason: str
 
     def __str__(self):
-        return f"{_place(self.path)} {self.reason}"
+        return f"{place(self.path)} {self.reason}"
 
 
 class Intake(NamedTuple):
     """pictures: the `Pictures` that can be used, each once; left_out: a `LeftOut` of every other
-    file; alike: the pairs of paths in pictures that look alike."""
+    file; alike: the pairs of paths in pictures that look alike, those in two classes first."""
 
     pictures: Pictures
     left_out: list
@@ -65,9 +65,10 @@ def look_through(folder, threshold=0.95):
     folder, it has another form, or a class has fewer than LEAST different pictures."""
     folder = _checked(folder)
     try:
+        _in_parts(folder)
         found = listed(printable(folder.name), folder)
         left_out = [
-            LeftOut(path, "in no class folder", "lies in no class folder: move it into one.")
+            LeftOut(path, "in no class folder", "lies in no class folder: is it a picture of one?")
             for path in visible(folder)
             if not path.is_dir()
         ]
@@ -87,20 +88,15 @@ def look_through(folder, threshold=0.95):
     once, copies = _once(good)
     left_out += copies
     alike = find_near_duplicates(once, threshold=threshold)
-    keys = groups(once, alike)
-    for label, name in enumerate(once.classes):
-        different = len({*keys[once.labels == label]})
-        if different < LEAST:
-            raise DataError(
-                _too_few(folder / name, different, (once.labels == label).sum(), left_out)
-            )
+    alike.sort(key=lambda pair: pair[0].parent == pair[1].parent)
+    _enough(once, groups(once, alike), left_out)
     return Intake(once, left_out, alike)
 
 
 def data_card(intake, path, parts):
     """Write a data card, Markdown, from what was counted (Gebru et al. 2021) → its path.
     parts: {name: `Pictures`} that the intake was split into. What cannot be counted is marked for
-    whoever took the pictures to fill in. The file appears whole or not at all."""
+    whoever took the pictures to fill in; see `write_card`."""
     pictures = intake.pictures
     names = [plain(name) for name in pictures.classes]
     counts = [np.bincount(part.labels, minlength=len(names)) for part in parts.values()]
@@ -129,10 +125,7 @@ def data_card(intake, path, parts):
         width=_range(widths),
         height=_range(heights),
     )
-    path = Path(path).expanduser()
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
-    return path
+    return write_card(path, text)
 
 
 CARD = """# {name}: data card
@@ -175,10 +168,20 @@ def _checked(folder):
     if folder.is_dir():
         return folder
     if not folder.exists():
-        raise DataError(f"There is no folder {shown}: check its name and place.")
+        raise DataError(f"There is no folder “{shown}”: check its name and place.")
     if folder.suffix.lower() in ARCHIVES or zipfile.is_zipfile(folder):
         raise DataError(f"{shown} is an archive: unpack it, and pass the folder that comes out.")
     raise DataError(f"{shown} is a file: pass the folder of class folders.")
+
+
+def _in_parts(folder):
+    """DataError where a folder holds train, test and so on in the place of classes."""
+    names = [path.name for path in visible(folder) if path.name in (*TITLES, "val")]
+    if len(names) > 1:
+        raise DataError(
+            f"{printable(str(folder))} is in parts already ({', '.join(names)}): put the pictures "
+            "of each class together in one folder; they are parted here, without a leak."
+        )
 
 
 def _fault(path):
@@ -202,7 +205,7 @@ def _once(pictures):
     for row, key in enumerate(keys):
         same.setdefault(key, []).append(row)
     for rows in same.values():
-        first, places = rows[0], [_place(pictures.paths[row]) for row in rows]
+        first, places = rows[0], [place(pictures.paths[row]) for row in rows]
         if len({*pictures.labels[rows]}) == 1:
             kept.append(first)
             copies, kind, reason = rows[1:], "copy", f"shows the same as {places[0]}: counts once."
@@ -214,17 +217,25 @@ def _once(pictures):
     return pictures[np.sort(np.array(kept, int))], left_out
 
 
-def _place(path):
+def place(path):
     """A file below its class folder, as it can be shown."""
     return printable(f"{path.parent.name}/{path.name}")
 
 
-def _too_few(folder, different, usable, left_out):
-    lost = [file for file in left_out if file.path.parent == folder]
-    text = f"Too few different pictures of {printable(folder.name)} that can be used: {different}"
-    if usable > different:
-        text += f" (of {usable}: those that look alike count once)"
-    text += f". At least {LEAST} a class are needed, better 40: add some, or remove this class."
-    if lost:
+def _enough(pictures, keys, left_out):
+    """DataError where classes have too few different pictures; names them all."""
+    few = []
+    for label, name in enumerate(pictures.classes):
+        usable, different = (pictures.labels == label).sum(), len({*keys[pictures.labels == label]})
+        if different < LEAST:
+            said = f"{printable(name)} {different}"
+            if usable > different:
+                said += f" (of {usable}: those that look alike count once)"
+            few.append((name, said))
+    if not few:
+        return
+    text = f"Too few different pictures that can be used: {', '.join(said for _, said in few)}. "
+    text += f"At least {LEAST} a class are needed, better 40: add some, or remove the class."
+    if lost := [file for file in left_out if file.path.parent.name in dict(few)]:
         text += f" Files of it that were left out: {len(lost)}, such as {lost[0]}"
-    return text
+    raise DataError(text)

@@ -32,6 +32,8 @@ from helpers.models import (
 )
 from helpers.training import base_of, preprocessed
 
+OPEN = "**TO FILL IN:**"  # what only the author of a card can know
+
 
 def as_classifier(model, classes, name="mine", rule=None):
     """A trained model of logits for RGB 0…255, as of `new_model` and `fit`, as a `Classifier`.
@@ -287,7 +289,7 @@ def model_card(classifier, path, data, measured):
     """Write a model card, Markdown, from measurements (Mitchell et al. 2019) → its path.
     data: what it was measured on, in words; measured: {measure: `Estimate`, `Parity`, `Timing` or
     text with a computed figure}, an `Estimate` of the accuracy among them, else ValueError. What
-    cannot be measured is marked for the author to fill in. The file appears whole or not at all."""
+    cannot be measured is marked for the author to fill in; see `write_card`."""
     from helpers.evaluate import Estimate
 
     if not any(isinstance(value, Estimate) for value in measured.values()):
@@ -306,7 +308,16 @@ def model_card(classifier, path, data, measured):
         rule=f"{100 * rule.fraction:g} % of {of[rule.shape]}; {rule.filter}, antialiased",
         rows="\n".join(lines),
     )  # fmt: skip
+    return write_card(path, text)
+
+
+def write_card(path, text):
+    """Write a card's text at `path` → its path. A card there in which somebody has filled in what
+    was marked stays as it is: then the new one is beside it, as NAME_new. The file appears whole or
+    not at all."""
     path = Path(path).expanduser()
+    if path.exists() and path.read_text("utf-8", "replace").count(OPEN) < text.count(OPEN):
+        path = path.with_stem(f"{path.stem}_new")
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
     return path

@@ -357,6 +357,19 @@ def test_card_holds_what_was_measured_and_asks_for_the_rest(tmp_path, learned, p
     assert (tmp_path / "card.md").read_text("utf-8") == many
 
 
+def test_a_card_that_was_filled_in_stays(tmp_path, learned):
+    measured = {"accuracy": accuracy([0, 1], [0, 1])}
+    path = model_card(learned, tmp_path / "card.md", "made-up", measured)
+    assert model_card(learned, path, "measured again", measured) == path
+    filled = path.read_text("utf-8").replace("**TO FILL IN:** which pictures", "Mine: pictures")
+    path.write_text(filled, "utf-8")
+    for said in ("a third time", "a fourth"):
+        new = model_card(learned, path, said, measured)
+        assert new == tmp_path / "card_new.md"
+        assert f"Measured on: {said}." in new.read_text("utf-8")
+    assert path.read_text("utf-8") == filled
+
+
 def test_a_card_shows_names_as_they_are(tmp_path, learned):
     names = ("<img src=x onerror=alert(1)>", "a | b", "[x](javascript:alert(1))", "_c_ `d`\n# e")
     classes = tuple((name, name) for name in names)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.cleaning import read_corrections, write_corrections
 from helpers.data import DataError, find_near_duplicates, groups, split
 from helpers.intake import LEAST, Intake, data_card, look_through
 from helpers.share import load_exported
@@ -146,19 +147,19 @@ def picture(folder):
 
 
 UNUSABLE = {
-    missing: r"There is no folder .*pets: check",
+    missing: r"There is no folder “.*pets”: check",
     empty: "pets has no class folders: make a folder for each",
     one_class: r"pets has only one class \(cats\)",
-    three_pictures: "Too few different pictures of cats that can be used: 2. At least 8 a class",
+    three_pictures: "Too few different pictures that can be used: cats 2, dogs 1. At least 8 a",
     no_class_folders: "pets has no class folders",
-    one_class_too_small: "Too few different pictures of dogs that can be used: 7. At least 8 a",
+    one_class_too_small: "Too few different pictures that can be used: dogs 7. At least 8 a",
     empty_subfolder: "birds holds no pictures: add some, or remove this class",
     nested: "photos should hold the pictures of one class, but holds the folder cats: pass the",
     nested_within_a_class: "cats should hold .* folder kittens: .*, or move its pictures up",
-    parts: "train should hold the pictures of one class, but holds the folder cats",
-    all_heic: r"of dogs .*: 0\. .* left out: 12, such as dogs/0.heic cannot be used. This .* HEIC",
-    all_copies: r"of dogs .*: 1 \(of 12: those that look alike count once\)",
-    all_in_two_classes: r"of cats .*: 0\. .*such as cats/00.png shows the same in two classes",
+    parts: r"pets is in parts already \(train, val\): put the pictures of each class together",
+    all_heic: r": dogs 0\. .* left out: 12, such as dogs/0.heic cannot be used. This .* HEIC",
+    all_copies: r": dogs 1 \(of 12: those that look alike count once\)",
+    all_in_two_classes: r": cats 0, dogs 0\. .*such as cats/00.png shows the same in two classes",
     odd_class_name: "The class folder 'do�gs' has a name that cannot be shown: rename it",
     archive: "pets is an archive: unpack it, and pass the folder that comes out",
     archive_by_its_name: r"pets.rar is an archive: unpack it",
@@ -223,7 +224,7 @@ def test_every_file_is_used_or_left_out_for_a_reason(pets):
     put(cats / "empty.jpg", b"", "unreadable", "is empty")
     put(cats / "cut.png", png(500)[:-300], "unreadable", "damaged or not complete")
     put(cats / "copy.png", png(3), "copy", "shows the same as cats/03.png: counts once")
-    put(pets / "loose.png", png(501), "in no class folder", "move it into one")
+    put(pets / "loose.png", png(501), "in no class folder", "is it a picture of one?")
     both = "shows the same in two classes (cats/01.png and dogs/again.png): remove the wrong one"
     put(dogs / "again.png", png(1), "in two classes", both)
     expected[cats / "01.png"] = "in two classes", both
@@ -397,18 +398,21 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     folder = fill(tmp_path / "two by ten", **dict.fromkeys(ODD, 10))
     (folder / ODD[0] / "phone.heic").write_bytes(HEIC)
     before = content(folder)
-    (tmp_path / "build" / "mine").mkdir(parents=True)
-    (tmp_path / "build" / "mine" / "earlier").write_text("kept")
+    for name, earlier in {"mine-1": "first", "mine": "earlier"}.items():
+        (tmp_path / "build" / name).mkdir(parents=True)
+        (tmp_path / "build" / name / earlier).write_text("kept")
     status, printed, complaint = command(folder)
     assert (status, complaint) == (0, ""), complaint
     assert content(folder) == before, "the pictures stay as they are"
     assert "pictures used: 20, files left out: 1\n" in printed
     assert "Too few pictures to tell" in printed, "noise cannot be learned, and six do not tell"
     build = tmp_path / "build"
-    assert sorted(path.name for path in build.iterdir()) == ["mine", "mine-before"]
-    assert (build / "mine-before" / "earlier").read_text() == "kept"
+    assert sorted(path.name for path in build.iterdir()) == ["mine", "mine-1", "mine-2"]
+    assert (build / "mine-1" / "first").read_text() == "kept"
+    assert (build / "mine-2" / "earlier").read_text() == "kept"
     made = build / "mine"
-    cards = {"model_card.md", "data_card.md", "left_out.txt", "suspected_labels.txt"}
+    cards = {"model_card.md", "data_card.md"}
+    cards |= {"left_out.txt", "look_alike.txt", "suspected_labels.txt"}
     models = {"model.keras", "model.onnx"}
     assert {p.name for p in made.iterdir()} == cards | models | {"report.ipynb", "report.html"}
     assert "phone.heic cannot be used" in (made / "left_out.txt").read_text(encoding="utf-8")
@@ -421,12 +425,34 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     page = (made / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert not re.search(r"""\b(src|href)=["'](?!data:|#|https?://(arxiv|doi)\.org)""", page)
-    assert "Too few pictures to tell" in page
+    text = re.sub(r"<style.*?</style>|<[^>]*>", "", page, flags=re.DOTALL)
+    assert text.split()[:3] == ["two", "by", "ten"]
+    assert text.index("Too few pictures to tell") < text.index("Look through the folder")
+    assert not re.search("import|Before this:|label_cleaner", text), "no code, no instructions"
     report = nbformat.read(made / "report.ipynb", as_version=4)
     nbformat.validate(report)
     assert not re.search(
         r"\]\((?!https?:)", "".join(c.source for c in report.cells if c.cell_type == "markdown")
     )
+
+
+@pytest.mark.thorough
+def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
+    """They go by the whole folder: whatever part a picture is in, and whatever its label is now."""
+    given, results = look_through(pets).pictures, tmp_path / "results"
+    file = results / "my_corrections.csv"
+    write_corrections(given, file, {0: 0, 1: 1, 2: None})  # kept, relabelled, discarded
+    before = file.read_bytes()
+    notebook = mine.run(pets, results)
+    said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", ()))
+    assert "after your decisions: <pets, corrected: 23 pictures, cats 10, dogs 13>" in said
+    card = (results / "data_card.md").read_text(encoding="utf-8")
+    assert "# pets, corrected: data card" in card
+    counts = [re.search(rf"\| {name} \| (\d+) \| (\d+) \|", card) for name in ("cats", "dogs")]
+    assert [int(found[1]) + int(found[2]) for found in counts] == [10, 13]
+    assert "| pictures that were used | 23: 23 PNG;" in card
+    assert file.read_bytes() == before
+    assert read_corrections(given, file) == {0: 0, 1: 1, 2: None}, "as the panel reads them"
 
 
 @pytest.mark.slow

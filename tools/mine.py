@@ -3,14 +3,14 @@
 notebooks/your_own_pictures.ipynb is run on the folder, which stays as it is, and so does the
 notebook. What comes of it lies in build/mine afterwards: the model (model.keras, model.onnx), its
 cards, and the run itself to read, as report.html and as report.ipynb. It appears whole or not at
-all; what was there before is kept beside it, as build/mine-before.
+all; what was there before is kept beside it, as build/mine-1, mine-2 and so on.
 """
 
 import argparse
 import os
 import re
-import shutil
 import sys
+from itertools import count
 from pathlib import Path
 
 import nbformat
@@ -20,6 +20,7 @@ from nbconvert import HTMLExporter
 
 from helpers.fetch import printable
 from helpers.files import incoming, whole
+from helpers.share import plain
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
@@ -90,16 +91,29 @@ def reason(error, notebook):
     return f"It stopped with {name}: {line} The run so far is in {shown(stopped())}."
 
 
-def report(notebook, folder):
-    """Write the run as a notebook and as a page that needs nothing else, and print its summary."""
+def report(notebook, pictures, folder):
+    """Write the run as a notebook and, to be read, as a page that needs nothing else, and print its
+    summary, with which the page begins; it has no code, and no instructions for the notebook."""
     nbformat.write(notebook, folder / "report.ipynb")
-    page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": "Report"}})
+    cells = [c for c in notebook.cells if "template" not in c.metadata.get("tags", ())]
+    (summary,) = (c for c in cells if "summary" in c.metadata.get("tags", ()))
+    told = "".join(output.get("text", "") for output in summary.outputs)
+    print(told, end="")
+    title = printable(pictures.name)
+    head = f"# {plain(title)}\n\nThe code that made this is in `report.ipynb`."
+    page = {**notebook, "cells": [nbformat.v4.new_markdown_cell(head), summary]}
+    page["cells"] += [cell for cell in cells if cell is not summary]
+    html, _ = HTMLExporter(exclude_input=True, exclude_output_prompt=True).from_notebook_node(
+        nbformat.from_dict(page), {"metadata": {"name": title}}
+    )
     # Nothing here needs the scripts, some of which would come from other hosts.
-    page = re.sub(r"(?s)<script\b.*?</script>", "", page)
-    (folder / "report.html").write_text(page, encoding="utf-8")
-    for cell in notebook.cells:
-        if "summary" in cell.metadata.get("tags", ()):
-            print("".join(output.get("text", "") for output in cell.outputs), end="")
+    html = re.sub(r"(?s)<script\b.*?</script>", "", html)
+    (folder / "report.html").write_text(html, encoding="utf-8")
+
+
+def kept(folder):
+    """Where what is in a folder goes: its name with the first number that is free."""
+    return next(path for i in count(1) if not (path := Path(f"{folder}-{i}")).exists())
 
 
 def stopped():
@@ -117,7 +131,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", default=os.environ.get("PICTURES", ""))
     asked = parser.parse_args().folder.strip()
-    mine, before = BUILD / "mine", BUILD / "mine-before"
+    mine = BUILD / "mine"
     try:
         if not asked:
             raise StoppedError(
@@ -126,11 +140,10 @@ def main():
             )
         with incoming(BUILD) as part:
             (part / "mine").mkdir()
-            notebook = run(Path(asked).expanduser().absolute(), part / "mine")
-            report(notebook, part / "mine")
+            pictures = Path(asked).expanduser().absolute()
+            report(run(pictures, part / "mine"), pictures, part / "mine")
             if mine.exists():
-                shutil.rmtree(before, ignore_errors=True)
-                mine.rename(before)
+                before = mine.rename(kept(mine))
                 print(f"What was in {shown(mine)} is now in {shown(before)}.")
             (part / "mine").rename(mine)
             stopped().unlink(missing_ok=True)
@@ -142,6 +155,7 @@ def main():
         return 130
     print(f"All of it is in {shown(mine)}; read {shown(mine / 'report.html')} first.")
     print(f"As a page: make page MODEL={shown(mine / 'model.onnx')}")
+    print('With pictures of yours to try on it: PAGE_ARGS="--samples ant.jpg bee.jpg" behind that')
     return 0
 
 
