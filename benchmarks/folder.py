@@ -1,4 +1,4 @@
-"""A folder of pictures: predict_folder, the loop everybody writes, and what no program can beat.
+"""A folder of pictures: predict_folder, a loop over Keras's predict, and the ceiling.
 
 python -m benchmarks.folder [--quick]
 """
@@ -16,14 +16,15 @@ from helpers.images import resize
 from helpers.measure import in_turns
 
 TEXT = """\
-The loop calls Keras's `predict` for one picture after the other, as most examples do. The
-ceiling is what each stage takes alone, in the same rounds, with all cores to itself: decoding
-and resizing in threads, and the network on pixels that are ready. Both stages need the same
-cores, so on a processor their times add up; *of the slower stage* would be the ceiling if the
-network had hardware of its own. A share of 1 is as fast as possible; a little more is within
-what other work on the machine does to the stages, or one stage fills gaps that the other
-leaves. Model loaded beforehand; `predict_folder` starts without a table, and its whole call
-counts."""
+The loop calls Keras's `predict` for one picture after the other, as most examples do. It is not
+that of lesson 10, which calls `classifier.predict` and takes a fraction of this one's time (*One
+picture* has both). The ceiling is an estimate, from what each stage takes alone, in the same
+rounds, with all cores to itself: decoding and resizing in threads, and the network on pixels that
+are ready. Both stages need the same cores, so on a processor their times add up; *of the slower
+stage* would be the ceiling if the network had hardware of its own. A share of 1 is as fast as
+possible; a little more is within what other work on the machine does to the stages, or one stage
+fills gaps that the other leaves. Model loaded beforehand; `predict_folder` starts without a table,
+and its whole call counts."""
 
 
 def compare(classifier, folder, batch, repeats, part=8):
@@ -90,7 +91,7 @@ def measure(quick=False):
         rows.append(
             {
                 "network": classifier.name,
-                "loop's time": ratio(times["loop"], times["predict_folder"]),
+                "Keras loop's time": ratio(times["loop"], times["predict_folder"]),
                 "share of the ceiling": shares[classifier.name]["predict_folder"],
                 "of the slower stage": ratio(slower, times["predict_folder"]),
                 "decoding, of both stages": ratio(times["decode"], ceiling),
@@ -101,7 +102,9 @@ def measure(quick=False):
     ratio_bars(axes_of(figure)[0], shares, "share of the ceiling (1: as fast as possible)",
                "A folder of pictures")  # fmt: skip
     alt = f"Bars, share of the ceiling. {said(shares)}."
-    return Part("A folder: predict_folder, and a loop over predict", TEXT, rows, figure, alt)
+    return Part(
+        "A folder: predict_folder, and a loop over Keras's predict", TEXT, rows, figure, alt
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from helpers.plots import COLOURS
 
 
 class Ratio(NamedTuple):
-    """One time over another: the median of n rounds, and the middle half of them."""
+    """One time over another: the median of n rounds, and the middle half of them, which of one
+    round says nothing and is not shown."""
 
     value: float
     low: float
@@ -23,7 +24,8 @@ class Ratio(NamedTuple):
     n: int
 
     def __repr__(self):
-        return f"{short(self.value)} ({short(self.low)}–{short(self.high)}), n = {self.n}"
+        spread = f" ({short(self.low)}–{short(self.high)})" if self.n > 1 else ""
+        return f"{short(self.value)}{spread}, n = {self.n}"
 
 
 class Part(NamedTuple):

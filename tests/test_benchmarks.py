@@ -113,7 +113,7 @@ def test_time_until_equally_accurate():
         "15.0 (15.0–15.0), n = 2, reached in 2 of 2 runs"
     )
     assert until(made_up([(2, 90), (3, 90)], [slow, never])) == (
-        "15.0 (15.0–15.0), n = 1, reached in 1 of 2 runs"
+        "15.0, n = 1, reached in 1 of 2 runs"
     )
     assert until(made_up([(2, 90)], [never])) == "reached in 0 of 1 runs"
 
