@@ -12,7 +12,9 @@ same command goes on where it was; pictures that have come since are added.
 import argparse
 import io
 import json
+import logging
 import os
+import socket
 import sys
 import tempfile
 from hashlib import sha256
@@ -107,16 +109,18 @@ class FeatureWorker(Worker):
         return rows
 
 
-def predict_many(folder, model, out, actors, top=1, block=500, worker=Worker):
+def predict_many(folder, model, out, actors, top=1, block=500, worker=Worker, address=None):
     """Predict every picture in `folder` once, into Parquet files in `out` → (rows, unreadable) of
-    this run. Ray must be connected to a cluster (`ray.init`). block: pictures in a file, done anew
-    if their machine is lost; the rest as in `predict_folder`. BatchError where there is nothing to
-    do, or `out` holds what was made with another folder, model or top."""
+    this run. block: pictures in a file, done anew if their machine is lost; address: as in
+    `connect`, unless Ray is connected already; the rest as in `predict_folder`. BatchError where
+    there is no file or no Ray, or `out` holds what was made with another folder, model or top."""
     folder, out = absolute(folder), absolute(out)  # a worker's working directory is another
     model = absolute(model) if str(model).endswith(".keras") else model
     about = {"folder": folder, "model": model, "top": top, "worker": worker.__name__}
     if not (names := missing(folder, out, about)):
         return 0, 0
+    if not ray.is_initialized():  # only now: it takes a while, and there is something to do
+        connect(address)
     DataContext.get_current().enable_progress_bars = False
     blocks = [pa.table({"path": names[i : i + block]}) for i in range(0, len(names), block)]
     done = ray.data.from_arrow(blocks).map_batches(
@@ -133,6 +137,30 @@ def predict_many(folder, model, out, actors, top=1, block=500, worker=Worker):
             unreadable += count["unreadable"]
             bar.update(count["rows"])
     return rows, unreadable
+
+
+def connect(address=None):
+    """Connect to the Ray at HOST:PORT, or start one on this machine. BatchError where none is."""
+    if address:
+        host, _, port = address.rpartition(":")
+        if not (host and port.isdecimal() and int(port) < 2**16):
+            raise BatchError(f"{address} is no HOST:PORT: pass an address as in 10.0.0.1:6379.")
+        try:  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except OSError as error:
+            raise BatchError(
+                f"There is no Ray at {address} ({error}): start it there by `ray start --head` "
+                "(docs/scale.md)."
+            ) from error
+    # What Ray says of each run, and that we have a progress bar of our own; warnings are left.
+    DataContext.get_current().print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+    # An error that is none: https://github.com/ray-project/ray/issues/57733
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
+    print("Connecting …" if address else "Starting Ray, some tens of seconds …", flush=True)
+    ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
 
 
 def absolute(place):
@@ -191,17 +219,17 @@ def main():
     parser.add_argument("--model", default="pocket", help="what load_classifier takes")
     parser.add_argument("--top", type=int, default=1, help="likeliest classes a row")
     parser.add_argument("--features", action="store_true", help="keep features, no predictions")
-    parser.add_argument("--actors", type=int, default=os.cpu_count(), help="one core each")
-    parser.add_argument("--block", type=int, default=500, help="pictures a file of OUT")
+    cores, actors = os.cpu_count(), "one core each; as many as this machine has: %(default)s"
+    parser.add_argument("--actors", type=int, default=cores, help=actors)
+    parser.add_argument(
+        "--block", type=int, default=500, help="pictures a file of OUT: %(default)s"
+    )
     parser.add_argument("--address", help="of the cluster's first machine, as in 10.0.0.1:6379")
     asked = parser.parse_args()
     worker = FeatureWorker if asked.features else Worker
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports to its makers
-    ray.init(asked.address, log_to_driver=False)
+    options = asked.actors, asked.top, asked.block, worker, asked.address
     try:
-        rows, unreadable = predict_many(
-            asked.folder, asked.model, asked.out, asked.actors, asked.top, asked.block, worker
-        )
+        rows, unreadable = predict_many(asked.folder, asked.model, asked.out, *options)
     except BatchError as error:
         return str(error)
     print(f"{asked.out}: {rows:,} new rows, {unreadable:,} of them unreadable")

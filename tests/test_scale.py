@@ -146,6 +146,34 @@ def test_features_are_those_that_a_head_is_trained_on(many, pictures, tmp_path):
     np.testing.assert_allclose([rows[1]["features"], rows[3]["features"]], features, atol=1e-4)
 
 
+# -- what is wrong is said before Ray starts -------------------------------------------------------
+
+
+@pytest.fixture
+def wanted(many, monkeypatch):
+    """A call of predict_many that must not come as far as Ray."""
+    monkeypatch.setattr(many.ray, "init", lambda *_, **__: pytest.fail("Ray was started"))
+    return lambda folder, out, **given: many.predict_many(folder, "pocket", out, 2, **given)
+
+
+def test_a_folder_that_is_not_there(wanted, tmp_path):
+    with pytest.raises(BatchError, match="cannot be listed"):
+        wanted(tmp_path / "none", tmp_path / "out")
+
+
+def test_an_address_where_no_ray_is(wanted, pictures, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(BatchError, match=f"no Ray at {address}.*start it there by `ray start"):
+        wanted(pictures[0], tmp_path / "out", address=address)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "10.0.0.1:", ":6379", "head:ray", "head:99999"])
+def test_an_address_that_is_none(wanted, pictures, tmp_path, address):
+    with pytest.raises(BatchError, match="is no HOST:PORT"):
+        wanted(pictures[0], tmp_path / "out", address=address)
+
+
 # -- a cluster -------------------------------------------------------------------------------------
 
 
