@@ -293,6 +293,16 @@ def test_a_cluster_that_loses_a_machine_predicts_every_picture_once(
     record_property("blocks done when a node was lost", f"{done} of 20")
 
 
+def test_the_command_says_what_it_did_and_nothing_that_frightens(cluster, pictures, tmp_path):
+    options = ["--actors", 1, "--block", 100, "--address", cluster.address]
+    command = [SCALE / "predict_many.py", pictures[0], tmp_path / "out", *options]
+    driver = cluster.python(*command)
+    said, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0, said
+    assert "200 new rows, 2 of them unreadable" in said
+    assert "restart will fail" not in said and "Progress bars disabled" not in said, said
+
+
 def test_a_cluster_lets_nobody_in_without_its_token(cluster):
     code = f"import ray; ray.init('{cluster.address}', log_to_driver=False)"
     wrong = {"RAY_AUTH_TOKEN": "0" * 64, "RAY_NUM_REDIS_GET_RETRIES": "1"}  # it asks 20 times
