@@ -219,10 +219,10 @@ def main():
     parser.add_argument("--model", default="pocket", help="what load_classifier takes")
     parser.add_argument("--top", type=int, default=1, help="likeliest classes a row")
     parser.add_argument("--features", action="store_true", help="keep features, no predictions")
-    cores, actors = os.cpu_count(), "one core each; as many as this machine has: %(default)s"
-    parser.add_argument("--actors", type=int, default=cores, help=actors)
+    actors = "processes of one core each; otherwise %(default)s, the cores of this machine"
+    parser.add_argument("--actors", type=int, default=os.cpu_count(), help=actors)
     parser.add_argument(
-        "--block", type=int, default=500, help="pictures a file of OUT: %(default)s"
+        "--block", type=int, default=500, help="pictures a file of OUT; otherwise %(default)s"
     )
     parser.add_argument("--address", help="of the cluster's first machine, as in 10.0.0.1:6379")
     asked = parser.parse_args()
