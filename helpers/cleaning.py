@@ -21,6 +21,10 @@ class CorrectionsError(ValueError):
     """A corrections file cannot be read, written or used; says which line, and what to do next."""
 
 
+class _Outdated(CorrectionsError):
+    """A decision is about a picture as it was."""
+
+
 def out_of_fold(features, pictures, folds=5, seed=0):
     """What a head says of each picture after learning from others only: float (n, classes), each
     row sums to 1. Standardised logistic regression as in lesson 05 (scikit-learn's
@@ -74,24 +78,8 @@ def read_corrections(pictures, file):
     for discard}; a label as it was given means keep. {} where there is no file yet.
     CorrectionsError where a line is no decision, or of a picture that is not there, was changed, or
     has another label by now."""
-    file = Path(file).expanduser()
-    try:
-        # "-sig": spreadsheets begin their files with a mark
-        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-            head, *rows = list(csv.reader(lines, strict=True)) or [()]
-    except FileNotFoundError:
-        return {}
-    except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CorrectionsError(f"{file} cannot be read ({reason}): name another file.") from error
-    if tuple(head) != COLUMNS:
-        raise CorrectionsError(
-            f"{file} is no corrections file: its first line should be {','.join(COLUMNS)}."
-        )
-    positions, decisions = {_place(p): i for i, p in enumerate(pictures.paths)}, {}
-    for number, row in enumerate(rows, start=2):
-        if not row:  # a blank line, as some editors leave at the end
-            continue
+    file, positions, decisions = Path(file).expanduser(), _positions(pictures), {}
+    for number, row in _rows(file):
         try:
             position, label = _decision(pictures, positions, row)
             if position in decisions:
@@ -101,6 +89,29 @@ def read_corrections(pictures, file):
             raise CorrectionsError(f"{file}, line {number}: {error}. {advice}") from error
         decisions[position] = label
     return decisions
+
+
+def retire_corrections(pictures, file):
+    """Take out of a corrections file what is about pictures as they were, before somebody tidied:
+    gone, changed, in another class folder, to get a label that is no class now → why, a text each.
+    The lines are added to NAME_retired.csv beside it. CorrectionsError for other faults of it."""
+    file, positions = Path(file).expanduser(), _positions(pictures)
+    kept, retired, reasons = [COLUMNS], [], []
+    for _, row in _rows(file):
+        try:
+            _decision(pictures, positions, row)
+        except _Outdated as outdated:
+            reasons.append(str(outdated))
+            retired.append(row)
+            continue
+        except CorrectionsError:
+            pass  # for `read_corrections` to tell
+        kept.append(row)
+    if retired:
+        older = file.with_stem(f"{file.stem}_retired")
+        _write(older, [COLUMNS, *(row for _, row in _rows(older)), *retired])
+        _write(file, kept)
+    return reasons
 
 
 def write_corrections(pictures, file, decisions):
@@ -117,6 +128,10 @@ def write_corrections(pictures, file, decisions):
         decision = "discard" if label is None else "keep" if label == given else "relabel"
         new = classes[label] if decision == "relabel" else ""
         rows.append((_place(path), _digest(path), classes[given], decision, new))
+    _write(file, rows)
+
+
+def _write(file, rows):
     try:
         with (
             whole(file) as part,
@@ -146,8 +161,34 @@ def apply_corrections(pictures, file):
     lost = {*pictures.labels.tolist()} - {*labels[kept].tolist()}
     if lost:
         name = pictures.classes[lost.pop()]
-        raise CorrectionsError(f"With the corrections in {file} no picture of {name} is left.")
+        raise CorrectionsError(
+            f"With the corrections in {file} no picture of {name} is left: remove some lines of it."
+        )
     return replace(pictures, name=f"{pictures.name}, corrected", labels=labels)[kept]
+
+
+def _rows(file):
+    """(number, values) of each line of a corrections file but the first, and none without a file;
+    CorrectionsError where it is no such file."""
+    try:
+        # "-sig": spreadsheets begin their files with a mark
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            head, *rows = list(csv.reader(lines, strict=True)) or [()]
+    except FileNotFoundError:
+        return []
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CorrectionsError(f"{file} cannot be read ({reason}): name another file.") from error
+    if tuple(head) != COLUMNS:
+        raise CorrectionsError(
+            f"{file} is no corrections file: its first line should be {','.join(COLUMNS)}."
+        )
+    # Some editors leave a blank line at the end.
+    return [(number, row) for number, row in enumerate(rows, start=2) if row]
+
+
+def _positions(pictures):
+    return {_place(path): position for position, path in enumerate(pictures.paths)}
 
 
 def _place(path):
@@ -166,12 +207,12 @@ def _decision(pictures, positions, row):
         raise CorrectionsError(f"{len(row)} values instead of {len(COLUMNS)}")
     place, digest, given, decision, new = row
     if place not in positions:
-        raise CorrectionsError(f"{place} is not among the pictures of {pictures.name}")
+        raise _Outdated(f"{place} is not among the pictures of {pictures.name}")
     position, classes = positions[place], pictures.classes
     if digest != _digest(pictures.paths[position]):
-        raise CorrectionsError(f"{place} was changed since")
+        raise _Outdated(f"{place} was changed since")
     if given != (now := classes[pictures.labels[position]]):
-        raise CorrectionsError(f"{place} was labelled {given!r} then, but is {now!r} now")
+        raise _Outdated(f"{place} was labelled {given!r} then, but is {now!r} now")
     if decision == "discard" and not new:
         return position, None
     if decision == "keep" and not new:
@@ -181,5 +222,5 @@ def _decision(pictures, positions, row):
             f"{decision!r} should be keep or discard, or relabel with a new label"
         )
     if new not in classes:
-        raise CorrectionsError(f"there is no class {new!r}, only {', '.join(classes)}")
+        raise _Outdated(f"there is no class {new!r}, only {', '.join(classes)}")
     return position, classes.index(new)

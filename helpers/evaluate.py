@@ -77,7 +77,7 @@ def verdict(result, guess, width=0.2):
     guess, low, high = (round(share, 2) for share in (guess, result.low, result.high))  # as printed
     if high < guess:
         return f"Worse than {always}: look at the labels and at the errors."
-    span, known = f"≈{low:.2f} to ≈{high:.2f}", result.high - result.low <= width
+    span, known = f"≈{low:.2f} to ≈{high:.2f}", round(high - low, 2) <= width
     if low <= guess and known:
         return f"Hardly better than {always}, if at all: {span} on pictures like these."
     if low <= guess:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from helpers.cleaning import apply_corrections, read_corrections, retire_corrections
 from helpers.data import (
     TITLES,
     DataError,
@@ -43,12 +44,17 @@ class LeftOut(NamedTuple):
 
 
 class Intake(NamedTuple):
-    """pictures: the `Pictures` that can be used, each once; left_out: a `LeftOut` of every other
-    file; alike: the pairs of paths in pictures that look alike, those in two classes first."""
+    """pictures: the `Pictures` that can be used, each once, their labels as decided; left_out: a
+    `LeftOut` of every other file; alike: the pairs of paths in pictures that look alike, those in
+    two classes first; given: the pictures before decisions; decided: {position in given: label, or
+    None for discard}; retired: why earlier decisions hold no longer, a text each."""
 
     pictures: Pictures
     left_out: list
     alike: list
+    given: Pictures
+    decided: dict
+    retired: list
 
     @property
     def kinds(self):
@@ -56,13 +62,29 @@ class Intake(NamedTuple):
         kinds = Counter(file.kind for file in self.left_out)
         return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
 
+    @property
+    def decisions(self):
+        """How many labels somebody decided on, and how, as a text."""
+        kinds = Counter(
+            "discarded" if label is None
+            else "kept" if label == self.given.labels[position] else "relabelled"
+            for position, label in self.decided.items()
+        )  # fmt: skip
+        return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
 
-def look_through(folder, threshold=0.95):
+    def decided_in(self, part):
+        """How many pictures of a part are there with a label that somebody decided on."""
+        return len({self.given.paths[position] for position in self.decided} & {*part.paths})
+
+
+def look_through(folder, threshold=0.95, corrections=None):
     """Look at every file below a folder of class folders → `Intake`.
     Left out are files that are no pictures, damaged or too large, copies (the first one stays), and
     pictures that lie in two classes, as nobody knows which is right. threshold: from which likeness
-    on two pictures count as one, as in `find_near_duplicates`. DataError where there is no such
-    folder, it has another form, or a class has fewer than LEAST different pictures."""
+    on two pictures count as one, as in `find_near_duplicates`. corrections: a corrections file (see
+    `helpers.cleaning`), applied where there is one, after `retire_corrections`. DataError where
+    there is no such folder, it has another form, or a class has fewer than LEAST different
+    pictures; CorrectionsError for a file that is damaged or takes a class all of its pictures."""
     folder = _checked(folder)
     try:
         _in_parts(folder)
@@ -89,14 +111,22 @@ def look_through(folder, threshold=0.95):
     left_out += copies
     alike = find_near_duplicates(once, threshold=threshold)
     alike.sort(key=lambda pair: pair[0].parent == pair[1].parent)
-    _enough(once, groups(once, alike), left_out)
-    return Intake(once, left_out, alike)
+    _enough(once, alike, left_out)
+    if corrections is None or not Path(corrections).exists():
+        return Intake(once, left_out, alike, once, {}, [])
+    retired = retire_corrections(once, corrections)
+    pictures = apply_corrections(once, corrections)
+    there = {*pictures.paths}
+    alike = [pair for pair in alike if there.issuperset(pair)]
+    _enough(pictures, alike, left_out, f" This is so after the decisions in {corrections}.")
+    decided = read_corrections(once, corrections)
+    return Intake(pictures, left_out, alike, once, decided, retired)
 
 
 def data_card(intake, path, parts):
     """Write a data card, Markdown, from what was counted (Gebru et al. 2021) → its path.
-    parts: {name: `Pictures`} that the intake was split into. What cannot be counted is marked for
-    whoever took the pictures to fill in; see `write_card`."""
+    parts: {name: `Pictures`} that its pictures were split into. What cannot be counted is marked
+    for whoever took the pictures to fill in; see `write_card`."""
     pictures = intake.pictures
     names = [plain(name) for name in pictures.classes]
     counts = [np.bincount(part.labels, minlength=len(names)) for part in parts.values()]
@@ -121,6 +151,9 @@ def data_card(intake, path, parts):
         megabytes=total / 1e6,
         left=len(intake.left_out),
         kinds=intake.kinds,
+        decided=len(intake.decided),
+        decisions=intake.decisions,
+        places=", ".join(f"{intake.decided_in(p)} of them {n}" for n, p in parts.items()),
         alike=len(intake.alike),
         width=_range(widths),
         height=_range(heights),
@@ -143,6 +176,7 @@ Every figure here was counted. What only who took the pictures can know is marke
 | height in pixels, as stored | {height} |
 | pairs that look alike | {alike}; pictures that look alike are in the same part |
 | files left out | {left}: {kinds} |
+| labels that a person decided on | {decided}: {decisions}; {places} |
 
 ## Where it comes from
 **TO FILL IN:** who took the pictures, when, where and with what; whose they are and on what terms;
@@ -163,7 +197,10 @@ def _checked(folder):
     """The path of a folder; DataError where there is none."""
     if not str(folder).strip():
         raise DataError("No folder was named: pass the path of a folder of class folders.")
-    folder = Path(folder).expanduser().resolve()
+    try:
+        folder = Path(folder).expanduser().resolve()
+    except RuntimeError as error:  # as for ~somebody
+        raise DataError(f"“{folder}” names no folder: there is no such user here.") from error
     shown = printable(str(folder))
     if folder.is_dir():
         return folder
@@ -222,20 +259,27 @@ def place(path):
     return printable(f"{path.parent.name}/{path.name}")
 
 
-def _enough(pictures, keys, left_out):
-    """DataError where classes have too few different pictures; names them all."""
-    few = []
+def _enough(pictures, alike, left_out, when=""):
+    """DataError where classes have too few different pictures, and names them all; or where nearly
+    all of a class look like pictures of others. when: what else is to be said of that."""
+    few, keys = [], groups(pictures, alike)
     for label, name in enumerate(pictures.classes):
-        usable, different = (pictures.labels == label).sum(), len({*keys[pictures.labels == label]})
-        if different < LEAST:
-            said = f"{printable(name)} {different}"
-            if usable > different:
-                said += f" (of {usable}: those that look alike count once)"
+        own = pictures.labels == label
+        different = {*keys[own].tolist()}
+        if len(different) < LEAST:
+            said = f"{printable(name)} {len(different)}"
+            if own.sum() > len(different):
+                said += f" (of {own.sum()}: those that look alike count once)"
             few.append((name, said))
+        elif len(different - {*keys[~own].tolist()}) < 2:
+            raise DataError(
+                f"Nearly all pictures of {printable(name)} look like some of other classes, as do "
+                f"{' and '.join(map(place, alike[0]))}: sort them out.{when}"
+            )
     if not few:
         return
     text = f"Too few different pictures that can be used: {', '.join(said for _, said in few)}. "
-    text += f"At least {LEAST} a class are needed, better 40: add some, or remove the class."
+    text += f"At least {LEAST} a class are needed, better 40: add some, or remove the class.{when}"
     if lost := [file for file in left_out if file.path.parent.name in dict(few)]:
-        text += f" Files of it that were left out: {len(lost)}, such as {lost[0]}"
+        text += f" Files left out there: {len(lost)}, such as {lost[0]}"
     raise DataError(text)

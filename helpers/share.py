@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from helpers.fetch import printable
-from helpers.files import digest, whole
+from helpers.files import digest, note_digest, shipped, whole
 from helpers.images import to_batch
 from helpers.measure import Timing
 from helpers.models import (
@@ -31,8 +32,6 @@ from helpers.models import (
     unchanged,
 )
 from helpers.training import base_of, preprocessed
-
-OPEN = "**TO FILL IN:**"  # what only the author of a card can know
 
 
 def as_classifier(model, classes, name="mine", rule=None):
@@ -312,14 +311,16 @@ def model_card(classifier, path, data, measured):
 
 
 def write_card(path, text):
-    """Write a card's text at `path` → its path. A card there in which somebody has filled in what
-    was marked stays as it is: then the new one is beside it, as NAME_new. The file appears whole or
-    not at all."""
+    """Write a card's text at `path` → its path. Only a card that is as it was written, by the hash
+    in SHA256SUMS beside it, is replaced: where somebody has filled it in, the new one goes to
+    NAME_new, NAME_new2 and so on. The file appears whole or not at all."""
     path = Path(path).expanduser()
-    if path.exists() and path.read_text("utf-8", "replace").count(OPEN) < text.count(OPEN):
-        path = path.with_stem(f"{path.stem}_new")
+    others = (path.with_stem(f"{path.stem}_new{n}") for n in chain([""], count(2)))
+    free = (p for p in chain([path], others) if not p.exists() or p.is_file() and shipped(p))
+    path = next(free)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
+    note_digest(path)
     return path
 
 

@@ -95,6 +95,7 @@ def test_verdict_goes_by_what_it_prints():
     result = counted(24, 36)
     assert 0.5 < result.low < 0.505
     assert verdict(result, 0.5).startswith("Too few pictures to tell: ≈0.50 to ≈0.80")
+    assert verdict(counted(54, 86), 0.5).endswith(": ≈0.52 to ≈0.72 on pictures like these.")
 
 
 def test_verdict_says_how_many_pictures_would_do():

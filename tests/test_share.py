@@ -361,13 +361,16 @@ def test_a_card_that_was_filled_in_stays(tmp_path, learned):
     measured = {"accuracy": accuracy([0, 1], [0, 1])}
     path = model_card(learned, tmp_path / "card.md", "made-up", measured)
     assert model_card(learned, path, "measured again", measured) == path
-    filled = path.read_text("utf-8").replace("**TO FILL IN:** which pictures", "Mine: pictures")
+    filled = path.read_text("utf-8") + "## Contact\nme\n"
     path.write_text(filled, "utf-8")
     for said in ("a third time", "a fourth"):
         new = model_card(learned, path, said, measured)
         assert new == tmp_path / "card_new.md"
         assert f"Measured on: {said}." in new.read_text("utf-8")
-    assert path.read_text("utf-8") == filled
+    new.write_text(filled, "utf-8")
+    (tmp_path / "card_new2.md").mkdir()
+    assert model_card(learned, path, "a fifth", measured) == tmp_path / "card_new3.md"
+    assert path.read_text("utf-8") == new.read_text("utf-8") == filled
 
 
 def test_a_card_shows_names_as_they_are(tmp_path, learned):

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.cleaning import read_corrections, write_corrections
+from helpers.cleaning import CorrectionsError, read_corrections, write_corrections
 from helpers.data import DataError, find_near_duplicates, groups, split
 from helpers.intake import LEAST, Intake, data_card, look_through
 from helpers.share import load_exported
@@ -157,7 +157,7 @@ UNUSABLE = {
     nested: "photos should hold the pictures of one class, but holds the folder cats: pass the",
     nested_within_a_class: "cats should hold .* folder kittens: .*, or move its pictures up",
     parts: r"pets is in parts already \(train, val\): put the pictures of each class together",
-    all_heic: r": dogs 0\. .* left out: 12, such as dogs/0.heic cannot be used. This .* HEIC",
+    all_heic: r": dogs 0\. .* left out there: 12, such as dogs/0.heic cannot be used. This .* HEIC",
     all_copies: r": dogs 1 \(of 12: those that look alike count once\)",
     all_in_two_classes: r": cats 0, dogs 0\. .*such as cats/00.png shows the same in two classes",
     odd_class_name: "The class folder 'do�gs' has a name that cannot be shown: rename it",
@@ -313,6 +313,24 @@ def test_groups_go_by_way_of_others(pets):
     assert len({*groups(pictures)}) == len(pictures)
 
 
+def test_groups_do_not_depend_on_the_order_of_pairs(pets):
+    pictures = look_through(pets).pictures
+    a, b, c, *_ = pictures.paths
+    assert {*groups(pictures, [(a, b), (b, c)])} == {*groups(pictures, [(c, b), (b, a)])}
+
+
+def test_a_class_that_looks_like_another_is_named(pets):
+    for path in (pets / "cats").iterdir():
+        with Image.open(path) as image:
+            image.resize((80, 60)).save(pets / "dogs" / f"{path.stem}.jpg", quality=80)
+    for path in (pets / "dogs").glob("*.png"):
+        path.unlink()
+    with pytest.raises(
+        DataError, match=r"Nearly all pictures of cats look .*, as do cats/\d\d.png and dogs"
+    ):
+        look_through(pets)
+
+
 def test_threshold_decides_what_looks_alike(shots):
     assert look_through(shots, threshold=1.01).alike == []
 
@@ -337,10 +355,51 @@ def test_data_card_holds_what_was_counted(tmp_path):
         "| width in pixels, as stored | 40 to 80, median 40 |",
         "| height in pixels, as stored | 30 to 200, median 30 |",
         "| files left out | 1: 1 copy |",
+        "| labels that a person decided on | 0: none; 0 of them train, 0 of them test |",
     ):
         assert line in text.splitlines(), line
     assert text.count("**TO FILL IN:**") == 2
     assert isinstance(intake, Intake)
+
+
+# -- decisions on labels ---------------------------------------------------------------------------
+
+
+def test_decisions_outlive_a_tidied_folder(tmp_path):
+    """Whoever moves, removes or changes a picture that was decided on is not stopped by that."""
+    pets = fill(tmp_path / "pets", cats=15, dogs=12)
+    file, given = tmp_path / "results" / "my_corrections.csv", look_through(pets).pictures
+    write_corrections(given, file, {0: 1, 1: None, 2: 0, 3: 1, 4: None})
+    (pets / "cats" / "00.png").rename(pets / "dogs" / "moved.png")  # where the decision put it
+    (pets / "cats" / "01.png").unlink()
+    (pets / "dogs" / "again.png").write_bytes((pets / "cats" / "02.png").read_bytes())
+    intake = look_through(pets, corrections=file)
+    assert intake.decisions == "1 relabelled, 1 discarded"
+    assert [reason.split()[0] for reason in intake.retired] == [f"cats/0{i}.png" for i in range(3)]
+    assert np.bincount(intake.pictures.labels).tolist() == [15 - 5, 12 + 2]
+    retired = file.with_name("my_corrections_retired.csv").read_text(encoding="utf-8")
+    assert len(retired.splitlines()) == 1 + 3
+    again = look_through(pets, corrections=file)
+    assert (again.decided, again.retired) == (intake.decided, [])
+    assert file.with_name("my_corrections_retired.csv").read_text(encoding="utf-8") == retired
+
+
+def test_decisions_that_leave_too_few_pictures_are_named(pets, tmp_path):
+    file, given = tmp_path / "my_corrections.csv", look_through(pets).pictures
+    write_corrections(given, file, dict.fromkeys(range(5)))
+    with pytest.raises(
+        DataError, match=r": cats 7\. .* after the decisions in .*my_corrections.csv"
+    ):
+        look_through(pets, corrections=file)
+    write_corrections(given, file, dict.fromkeys(range(12)))
+    with pytest.raises(CorrectionsError, match="no picture of cats is left: remove some lines"):
+        look_through(pets, corrections=file)
+
+
+def test_without_decisions_the_pictures_are_as_given(pets, tmp_path):
+    intake = look_through(pets, corrections=tmp_path / "my_corrections.csv")
+    assert (intake.decided, intake.retired, intake.decisions) == ({}, [], "none")
+    assert intake.pictures is intake.given
 
 
 # -- make mine -------------------------------------------------------------------------------------
@@ -357,6 +416,13 @@ def command(monkeypatch, tmp_path, capfd):
         return status, *capfd.readouterr()
 
     return run
+
+
+def test_earlier_results_get_the_next_number(tmp_path):
+    for name in ("mine", "mine-2", "mine-3", "mine-stopped.ipynb", "mine-x"):
+        (tmp_path / name).mkdir()
+    assert mine.kept(tmp_path / "mine") == tmp_path / "mine-4", "after the latest"
+    assert mine.kept(tmp_path / "page") == tmp_path / "page-1"
 
 
 def test_mine_without_a_folder(command, monkeypatch, tmp_path):
@@ -411,7 +477,7 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     assert (build / "mine-1" / "first").read_text() == "kept"
     assert (build / "mine-2" / "earlier").read_text() == "kept"
     made = build / "mine"
-    cards = {"model_card.md", "data_card.md"}
+    cards = {"model_card.md", "data_card.md", "SHA256SUMS"}
     cards |= {"left_out.txt", "look_alike.txt", "suspected_labels.txt"}
     models = {"model.keras", "model.onnx"}
     assert {p.name for p in made.iterdir()} == cards | models | {"report.ipynb", "report.html"}
@@ -445,12 +511,14 @@ def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
     before = file.read_bytes()
     notebook = mine.run(pets, results)
     said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", ()))
-    assert "after your decisions: <pets, corrected: 23 pictures, cats 10, dogs 13>" in said
+    assert "<pets, corrected: 23 pictures, cats 10, dogs 13>" in said
+    assert "labels decided on: 1 kept, 1 relabelled, 1 discarded" in said
     card = (results / "data_card.md").read_text(encoding="utf-8")
     assert "# pets, corrected: data card" in card
     counts = [re.search(rf"\| {name} \| (\d+) \| (\d+) \|", card) for name in ("cats", "dogs")]
     assert [int(found[1]) + int(found[2]) for found in counts] == [10, 13]
     assert "| pictures that were used | 23: 23 PNG;" in card
+    assert "decided on | 3: 1 kept, 1 relabelled, 1 discarded; " in card
     assert file.read_bytes() == before
     assert read_corrections(given, file) == {0: 0, 1: 1, 2: None}, "as the panel reads them"
 

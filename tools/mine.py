@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import sys
-from itertools import count
+from asyncio import CancelledError
 from pathlib import Path
 
 import nbformat
@@ -103,17 +103,18 @@ def report(notebook, pictures, folder):
     head = f"# {plain(title)}\n\nThe code that made this is in `report.ipynb`."
     page = {**notebook, "cells": [nbformat.v4.new_markdown_cell(head), summary]}
     page["cells"] += [cell for cell in cells if cell is not summary]
-    html, _ = HTMLExporter(exclude_input=True, exclude_output_prompt=True).from_notebook_node(
-        nbformat.from_dict(page), {"metadata": {"name": title}}
-    )
+    html, _ = HTMLExporter(
+        exclude_input=True, exclude_output_prompt=True, exclude_input_prompt=True
+    ).from_notebook_node(nbformat.from_dict(page), {"metadata": {"name": title}})
     # Nothing here needs the scripts, some of which would come from other hosts.
     html = re.sub(r"(?s)<script\b.*?</script>", "", html)
     (folder / "report.html").write_text(html, encoding="utf-8")
 
 
 def kept(folder):
-    """Where what is in a folder goes: its name with the first number that is free."""
-    return next(path for i in count(1) if not (path := Path(f"{folder}-{i}")).exists())
+    """Where what is in a folder goes: its name with the next number."""
+    found = (re.fullmatch(rf"{folder.name}-(\d+)", path.name) for path in folder.parent.iterdir())
+    return folder.with_name(f"{folder.name}-{1 + max((int(f[1]) for f in found if f), default=0)}")
 
 
 def stopped():
@@ -142,15 +143,16 @@ def main():
             (part / "mine").mkdir()
             pictures = Path(asked).expanduser().absolute()
             report(run(pictures, part / "mine"), pictures, part / "mine")
-            if mine.exists():
+            if os.path.lexists(mine):
                 before = mine.rename(kept(mine))
                 print(f"What was in {shown(mine)} is now in {shown(before)}.")
             (part / "mine").rename(mine)
             stopped().unlink(missing_ok=True)
-    except (StoppedError, OSError) as error:
-        print(printable(str(error)), file=sys.stderr)
+    except (StoppedError, OSError, RuntimeError) as error:  # the last: no home of ~somebody
+        for text in (error, *getattr(error, "__notes__", ())):
+            print(printable(str(text)), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, CancelledError):  # the latter while the kernel starts
         print("Stopped: nothing was changed.", file=sys.stderr)
         return 130
     print(f"All of it is in {shown(mine)}; read {shown(mine / 'report.html')} first.")
