@@ -36,6 +36,7 @@ def mix_channels(panel):
 def decide(panel):
     panel.get_by_role("button", name="Relabel").click()
     panel.get_by_text(re.compile(r"^1 of \d+ decided")).wait_for()
+    panel.page.wait_for_timeout(1000)  # a click at once is taken for a slip
     panel.get_by_role("button", name="Keep").click()
     panel.get_by_text(re.compile(r"^2 of \d+ decided")).wait_for()
 
