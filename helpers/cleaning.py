@@ -5,6 +5,7 @@ set's folder, the SHA-256 of its file, the label it was given, "keep", "relabel"
 the new label. Pictures themselves are never changed."""
 
 import csv
+from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -144,6 +145,16 @@ def _write(file, rows):
         raise CorrectionsError(
             f"{file} cannot be written ({error.strerror}): name a file in a folder of yours."
         ) from error
+
+
+def kinds_of(pictures, decisions):
+    """How many decisions are of each kind: a Counter of "kept", "relabelled" and "discarded".
+    decisions: {position in pictures: label, or None to discard}."""
+    return Counter(
+        "discarded" if label is None
+        else "kept" if label == pictures.labels[position] else "relabelled"
+        for position, label in decisions.items()
+    )  # fmt: skip
 
 
 def apply_corrections(pictures, file):

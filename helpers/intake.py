@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers.cleaning import apply_corrections, read_corrections, retire_corrections
+from helpers.cleaning import apply_corrections, kinds_of, read_corrections, retire_corrections
 from helpers.data import (
     TITLES,
     DataError,
@@ -59,18 +59,12 @@ class Intake(NamedTuple):
     @property
     def kinds(self):
         """How many files were left out for which kind of fault, as a text."""
-        kinds = Counter(file.kind for file in self.left_out)
-        return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
+        return _counted(Counter(file.kind for file in self.left_out))
 
     @property
     def decisions(self):
         """How many labels somebody decided on, and how, as a text."""
-        kinds = Counter(
-            "discarded" if label is None
-            else "kept" if label == self.given.labels[position] else "relabelled"
-            for position, label in self.decided.items()
-        )  # fmt: skip
-        return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
+        return _counted(kinds_of(self.given, self.decided))
 
     def decided_in(self, part):
         """How many pictures of a part are there with a label that somebody decided on."""
@@ -147,7 +141,7 @@ def data_card(intake, path, parts):
         lines=" | ".join("---" for _ in parts),
         rows="\n".join(rows),
         n=len(pictures),
-        formats=", ".join(f"{count} {name}" for name, count in formats.most_common()),
+        formats=_counted(formats),
         megabytes=total / 1e6,
         left=len(intake.left_out),
         kinds=intake.kinds,
@@ -187,6 +181,10 @@ whether people can be recognised and have agreed; who gave the labels, and how.
 class was photographed in other places or with another camera than the others: then a model learns
 the place or the camera.
 """
+
+
+def _counted(kinds):
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
 
 
 def _range(values):

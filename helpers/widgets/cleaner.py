@@ -6,7 +6,7 @@ from functools import partial
 import ipywidgets
 import numpy as np
 
-from helpers.cleaning import CorrectionsError, read_corrections, write_corrections
+from helpers.cleaning import CorrectionsError, kinds_of, read_corrections, write_corrections
 from helpers.data import DataError
 from helpers.labels import Prediction
 from helpers.widgets._parts import LABELS, Work, alert, bar_table, figure
@@ -114,10 +114,9 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
 
 def _counted(pictures, decisions):
     """How many decisions of each kind there are, in words."""
-    discarded = sum(label is None for label in decisions.values())
-    kept = sum(label == pictures.labels[i] for i, label in decisions.items())
-    relabelled = len(decisions) - discarded - kept
-    return f"in the file: {kept} kept, {relabelled} relabelled, {discarded} discarded"
+    kinds = kinds_of(pictures, decisions)
+    each = (f"{kinds[kind]} {kind}" for kind in ("kept", "relabelled", "discarded"))
+    return f"in the file: {', '.join(each)}"
 
 
 def _card(pictures, position, given, scores):
