@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from textwrap import wrap
 
 import numpy as np
 
@@ -57,10 +58,13 @@ def confusion_figure(matrix, classes, title):
     matrix, side = np.asarray(matrix), len(classes)
     if matrix.shape != (side, side):
         raise ValueError(f"A matrix of shape {matrix.shape}, but names of {side} classes.")
-    figure = Figure(figsize=(1.8 + 0.8 * side, 1.2 + 0.8 * side))
+    many = side > 8  # then the cells are smaller, and the names below them upright
+    cell = 0.4 if many else 0.8
+    figure = Figure(figsize=(1.8 + cell * side, 1.2 + cell * side))
     axes = figure.add_subplot()
     drawing = ConfusionMatrixDisplay(matrix, display_labels=classes)
-    drawing.plot(ax=axes, cmap="Blues", colorbar=False, values_format="d")
+    upright = "vertical" if many or max(map(len, classes)) > 10 else "horizontal"
+    drawing.plot(ax=axes, cmap="Blues", colorbar=False, values_format="d", xticks_rotation=upright)
     axes.set(title=title, xlabel="predicted", ylabel="true")
     return _literal(figure)
 
@@ -111,7 +115,8 @@ def gallery(images, titles, title, columns=8):
         axes.set_axis_off()
     for axes, image, text in zip(places, images, titles, strict=False):
         axes.imshow(image)
-        axes.set_title(text, fontsize="small")
+        lines = [part for line in text.splitlines() for part in wrap(line, 20)]
+        axes.set_title("\n".join(lines), fontsize="small")
     return _literal(figure)
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 from html.parser import HTMLParser
+from itertools import combinations
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -143,6 +144,21 @@ def test_confusion_figure_writes_each_count_where_it_belongs():
     assert plt.get_fignums() == [], "not shown a second time by Jupyter"
 
 
+def apart(texts):
+    """Whether no two of a drawn figure's texts overlap."""
+    boxes = [text.get_window_extent() for text in texts]
+    return not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("side, name", [(2, "no"), (4, "a desktop computer"), (60, "class")])
+def test_confusion_figure_of_many_classes_can_be_read(side, name):
+    figure = confusion_figure(np.full((side, side), 88), [f"{name} {i}" for i in range(side)], "T")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert apart(axes.get_xticklabels()) and apart(axes.get_yticklabels())
+    assert apart(axes.texts[: side + 1])
+
+
 @pytest.mark.parametrize("matrix", [[[1, 2]], [[1]], [1, 2, 3, 4]])
 def test_confusion_figure_needs_a_name_for_each_row(matrix):
     with pytest.raises(ValueError, match="names of 2 classes"):
@@ -224,6 +240,13 @@ def test_gallery(picture, count, columns, grid):
 def test_gallery_takes_arrays(picture):
     figure = gallery([np.asarray(picture)], ["one"], "One")
     assert np.array_equal(figure.axes[0].images[0].get_array(), picture)
+
+
+def test_gallery_wraps_long_titles(picture):
+    figure = gallery([picture] * 8, ["desktop_computer_with_monitor 0.98\nnot laptop"] * 8, "Long")
+    figure.draw_without_rendering()
+    assert apart([axes.title for axes in figure.axes])
+    assert figure.axes[0].get_title().endswith("0.98\nnot laptop"), "its own lines stay"
 
 
 @pytest.mark.parametrize("images, titles", [(0, 0), (2, 1), (1, 2)])
