@@ -146,18 +146,27 @@ def test_crops_show_what_the_box_says():
     assert pretrain.crop(picture, whole / 2, 32, False).min() == 255
     outside = pretrain.crop(picture, np.array([-0.2, -0.2, 1.2, 1.2]), 70, False)
     np.testing.assert_array_equal(outside[0, [0, -1]], [[255] * 3, [0] * 3])
-    boxes = pretrain.draw_boxes(np.random.default_rng(0), 2000)
+
+
+@pytest.mark.parametrize("number", range(len(pretrain.ROUNDS)))
+def test_boxes_are_as_the_round_says(number):
+    settings = pretrain.ROUNDS[number]
+    boxes = pretrain.draw_boxes(np.random.default_rng(0), 2000, settings)
     sides = boxes[:, 2:] - boxes[:, :2]
-    assert (sides > 0).all() and sides.max() <= 1.4
-    assert 0.05 < (boxes[:, :2] < 0).any(axis=1).mean() < 0.15, "about one in ten reaches outside"
+    areas = sides.prod(axis=1)
+    assert settings.smallest * 0.99 < areas.min() and areas.max() < settings.largest * 1.01
+    outwards = (boxes[:, :2] < 0).any(axis=1)
+    assert outwards.mean() == pytest.approx(settings.outwards, abs=0.03)
+    assert boxes[~outwards].min() >= 0 and boxes[~outwards].max() <= 1
 
 
 def test_rate_rises_and_falls_in_each_round():
-    rounds = (2, 4)
-    assert pretrain.place_in_rounds(1.5, rounds) == (0, 0.75)
-    assert pretrain.place_in_rounds(2.0, rounds) == (1, 0.0)
-    assert pretrain.place_in_rounds(5.0, rounds) == (1, 0.75)
-    assert pretrain.place_in_rounds(6.0, rounds) == (1, 1.0)
+    first, second = (pretrain.ROUNDS[i]._replace(epochs=2 * i + 2) for i in (0, 1))
+    rounds = (first, second)
+    assert pretrain.place_in_rounds(1.5, rounds) == (first, 0.75)
+    assert pretrain.place_in_rounds(2.0, rounds) == (second, 0.0)
+    assert pretrain.place_in_rounds(5.0, rounds) == (second, 0.75)
+    assert pretrain.place_in_rounds(6.0, rounds) == (second, 1.0)
     rates = [pretrain.learning_rate(progress, 0.2) for progress in (0, 0.03, 0.5, 1)]
     assert rates[0] == rates[3] == 0 < rates[2] < rates[1] == 0.2
 
@@ -231,7 +240,8 @@ def small(monkeypatch):
         return keras.Model(inputs, keras.layers.Dense(n_classes)(x))
 
     monkeypatch.setattr(pretrain, "build_network", build)
-    monkeypatch.setattr(pretrain, "picture_size", lambda progress, again, rng: 16)
+    rounds = tuple(part._replace(sizes={0: [16]}) for part in pretrain.ROUNDS)
+    monkeypatch.setattr(pretrain, "ROUNDS", rounds)
 
 
 def test_tool_trains_logs_and_exports(folder, tmp_path, small, capsys):
@@ -263,7 +273,8 @@ def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypat
     data.teacher = made_up_teacher(data.labels)
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
-    same = {"data": data, "validation": validation, "rounds": (1, 1), "batch_size": 8}
+    rounds = [part._replace(epochs=1) for part in pretrain.ROUNDS[:2]]
+    same = {"data": data, "validation": validation, "rounds": rounds, "batch_size": 8}
     whole = pretrain.train(**same, work=tmp_path / "whole")
 
     class Stop(Exception):
@@ -279,11 +290,24 @@ def test_resumed_is_the_same_as_uninterrupted(folder, tmp_path, small, monkeypat
     parts = pretrain.train(**same, work=tmp_path / "parts")
     for one, two in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
-    for other in ({"seed": 1}, {"rounds": (3,)}):
+    for other in ({"seed": 1}, {"rounds": rounds[:1]}):
         with pytest.raises(pretrain.DataError, match="'seed': 0.*another --work"):
             pretrain.train(**{**same, **other}, work=tmp_path / "parts")
     another = pretrain.train(**same, work=tmp_path, seed=1)
     assert not np.allclose(whole[0], another[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.thorough
+def test_the_last_round_goes_on_from_a_model(folder, tmp_path, small):
+    """One epoch from a trained network: it still knows the classes that it was given with."""
+    tool = ["--data", str(folder), "--batch-size", "8"]
+    pretrain.main([*tool, "--work", str(tmp_path / "first"), "--epochs", "6"])
+    trained = tmp_path / "first" / "pocket.keras"
+    more = ["--last-round", str(trained), "--epochs", "6", "1", "--peak", "0.001"]
+    pretrain.main([*tool, "--work", str(tmp_path / "more"), *more])
+    with open(tmp_path / "more" / "log.csv") as file:
+        (row,) = csv.DictReader(file)
+    assert row["epoch"] == "7" and float(row["top1"]) >= 0.9
 
 
 def test_calibration_finds_how_much_too_sure_a_network_is():
@@ -322,6 +346,11 @@ def test_command_line_errors_are_one_line(folder, tmp_path, capsys):
         (["--data", str(folder)], "needs --data and --work"),
         (["--data", str(tmp_path / "no"), "--work", str(tmp_path)], "no folder or zip"),
         (["--data", str(folder), "--work", str(tmp_path)], "do not fill a batch of 256"),
+        (["--data", str(folder), "--work", str(tmp_path), "--epochs", *"12345"], "up to 4 numbers"),
+        (
+            ["--data", str(folder), "--work", str(tmp_path), "--last-round", str(POCKET)],
+            "knows other classes",
+        ),
     ):
         with pytest.raises(SystemExit) as caught:
             pretrain.main(arguments)

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -51,11 +52,35 @@ TEACHER_DIRECTIONS = 384
 FEATURE_WEIGHT = 2.0
 PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 CENTRE = ResizeRule("square", 5 / 7)  # leaves room to move by a fifth of its own side
+BILINEAR, BICUBIC, LANCZOS = Image.BILINEAR, Image.BICUBIC, Image.LANCZOS
 NEWER_KEYS = {"input_axes", "output_axes", "quantization_config"}  # unknown to Keras 3.12
 
 
 class DataError(ValueError):
     """The training pictures, or a list about them, are not as they must be."""
+
+
+class Round(NamedTuple):
+    """What one round of falling learning rates is made of."""
+
+    epochs: int
+    rate: float  # its highest learning rate, as a part of the training's
+    smallest: float  # the least part of a picture's area that a crop covers
+    outwards: float  # share of the crops that reach outside the picture
+    largest: float  # such a crop's area, at most, in pictures
+    filters: tuple  # a crop is scaled with one of them
+    sizes: dict  # progress 0…1 in the round → sides in pixels, of which each batch has one
+
+
+# Small pictures first, for speed; many sizes at the end, so that all of them are known.
+ROUNDS = (
+    Round(22, 1.0, 0.35, 0.1, 1.8, (BILINEAR,),
+          {0: [32, 32, 40], 0.5: [40, 48], 0.85: [48, 56, 64, 64, 80]}),
+    Round(18, 0.4, 0.2, 0.1, 1.8, (BILINEAR,), {0: [40, 48, 56], 0.6: [48, 56, 64, 64, 80, 96]}),
+    Round(16, 0.4, 0.2, 0.1, 1.8, (BILINEAR,), {0: [40, 48, 56], 0.6: [48, 56, 64, 64, 80, 96]}),
+    Round(10, 0.4, 0.2, 0.2, 2.5, (BILINEAR, BICUBIC, LANCZOS),
+          {0: [48, 56, 64], 0.5: [56, 64, 64, 64, 80, 96, 128]}),
+)  # fmt: skip
 
 
 # ---------------------------------------------------------------- reading pictures
@@ -334,16 +359,13 @@ def distillation_loss(n_classes, teacher=None):
 # ---------------------------------------------------------------- batches
 
 
-def draw_boxes(rng, n, smallest=0.35):
-    """(n, 4) left, top, right, bottom in units of the picture; some reach outside it.
-
-    Those inside it cover `smallest` to 1 of its area.
-    """
-    area = rng.uniform(smallest, 1.0, n)
-    outwards = rng.random(n) < 0.1
-    area[outwards] = rng.uniform(1.0, 1.8, outwards.sum())
+def draw_boxes(rng, n, settings):
+    """(n, 4) left, top, right, bottom in units of the picture, as a `Round` says."""
+    area = rng.uniform(settings.smallest, 1.0, n)
+    outwards = rng.random(n) < settings.outwards
+    area[outwards] = rng.uniform(1.0, settings.largest, outwards.sum())
     ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3), n))
-    limit = np.where(outwards, 1.4, 1.0)
+    limit = np.where(outwards, math.sqrt(settings.largest) + 0.06, 1.0)
     width = np.minimum(np.sqrt(area * ratio), limit)
     height = np.minimum(np.sqrt(area / ratio), limit)
     left = rng.uniform(0, 1, n) * (1 - width)
@@ -351,15 +373,15 @@ def draw_boxes(rng, n, smallest=0.35):
     return np.stack([left, top, left + width, top + height], axis=1)
 
 
-def crop(picture, box, size, flip):
+def crop(picture, box, size, flip, resample=BILINEAR):
     """Cut `box` out of a (height, width, 3) uint8 picture, scaled to size×size, antialiased."""
     height, width = picture.shape[:2]
     box = box * [width, height, width, height]
     if box.min() < 0 or box[2] > width or box[3] > height:
-        pad = max(height, width) // 2
+        pad = max(height, width)
         picture = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), "edge")
         box = box + pad
-    result = Image.fromarray(picture).resize((size, size), Image.BILINEAR, box=tuple(box))
+    result = Image.fromarray(picture).resize((size, size), resample, box=tuple(box))
     result = np.asarray(result)
     return result[:, ::-1] if flip else result
 
@@ -396,13 +418,15 @@ def average_map(maps, boxes):
     return (weight.reshape(n, 1, -1) @ maps.astype("float32").reshape(n, -1, d))[:, 0]
 
 
-def make_batch(data, order, size, rng, smallest=0.35):
+def make_batch(data, order, settings, size, rng):
     """Augmented pictures (n, size, size, 3) float32 and targets (n, 1 + d) for the loss."""
-    boxes = draw_boxes(rng, len(order), smallest)
+    boxes = draw_boxes(rng, len(order), settings)
     flips = rng.random(len(order)) < 0.5
-    pictures = np.stack(
-        [crop(data.pictures[i], b, size, f) for i, b, f in zip(order, boxes, flips, strict=True)]
-    )
+    filters = rng.choice(settings.filters, len(order))
+    pictures = np.stack([
+        crop(data.pictures[i], *how)
+        for i, *how in zip(order, boxes, [size] * len(order), flips, filters, strict=True)
+    ])  # fmt: skip
     targets = data.labels[order].astype("float32")[:, None]
     if data.teacher is not None:
         targets = np.concatenate([targets, average_map(data.teacher.maps[order], boxes)], axis=1)
@@ -416,25 +440,16 @@ def learning_rate(progress, peak, warm_up=0.03):
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
-def picture_size(progress, again, rng):
-    """Small pictures first, for speed; many sizes at the end, so that all of them are known."""
-    if again:
-        return int(rng.choice([40, 48, 56] if progress < 0.6 else [48, 56, 64, 64, 80, 96]))
-    sizes = [32, 32, 40] if progress < 0.5 else [40, 48]
-    return int(rng.choice(sizes if progress < 0.85 else [48, 56, 64, 64, 80]))
-
-
 def place_in_rounds(epoch, rounds):
-    """(number of the round, progress 0…1 in it) at a point of the training, given in epochs.
+    """(`Round`, progress 0…1 in it) at a point of the training, given in epochs.
 
-    rounds: the epochs of each, such as (22, 18). In each one the rate rises and falls to zero
-    (warm restarts: Loshchilov and Hutter 2017).
+    In each round the rate rises and falls to zero (warm restarts: Loshchilov and Hutter 2017).
     """
-    for number, length in enumerate(rounds):
-        if epoch < length:
-            return number, epoch / length
-        epoch -= length
-    return len(rounds) - 1, 1.0
+    for settings in rounds:
+        if epoch < settings.epochs:
+            return settings, epoch / settings.epochs
+        epoch -= settings.epochs
+    return rounds[-1], 1.0
 
 
 def epoch_batches(data, epoch, rounds, batch_size, seed):
@@ -444,10 +459,10 @@ def epoch_batches(data, epoch, rounds, batch_size, seed):
 
     def prepare(step):
         rng = np.random.default_rng([seed, epoch, step])
-        number, progress = place_in_rounds(epoch + step / steps, rounds)
+        settings, progress = place_in_rounds(epoch + step / steps, rounds)
         part = np.sort(order[step * batch_size : (step + 1) * batch_size])
-        size, smallest = picture_size(progress, number > 0, rng), 0.2 if number else 0.35
-        return number, progress, *make_batch(data, part, size, rng, smallest)
+        size = int(rng.choice(settings.sizes[max(s for s in settings.sizes if s <= progress)]))
+        return settings, progress, *make_batch(data, part, settings, size, rng)
 
     with ThreadPoolExecutor(1) as pool:
         waiting = deque(pool.submit(prepare, step) for step in range(min(3, steps)))
@@ -457,12 +472,15 @@ def epoch_batches(data, epoch, rounds, batch_size, seed):
                 waiting.append(pool.submit(prepare, step + 3))
 
 
-def fit_statistics(network, pictures, seed, batch_size=256, batches=40):
-    """Measure the BatchNorm statistics anew on plain pictures (the averaged weights need it)."""
-    rng = np.random.default_rng([seed, 1])
-    for _ in range(batches):
-        chosen = np.sort(rng.choice(len(pictures), min(batch_size, len(pictures)), replace=False))
-        network(pictures[chosen].astype("float32"), training=True)
+def fit_statistics(network, data, settings, seed, batch_size=256, batches=48):
+    """Measure the BatchNorm statistics anew, which weights that were averaged need, on pictures as
+    they are at the end of a round: `settings` says how."""
+    sizes, rng = settings.sizes[max(settings.sizes)], np.random.default_rng([seed, 1])
+    for batch in range(batches):
+        n = len(data.pictures)
+        chosen = np.sort(rng.choice(n, min(batch_size, n), replace=False))
+        x, _ = make_batch(data, chosen, settings, sizes[batch % len(sizes)], rng)
+        network(x, training=True)
 
 
 # ---------------------------------------------------------------- training
@@ -497,20 +515,23 @@ def compiled_trainer(network, data, peak, steps):
     return trainer
 
 
-def save_checkpoint(path, trainer, settings, epoch, log):
-    """Weights, optimizer's state, settings and log in one file, written whole or not at all."""
+def save_checkpoint(path, trainer, settings, epoch, log, previous):
+    """Weights, optimizer's state, settings, log and the weights that the round before ended with
+    (or None), in one file, written whole or not at all."""
     from keras.ops import convert_to_numpy
 
     arrays = {f"w{i}": w for i, w in enumerate(trainer.get_weights())}
     state = trainer.optimizer.variables
     arrays |= {f"o{i}": convert_to_numpy(v) for i, v in enumerate(state)}
+    arrays |= {f"p{i}": w for i, w in enumerate(previous or [])}
     about = json.dumps({"settings": settings, "epoch": epoch, "log": log})
     with whole(path) as part:
         np.savez(part, about=about, **arrays)
 
 
 def load_checkpoint(path, trainer, settings):
-    """Put a checkpoint back into a compiled trainer; returns (epochs done, log).
+    """Put a checkpoint back into a compiled trainer; returns (epochs done, log, the weights that
+    the round before ended with, or None).
 
     DataError where it was made with other settings: epochs, seed, batch size, rate, data, teacher.
     """
@@ -524,14 +545,21 @@ def load_checkpoint(path, trainer, settings):
         trainer.set_weights([saved[f"w{i}"] for i in range(len(trainer.weights))])
         for i, variable in enumerate(trainer.optimizer.variables):
             variable.assign(saved[f"o{i}"])
-        return about["epoch"], about["log"]
+        previous = [saved[f"p{i}"] for i in range(sum(name[0] == "p" for name in saved.files))]
+        return about["epoch"], about["log"], previous or None
 
 
-def averaged_weights(trainer, network, data, seed, batches=40):
-    """The running average of the network's weights, with BatchNorm statistics that fit it."""
+def averaged_weights(trainer, network, data, settings, seed, batches=48, previous=None):
+    """The running average of the network's weights, with BatchNorm statistics that fit it.
+
+    previous: weights that half of each number comes from (a "model soup": Wortsman et al. 2022).
+    """
     raw = trainer.get_weights()
     trainer.optimizer.finalize_variable_values(trainer.trainable_variables)
-    fit_statistics(network, data.pictures, seed, batches=batches)
+    if previous is not None:
+        pairs = zip(network.get_weights(), previous, strict=True)
+        network.set_weights([(a + b) / 2 for a, b in pairs])
+    fit_statistics(network, data, settings, seed, batches=batches)
     averaged = network.get_weights()
     trainer.set_weights(raw)
     return averaged
@@ -546,11 +574,13 @@ def validate(network, weights, validation):
     return top_hits(logits, validation.labels).mean(axis=0).tolist()
 
 
-def train(data, validation, work, rounds, batch_size=256, peak=0.25, seed=0):
+def train(data, validation, work, rounds, batch_size=256, peak=0.25, seed=0, start=None):
     """Train from the checkpoint in `work`, or from the start; returns the averaged weights.
 
-    rounds: the epochs of each round; after the first one the rate's peak is 0.4 × `peak`. After
-    every epoch: the checkpoint, one line of log.csv (judged on every fifth picture), the curve.
+    rounds: of `Round`; peak: the learning rate that theirs are parts of; start: a network's
+    weights, to run only the last round, beginning with them. What is returned is the average of
+    what the last two rounds end with. After every epoch: the checkpoint, one line of log.csv
+    (judged on every fifth picture, before that averaging), the curve.
     """
     import keras
 
@@ -558,22 +588,30 @@ def train(data, validation, work, rounds, batch_size=256, peak=0.25, seed=0):
         raise DataError(f"{len(data.labels)} pictures do not fill a batch of {batch_size}.")
     keras.utils.set_random_seed(seed)
     network = build_network(len(data.wnids), mixed=keras.backend.backend() == "torch")
-    epochs = sum(rounds)
+    epochs = sum(part.epochs for part in rounds)
     trainer = compiled_trainer(network, data, peak, epochs * (len(data.labels) // batch_size))
-    checkpoint, first, log = work / "checkpoint.npz", 0, []
-    settings = {"epochs": list(rounds), "seed": seed, "batch size": batch_size, "peak": peak}
+    checkpoint, first, log, previous = work / "checkpoint.npz", 0, [], start
+    settings = {
+        "epochs": [part.epochs for part in rounds],
+        "seed": seed,
+        "batch size": batch_size,
+        "peak": peak,
+    }
     settings |= {"pictures": len(data.labels), "classes": len(data.wnids), "teacher": None}
     if data.teacher is not None:
         settings["teacher"] = sha256(data.teacher.maps[::1000].tobytes()).hexdigest()
+    if start is not None:
+        network.set_weights(start)
+        first = epochs - rounds[-1].epochs
     if checkpoint.exists():
-        first, log = load_checkpoint(checkpoint, trainer, settings)
+        first, log, previous = load_checkpoint(checkpoint, trainer, settings)
         print(f"resuming after {first} of {epochs} epochs from {checkpoint}", flush=True)
     part = Pictures(validation.pictures[::5], validation.labels[::5], validation.wnids)
     for epoch in range(first, epochs):
         started, losses = time.time(), []
         batches = epoch_batches(data, epoch, rounds, batch_size, seed)
-        for step, (number, progress, x, y) in enumerate(batches, 1):
-            rate = learning_rate(progress, peak * (0.4 if number else 1))
+        for step, (current, progress, x, y) in enumerate(batches, 1):
+            rate = learning_rate(progress, peak * current.rate)
             trainer.optimizer.learning_rate = rate
             losses.append(float(trainer.train_on_batch(x, y)))
             if step % 50 == 0:
@@ -582,7 +620,7 @@ def train(data, validation, work, rounds, batch_size=256, peak=0.25, seed=0):
                       f"{x.shape[1]} px {speed:.0f}/s", flush=True)  # fmt: skip
         if not np.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is no longer a number in epoch {epoch + 1}")
-        averaged = averaged_weights(trainer, network, data, seed, batches=10)
+        averaged = averaged_weights(trainer, network, data, current, seed, batches=10)
         top_1, top_5 = validate(network, averaged, part)
         row = {
             "epoch": epoch + 1,
@@ -593,14 +631,16 @@ def train(data, validation, work, rounds, batch_size=256, peak=0.25, seed=0):
             "seconds": round(time.time() - started),
         }
         log.append(row)
-        save_checkpoint(checkpoint, trainer, settings, epoch + 1, log)
+        if epoch + 1 == epochs - rounds[-1].epochs:
+            previous = averaged
+        save_checkpoint(checkpoint, trainer, settings, epoch + 1, log, previous)
         with open(work / "log.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, row)
             writer.writeheader()
             writer.writerows(log)
         draw_curve(log, work / "curve.png")
         print(row, flush=True)
-    return averaged_weights(trainer, network, data, seed)
+    return averaged_weights(trainer, network, data, rounds[-1], seed, previous=previous)
 
 
 def calibrate(network, pictures, labels):
@@ -744,18 +784,21 @@ def read_overlap(path):
     return tuple("/" + line.split("\t")[0] for line in lines)
 
 
-def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None, computers=None):
-    """Measure a .keras file; returns (rows of (measure, result), validation logits or None)."""
+def load_classifier(path):
+    """(network, its [wnid, name] pairs) of a .keras file; DataError where it has no class list."""
     import keras
 
     try:
-        with zipfile.ZipFile(model) as archive:
+        with zipfile.ZipFile(path) as archive:
             classes = json.loads(archive.read("classes.json"))
     except (KeyError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{model} holds no class list: judge a file that this tool made."
-        ) from error
-    network = keras.models.load_model(model, compile=False)
+        raise DataError(f"{path} holds no class list: give a file that this tool made.") from error
+    return keras.models.load_model(path, compile=False), classes
+
+
+def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None, computers=None):
+    """Measure a .keras file; returns (rows of (measure, result), validation logits or None)."""
+    network, classes = load_classifier(model)
     wnids = [wnid for wnid, _ in classes]
     listed = read_overlap(overlap) if overlap else ()
     # The list holds folder/file: without the folder's whole path nothing would match it.
@@ -876,7 +919,14 @@ def main(arguments=None):
     training.add_argument("--work", type=Path, help="folder for checkpoint, log, curve, result")
     training.add_argument("--teacher", type=Path, help="MobileNetV2 weights to learn from as well")
     training.add_argument(
-        "--epochs", type=int, nargs="+", default=[22, 18, 16], help="of each round of falling rates"
+        "--epochs", type=int, nargs="+", default=[part.epochs for part in ROUNDS],
+        help="of each round of falling rates",
+    )  # fmt: skip
+    training.add_argument(
+        "--last-round",
+        type=Path,
+        metavar="MODEL",
+        help="only the last round, from this .keras file",
     )
     training.add_argument("--batch-size", type=int, default=256)
     training.add_argument("--peak", type=float, default=0.25, help="highest learning rate")
@@ -902,6 +952,9 @@ def pretrain(options):
     """Train as the command line says, and leave pocket.keras in the work folder."""
     if options.data is None or options.work is None:
         raise DataError("Training needs --data and --work; judging a model needs --evaluate.")
+    if len(options.epochs) > len(ROUNDS):
+        raise DataError(f"--epochs takes up to {len(ROUNDS)} numbers, one for each round.")
+    rounds = [part._replace(epochs=n) for part, n in zip(ROUNDS, options.epochs, strict=False)]
     exclude = options.exclude.read_text().split() if options.exclude else ()
     data, validation = (read_pictures(options.data, s, exclude) for s in ("train", "val"))
     options.work.mkdir(parents=True, exist_ok=True)
@@ -913,9 +966,15 @@ def pretrain(options):
             print("The teacher's maps are ready. This backend cannot train: go on with another.")
             return
         data.teacher = teacher_head(maps, data.labels, len(data.wnids), options.seed)
+    start = None
+    if options.last_round:
+        given, classes = load_classifier(options.last_round)
+        if [wnid for wnid, _ in classes] != data.wnids:
+            raise DataError(f"{options.last_round} knows other classes than {options.data}.")
+        start = given.get_weights()
     weights = train(
-        data, validation, options.work, options.epochs,
-        options.batch_size, options.peak, options.seed,
+        data, validation, options.work, rounds,
+        options.batch_size, options.peak, options.seed, start,
     )  # fmt: skip
     network = build_network(len(data.wnids))
     network.set_weights(weights)
