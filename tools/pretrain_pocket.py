@@ -418,19 +418,23 @@ def average_map(maps, boxes):
     return (weight.reshape(n, 1, -1) @ maps.astype("float32").reshape(n, -1, d))[:, 0]
 
 
+def augment(pictures, settings, size, rng):
+    """Crops of pictures, as a `Round` says: (n, size, size, 3) float32, and their boxes (n, 4)."""
+    n = len(pictures)
+    boxes = draw_boxes(rng, n, settings)
+    flips = rng.random(n) < 0.5
+    filters = rng.choice(settings.filters, n)
+    how = zip(pictures, boxes, [size] * n, flips, filters, strict=True)
+    return shift_colours(rng, np.stack([crop(*one) for one in how])), boxes
+
+
 def make_batch(data, order, settings, size, rng):
     """Augmented pictures (n, size, size, 3) float32 and targets (n, 1 + d) for the loss."""
-    boxes = draw_boxes(rng, len(order), settings)
-    flips = rng.random(len(order)) < 0.5
-    filters = rng.choice(settings.filters, len(order))
-    pictures = np.stack([
-        crop(data.pictures[i], *how)
-        for i, *how in zip(order, boxes, [size] * len(order), flips, filters, strict=True)
-    ])  # fmt: skip
+    pictures, boxes = augment(data.pictures[order], settings, size, rng)
     targets = data.labels[order].astype("float32")[:, None]
     if data.teacher is not None:
         targets = np.concatenate([targets, average_map(data.teacher.maps[order], boxes)], axis=1)
-    return shift_colours(rng, pictures), targets
+    return pictures, targets
 
 
 def learning_rate(progress, peak, warm_up=0.03):
@@ -472,14 +476,13 @@ def epoch_batches(data, epoch, rounds, batch_size, seed):
                 waiting.append(pool.submit(prepare, step + 3))
 
 
-def fit_statistics(network, data, settings, seed, batch_size=256, batches=48):
+def fit_statistics(network, pictures, settings, seed, batch_size=256, batches=48):
     """Measure the BatchNorm statistics anew, which weights that were averaged need, on pictures as
     they are at the end of a round: `settings` says how."""
     sizes, rng = settings.sizes[max(settings.sizes)], np.random.default_rng([seed, 1])
     for batch in range(batches):
-        n = len(data.pictures)
-        chosen = np.sort(rng.choice(n, min(batch_size, n), replace=False))
-        x, _ = make_batch(data, chosen, settings, sizes[batch % len(sizes)], rng)
+        chosen = np.sort(rng.choice(len(pictures), min(batch_size, len(pictures)), replace=False))
+        x, _ = augment(pictures[chosen], settings, sizes[batch % len(sizes)], rng)
         network(x, training=True)
 
 
@@ -559,7 +562,7 @@ def averaged_weights(trainer, network, data, settings, seed, batches=48, previou
     if previous is not None:
         pairs = zip(network.get_weights(), previous, strict=True)
         network.set_weights([(a + b) / 2 for a, b in pairs])
-    fit_statistics(network, data, settings, seed, batches=batches)
+    fit_statistics(network, data.pictures, settings, seed, batches=batches)
     averaged = network.get_weights()
     trainer.set_weights(raw)
     return averaged
@@ -784,7 +787,7 @@ def read_overlap(path):
     return tuple("/" + line.split("\t")[0] for line in lines)
 
 
-def load_classifier(path):
+def read_model(path):
     """(network, its [wnid, name] pairs) of a .keras file; DataError where it has no class list."""
     import keras
 
@@ -798,7 +801,7 @@ def load_classifier(path):
 
 def evaluate(model, validation=None, photos=None, hymenoptera=None, overlap=None, computers=None):
     """Measure a .keras file; returns (rows of (measure, result), validation logits or None)."""
-    network, classes = load_classifier(model)
+    network, classes = read_model(model)
     wnids = [wnid for wnid, _ in classes]
     listed = read_overlap(overlap) if overlap else ()
     # The list holds folder/file: without the folder's whole path nothing would match it.
@@ -968,7 +971,7 @@ def pretrain(options):
         data.teacher = teacher_head(maps, data.labels, len(data.wnids), options.seed)
     start = None
     if options.last_round:
-        given, classes = load_classifier(options.last_round)
+        given, classes = read_model(options.last_round)
         if [wnid for wnid, _ in classes] != data.wnids:
             raise DataError(f"{options.last_round} knows other classes than {options.data}.")
         start = given.get_weights()
