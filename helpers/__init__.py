@@ -8,7 +8,7 @@ from math import prod
 from helpers.images import ImageError, load_image, sample_names
 from helpers.labels import Prediction
 from helpers.models import WeightsUnavailable, available, has_weights, lesson_model
-from helpers.models import load_classifier, recorded_logits
+from helpers.models import load_classifier
 
 
 def __getattr__(name):

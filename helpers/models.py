@@ -17,13 +17,12 @@ import numpy as np
 from scipy.special import softmax
 
 from helpers import efficientnet_lite
-from helpers.files import shipped
-from helpers.images import ResizeRule, load_image, to_batch
+from helpers.images import ResizeRule, to_batch
 from helpers.labels import decode, imagenet_classes, read_table
 from helpers.torch_file import read_torch_file
 
 ROOT = Path(__file__).resolve().parent.parent
-POCKET, RECORDED = ROOT / "models" / "pocket.keras", ROOT / "data" / "recorded"
+RECORDED = ROOT / "data" / "recorded"
 DOCUMENTS = "classes.json", "classifier.json"  # what a file says beside its network
 SIDE, CLASSES, LONGEST = 4096, 100_000, 1000  # of a picture, of a file, of a name: the most
 LARGEST = 2**27  # numbers that a layer may put out for a picture: half a gigabyte
@@ -89,10 +88,6 @@ class WeightsUnavailable(RuntimeError):
 
 class ModelFileError(ValueError):
     """A file holds no classifier that can be loaded safely; says why, and what to do next."""
-
-
-class NotRecorded(LookupError):
-    """A picture for which no recorded scores exist."""
 
 
 @dataclass(frozen=True)  # _compiled keeps the network: dataclasses.replace makes a variant
@@ -170,8 +165,8 @@ def lesson_model(default=DEFAULT):
 
 
 def _known(name):
-    if name != "pocket" and name not in REGISTRY:
-        known = ", ".join(("pocket", *REGISTRY))
+    if name not in REGISTRY:
+        known = ", ".join(REGISTRY)
         raise ValueError(f"No model called {name!r}. There are: {known}; for .onnx: load_exported.")
     return name
 
@@ -181,9 +176,7 @@ def find_weights(name):
     Looks in the installed package that brings them, then in the folder TRANSFER_WEIGHTS (the
     file's own name, or <name>.weights.h5 in Keras 3's format), then in Keras's cache.
     FileNotFoundError where TRANSFER_WEIGHTS is no folder."""
-    if _known(name) == "pocket":
-        return POCKET
-    return next(_weights_files(name), None)
+    return next(_weights_files(_known(name)), None)
 
 
 def _weights_files(name):
@@ -248,13 +241,7 @@ def load_classifier(name=DEFAULT, size=None):
         if size is not None:
             raise ValueError("A saved classifier has its own size: leave size out.")
         return _load_file(Path(name).expanduser())
-    if _known(name) == "pocket":  # it rescales inside, and its file holds its class list
-        _check_shipped(POCKET)
-        with zipfile.ZipFile(POCKET) as file:
-            classes = tuple(map(tuple, json.loads(file.read("classes.json"))))
-        network = keras.models.load_model(POCKET, compile=False)
-        return Classifier(name, network, 64, ResizeRule(), unchanged, classes)
-    entry = REGISTRY[name]
+    entry = REGISTRY[_known(name)]
     network = build_network(name, size=size)
     if entry.package:
         preprocess_input = efficientnet_lite.preprocess_input
@@ -272,16 +259,6 @@ def load_classifier(name=DEFAULT, size=None):
 def unchanged(batch):
     """The `preprocess_input` of a network that takes RGB in 0…255 as it is."""
     return batch
-
-
-def _check_shipped(path):
-    """ModelFileError for a file of the lessons that is another than was shipped."""
-    if not shipped(path):
-        raise ModelFileError(
-            f"{path} is not the file that was shipped: it is damaged or was changed. Get it anew, "
-            f"for example by git checkout {path.relative_to(ROOT).as_posix()}; a model of your "
-            "own belongs under a name of its own, load_classifier(path)."
-        )
 
 
 def _load_file(path):
@@ -527,29 +504,9 @@ def _unavailable(name, reason):
     )
 
 
-def recorded_logits(images, name="mobilenet_v2"):
-    """A real model's scores from tools/record_scores.py, for a machine without its weights.
-    images: one of the recorded pictures or a list of them. Returns float32 logits (pictures, 1000)
-    and a dict: model, weights, preprocessing, date. NotRecorded for any other picture or model."""
-    if not (path := RECORDED / f"{name}.npz").is_file():
-        raise NotRecorded(f"No recorded scores of {name!r}: use load_classifier({name!r}).")
-    _check_shipped(path)
-    with np.load(path) as data:
-        rows = dict(zip(data["keys"].tolist(), data["logits"], strict=True))
-        about = json.loads(data["about"].item())
-    keys = [picture_key(load_image(i)) for i in (images if isinstance(images, list) else [images])]
-    if missing := [f"picture {i}" for i, key in enumerate(keys) if key not in rows]:
-        raise NotRecorded(
-            f"No {name} scores are recorded for {missing[0] if keys[1:] else 'this picture'}, only "
-            f"for those of the lessons. load_classifier({name!r}) scores any, given its weights."
-        )
-    return np.stack([rows[key] for key in keys]).astype("float32"), about
-
-
 def available():
     """A text table of the models: input size, parameters, download, where their weights are."""
     rows = [f"{'name':<20}{'pixels':>7}{'parameters':>13}{'download':>10}  weights"]
-    rows.append(f"{'pocket':<20}{64:>7}{'':>13}{'':>10}  with the lessons")
     for name, entry in REGISTRY.items():
         row = f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB  "
         if has_weights(name):
