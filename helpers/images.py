@@ -9,6 +9,7 @@ import time
 import warnings
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
@@ -21,8 +22,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes the MPO
 MAX_BYTES, MAX_PIXELS = 50_000_000, 89_478_485  # pixels: Pillow's limit, against bombs
 DEADLINE = 30  # seconds for what is at an address
 DECODING, SCANS, METADATA = 10, 100, 2**16  # seconds of computing; of a JPEG; bytes looked at
-# name: (library it comes with, file, what it shows)
-SAMPLES = {name: tuple(rest) for name, *rest in read_table("samples.tsv")}
 UPRIGHT = dict(enumerate((  # how to turn a picture, by the orientation that Exif gives
     Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM, Transpose.TRANSPOSE,
     Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90), 2))  # fmt: skip
@@ -41,8 +40,32 @@ class UnsupportedSchemeError(ImageError): """An address that leads to neither ht
 # fmt: on
 
 
+class Sample(NamedTuple):
+    """A picture to try things on: a line of samples.tsv.
+    library: the installed package that brings it, of the photographs another project's; `helpers`
+    for the renders, which are pictures of data/computers; file: its place, seen from that package's
+    folder; classes: the ImageNet classes that would be a right answer, none where there is no such
+    class; shows: what is to be seen, in words."""
+
+    library: str
+    file: str
+    classes: tuple[str, ...]
+    shows: str
+
+    def path(self):
+        """Where the file is; found without importing the library, which can take seconds."""
+        package = importlib.util.find_spec(self.library).origin
+        return os.path.join(os.path.dirname(package), self.file)
+
+
+SAMPLES = {
+    name: Sample(library, file, tuple(filter(None, classes.split(", "))), shows)
+    for name, library, file, classes, shows in read_table("samples.tsv")
+}
+
+
 def sample_names():
-    """Return the names of the sample photographs, which come with installed libraries."""
+    """The names of the samples: photographs from installed libraries, and renders of our own."""
     return list(SAMPLES)
 
 
@@ -132,9 +155,8 @@ def _read(source):
         source = source.strip()
         if re.match(r"(?i)[a-z][a-z0-9+.-]+://|(data|file|blob):", source):
             source = fetch(source)
-        elif source in SAMPLES:  # found without importing the library, which takes seconds
-            library, file, _ = SAMPLES[source]
-            source = os.path.join(os.path.dirname(importlib.util.find_spec(library).origin), file)
+        elif source in SAMPLES:
+            source = SAMPLES[source].path()
     if isinstance(source, (tuple, list)):
         if len(source) != 1:
             raise NotAnImageError(f"{len(source)} uploads: pass one, the first is upload.value[0].")

@@ -26,7 +26,7 @@ PAGE = ROOT / "build" / "page"
 PARTS = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # of RUNTIME, for one thread
 MADE = {"ort.js", "ort.wasm.gz", "page.json", "samples"}  # beside the files of STATIC and the model
 # Of ImageNet's classes, and in the public domain: whoever publishes a page may publish them, too.
-SAMPLES = ("cat", "coffee", "uniform", "rocket", "astronaut")
+SAMPLES = ("cat", "coffee", "uniform", "photographer", "laptop_render")
 SIDE = 480  # pixels of a sample's longer side
 MOST = 25_000_000  # bytes of all files: visitors wait for them, some on a phone
 

@@ -75,7 +75,7 @@ def odd(folder):
     clear = load_image("cat").convert("RGBA")
     clear.putalpha(90)
     clear.save(folder / "clear.png")
-    grey = np.asarray(load_image("rocket").convert("L")).astype("uint16") * 256
+    grey = np.asarray(load_image("building").convert("L")).astype("uint16") * 256
     Image.fromarray(grey).save(folder / "grey16.png")
     load_image("flower").quantize(32).save(folder / "palette.gif")
     return folder

@@ -325,7 +325,7 @@ def odd(tmp_path_factory):
     odds = {
         "photo.jpg": (photo, {"quality": 75}),
         "full.jpeg": (photo.resize((333, 97)), {"quality": 95, "subsampling": 0}),
-        "grey.jpg": (load_image("rocket").convert("L"), {}),
+        "grey.jpg": (load_image("building").convert("L"), {}),
         "cmyk.jpg": (photo.convert("CMYK"), {}),
         "turned.jpg": (photo.resize((300, 200)), {"exif": turned}),
         "progressive.JPG": (photo, {"progressive": True}),

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from helpers import images
+from helpers import images, load_classifier
+from helpers.data import COMPUTERS
 from helpers.images import (
     SAMPLES,
     SQUASH,
@@ -34,6 +35,7 @@ from helpers.images import (
     sample_names,
     to_batch,
 )
+from helpers.labels import imagenet_classes
 
 HTML = b"\n<!DOCTYPE html>\n<html><head><title>A cat</title></head><body>A cat</body></html>"
 # Upright pixels from stored ones, by EXIF orientation (Exif 2.3, 4.6.4).
@@ -162,16 +164,51 @@ def server(cat):
 # ---- ways in
 
 
-def test_the_samples_are_real_photographs_of_installed_libraries():
-    assert {"cat", "coffee", "uniform", "flower", "building"} <= set(sample_names())
-    for name in sample_names():
+RENDERS = [name for name in sample_names() if name.endswith("_render")]
+
+
+def test_the_samples_are_seven_photographs_and_three_renders():
+    assert (len(sample_names()), len(RENDERS)) == (10, 3)
+    for name, sample in SAMPLES.items():
         image = load_image(name)
-        assert image.mode == "RGB" and min(image.size) >= 200, name
+        assert image.mode == "RGB" and min(image.size) >= 160, name
         small = pixels(image.resize((100, 100)))
-        assert len(np.unique(small.reshape(-1, 3), axis=0)) > 1500, f"{name} is a drawing"
-        assert np.ptp(small, axis=2).mean() > 2, f"{name} is grey"
-        library, _, description = SAMPLES[name]
-        assert library in ("skimage", "sklearn", "matplotlib") and 10 < len(description) < 80
+        shades = len(np.unique(small.reshape(-1, 3), axis=0))
+        assert shades > (200 if name == "photographer" else 1500), f"{name} is a drawing"
+        grey = np.ptp(small, axis=2).mean() < 2
+        assert grey == ("in black and white" in sample.shows), name
+        assert 10 < len(sample.shows) < 80
+
+
+def test_renders_are_named_as_such_and_everything_else_is_of_another_library():
+    for name, sample in SAMPLES.items():
+        assert (sample.library == "helpers") == (name in RENDERS)
+        assert sample.shows.startswith("a computed picture") == (name in RENDERS)
+        assert sample.library in ("helpers", "skimage", "sklearn", "matplotlib")
+
+
+@pytest.mark.parametrize("name", RENDERS)
+def test_a_render_is_a_picture_of_the_shipped_set_with_a_right_label(name):
+    path = Path(SAMPLES[name].path()).resolve().relative_to(COMPUTERS)
+    kinds = {"desktop": "desktop", "laptop": "laptop", "clock": "other"}
+    part, kind, _ = path.parts
+    assert (part, kind) == ("validation", kinds[name.removesuffix("_render")])
+    assert path.as_posix() not in (COMPUTERS / "wrong_labels.tsv").read_text("utf-8")
+
+
+def test_samples_without_a_class_say_so_in_words_and_not_in_their_names():
+    names = {name for _, name in imagenet_classes()}
+    for name, sample in SAMPLES.items():
+        assert set(sample.classes) <= names, name
+        assert ("ImageNet has no class" in sample.shows) == (not sample.classes), name
+    assert 2 <= sum(not sample.classes for sample in SAMPLES.values()) <= 3
+
+
+def test_most_samples_are_right():
+    best = {name: load_classifier().predict(name, top=1)[0].name for name in SAMPLES}
+    right = [name for name, sample in SAMPLES.items() if best[name] in sample.classes]
+    assert len(right) >= 6, best
+    assert len({*right} - {*RENDERS}) >= 3, best
 
 
 def test_samples_load_without_importing_their_libraries():

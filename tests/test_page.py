@@ -531,7 +531,7 @@ class TestInUse:
             expect(visit.problem).to_contain_text(said)
 
     def test_the_last_one_chosen_is_shown(self, visit, expected):
-        for name in ("cat", "rocket", "coffee"):
+        for name in ("cat", "photographer", "coffee"):
             visit.page.get_by_role("button", name=name, exact=True).click()
         expect(visit.said).to_have_text(re.compile("^espresso: "))
         visit.page.wait_for_timeout(500)
