@@ -24,7 +24,7 @@ from helpers.torch_file import read_torch_file
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "data" / "recorded"
 DOCUMENTS = "classes.json", "classifier.json"  # what a file says beside its network
-SIDE, CLASSES, LONGEST = 4096, 100_000, 1000  # of a picture, of a file, of a name: the most
+SIDE, CLASSES, LONGEST = 4096, 100_000, 1000  # of a picture, of a file, of a text: the most
 LARGEST = 2**27  # numbers that a layer may put out for a picture: half a gigabyte
 MEMBERS = [*DOCUMENTS, "config.json", "metadata.json", "model.weights.h5"]
 
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     MD5 or SHA-256 in hexadecimal, or, where Keras publishes none, bytes as an int; top1: accuracy
     on ImageNet's validation set, as published in keras.io/api/applications (MobileNetV3: in its
     docstring; EfficientNet-Lite: in the README of tensorflow/tpu, efficientnet/lite); licence: of
-    the weights."""
+    the weights, a key of `LICENCES`; publisher: who gives them away."""
 
     constructor: str
     module: str
@@ -55,6 +55,7 @@ class Entry(NamedTuple):
     digest: str | int
     top1: float
     licence: str
+    publisher: str
 
     @property
     def package(self):
@@ -65,7 +66,7 @@ class Entry(NamedTuple):
 
 def _entry(constructor, module, size, fraction, filter, *rest):
     """A row of models.tsv as an `Entry`."""
-    parameters, megabytes, file, digest, top1, licence = rest
+    parameters, megabytes, file, digest, top1, licence, publisher = rest
     return Entry(
         constructor,
         module,
@@ -77,10 +78,26 @@ def _entry(constructor, module, size, fraction, filter, *rest):
         int(digest) if digest.isdigit() else digest,
         float(top1),
         licence,
+        publisher,
     )
 
 
 REGISTRY = {name: _entry(*rest) for name, *rest in read_table("models.tsv")}
+
+# What the registry's weights are published under, and where its text stands.
+LICENCES = {
+    "Apache 2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "BSD 3-Clause": "https://opensource.org/license/bsd-3-clause",
+    "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0",
+    "MIT": "https://opensource.org/license/mit",
+}
+# Said wherever weights travel: in saved and exported files, model cards, the page and the README.
+TERMS = (
+    "{publisher} publishes the weights of {name} under {licence} ({link}). They were trained on "
+    "ImageNet, whose images carry terms for research; whether those terms bind the weights is "
+    "unsettled, and this project adds none of its own. A classifier made from them has changed "
+    "weights, or new ones beside them."
+)
 
 
 class WeightsUnavailable(RuntimeError):
@@ -96,7 +113,8 @@ class Classifier:
     """A plain Keras network with the rules it was trained by.
     network: (n, size, size, 3) float32 → (n, classes) logits; size: pixels a side; rule: how a
     picture becomes a square; preprocess_input: the network's own scaling, for RGB in 0…255, which
-    it leaves unchanged; classes: (wnid, name) pairs in output order."""
+    it leaves unchanged; classes: (wnid, name) pairs in output order; terms: those of the pretrained
+    weights in it, as of `terms_of`, or "" where there are none or nobody knows."""
 
     name: str
     network: object
@@ -104,6 +122,7 @@ class Classifier:
     rule: ResizeRule
     preprocess_input: object
     classes: tuple
+    terms: str = ""
 
     def prepare(self, images):
         """One picture or a list of them → the network's input, float32 (n, size, size, 3)."""
@@ -167,6 +186,14 @@ def picture_key(image):
 def lesson_model(default=DEFAULT):
     """The model a lesson uses: `default`, or what the variable TRANSFER_MODEL names instead."""
     return _known(os.environ.get("TRANSFER_MODEL") or default)
+
+
+def terms_of(name):
+    """Who publishes a registry network's weights, and on what terms: a few sentences."""
+    entry = REGISTRY[_known(name)]
+    publisher = entry.publisher[0].upper() + entry.publisher[1:]
+    link = LICENCES[entry.licence]
+    return TERMS.format(publisher=publisher, name=name, licence=entry.licence, link=link)
 
 
 def _known(name):
@@ -257,7 +284,13 @@ def load_classifier(name=DEFAULT, size=None):
             return preprocess(np.array(batch) if isinstance(batch, np.ndarray) else batch)
 
     return Classifier(
-        name, network, size or entry.size, entry.rule, preprocess_input, imagenet_classes()
+        name,
+        network,
+        size or entry.size,
+        entry.rule,
+        preprocess_input,
+        imagenet_classes(),
+        terms_of(name),
     )
 
 
@@ -366,8 +399,9 @@ def _needed(config, size):
 
 def read_details(path):
     """What a file of `save_classifier` says beside its network, read without Keras, as a dict:
-    name, size, rule (`ResizeRule`), classes ((wnid, name) pairs). ModelFileError for any other
-    file, and for one whose members could be written elsewhere or are not of the size they say."""
+    name, size, rule (`ResizeRule`), classes ((wnid, name) pairs), terms ("" in a file that has
+    none, as older ones). ModelFileError for any other file, and for one whose members could be
+    written elsewhere or are not of the size they say."""
     if path.suffix != ".keras":
         if path.suffix.lower() == ".keras":
             raise ModelFileError(f"{path} should end in .keras, in small letters: rename it.")
@@ -409,14 +443,15 @@ def parse_details(**documents):
     An exception, mostly ValueError, TypeError or KeyError, for what is not of their form."""
     classes, details = (json.loads(documents[name]) for name in DOCUMENTS)
     name, size, rule = details["name"], details["size"], ResizeRule(**details["rule"])
+    terms = details.get("terms", "")
     pairs = tuple((wnid, text) for wnid, text in classes)
     if not (type(size) is int and 0 < size <= SIDE and 0 < len(pairs) <= CLASSES):
         raise ValueError(f"size or classes are missing, or over {SIDE} pixels or {CLASSES} classes")
-    for text in (name, *(text for pair in pairs for text in pair)):
+    for text in (name, terms, *(text for pair in pairs for text in pair)):
         if not isinstance(text, str) or len(text) > LONGEST:
-            raise ValueError(f"names should be text of at most {LONGEST} letters")
+            raise ValueError(f"names and terms should be text of at most {LONGEST} letters")
         text.encode()  # half a letter, as JSON can hold it, could not be shown
-    return {"name": name, "size": size, "rule": rule, "classes": pairs}
+    return {"name": name, "size": size, "rule": rule, "classes": pairs, "terms": terms}
 
 
 def build_network(name, weights="search", activation=None, size=None):

@@ -6,29 +6,47 @@ of onnxruntime-web first; without make, `npm ci --ignore-scripts` in the folder 
 
 import argparse
 import gzip
+import io
 import json
 import os
+import re
 import shutil
 import sys
+import textwrap
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from helpers.files import digest, incoming
+from helpers.fetch import printable
+from helpers.files import incoming
 from helpers.images import MAX_BYTES, MAX_PIXELS, load_image
 from helpers.labels import imagenet_classes
-from helpers.models import ROOT, Classifier, ModelFileError, WeightsUnavailable, load_classifier
+from helpers.models import (
+    DEFAULT,
+    LICENCES,
+    ROOT,
+    Classifier,
+    ModelFileError,
+    WeightsUnavailable,
+    load_classifier,
+)
 from helpers.share import export_onnx, load_exported
+from helpers.terminal import typed
 
-STATIC, RUNTIME = ROOT / "page" / "static", ROOT / "page" / "node_modules" / "onnxruntime-web"
+STATIC = ROOT / "page" / "static"
+RUNTIME = ROOT / "page" / "node_modules" / "onnxruntime-web"
+SCRIPT = "ort.wasm.bundle.min.mjs"  # of RUNTIME: runs models on one thread …
+BINARY = "ort-wasm-simd-threaded.wasm"  # … by this
 PAGE = ROOT / "build" / "page"
-PARTS = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # of RUNTIME, for one thread
-MADE = {"ort.js", "ort.wasm.gz", "page.json", "samples"}  # beside the files of STATIC and the model
 # Of ImageNet's classes, and in the public domain: whoever publishes a page may publish them, too.
 SAMPLES = ("cat", "coffee", "uniform", "photographer", "laptop_render")
 SIDE = 480  # pixels of a sample's longer side
 MOST = 25_000_000  # bytes of all files: visitors wait for them, some on a phone
+LARGE = 2000  # weights of a layer from which on they are kept in 16 bits
+MOVED = 0.01  # of any probability: the most that 16 bits may change on the samples
+HASHED = 12  # letters of a file's SHA-256 that are part of its name
 
 
 class RuntimeMissing(RuntimeError):
@@ -39,31 +57,29 @@ class PageTooLarge(ValueError):
     """A model's page would have more than `MOST` bytes."""
 
 
-def build_page(model="pocket", folder=PAGE, samples=None):
+def build_page(model=DEFAULT, folder=PAGE, samples=None):
     """Write a page that runs a model in the visitor's browser, as static files → its folder.
-    model: a file of `export_onnx`, taken as it is; a file of `save_classifier`, a known name or a
-    `Classifier`, exported first. samples, for visitors to try: {name: whatever `load_image` takes},
-    or a list of paths and names of sample photographs; None: `SAMPLES` for a model that knows
-    classes of ImageNet, nothing for others. The folder appears whole or not at all, in the place of
-    an older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
+    model: a file of `export_onnx`; a file of `save_classifier`, a known name or a `Classifier`,
+    exported first. Large weights go to 16 bits where that leaves the answers for `SAMPLES` as they
+    are and moves no probability by more than `MOVED`. samples, for visitors to try: {name: whatever
+    `load_image` takes}, or a list of paths and names of sample photographs; None: `SAMPLES` for a
+    model that knows classes of ImageNet, nothing for others.
+    The page begins with index.html; the name of every other file holds the start of its SHA-256, so
+    that no browser shows an older one. The folder appears whole or not at all, in the place of an
+    older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
     `load_classifier` raises for a file that is no such model, FileExistsError for a folder that
     holds something else than a page, PageTooLarge over `MOST` bytes."""
     folder = Path(folder).expanduser().absolute()
     if foreign := _foreign(folder):
         raise FileExistsError(
-            f"{folder} holds more than a page, {foreign[0]}: name another folder."
+            f"{folder} holds more than a page, {foreign[0]}: name another folder, or delete that "
+            "one if you need nothing in it."
         )
     script, binary = _runtime()
     with incoming(folder.parent) as made:
         page = made / "page"
-        shutil.copytree(STATIC, page)
-        exported = _model(model, page / "model.onnx")
-        (page / "ort.js").write_bytes(script)
-        # A quarter of its bytes: browsers unpack it, so that no host need be set up to do that.
-        (page / "ort.wasm.gz").write_bytes(gzip.compress(binary, 6, mtime=0))
-        # A name of its own for each model: else a browser may keep an older one for it.
-        file = f"model-{digest(page / 'model.onnx')[:12]}.onnx"
-        os.replace(page / "model.onnx", page / file)
+        page.mkdir()
+        exported, graph = _model(model, made / "model.onnx")
         if samples is None:
             known = {wnid for wnid, _ in imagenet_classes()}
             samples = SAMPLES if any(wnid in known for wnid, _ in exported.classes) else ()
@@ -72,16 +88,21 @@ def build_page(model="pocket", folder=PAGE, samples=None):
             "size": exported.size,
             "rule": asdict(exported.rule),
             "classes": [name for _, name in exported.classes],
-            "model": file,
+            # Every web server sends .bin; some do not know .onnx, .wasm or .gz.
+            "model": _put(page, "network.bin", graph),
+            "script": _put(page, "ort.js", script),
+            # A quarter of its bytes: browsers unpack it, so that no host need be set up to do that.
+            "binary": _put(page, "ort.bin", gzip.compress(binary, 6, mtime=0)),
             "samples": _samples(samples, page),
             "most": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS},
         }
         text = json.dumps(about, ensure_ascii=False, indent=1)
-        (page / "page.json").write_text(text, encoding="utf-8")
+        _put(page, "page.json", text.encode())
+        _put_static(page, _licences(exported))
         if (size := page_size(page)) > MOST:
             raise PageTooLarge(
                 f"The page would have {size / 1e6:.0f} MB, more than {MOST // 10**6}: build on a "
-                "smaller model, such as pocket or mobilenet_v2."
+                f"smaller model, such as {DEFAULT}."
             )
         if folder.exists():
             os.replace(folder, made / "older")  # which goes with `made`
@@ -94,19 +115,54 @@ def page_size(folder):
     return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
 
 
+def _put(page, name, data):
+    """Write a file of a page under a name that changes with its content → that name."""
+    stem, _, suffix = name.partition(".")
+    own = f"{stem}-{sha256(data).hexdigest()[:HASHED]}.{suffix}"
+    (page / own).write_bytes(data)
+    return own
+
+
+def _put_static(page, licences):
+    """Write the files of STATIC, in which each names others by the names they have in the page."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in STATIC.iterdir()}
+    texts["licences.txt"] += licences
+    index = texts.pop("index.html")
+    names = {}
+    while texts:
+        # The name of a file depends on the names in it, so those of which it speaks come first.
+        name = next(name for name in sorted(texts) if not _mentioned(texts[name], texts))
+        names[name] = _put(page, name, _renamed(texts.pop(name), names).encode())
+    files = " ".join(sorted(path.name for path in page.iterdir()))
+    index = _renamed(index, names).replace('data-files=""', f'data-files="{files}"')
+    (page / "index.html").write_text(index, encoding="utf-8")
+
+
+def _mentioned(text, names):
+    """Those of the names that a text has in quotes, as another file's address."""
+    return [name for name in names if re.search(rf'"(\./)?{re.escape(name)}"', text)]
+
+
+def _renamed(text, names):
+    """A text with the names in quotes put in the place of others: {old: new}."""
+    for old, new in names.items():
+        text = re.sub(rf'"(\./)?{re.escape(old)}"', rf'"\g<1>{new}"', text)
+    return text
+
+
 def _foreign(folder):
     """Names in a folder that no page has: they would be lost with it."""
     if not folder.exists():
         return []
-    ours = MADE | {path.name for path in STATIC.iterdir()}
-    found = [path.name for path in folder.iterdir() if not path.match("model-*.onnx")]
-    return sorted(set(found) - ours)
+    stems = {path.stem for path in STATIC.iterdir()} | {"network", "ort", "page", "sample"}
+    ours = re.compile(rf"index\.html|({'|'.join(stems)})-[0-9a-f]{{{HASHED}}}\.[a-z]+")
+    return sorted(path.name for path in folder.iterdir() if not ours.fullmatch(path.name))
 
 
 def _runtime():
     """onnxruntime-web as (script, WebAssembly), bytes."""
     try:
-        return [(RUNTIME / "dist" / name).read_bytes() for name in PARTS]
+        return [(RUNTIME / "dist" / name).read_bytes() for name in (SCRIPT, BINARY)]
     except OSError as error:
         raise RuntimeMissing(
             "onnxruntime-web, which runs models in a browser, is not on this machine. `make page` "
@@ -116,7 +172,8 @@ def _runtime():
 
 
 def _model(model, path):
-    """Put a model in ONNX at `path` → it as an `Exported`, which has answered once."""
+    """A model as (an `Exported` that has answered once, what browsers get of it: bytes). path: for
+    its ONNX file."""
     shown = model
     if str(model).endswith(".onnx"):
         source = Path(model).expanduser()
@@ -143,27 +200,72 @@ def _model(model, path):
             f"{len(exported.classes)} probabilities. Scaling and softmax belong into the file: "
             "export the model by helpers.share.export_onnx."
         )
-    return exported
+    return exported, _halved(path, exported)
+
+
+def _halved(path, exported):
+    """An ONNX file, whose `Exported` is given, with its large weights in 16 bits: bytes. Visitors
+    wait half as long; the runtime widens the weights when it loads them and computes as before.
+    Where that would change an answer, or a probability by more than `MOVED`: the file as it is."""
+    import onnx
+
+    model = onnx.load(path)
+    inputs = {tensor.name for tensor in model.graph.input}  # may be given by who runs it
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        # What is small, such as a scale for each channel, saves nothing and moves much.
+        if values.dtype != np.float32 or values.size < LARGE or tensor.name in inputs:
+            continue
+        name, half = tensor.name, f"{tensor.name}_float16"
+        with np.errstate(over="ignore"):  # what no longer fits is seen in the answers
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    small = path.with_stem("small")
+    onnx.save(model, small)
+    before, after = (one.probabilities(list(SAMPLES)) for one in (exported, load_exported(small)))
+    same = np.array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    near = np.abs(before - after).max() <= MOVED  # False of NaN
+    return (small if same and near else path).read_bytes()
 
 
 def _samples(samples, page):
     """Put the samples into the page → [{name, file}, …]."""
     named = samples.items() if isinstance(samples, dict) else [(Path(s).stem, s) for s in samples]
     entries = []
-    (page / "samples").mkdir()
-    for number, (name, source) in enumerate(named, 1):
-        image = load_image(source)
+    for name, source in named:
+        image, data = load_image(source), io.BytesIO()
         image.thumbnail((SIDE, SIDE))
-        image.save(page / "samples" / f"{number}.jpg", quality=90)
-        entries.append({"name": name, "file": f"samples/{number}.jpg"})
+        image.save(data, "JPEG", quality=90)
+        entries.append({"name": name, "file": _put(page, "sample.jpg", data.getvalue())})
     return entries
+
+
+def _licences(exported):
+    """What licences.txt says of the model, with the text of each licence that its terms name."""
+    title = f"The model: {printable(exported.name)}"
+    said = printable(exported.terms) or (
+        "Its file says nothing of terms: ask whoever made it, and whoever made what it was made of."
+    )
+    parts = [f"{title}\n{'=' * len(title)}\n\n{textwrap.fill(said, 100)}\n"]
+    for licence, link in LICENCES.items():
+        if link in exported.terms:
+            file = ROOT / "LICENSES" / f"{licence.replace(' ', '-')}.txt"
+            parts.append(file.read_text(encoding="utf-8"))
+    return "".join(f"\n{part}" for part in parts)
 
 
 def main(arguments=None):
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m helpers.page", description=__doc__)
     parser.add_argument(
-        "model", nargs="?", default="pocket", help=".onnx, .keras or a known name; default: pocket"
+        "model",
+        nargs="?",
+        default=DEFAULT,
+        help=".onnx, .keras or a known name; default: %(default)s",
     )
     parser.add_argument(
         "--to", default=PAGE, type=Path, metavar="FOLDER", help="default: %(default)s"
@@ -176,8 +278,10 @@ def main(arguments=None):
         print(f"No page is written: {error}", file=sys.stderr)
         return 1
     print(f"{page}: {page_size(page) / 1e6:.1f} MB, to be put on any web host as it is.")
+    print("Browsers may keep every file but index.html; page/README.md says how to tell them.")
     print("To look at it here, this serves it at http://127.0.0.1:8000 until you press Ctrl+C:")
-    print(f'{sys.executable} -m http.server --bind 127.0.0.1 --directory "{page}"')
+    serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory"]
+    print(typed(sys.executable, *serve, page))
     return 0
 
 

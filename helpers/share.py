@@ -47,16 +47,18 @@ def as_classifier(model, classes, name="mine", rule=None):
         raise ValueError("How do pictures become squares? Give the rule the model was trained by.")
     if ends_in_softmax(model, model.input_shape[1] or 64):
         raise ValueError("The model ends in a softmax: a Classifier needs its logits, without it.")
-    return Classifier(name, model, model.input_shape[1], rule, unchanged, pairs)
+    terms = getattr(model, "terms", "")  # those of the base, as `new_model` notes them
+    return Classifier(name, model, model.input_shape[1], rule, unchanged, pairs, terms)
 
 
 def save_classifier(classifier, path):
     """Save a `Classifier` as one .keras file for RGB 0…255 → its path. `load_classifier` reads it.
     In it, as layers, is the model's own preprocessing, so that nobody can get it wrong; beside
     Keras's own members, which `keras.models.load_model` reads, lie classes.json, the (wnid, name)
-    pairs, and classifier.json: name, size, resize rule. Outputs stay logits. The file appears
-    whole or not at all. ValueError for another suffix, a preprocessing that is no scaling, layers
-    that are not Keras's own, and weights that are no numbers.
+    pairs, and classifier.json: name, size, resize rule, and the terms of pretrained weights.
+    Outputs stay logits. The file appears whole or not at all. ValueError for another suffix, a
+    preprocessing that is no scaling, layers that are not Keras's own, and weights that are no
+    numbers.
     """
     path = _with_suffix(path, ".keras")
     check_finite(classifier.network, classifier.name)
@@ -273,8 +275,8 @@ Measured on: {data}. In brackets: of a share the 95 % interval, of a time the mi
 {rows}
 
 ## What it was made from
-**TO FILL IN:** which pictures it learned from, whose they are and on what terms; the pretrained
-model it starts from, and its terms.
+{origin}
+**TO FILL IN:** which pictures it learned from, whose they are and on what terms{more}.
 
 ## What it is for, and what it cannot do
 It always answers with one of its classes: there is no "none of these".
@@ -306,6 +308,8 @@ def model_card(classifier, path, data, measured):
         data=data,
         rule=f"{100 * rule.fraction:g} % of {of[rule.shape]}; {rule.filter}, antialiased",
         rows="\n".join(lines),
+        origin=f"{plain(classifier.terms)}\n" if classifier.terms else "",
+        more="" if classifier.terms else "; the pretrained\nmodel it starts from, and its terms",
     )  # fmt: skip
     return write_card(path, text)
 
@@ -332,7 +336,12 @@ def plain(text):
 
 def _documents(classifier):
     """What travels beside the graph: {file name: JSON text}."""
-    details = {"name": classifier.name, "size": classifier.size, "rule": asdict(classifier.rule)}
+    details = {
+        "name": classifier.name,
+        "size": classifier.size,
+        "rule": asdict(classifier.rule),
+        "terms": classifier.terms,
+    }
     texts = (json.dumps(document, indent=0) for document in (classifier.classes, details))
     return dict(zip(DOCUMENTS, texts, strict=True))
 
@@ -359,8 +368,8 @@ def _graph(classifier, path, format):
 @contextmanager
 def _collected():
     """tf2onnx copies the graph some hundred times; the copies refer to themselves, are large, and
-    few by Python's count, so that they would pile up (a gigabyte for pocket). What is older is set
-    aside, and the collector comes more often."""
+    few by Python's count, so that they would pile up (0.9 GB for EfficientNet-Lite0). What is older
+    is set aside, and the collector comes more often."""
     thresholds = gc.get_threshold()
     gc.freeze()
     gc.collect()

@@ -105,6 +105,7 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     outputs = keras.layers.Dense(n_classes, kernel_initializer="zeros", name="head")(x)
     model = keras.Model(inputs, outputs, name=classifier.name)
     model.rule = classifier.rule  # how `fit` and `predict` prepare pictures
+    model.terms = classifier.terms if pretrained else ""  # fresh weights are nobody else's
     return model
 
 

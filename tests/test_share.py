@@ -1,6 +1,7 @@
 """Files that classifiers travel in: what comes back is what was saved; hostile ones are refused."""
 
 import dataclasses
+import io
 import json
 import os
 import subprocess
@@ -9,10 +10,14 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+import tiny
 from scipy.special import softmax
+from tiny import SIZE
 
 from helpers import keras, load_classifier, models
 from helpers.data import load_dataset
@@ -20,7 +25,7 @@ from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
 from helpers.measure import memory
-from helpers.models import ModelFileError
+from helpers.models import LICENCES, REGISTRY, ModelFileError, terms_of
 from helpers.share import (
     Exported,
     as_classifier,
@@ -29,6 +34,7 @@ from helpers.share import (
     load_exported,
     model_card,
     parity,
+    plain,
     raw_network,
     save_classifier,
 )
@@ -47,35 +53,37 @@ def pictures(dataset):
 
 
 @pytest.fixture(scope="module")
-def pocket():
-    return load_classifier("pocket")
+def published():
+    """What stands for a network of the registry: classes of ImageNet, and terms."""
+    return dataclasses.replace(tiny.classifier(200), terms=terms_of("efficientnet_lite0"))
 
 
 @pytest.fixture(scope="module")
-def learned(pocket, dataset):
-    """A learner's model: a head for the computers on pocket's frozen base, augmentation inside."""
-    model = new_model(pocket, len(dataset.classes), augment=augmentation())
+def learned(dataset):
+    """A learner's model: a head for the computers on a frozen base that knows them, with
+    augmentation inside."""
+    base = dataclasses.replace(tiny.trained(), terms=terms_of("efficientnet_lite0"))
+    model = new_model(base, len(dataset.classes), augment=augmentation())
     few = dataset.train.subset(10)
-    fit(model, (few.array(64), few.labels), None, 4, learning_rate=0.01)
+    fit(model, (few.array(SIZE), few.labels), None, 15, learning_rate=0.01)
     return as_classifier(model, dataset.classes, "computers")
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, pocket, learned):
+def files(tmp_path_factory, published, learned):
     folder = tmp_path_factory.mktemp("saved")
-    return {c.name: save_classifier(c, folder / f"{c.name}.keras") for c in (pocket, learned)}
+    return {c.name: save_classifier(c, folder / f"{c.name}.keras") for c in (published, learned)}
 
 
 # -- what is saved comes back ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["pocket", "computers"])
-def test_file_gives_the_same_classifier(files, pocket, learned, pictures, name):
-    saved = {"pocket": pocket, "computers": learned}[name]
+@pytest.mark.parametrize("name", ["tiny", "computers"])
+def test_file_gives_the_same_classifier(files, published, learned, pictures, name):
+    saved = {"tiny": published, "computers": learned}[name]
     read = load_classifier(str(files[name]))
-    assert (read.name, read.size, read.rule, read.classes) == (
-        saved.name, saved.size, saved.rule, saved.classes,
-    )  # fmt: skip
+    for field in ("name", "size", "rule", "classes", "terms"):
+        assert getattr(read, field) == getattr(saved, field)
     some = pictures[::10]
     assert np.array_equal(read.prepare(some), np.stack([saved.prepare(i)[0] for i in some]))
     np.testing.assert_allclose(read.logits(some), saved.logits(some), atol=1e-5)
@@ -100,8 +108,13 @@ def test_plain_keras_reads_it_too(files, learned, pictures):
 
 def test_what_training_needed_stays_behind(files, learned):
     assert learned.network.optimizer is not None
-    weights = sum(w.nbytes for w in map(np.asarray, learned.network.get_weights()))
-    assert files["computers"].stat().st_size < 1.1 * weights
+    with zipfile.ZipFile(files["computers"]) as file:
+        weights = io.BytesIO(file.read("model.weights.h5"))
+    names = []
+    with h5py.File(weights) as file:
+        file.visit(names.append)
+    assert "layers" in names
+    assert not [name for name in names if "optimizer" in name]
 
 
 def test_own_preprocessing_becomes_layers(tmp_path, pictures):
@@ -153,17 +166,23 @@ def test_what_cannot_be_saved_is_refused(tmp_path, learned, dataset):
 
 
 @pytest.mark.thorough
-def test_export_of_pocket_is_quiet(tmp_path, pocket, pictures, capfd):
-    """Its network takes pictures of any size: the graph is made for 64 pixels."""
+def test_exports_of_the_default_network(tmp_path, dataset, capfd):
+    """Quiet, the same in float32, and in int8 a quarter of the bytes."""
+    classifier = load_classifier()
+    calibration, pictures = dataset.train[::8].images(), dataset.validation[::4].images()
     paths = [
-        export_onnx(pocket, tmp_path / "pocket.onnx"),
-        export_litert(pocket, tmp_path / "pocket.tflite", pictures[:4]),
+        export_onnx(classifier, tmp_path / "real.onnx"),
+        export_litert(classifier, tmp_path / "real.tflite"),
+        export_litert(classifier, tmp_path / "real_int8.tflite", calibration),
     ]
-    onnx, _ = map(load_exported, paths)
-    found = parity(pocket, onnx, pictures[::4])
+    *exact, rounded = [parity(classifier, load_exported(path), pictures) for path in paths]
     assert capfd.readouterr() == ("", "")
-    assert found.same.value == 1
-    assert found.difference <= 1e-4
+    for found in exact:
+        assert found.same.value == 1
+        assert found.difference <= 1e-4
+    print(f"int8: {rounded}")
+    assert rounded.same.value >= 0.8
+    assert paths[2].stat().st_size <= 0.3 * paths[1].stat().st_size
 
 
 AN_EXPORT = """
@@ -171,7 +190,7 @@ import contextlib, hostile, sys
 from helpers import load_classifier, share
 if PLAIN:
     share._collected = contextlib.nullcontext
-classifier = load_classifier("pocket")
+classifier = load_classifier()
 before = hostile.peak()
 share.export_onnx(classifier, sys.argv[1])
 print(hostile.peak() / before)
@@ -184,7 +203,7 @@ def test_an_export_does_not_pile_up_copies(tmp_path):
     """Its peak, in units of what the loaded classifier takes, and that without the care taken."""
     plain, tidy = (
         subprocess.run(
-            [sys.executable, "-c", f"PLAIN = {plain}{AN_EXPORT}", tmp_path / "pocket.onnx"],
+            [sys.executable, "-c", f"PLAIN = {plain}{AN_EXPORT}", tmp_path / "real.onnx"],
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
@@ -217,19 +236,19 @@ def test_float_exports_say_the_same(exports, learned, pictures, kind):
     assert found.same.n == len(pictures) == 160
 
 
-def test_int8_says_nearly_the_same_in_a_quarter_of_the_bytes(exports, learned, pictures):
+def test_int8_says_nearly_the_same_in_fewer_bytes(exports, learned, pictures):
     found = parity(learned, exports["int8"][1], pictures)
     print(f"int8: {found}")
     assert found.same.value >= 0.95
-    assert 1e-4 < found.difference < 0.1, "it was quantised, and with care"
+    assert 1e-4 < found.difference < 0.25, "it was quantised, and with care"
     sizes = {kind: path.stat().st_size for kind, (path, _) in exports.items()}
-    assert sizes["int8"] <= 0.3 * sizes["float32"]
+    assert sizes["int8"] <= 0.5 * sizes["float32"], "of so small a network much is its graph"
 
 
 @pytest.mark.parametrize("kind", ["onnx", "float32", "int8"])
 def test_names_and_rule_travel(exports, learned, pictures, kind):
     exported = exports[kind][1]
-    for field in ("name", "size", "rule", "classes"):
+    for field in ("name", "size", "rule", "classes", "terms"):
         assert getattr(exported, field) == getattr(learned, field)
     assert exported.prepare(pictures[0]).max() > 2, "the graph takes raw RGB"
     probabilities = exported.probabilities(pictures[:3])
@@ -247,7 +266,7 @@ def test_others_can_read_them_without_us(exports, learned, pictures):
     batch = learned.prepare(pictures[:4])
     session = onnxruntime.InferenceSession(exports["onnx"][0])
     ((start,), (end,)) = session.get_inputs(), session.get_outputs()
-    assert (start.name, start.shape, start.type) == ("image", ["n", 64, 64, 3], "tensor(float)")
+    assert (start.name, start.shape, start.type) == ("image", ["n", SIZE, SIZE, 3], "tensor(float)")
     assert (end.name, end.shape) == ("probabilities", ["n", 4])
     (found,) = session.run(None, {"image": batch})
     np.testing.assert_allclose(found, learned.probabilities(pictures[:4]), atol=1e-4)
@@ -256,7 +275,8 @@ def test_others_can_read_them_without_us(exports, learned, pictures):
     with zipfile.ZipFile(exports["float32"][0]) as file:
         details = json.loads(file.read("classifier.json"))
     assert details["rule"] == {"shape": "square", "fraction": 1.0, "filter": "bilinear"}
-    assert details["size"] == 64
+    assert details["size"] == SIZE
+    assert details["terms"] == terms_of("efficientnet_lite0")
 
 
 @pytest.mark.thorough
@@ -308,7 +328,7 @@ def test_export_wants_its_suffix(export, learned, tmp_path):
 def test_foreign_exports_are_refused(exports, tmp_path):
     for kind, suffix in (("onnx", ".onnx"), ("float32", ".tflite")):
         whole = exports[kind][0].read_bytes()
-        for content in (b"", b"text", whole[:100_000]):
+        for content in (b"", b"text", whole[: len(whole) // 2]):
             path = tmp_path / f"bad{suffix}"
             path.write_bytes(content)
             with pytest.raises(ModelFileError, match="export it again"):
@@ -325,14 +345,14 @@ def test_augmentation_stays_behind(learned, pictures):
     expected = learned.logits(pictures[:8])
     assert np.abs(np.asarray(learned.network(batch)) - expected).max() > 0.01
     np.testing.assert_allclose(raw_network(learned)(batch), expected, atol=1e-5)
-    late = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Rescaling(1 / 255)])
+    late = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Rescaling(1 / 255)])
     late.add(augmentation())
     late.add(keras.layers.Flatten())
     late.add(keras.layers.Dense(4))
     with pytest.raises(ValueError, match="come first"):
         raw_network(as_classifier(late, "abcd", rule=learned.rule))
     mixed = keras.Sequential([keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255)])
-    mixed = keras.Sequential([keras.Input((64, 64, 3)), mixed, *late.layers[2:]])
+    mixed = keras.Sequential([keras.Input((SIZE, SIZE, 3)), mixed, *late.layers[2:]])
     with pytest.raises(ValueError, match="blocks of its own"):
         raw_network(as_classifier(mixed, "abcd", rule=learned.rule))
 
@@ -340,17 +360,18 @@ def test_augmentation_stays_behind(learned, pictures):
 # -- the model card --------------------------------------------------------------------------------
 
 
-def test_card_holds_what_was_measured_and_asks_for_the_rest(tmp_path, learned, pocket):
+def test_card_holds_what_was_measured_and_asks_for_the_rest(tmp_path, learned, published):
     right = accuracy([0, 1, 2, 3], [0, 1, 2, 0])
     path = model_card(learned, tmp_path / "card.md", "made-up", {"accuracy": right, "bytes": 12})
     text = path.read_text("utf-8")
     assert text.startswith("# computers: model card\n")
     assert f"| accuracy | ≈{right} |\n| bytes | 12 |\n" in text
-    assert "64×64 pixels" in text
+    assert f"{SIZE}×{SIZE} pixels" in text
     assert "desktop, handheld, laptop, other" in text
     assert "100 % of its short side" in text
     assert text.count("**TO FILL IN:**") == 2
-    many = model_card(pocket, tmp_path / "card.md", "made-up", {"top-1": right}).read_text("utf-8")
+    many = model_card(published, tmp_path / "card.md", "made-up", {"top-1": right})
+    many = many.read_text("utf-8")
     assert "(200 in all)" in many
     with pytest.raises(ValueError, match="measured accuracy"):
         model_card(learned, tmp_path / "card.md", "nothing", {"accuracy": 0.99})
@@ -383,6 +404,56 @@ def test_a_card_shows_names_as_they_are(tmp_path, learned):
     (row,) = [line for line in text.split("\n") if line.startswith("| output")]
     assert "&lt;img src=x onerror=alert(1)&gt;, a \\| b, \\[x\\](javascript" in row
     assert row.endswith("\\_c\\_ \\`d\\` \\# e |")
+
+
+# -- terms of pretrained weights -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_terms_name_publisher_licence_and_where_it_stands(name):
+    entry, said = REGISTRY[name], terms_of(name)
+    assert said.startswith(f"{entry.publisher[0].upper()}{entry.publisher[1:]} publishes")
+    assert f"the weights of {name} under {entry.licence} ({LICENCES[entry.licence]})." in said
+    assert "trained on ImageNet" in said
+    assert "unsettled" in said
+    text = (Path(models.ROOT) / "LICENSES" / f"{entry.licence.replace(' ', '-')}.txt").read_text()
+    assert len(text) > 1000, "its whole text goes along with pages"
+
+
+def test_a_network_of_the_registry_has_its_terms():
+    assert load_classifier().terms == terms_of("efficientnet_lite0")
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_a_new_model_has_the_terms_of_the_weights_it_starts_from(published, pretrained):
+    model = new_model(published, 2, pretrained=pretrained)
+    expected = published.terms if pretrained else ""
+    assert as_classifier(model, ["a", "b"]).terms == expected
+
+
+def test_a_file_from_before_there_were_terms_can_be_loaded(files, exports, learned, tmp_path):
+    without = with_json("classifier.json", lambda d: {k: d[k] for k in ("name", "size", "rule")})
+    path = rewritten(files["computers"], tmp_path / "older.keras", without)
+    assert load_classifier(path).terms == ""
+    model = onnx.load(exports["onnx"][0])
+    texts = {prop.key: prop.value for prop in model.metadata_props}
+    details = json.loads(texts["classifier.json"])
+    del details["terms"]
+    onnx.helper.set_model_props(model, texts | {"classifier.json": json.dumps(details)})
+    onnx.save(model, tmp_path / "older.onnx")
+    assert load_exported(tmp_path / "older.onnx").terms == ""
+    assert load_exported(tmp_path / "older.onnx").classes == learned.classes
+
+
+def test_a_card_says_the_terms_it_knows_and_asks_for_others(tmp_path, learned):
+    measured = {"accuracy": accuracy([0, 1], [0, 1])}
+    text = model_card(learned, tmp_path / "one.md", "made-up", measured).read_text("utf-8")
+    assert plain(learned.terms) in text
+    assert "the pretrained\nmodel it starts from" not in text
+    unknown = dataclasses.replace(learned, terms="")
+    text = model_card(unknown, tmp_path / "two.md", "made-up", measured).read_text("utf-8")
+    assert "the pretrained\nmodel it starts from, and its terms.\n" in text
+    assert text.count("**TO FILL IN:**") == 2
 
 
 # -- files that are refused ------------------------------------------------------------------------
@@ -427,9 +498,17 @@ FAULTS = {
         "damaged",
     ),
     "size is text": (with_json("classifier.json", lambda d: d | {"size": "64"}), "damaged"),
+    "terms are a list": (
+        with_json("classifier.json", lambda d: d | {"terms": ["none"]}),
+        "damaged",
+    ),
+    "terms without end": (
+        with_json("classifier.json", lambda d: d | {"terms": "a" * 10**4}),
+        "damaged",
+    ),
     "names are numbers": (with_json("classes.json", lambda c: [[1, 2] for _ in c]), "damaged"),
     "fewer names": (with_json("classes.json", lambda c: c[:3]), "does not fit"),
-    "another size": (with_json("classifier.json", lambda d: d | {"size": 32}), "does not fit"),
+    "another size": (with_json("classifier.json", lambda d: d | {"size": 64}), "does not fit"),
     "weights cut": (
         lambda m: next(x for x in m if x[0] == "model.weights.h5").__setitem__(1, b"\x89HDF"),
         "cannot be loaded",
@@ -463,7 +542,7 @@ def test_no_code_runs(tmp_path, learned, files):
     witness = str(tmp_path / "ran")
     layer = keras.layers.Lambda(lambda x, path: [os.mkdir(path), x][1], arguments={"path": witness})
     network = keras.Sequential([raw_network(learned), layer])
-    network.build((None, 64, 64, 3))
+    network.build((None, SIZE, SIZE, 3))
     os.rmdir(witness)  # building it ran the code
     bad = dataclasses.replace(learned, network=network)
     with pytest.raises(ValueError, match="Replace Lambda"):

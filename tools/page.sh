@@ -1,7 +1,8 @@
 #!/bin/sh
 # Writes the page that needs no server; arguments go to helpers.page. Run from the project's folder.
-# MODEL, or else TRANSFER_MODEL, names another model than pocket. The first time, npm fetches what
-# runs models in a browser, as page/package-lock.json pins it, file by file with its hash.
+# MODEL, or else TRANSFER_MODEL, names another model than the default one. The first time, npm
+# fetches what runs models in a browser, as page/package-lock.json pins it, file by file with its
+# hash.
 set -eu
 
 state=page/node_modules/state
@@ -18,4 +19,5 @@ if ! cmp -s page/package-lock.json "$state"; then
     }
     cp page/package-lock.json "$state"
 fi
-exec .venv/bin/python -m helpers.page "${MODEL:-${TRANSFER_MODEL:-pocket}}" "$@"
+model=${MODEL:-${TRANSFER_MODEL:-}}
+exec .venv/bin/python -m helpers.page ${model:+"$model"} "$@"

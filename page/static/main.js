@@ -1,4 +1,4 @@
-// What visitors see. Names and messages become part of the page as text only.
+// What visitors see; start.js calls `run`. Names and messages become part of the page as text only.
 
 import { best, load, loadAbout, loadModel } from "./model.js";
 import { checkReading, open, PictureError, prepare } from "./picture.js";
@@ -217,14 +217,14 @@ function describe() {
   Object.assign(document.querySelector("details"), { hidden: false, open: about.classes.length <= FEW });
 }
 
-try {
-  $("stuck").remove();
+// Load everything that `name`, a JSON file, says, and let the visitor choose pictures.
+export async function run(name) {
   if (typeof WebAssembly !== "object") {
     throw new PictureError("This browser runs no WebAssembly, with which the page computes: use a " +
       "current browser, or switch off what forbids it, such as a lockdown mode.");
   }
   checkReading();
-  about = await loadAbout();
+  about = await loadAbout(name);
   describe();
   await offer(about.samples);
   model = await loadModel(about, (share) =>
@@ -232,7 +232,4 @@ try {
   listen();
   $("choose").hidden = false;
   say("Ready.");
-} catch (error) {
-  complain(error instanceof PictureError ? error.message
-    : `The page could not be loaded (${error.message}). Check the connection and load it again.`);
 }

@@ -26,18 +26,16 @@ async function unpacked(packed) {
   return new Response(stream).arrayBuffer();
 }
 
-// What page.json says: name, size, rule, classes, model, samples, most.
-export async function loadAbout() {
-  const response = await fetch(here("page.json"), { cache: "no-cache" });
-  if (!response.ok) throw new Error(`page.json: ${response.status} ${response.statusText}`);
-  return response.json();
+// What a page is about: name, size, rule, classes, samples, most, and the names of its other files.
+export async function loadAbout(name) {
+  return JSON.parse(new TextDecoder().decode(await load(name)));
 }
 
 // The model → a function from RGB values, 0…255, to a probability for each class.
 export async function loadModel(about, onUpdate) {
   const [ort, binary, graph] = await Promise.all([
-    import("./ort.js"),
-    load("ort.wasm.gz").then(unpacked),
+    import(here(about.script)),
+    load(about.binary).then(unpacked),
     load(about.model, onUpdate),
   ]);
   ort.env.wasm.wasmBinary = binary;

@@ -2,8 +2,10 @@
 
 import { resize } from "./resize.js";
 
-// What is wrong with a picture, in words for whoever chose it.
-export class PictureError extends Error {}
+// What is wrong with a picture, or the browser, in words for whoever chose it.
+export class PictureError extends Error {
+  name = "PictureError";
+}
 
 const canvas = document.createElement("canvas");
 const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
