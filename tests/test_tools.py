@@ -49,7 +49,7 @@ def lessons(tmp_path_factory):
     """Three notebooks, the second with a fault, and one run over all → (folder, what it said)."""
     folder = tmp_path_factory.mktemp("lessons")
     (folder / "weights").mkdir()
-    write(folder / "01_first.ipynb", SHOW)
+    write(folder / "01_good.ipynb", SHOW)
     write(folder / "02_good.ipynb", "x = 20", "x + 1", SHOW)
     write(folder / "03_faulty.ipynb", "print('before')", "1 / 0", "print('after')")
     (folder / "before").write_bytes((folder / "03_faulty.ipynb").read_bytes())
@@ -87,11 +87,11 @@ def test_nothing_of_the_machine_stays(lessons):
     assert not any(cell.metadata for cell in notebook.cells)
 
 
-def test_lessons_run_offline_on_what_comes_with_the_packages(lessons):
+def test_lessons_run_offline_with_no_other_weights_than_those_of_the_packages(lessons):
     folder, _ = lessons
-    proxies = "['127.0.0.1,localhost', 'http://127.0.0.1:9']"
-    for name in ("01_first.ipynb", "02_good.ipynb"):
-        assert printed(folder / name) == ["None None", f"{proxies} []", folder.name]
+    offline = ["['127.0.0.1,localhost', 'http://127.0.0.1:9'] []", folder.name]
+    for name in ("01_good.ipynb", "02_good.ipynb"):
+        assert printed(folder / name) == ["None None", *offline]
 
 
 def test_faulty_notebook_stays_as_it_was(lessons):

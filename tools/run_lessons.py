@@ -1,7 +1,7 @@
 """Run notebooks from top to bottom and save their outputs: python tools/run_lessons.py [FILE …].
 
-Without files, all lessons. Each runs as a learner without a network sees it: no weights but those
-that come with the packages. Nothing is saved where a cell fails.
+Without files, all lessons. Each runs as a learner without a network would see it: with no weights
+but those that come with the packages. Nothing is saved where a cell fails.
 """
 
 import argparse
