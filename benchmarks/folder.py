@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.report import Part, alone, axes_of, classifiers, linked, ratio, ratio_bars, said
-from helpers.batch import AT_ONCE, predict_folder, read_predictions
+from helpers.batch import AT_ONCE, fitting, predict_folder, read_predictions
 from helpers.images import resize
 from helpers.measure import in_turns
 
@@ -70,18 +70,16 @@ def compare(classifier, folder, batch, repeats, part=8):
 
 
 def measure(quick=False):
-    """pocket and, where its weights are, MobileNetV2, on the training pictures of computers →
-    `Part`."""
+    """The default network and, where its weights are, MobileNetV2, on the training pictures of
+    computers → `Part`."""
     from matplotlib.figure import Figure
 
     rows, shares = [], {}
     for classifier in classifiers(quick):
-        small = classifier.size < 100
-        count, repeats = (24, 2) if quick else (960, 7) if small else (240, 5)
+        count, repeats = (24, 2) if quick else (240, 5)
         with TemporaryDirectory() as temporary:
             folder = linked(Path(temporary) / "pictures", count)
-            # as predict_folder would choose it
-            times, same = compare(classifier, folder, 32 if small else 8, repeats)
+            times, same = compare(classifier, folder, fitting(classifier), repeats)
         ceiling = times["decode"] + times["network"]
         shares[classifier.name] = {
             "predict_folder": ratio(ceiling, times["predict_folder"]),

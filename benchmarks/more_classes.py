@@ -55,8 +55,8 @@ def compare(classifier, counts, n, repeats, epochs):
 
 
 def measure(quick=False):
-    """pocket, or a toy → `Part`."""
-    classifier = toy() if quick else load_classifier("pocket")
+    """The default network, or a toy → `Part`."""
+    classifier = toy() if quick else load_classifier()
     counts, n, repeats, epochs = ((2, 4), 40, 1, 1) if quick else (COUNTS, 1_000, 3, 30)
     width = base_of(classifier).output_shape[-1]
     text = TEXT.format(width=width, n=n, epochs=epochs, network=classifier.name)

@@ -7,6 +7,7 @@ from benchmarks.report import Part, alone, axes_of, classifiers, ratio, ratio_ba
 from benchmarks.start_up import breakdown, share_of_tensorflow
 from helpers import load_image
 from helpers.measure import in_turns
+from helpers.models import DEFAULT
 
 TEXT = """\
 Times for one picture that is already loaded, in units of the compiled network's forward pass on
@@ -27,7 +28,7 @@ def ways(classifier, picture):
 
 
 def measure(quick=False):
-    """pocket and, where its weights are, MobileNetV2 → `Part`."""
+    """The default network and, where its weights are, MobileNetV2 → `Part`."""
     from matplotlib.figure import Figure
 
     picture, groups, rows = load_image("cat"), {}, []
@@ -43,9 +44,9 @@ def measure(quick=False):
         )
     share = share_of_tensorflow(breakdown(repeats=1 if quick else 3))
     text = (
-        f"{TEXT} Until a fresh Python has pocket's first prediction, TensorFlow's import is "
-        f"{share:.0%} of the processor's time (`python -m benchmarks.start_up` says where the "
-        "rest goes)."
+        f"{TEXT} Until a fresh Python has its first prediction, with {DEFAULT}, TensorFlow's "
+        f"import is {share:.0%} of the processor's time (`python -m benchmarks.start_up` says "
+        "where the rest goes)."
     )
     figure = Figure(figsize=(7, 1 + 1.3 * len(rows)), layout="constrained")
     ratio_bars(axes_of(figure)[0], groups, "time (1: the compiled network alone)", "One picture")

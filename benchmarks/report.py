@@ -10,7 +10,7 @@ import numpy as np
 from helpers.data import load_dataset
 from helpers.files import whole
 from helpers.images import ResizeRule
-from helpers.models import Classifier, has_weights, load_classifier, unchanged
+from helpers.models import DEFAULT, Classifier, has_weights, load_classifier, unchanged
 from helpers.plots import COLOURS
 
 
@@ -149,10 +149,11 @@ def toy(size=16, classes=("desktop", "handheld", "laptop", "other")):
 
 
 def classifiers(quick):
-    """What is compared with: pocket, and MobileNetV2 where its weights are; or a toy."""
+    """What is compared with: the default network, and MobileNetV2 where its weights are; or a
+    toy."""
     if quick:
         return [toy()]
-    return [load_classifier(name) for name in ("pocket", "mobilenet_v2") if has_weights(name)]
+    return [load_classifier(name) for name in (DEFAULT, "mobilenet_v2") if has_weights(name)]
 
 
 def linked(folder, count):

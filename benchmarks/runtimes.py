@@ -13,7 +13,7 @@ from helpers.measure import in_turns
 from helpers.share import export_litert, export_onnx, load_exported, parity
 
 TEXT = """\
-The same network on the same ready numbers, in three runtimes that all use all cores: Keras
+{network} on the same ready numbers, in three runtimes that all use all cores: Keras
 compiled, as `classifier.forward` runs it, and the files that lesson 09 exports. Each figure is
 Keras's time divided by that of the runtime, so more is faster. Predictions are compared on {n}
 validation pictures of *computers*: *same answer* with its 95 % interval, and the largest
@@ -32,11 +32,11 @@ def exports(classifier, calibration, folder):
 
 
 def measure(quick=False):
-    """pocket, or a toy, exported and compared → `Part`. RuntimeError where a float export answers
-    otherwise than Keras: its time would mean nothing."""
+    """The default network, or a toy, exported and compared → `Part`. RuntimeError where a float
+    export answers otherwise than Keras: its time would mean nothing."""
     from matplotlib.figure import Figure
 
-    classifier, dataset = toy() if quick else load_classifier("pocket"), load_dataset()
+    classifier, dataset = toy() if quick else load_classifier(), load_dataset()
     each, repeats = (2, 2) if quick else (25, 30)
     calibration = dataset.train.subset(each).images()
     pictures = (dataset.validation.subset(each) if quick else dataset.validation).images()
@@ -67,7 +67,8 @@ def measure(quick=False):
     title = f"Runtimes: {classifier.name}"
     ratio_bars(axes_of(figure)[0], groups, "speed (1: Keras, compiled)", title)
     alt = f"Bars, speed in units of Keras's. {said(groups)}."
-    return Part("LiteRT and ONNX Runtime", TEXT.format(n=len(pictures)), rows, figure, alt)
+    text = TEXT.format(n=len(pictures), network=classifier.name)
+    return Part("LiteRT and ONNX Runtime", text, rows, figure, alt)
 
 
 if __name__ == "__main__":

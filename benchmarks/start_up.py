@@ -1,6 +1,6 @@
 """Where the time goes until a fresh Python has its first prediction, and what a later one costs.
 
-python -m benchmarks.start_up [--model pocket] [--repeats 5]
+python -m benchmarks.start_up [--model NAME] [--repeats 5]
 
 Each repeat is a process of its own. TensorFlow's import is what any program pays that uses it; the
 rest is ours. CPU seconds of all cores are printed beside the time that passed.
@@ -11,6 +11,8 @@ import json
 import subprocess
 import sys
 from statistics import median
+
+from helpers.models import DEFAULT
 
 CHILD = """
 import json, sys, time
@@ -37,7 +39,7 @@ print(json.dumps(spent))
 """
 
 
-def start_up(model="pocket"):
+def start_up(model=DEFAULT):
     """One fresh process → {step: (seconds, CPU seconds)}, in order."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD, model],
@@ -48,7 +50,7 @@ def start_up(model="pocket"):
     return {step: tuple(times) for step, times in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
-def breakdown(model="pocket", repeats=5):
+def breakdown(model=DEFAULT, repeats=5):
     """Several fresh processes → {step: (seconds, CPU seconds)}, medians."""
     runs = [start_up(model) for _ in range(repeats)]
     return {
@@ -65,7 +67,7 @@ def share_of_tensorflow(steps):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", default="pocket", help="what load_classifier takes")
+    parser.add_argument("--model", default=DEFAULT, help="what load_classifier takes")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(arguments)
     steps = breakdown(options.model, options.repeats)

@@ -27,12 +27,13 @@ from benchmarks.report import Part, axes_of, ratio, short, toy
 from helpers import keras
 from helpers.data import DataError, load_dataset
 from helpers.evaluate import Estimate, accuracy, difference
-from helpers.images import ResizeRule
-from helpers.models import has_weights, load_classifier
+from helpers.models import DEFAULT, REGISTRY, has_weights, load_classifier
 from helpers.plots import BLUE, ORANGE
 from helpers.training import base_of, extract_features, preprocessed
 
-LARGE, BATCH = "mobilenet_v2", 32
+GUIDES = "mobilenet_v2"  # the network of the recipe's guide
+SIZES = {DEFAULT: 128, GUIDES: 160}  # pixels a side, as the lessons and the guide train
+BATCH = 32
 AT_MOST, FROZEN = 1 / 25, 100 / 154  # of its time; the part of the layers the recipe keeps frozen
 TASK, TIMES, EQUAL = "pictures, network", "time", "time until as accurate"
 OURS, THEIRS = "accuracy, features once", "accuracy, recipe"
@@ -58,19 +59,6 @@ class Run(NamedTuple):
     estimate: Estimate
     predicted: object = None
     history: tuple = ()
-
-
-def pretrained(name, size=160):
-    """A classifier by name; MobileNetV2 as a network for (size, size, 3), pictures cut to squares,
-    as the recipe's guide has it."""
-    classifier = load_classifier(name)
-    if name != LARGE:
-        return classifier
-    network = keras.applications.MobileNetV2(
-        (size, size, 3), weights=None, classifier_activation=None
-    )
-    network.set_weights(classifier.network.get_weights())
-    return replace(classifier, network=network, size=size, rule=ResizeRule())
 
 
 def features_once(classifier, dataset):
@@ -225,21 +213,22 @@ def draw(axes, name, runs):
 
 
 def measure(quick=False):
-    """Both ways on computers with pocket and, where they are to be had, on ants and bees with
-    MobileNetV2 → `Part`."""
+    """Both ways on computers with the default network and, where they are to be had, on ants and
+    bees with the guide's → `Part`."""
     from matplotlib.figure import Figure
 
     dataset, left_out = load_dataset(), ""
-    tasks = {f"computers, {'toy' if quick else 'pocket'}": (dataset, 1 if quick else 3)}
-    if has_weights(LARGE) and not quick:
+    tasks = {f"computers, {'toy' if quick else DEFAULT}": (dataset, 1 if quick else 3)}
+    if has_weights(GUIDES) and not quick:
         try:
-            tasks[f"ants and bees, {LARGE}"] = load_dataset("hymenoptera"), 3
+            tasks[f"ants and bees, {GUIDES}"] = load_dataset("hymenoptera"), 3
         except DataError as error:
             left_out = f" Ants and bees were left out: {error}"
     found = {}
     for name, (dataset, repeats) in tasks.items():
         print(name, flush=True)
-        classifier = toy() if quick else pretrained(name.split(", ")[1])
+        network = name.split(", ")[1]
+        classifier = toy() if quick else load_classifier(network, SIZES[network])
         found[name] = compare(classifier, dataset, repeats, epochs=1 if quick else 10)
     figure = Figure(figsize=(4.5 * len(found), 3.4), layout="constrained")
     for axes, (name, runs) in zip(axes_of(figure, len(found)), found.items(), strict=True):
@@ -259,15 +248,15 @@ def main(arguments=None):
     """The command line; returns the exit status: 0 if the claim holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", default="hymenoptera", help="what load_dataset takes")
-    parser.add_argument("--model", default=LARGE, choices=("pocket", LARGE))
+    parser.add_argument("--model", default=GUIDES, choices=list(REGISTRY))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10, help="of each stage of the recipe")
-    parser.add_argument("--size", type=int, default=160, help="pixels a side; pocket has its own")
+    parser.add_argument("--size", type=int, default=SIZES[GUIDES], help="pixels a side")
     options = parser.parse_args(arguments)
     if not has_weights(options.model):
         sys.exit(f"Set TRANSFER_WEIGHTS to a folder with the weights of {options.model}.")
     dataset = load_dataset(options.data)
-    classifier = pretrained(options.model, options.size)
+    classifier = load_classifier(options.model, options.size)
     return int(not verdict(compare(classifier, dataset, options.repeats, options.epochs)))
 
 

@@ -31,6 +31,7 @@ from helpers.models import (
     parse_details,
     unchanged,
 )
+from helpers.portable import for_older_keras
 from helpers.training import base_of, preprocessed
 
 
@@ -64,6 +65,7 @@ def save_classifier(classifier, path):
     check_finite(classifier.network, classifier.name)
     with whole(path) as part:
         raw_network(classifier).save(part)
+        for_older_keras(part)
         with ZipFile(part, "a") as file:
             for name, text in _documents(classifier).items():
                 file.writestr(name, text)

@@ -48,6 +48,7 @@ class WeightsUnpickler(pickle._Unpickler):
     """Unpickles tensors' names and shapes; anything else a pickle asks for is refused."""
 
     def find_class(self, module, name):
+        """What stands for one of the four names; `TorchFileError` for any other."""
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             # New functions for each file: a pickle could change the attributes of shared ones.
             return lambda *arguments: self.tensor(*arguments)
@@ -58,6 +59,7 @@ class WeightsUnpickler(pickle._Unpickler):
         raise TorchFileError(f"it asks for {f'{module}.{name}':.100}, which is not weights")
 
     def persistent_load(self, pid):
+        """The `Storage` that a pickle refers to; `TorchFileError` for anything else."""
         kind, dtype, key, _device, count = pid[:5]
         if kind != "storage" or dtype not in STORAGES or not isinstance(key, str):
             raise TorchFileError(f"it refers to {pid!r:.100}, which is not a storage")

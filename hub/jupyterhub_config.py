@@ -19,7 +19,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = Path(os.environ.get("HUB_FOLDER", "~/lessons-hub")).expanduser().resolve()
 NOTEBOOKS = Path(os.environ.get("HUB_NOTEBOOKS", PROJECT / "notebooks")).resolve()
-SHARED = ("data", "docs", "helpers", "models", "README.md")  # what notebooks link to and read
+SHARED = ("data", "docs", "helpers", "README.md")  # what notebooks link to and read
 
 c = get_config()  # noqa: F821 (JupyterHub puts it there)
 

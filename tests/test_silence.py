@@ -16,7 +16,7 @@ MODULES = {
 }
 COMMAND = (
     "from helpers import load_image, load_classifier; "
-    "print(load_classifier('pocket').predict(load_image('cat'), top=3))"
+    "print(load_classifier().predict(load_image('cat'), top=3))"
 )
 each_module = pytest.mark.parametrize("module", MODULES)
 
@@ -33,7 +33,8 @@ def test_first_prediction_prints_cats_and_nothing_else(tmp_path):
     assert done.returncode == 0
     (line,) = done.stdout.splitlines()
     assert re.fullmatch(r"\[(\w+ 0\.\d\d(, |\])){3}", line)
-    assert re.match(r"\[(Egyptian_cat|tabby)", line)
+    names = re.findall(r"[A-Za-z]\w+", line)
+    assert sorted(names) == ["Egyptian_cat", "tabby", "tiger_cat"]
 
 
 @each_module
@@ -41,15 +42,6 @@ def test_import_is_quiet_and_light(module, tmp_path):
     heavy = "{'tensorflow', 'keras', 'torch', 'jax'}"
     done = python(f"import sys, {module}; print({heavy} & set(sys.modules))", tmp_path)
     assert (done.stdout, done.stderr) == ("set()\n", "")
-
-
-def test_helpers_stay_small():
-    lengths = {m: len(path.read_text("utf-8").splitlines()) for m, path in MODULES.items()}
-    assert max(lengths.values()) < 400, lengths
-    # What judges the exercises is read by nobody who reads a lesson: it counts for itself.
-    judges = sum(lines for module, lines in lengths.items() if "exercises" in module)
-    assert judges < 1500, lengths
-    assert sum(lengths.values()) - judges < 5000, lengths
 
 
 @each_module

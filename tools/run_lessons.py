@@ -1,8 +1,7 @@
 """Run notebooks from top to bottom and save their outputs: python tools/run_lessons.py [FILE …].
 
-Without files, all lessons. Each runs as a learner without a network would see it: on pocket, no
-weights but the shipped ones. Lesson 01 also shows a real run of MobileNetV2, so for that one
-TRANSFER_WEIGHTS must name the folder with its weights. Nothing is saved where a cell fails.
+Without files, all lessons. Each runs as a learner without a network would see it: with no weights
+but those that come with the packages. Nothing is saved where a cell fails.
 """
 
 import argparse
@@ -18,7 +17,6 @@ from nbclient.exceptions import CellExecutionError
 from helpers.files import whole
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-SHOWS_REAL_RUN = "01_use_a_pretrained_model.ipynb"
 
 
 def run(path):
@@ -57,22 +55,14 @@ def main():
     paths = [p.resolve() for p in parser.parse_args().notebooks] or sorted(
         NOTEBOOKS.glob("*.ipynb")
     )
-    weights = os.environ.pop("TRANSFER_WEIGHTS", None)
-    os.environ.pop("TRANSFER_MODEL", None)
-    if weights is None and any(path.name == SHOWS_REAL_RUN for path in paths):
-        print(f"{SHOWS_REAL_RUN} shows a real run: set TRANSFER_WEIGHTS.", file=sys.stderr)
-        return 1
+    for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS", "TRANSFER_PICTURES"):
+        os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as empty:
         # An empty Keras cache and a closed port: the outputs are those of a learner offline.
         os.environ |= alone(empty)
         os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "my_progress.jsonl")
         os.environ["TRANSFER_RESULTS"] = str(Path(empty) / "my_results")
-        os.environ.pop("TRANSFER_PICTURES", None)
         for path in paths:
-            if path.name == SHOWS_REAL_RUN:
-                os.environ["TRANSFER_WEIGHTS"] = str(Path(weights).resolve())
-            else:
-                os.environ.pop("TRANSFER_WEIGHTS", None)
             try:
                 run(path)
             except CellExecutionError as error:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RATES, PAGE = ROOT / "docs" / "scale_rates.tsv", ROOT / "docs" / "scale.md"
-MODELS = "pocket", "mobilenet_v2", "resnet50"
+MODELS = "efficientnet_lite0", "mobilenet_v2", "resnet50"
 SIDES = 1024, 768  # pixels of the picture that is decoded, as a phone's or a web page's
 REPEATS, BLOCKS, TURNS = 7, 8, 3
 
@@ -48,14 +48,11 @@ def steps(path, name):
     import numpy as np
 
     from helpers.images import resize
-    from helpers.models import REGISTRY, Classifier, build_network, load_classifier
+    from helpers.models import REGISTRY, Classifier, build_network, unchanged
 
-    if name == "pocket":
-        classifier = load_classifier(name)
-    else:  # random weights: as fast as real ones
-        entry = REGISTRY[name]
-        network = build_network(name, None)
-        classifier = Classifier(name, network, entry.size, entry.rule, lambda x: x, ())
+    entry = REGISTRY[name]
+    network = build_network(name, None)  # random weights: as fast as real ones
+    classifier = Classifier(name, network, entry.size, entry.rule, unchanged, ())
     batch = np.zeros((8, classifier.size, classifier.size, 3), "float32")
     work = {
         "read": (lambda: path.read_bytes(), 1),
@@ -81,6 +78,7 @@ def steps(path, name):
 # the clock and by the processor's.
 ACTORS = """
 import json, os, sys, time, ray
+from helpers.models import DEFAULT
 from predict_many import Worker, predict_many
 
 class Timed(Worker):
@@ -97,7 +95,7 @@ ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
 for turn in range(int(turns)):
     for actors in (1, 2):
         marks = f"{place}/{turn}.{actors}"
-        predict_many(folder, "pocket", marks, actors, block=128, worker=Timed)
+        predict_many(folder, DEFAULT, marks, actors, block=128, worker=Timed)
 """
 
 

@@ -34,7 +34,7 @@ if [ "$(cat "$state" 2>/dev/null)" = unfinished ] || ! environment_suitable; the
             "(PYTHON=… names another one.)" >&2
         exit 1
     fi
-    echo "Setting up .venv with $("$python" --version): once, some 800 MB and a few minutes."
+    echo "Setting up .venv with $("$python" --version): once, about 1 GB and a few minutes."
     rm -rf .venv
     mkdir .venv
     echo unfinished >"$state"

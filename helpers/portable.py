@@ -1,0 +1,44 @@
+"""Keras's own files, written so that older versions of Keras read them, too."""
+
+import json
+import shutil
+from zipfile import ZipFile
+
+from helpers.files import whole
+
+# Settings that Keras 3.15 writes for every layer and that 3.12 refuses, with their defaults: left
+# out, they mean the same to both.
+NEWER = {
+    "input_axes": None,
+    "output_axes": None,
+    "quantization_config": None,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+}
+
+
+def for_older_keras(path):
+    """Change a .keras file so that Keras loads it from 3.12 on, without changing what it computes.
+    A setting that is in use stays: an older Keras then refuses the file, and rightly so."""
+    with whole(path) as part, ZipFile(path) as old, ZipFile(part, "w") as new:
+        for member in old.infolist():
+            if member.filename == "config.json":
+                config = json.loads(old.read(member))
+                new.writestr(member, json.dumps(_without_newer(config)))
+            else:  # the weights can be large: they never lie in memory as a whole
+                with old.open(member) as source, new.open(member, "w") as target:
+                    shutil.copyfileobj(source, target)
+
+
+def _without_newer(config):
+    """A configuration, however deep, without the settings of NEWER that are at their defaults."""
+    if isinstance(config, list):
+        return [_without_newer(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: _without_newer(value)
+        for key, value in config.items()
+        if key not in NEWER or value != NEWER[key]
+    }
