@@ -18,6 +18,7 @@ from scipy.special import softmax
 
 from helpers import efficientnet_lite
 from helpers.images import ResizeRule, to_batch
+from helpers.keys import key_of
 from helpers.labels import decode, imagenet_classes, read_table
 from helpers.torch_file import read_torch_file
 
@@ -141,7 +142,8 @@ class Classifier:
         """The raw scores for what `prepare` returns: float32, (pictures, classes), any sign."""
         import tensorflow as tf
 
-        return self._compiled(tf.convert_to_tensor(batch, tf.float32)).numpy()
+        outputs = self._compiled(tf.convert_to_tensor(batch, tf.float32))
+        return outputs.numpy().astype("float32")  # of a network in half precision as well
 
     def logits(self, images):
         """The network's raw scores: float32, (pictures, classes), any sign. Of a list or a batch,
@@ -160,22 +162,12 @@ class Classifier:
         return decode(self.probabilities([image])[0], self.classes, top)
 
     def key(self):
-        """SHA-256, in hexadecimal, of all that predictions depend on, the weights among it."""
-        noise = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
-        key = sha256(f"{self.size} {self.rule} {self.classes}".encode())
-        for array in (self.preprocess_input(noise), *self.network.get_weights()):
-            key.update(f"{array.shape}".encode() + np.asarray(array).tobytes())
-        return key.hexdigest()
+        """SHA-256, in hexadecimal, of all that predictions depend on: see `helpers.keys`."""
+        classes = repr(self.classes)
+        return key_of(self.network, self.size, self.rule, self.preprocess_input, classes)
 
     def __repr__(self):
         return f"<{self.name}: {self.size}×{self.size} pixels, {len(self.classes)} classes>"
-
-
-def ends_in_softmax(network, size):
-    """Whether what a network puts out for pictures of this size are probabilities, no logits."""
-    noise = np.random.default_rng(0).uniform(0, 255, (3, size, size, 3)).astype("float32")
-    outputs = np.asarray(network(noise, training=False))
-    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3))
 
 
 def picture_key(image):

@@ -10,13 +10,21 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import PIL
 from scipy.special import softmax
 from tqdm import auto, std
 
-from helpers import images
 from helpers.data import Pictures
 from helpers.files import whole
+from helpers.keys import key_of
+from helpers.networks import (
+    NetworkError,
+    assembled,
+    check_graph,
+    check_logits,
+    leaves,
+    parts,
+    picture_size,
+)
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
 _bases = WeakKeyDictionary()  # network → its base, and that compiled
@@ -24,16 +32,19 @@ _bases = WeakKeyDictionary()  # network → its base, and that compiled
 
 def base_of(classifier):
     """The network without its classification layer: (n, size, size, 3) → float32 features (n, d).
-    Everything up to the input of the last layer with weights, the same rule for every model: the
-    pooled features of most, the 4096 outputs of the last hidden layer of VGG. The layers, and so
-    the weights, are shared with `classifier.network`; the input must be preprocessed."""
+    Everything up to the input of the last layer with weights, however deep that is nested, the same
+    rule for every model: the pooled features of most, the 4096 outputs of the last hidden layer of
+    VGG. The layers, and so the weights, are shared with `classifier.network`; the input must be
+    preprocessed. ValueError for a network with a class of its own, whose layers cannot be told
+    apart."""
     return _base(classifier.network)[0]
 
 
 def extract_features(classifier, pictures, cache=None):
     """The base's features of all `Pictures`: float32 (n, d), in their order.
-    They are kept on disk and used again for the same weights, preprocessing, libraries and picture
-    files; of anything that changed or is damaged they are computed anew. cache: the folder, else
+    They are kept on disk and used again for the same picture files and the same base, preparation
+    and libraries (`helpers.keys`); of anything that changed or is damaged they are computed anew.
+    cache: the folder, else
     that named by TRANSFER_CACHE, else ~/.cache/transfer-learning/features; where it cannot be
     written, a line says so. Raises what `pictures.array` raises for an unreadable picture."""
     base, compiled = _base(classifier.network)
@@ -93,7 +104,7 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     base = keras.models.clone_model(source)
     if pretrained:
         base.set_weights(source.get_weights())
-    for layer in (*base.layers, base):  # of `base` alone, Keras ignores what it already is
+    for layer in parts(base):  # a copied layer keeps what it was, whatever the base around it says
         layer.trainable = not pretrained
     x = inputs = keras.Input((classifier.size, classifier.size, 3))
     if augment is not None:  # a copy starts with the seed, whatever the original was used for
@@ -118,7 +129,8 @@ def preprocessed(x, classifier):
     if flip:
         x = keras.ops.flip(x, axis=-1)
     if (scale, offset) != ([1, 1, 1], [0, 0, 0]):
-        x = keras.layers.Rescaling(scale, offset, name="preprocess")(x)
+        # In half precision neighbouring pixel values would become one.
+        x = keras.layers.Rescaling(scale, offset, name="preprocess", dtype="float32")(x)
     return x
 
 
@@ -144,19 +156,24 @@ def augmentation(seed=0):
 
 def unfreeze(model, layers=None):
     """Make the last `layers` layers of a model's base trainable (None: all), the others not.
-    BatchNorm layers stay frozen, each by itself: then they use their moving statistics and never
-    update them, whatever the version of Keras. ValueError for a number the base does not have."""
+    Where networks are nested in the base, their layers count, not they. BatchNorm layers stay
+    frozen, each by itself: then they use their moving statistics and never update them, whatever
+    the version of Keras. ValueError for a number of layers that the base does not have, and for a
+    network with a class of its own in it, whose layers cannot be told apart."""
     from helpers import keras
 
     base = model.get_layer("base")
-    count = len(base.layers)
+    single = leaves(base)
+    count = len(single)
     layers = count if layers is None else layers
     if not 0 <= layers <= count:
         raise ValueError(f"The base has {count} layers: layers={layers} should be 0…{count}.")
-    base.trainable = True
-    for position, layer in enumerate(base.layers):
-        frozen = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = position >= count - layers and not frozen
+    for layer in parts(base):  # what is nested, too: Keras leaves out what stands in a frozen one
+        layer.trainable = True
+    for position, layer in enumerate(single):
+        for part in parts(layer):  # a layer can have others inside, such as TimeDistributed
+            frozen = isinstance(part, keras.layers.BatchNormalization)
+            part.trainable = position >= count - layers and not frozen
 
 
 def fit(
@@ -176,12 +193,14 @@ def fit(
     epoch's weights are restored at the end, wherever that is. Where the base is frozen and nothing
     is augmented, it runs once over each picture instead of once an epoch. The same for the same
     seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
-    ValueError for labels the model has no output for, and for patience without validation. Whoever
+    ValueError for labels the model has no output for, for a model that puts out anything but
+    logits, such as probabilities, and for patience without validation. Whoever
     interrupts it keeps what was learned: with patience that of the best epoch so far."""
     from helpers import keras
 
     if patience is not None and validation is None:
         raise ValueError("patience watches the validation loss: give validation pictures as well.")
+    check_logits(model, "fit")
     keras.utils.set_random_seed(seed)
     train, validation = (_labelled(model.output_shape[-1], data) for data in (train, validation))
     _compile(model, learning_rate)
@@ -239,6 +258,8 @@ def fine_tune(
     First the head on the frozen base, so that its first, large steps do not spoil the base; then,
     at a lower rate, also the base's last `layers` layers (None: all), as `unfreeze` sets them. The
     rest as in `fit`."""
+    check_logits(model, "fine_tune")
+    unfreeze(model, layers)  # what it would refuse, it refuses now, before the first stage
     train, validation = (
         data and (_pixels(model, data[0], "uint8"), data[1])
         for data in (_labelled(model.output_shape[-1], data) for data in (train, validation))
@@ -252,7 +273,9 @@ def fine_tune(
 def predict(model, pictures):
     """A model's probabilities: float32 (n, classes), each row sums to 1.
     model: of logits, as from `new_model` or `fit_head`; pictures: `Pictures`, or an array of what
-    the model takes. ValueError where a loaded model does not know how to prepare `Pictures`."""
+    the model takes. ValueError for a model that puts out anything but logits, and where a loaded
+    model does not know how to prepare `Pictures`."""
+    check_logits(model, "predict")
     pixels, width = partial(_pixels, model), model.output_shape[-1]
     return softmax(_outputs(model.predict_on_batch, width, pixels, pictures), axis=-1)
 
@@ -262,12 +285,41 @@ def _base(network):
     from helpers import keras
 
     if network not in _bases:
-        features = [layer for layer in network.layers if layer.weights][-1].input
-        if len(features.shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
-            features = keras.layers.Flatten()(features)
-        base = keras.Model(network.inputs[0], features, name="base")
+        check_graph(network)
+        features = _features(network)
+        if len(features.outputs[0].shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
+            outputs = keras.layers.Flatten()(features.outputs[0])
+            features = assembled(features.inputs, [outputs])
+        base = assembled(features.inputs, features.outputs, "base")
         _bases[network] = base, _compiled(base)
     return _bases[network]
+
+
+def _features(network):
+    """A network without its last layer with weights, and what follows it: a keras.Model."""
+    from helpers import keras
+
+    last = next((layer for layer in reversed(network.layers) if layer.weights), None)
+    if last is None:
+        raise NetworkError(f"{network.name!r} has no layer with weights: it has learned nothing.")
+    inner = _features(last) if isinstance(last, keras.Model) else None
+    before = []
+
+    def call(layer, *arguments, **options):
+        if layer is last:
+            before.append(inner(*arguments) if inner else keras.tree.flatten(arguments))
+        return layer(*arguments, **options)
+
+    # Not layer.input: a layer can be part of several models.
+    whole = assembled(network.inputs, network.outputs)
+    whole = keras.models.clone_model(whole, clone_function=lambda same: same, call_function=call)
+    features = keras.tree.flatten(before)
+    if len(features) > 1:
+        raise NetworkError(
+            f"The last layer with weights, {last.name!r}, gets {len(features)} inputs, so there "
+            "are no features that it alone works on. Give it one, by Concatenate for example."
+        )
+    return assembled(whole.inputs, features)
 
 
 def _compiled(network):
@@ -319,7 +371,7 @@ def _pixels(model, pictures, dtype="float32"):
             "This model does not know how a picture becomes a square: set model.rule to its "
             "classifier's rule, or pass pictures.array(size, rule)."
         )
-    return pictures.array(model.input_shape[1], model.rule, dtype)
+    return pictures.array(picture_size(model), model.rule, dtype)
 
 
 def _outputs(compute, width, prepare, pictures, bar=None):
@@ -355,19 +407,9 @@ def _scaling(preprocess_input):
 
 
 def _key(classifier, base, pictures):
-    """SHA-256 of all that features depend on: weights, preprocessing, files, the code that ran."""
-    import tensorflow as tf
-
-    from helpers import keras
-
-    noise = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
-    versions = keras.__version__, tf.__version__, PIL.__version__
-    key = sha256(f"{classifier.size} {classifier.rule} {versions}".encode())
-    key.update(np.asarray(classifier.preprocess_input(noise)).tobytes())
-    for code in (__file__, images.__file__):
-        key.update(Path(code).read_bytes())
-    for weight in base.get_weights():
-        key.update(f"{weight.shape}".encode() + weight.tobytes())
+    """SHA-256 of all that features depend on: the base and its preparation, and the files."""
+    base_key = key_of(base, classifier.size, classifier.rule, classifier.preprocess_input)
+    key = sha256(base_key.encode())
     for position, path in enumerate(pictures.paths):
         try:
             key.update(sha256(path.read_bytes()).digest())
