@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import variants
 from PIL import Image
 
 from helpers import batch, load_classifier
@@ -102,6 +103,24 @@ def test_a_row_says_what_predict_says(pocket, tmp_path):
         np.testing.assert_allclose([p.probability for p in best], probabilities, atol=2e-5)
         about = (folder / name).stat()
         assert (row["bytes"], row["modified"]) == (about.st_size, about.st_mtime_ns)
+
+
+@pytest.mark.parametrize("other", variants.OTHERS)
+def test_rows_of_another_network_are_not_kept(tmp_path, other):
+    """Of one with the same weights: after a correction all has to be predicted again."""
+    folder, table = pictures(tmp_path / "p", 3), tmp_path / "t.csv"
+    predict_folder(folder, variants.classifier(variants.network()), table, progress=False)
+    changed = variants.classifier(variants.OTHERS[other]())
+    with pytest.raises(BatchError, match="name another file"):
+        predict_folder(folder, changed, table, progress=False)
+
+
+@pytest.mark.parametrize("same", variants.SAME)
+def test_rows_of_the_same_network_are_kept(tmp_path, same):
+    folder, table = pictures(tmp_path / "p", 3), tmp_path / "t.csv"
+    predict_folder(folder, variants.classifier(variants.network()), table, progress=False)
+    again = variants.classifier(variants.SAME[same]())
+    assert predict_folder(folder, again, table, progress=False)[:3] == (0, 0, 3)
 
 
 def test_fewer_classes_than_asked_for(tmp_path):

@@ -122,6 +122,221 @@ def test_a_list_gives_the_map_of_each_picture():
     assert grad_cam(colours(), []).shape == (0, SIZE, SIZE)
 
 
+# -- branches --------------------------------------------------------------------------------------
+
+layers, ops = keras.layers, keras.ops
+
+
+def network_of(build, size=SIZE):
+    inputs = keras.Input((size, size, 3))
+    return keras.Model(inputs, build(inputs))
+
+
+def maps(x, pool=8):
+    """Three maps, of how red, green and blue the places are."""
+    if pool > 1:
+        x = layers.AveragePooling2D(pool)(x)
+    return layers.Conv2D(3, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(
+        np.eye(3)[None, None]))(x)  # fmt: skip
+
+
+def mean(x):
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def class_of(*weights):
+    """A layer whose class 0 is the sum of what it gets, so weighted; class 1 is nothing."""
+    kernel = keras.initializers.Constant(np.stack([weights, np.zeros(len(weights))], axis=1))
+    return layers.Dense(2, use_bias=False, kernel_initializer=kernel)
+
+
+def join(one, other):
+    """Class 0: red in one branch, green in the other."""
+    return class_of(1, 0, 0, 0, 1, 0)(layers.Concatenate()([one, other]))
+
+
+def pooled_apart(x):
+    return join(mean(maps(x)), mean(maps(x)))
+
+
+def average_and_maximum(x):
+    x = maps(x)
+    return join(mean(x), layers.GlobalMaxPooling2D()(x))
+
+
+def residual_apart(x):
+    x = maps(x)
+    return join(mean(x), mean(maps(x, 1)))
+
+
+def pooled_before(x):
+    x = maps(x, 4)
+    return join(mean(layers.MaxPooling2D()(x)), mean(layers.AveragePooling2D(2)(x)))
+
+
+def three_levels(x):
+    one = maps(x, 4)
+    two = maps(one, 2)
+    return class_of(1, 0, 0, 0, 1, 0, 0, 0, 0)(
+        layers.Concatenate()([mean(one), mean(two), mean(maps(two, 1))])
+    )
+
+
+def split(x):
+    x = layers.Concatenate()([maps(x), maps(x)])
+    return join(*(mean(part) for part in ops.split(x, 2, axis=-1)))
+
+
+def added_logits(x):
+    return layers.Add()([class_of(1, 0, 0)(mean(maps(x))), class_of(0, 1, 0)(mean(maps(x)))])
+
+
+def nested_maps(x):
+    return join(*(mean(network_of(maps)(x)) for _ in range(2)))
+
+
+def nested_features(x):
+    return join(*(network_of(lambda y: mean(maps(y)))(x) for _ in range(2)))
+
+
+def same_names(x):
+    def build(y):
+        return mean(maps(layers.Identity(name="same")(y)))
+
+    return join(*(network_of(build)(x) for _ in range(2)))
+
+
+def shared(x):
+    base = network_of(maps)
+    return join(mean(base(x)), mean(base(x)))
+
+
+def two_sizes(x):
+    return join(mean(maps(x, 4)), mean(maps(x, 8)))
+
+
+def frozen_branches(x):
+    both = [network_of(maps)(x), network_of(maps)(x)]
+    return join(*map(mean, both))
+
+
+def half_precision(x):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return pooled_apart(x)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+BRANCHED = [
+    pooled_apart, average_and_maximum, residual_apart, pooled_before, three_levels, split,
+    added_logits, nested_maps, nested_features, same_names, shared, two_sizes, frozen_branches,
+    half_precision,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("build", BRANCHED, ids=lambda build: build.__name__)
+def test_all_branches_are_in_the_map(build):
+    """One sees what is red, another what is green: each speaks for the class in its corner."""
+    network = network_of(build)
+    network.trainable = build is not frozen_branches
+    pixels = np.asarray(patch(*CORNER)) + patch(slice(24, 32), slice(0, 8), (0, 255, 0))
+    heat = grad_cam(classifier_of(network), pixels, 0)
+    assert heat[CORNER].mean() > 0.5, "red"
+    assert heat[24:, :8].mean() > 0.5, "green"
+    assert heat[8:24, 8:24].max() < 0.3, "nothing between them"
+    assert not grad_cam(classifier_of(network), pixels, 1).any()
+
+
+def test_a_map_counts_once():
+    """What goes on in two ways from one map is there twice, what is on the way is not."""
+    single = network_of(lambda x: class_of(2, 1, 0)(mean(maps(x))))
+    double = network_of(lambda x: class_of(*[1, 0, 0] * 2)(ops.concatenate([mean(maps(x))] * 2)))
+    red = patch(*CORNER)
+    wanted = grad_cam(classifier_of(single), red, 0)
+    np.testing.assert_allclose(grad_cam(classifier_of(double), red, 0), wanted, atol=1e-6)
+
+
+def by_way_of(step):
+    """A network in which a step comes before the first maps."""
+    return lambda x: class_of(1, 1, 1)(mean(maps(step(x), 1)))
+
+
+def beside(step):
+    """A network in which a step leads around the maps."""
+    return lambda x: layers.Dense(2)(layers.Concatenate()([mean(maps(x)), step(x)]))
+
+
+def tta(x):
+    base = network_of(lambda y: mean(maps(y)))
+    return class_of(1, 1, 1)(layers.Average()([base(x), base(ops.flip(x, axis=2))]))
+
+
+# What no map over the picture can show: how it is built, and the layer that is to blame.
+UNMAPPED = {
+    "scaled only": (
+        lambda x: layers.Dense(2)(layers.Flatten()(layers.Rescaling(0.1)(x))),
+        "flatten",
+    ),
+    "normalised only": (
+        lambda x: layers.Dense(2)(
+            layers.Flatten()(layers.Normalization(mean=[1.0, 2, 3], variance=[1.0, 1, 1])(x))
+        ),
+        "flatten",
+    ),
+    "colours beside": (beside(mean), "global_average_pooling2d"),
+    "Dense beside": (beside(lambda x: layers.Dense(3)(layers.Flatten()(x))), "flatten"),
+    "mirrored beside": (tta, "flip"),
+    "cut": (by_way_of(layers.Cropping2D(8)), "cropping2d"),
+    "centre": (by_way_of(layers.CenterCrop(16, 16)), "center_crop"),
+    "sliced": (by_way_of(lambda x: x[:, 8:, 8:]), "get_item"),
+    "upside down": (by_way_of(lambda x: x[:, ::-1]), "get_item"),
+    "transposed": (by_way_of(layers.Permute((2, 1, 3))), "permute"),
+    "reshaped": (by_way_of(layers.Reshape((16, 64, 3))), "reshape"),
+    "rolled": (by_way_of(lambda x: ops.roll(x, 8, axis=1)), "roll"),
+    "padded": (by_way_of(layers.ZeroPadding2D(16)), "zero_padding2d"),
+    "twice beside itself": (by_way_of(lambda x: ops.concatenate([x, x], axis=2)), "concatenate"),
+    "resized by cutting": (
+        by_way_of(layers.Resizing(8, 16, crop_to_aspect_ratio=True)),
+        "resizing",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNMAPPED)
+def test_what_no_map_can_show_is_refused_by_name(kind):
+    build, layer = UNMAPPED[kind]
+    with pytest.raises(
+        ValueError, match=f"Grad-CAM explains .*'{layer}|'{layer}.*Grad-CAM explains"
+    ):
+        grad_cam(classifier_of(network_of(build)), patch(*CORNER), 0)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        layers.Resizing(16, 16),
+        layers.ZeroPadding2D(1),
+        lambda x: ops.flip(x, axis=-1)[..., ::-1],
+        layers.RandomFlip(),
+        lambda x: x[:, :, :, :3],
+    ],
+    ids=["resized", "a pixel more", "colours turned", "augmented", "channels picked"],
+)
+def test_what_leaves_places_alone_is_no_obstacle(step):
+    heat = grad_cam(classifier_of(network_of(by_way_of(step))), patch(*CORNER), 0)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert row < 9 and column >= 22
+
+
+@pytest.mark.parametrize("end", ["log_softmax", "sigmoid", "relu"])
+def test_heads_without_a_useful_gradient(end):
+    network = network_of(lambda x: layers.Dense(2, end)(mean(maps(x))))
+    with pytest.raises(ValueError, match="Grad-CAM needs logits"):
+        grad_cam(classifier_of(network), patch(*CORNER))
+
+
 # -- every kind of model ---------------------------------------------------------------------------
 
 

@@ -12,16 +12,18 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
 import tiny
+import variants
 from legacy import save_legacy
 from PIL import Image
 
-from helpers import keras, models
+from helpers import keras, keys, models
 from helpers.images import SQUASH, ResizeRule, load_image, resize
 from helpers.labels import Prediction, groups, imagenet_classes
 from helpers.models import REGISTRY, WeightsUnavailable
@@ -560,3 +562,125 @@ def test_a_large_layers_weights_are_drawn_in_less_memory():
     (plain_mb, plain_sum), (lean_mb, lean_sum) = answers
     assert lean_sum == plain_sum
     assert lean_mb < plain_mb - 41
+
+
+# -- the key of all that answers depend on ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny_key():
+    return variants.classifier(variants.network()).key()
+
+
+@pytest.mark.parametrize("other", variants.OTHERS)
+def test_another_network_with_the_same_weights_has_another_key(tiny_key, other):
+    own, changed = variants.network(), variants.OTHERS[other]()
+    assert all(map(np.array_equal, own.get_weights(), changed.get_weights()))
+    assert variants.classifier(changed).key() != tiny_key
+
+
+def test_no_two_of_them_share_a_key():
+    keys = {variants.classifier(build()).key() for build in variants.OTHERS.values()}
+    assert len(keys) == len(variants.OTHERS)
+
+
+@pytest.mark.parametrize("same", variants.SAME)
+def test_names_and_what_only_training_needs_leave_the_key_alone(tiny_key, same):
+    assert variants.classifier(variants.SAME[same]()).key() == tiny_key
+
+
+def test_a_network_from_a_file_has_the_key_of_the_one_that_was_saved(tiny_key, tmp_path):
+    variants.network().save(tmp_path / "tiny.keras")
+    again = keras.models.load_model(tmp_path / "tiny.keras")
+    assert variants.classifier(again).key() == tiny_key
+
+
+def test_half_precision_has_a_key_of_its_own(tiny_key):
+    assert variants.classifier(variants.network(dtype="mixed_bfloat16")).key() != tiny_key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rule": ResizeRule(fraction=0.9)},
+        {"rule": ResizeRule(filter="bicubic")},
+        {"size": 17},
+        {"classes": variants.CLASSES[::-1]},
+        {"preprocess_input": lambda batch: batch + 1},
+    ],
+    ids=lambda change: str(list(change)),
+)
+def test_preparation_and_classes_are_in_the_key(tiny_key, change):
+    free = keras.Input((None, None, 3))  # takes pictures of any size
+    network = keras.models.clone_model(variants.network(), input_tensors=free)
+    network.set_weights(variants.network().get_weights())
+    tiny = variants.classifier(network)
+    assert dataclasses.replace(tiny, **change).key() != tiny.key() == tiny_key
+
+
+def test_one_weight_is_enough(tiny_key):
+    network = variants.network()
+    first, *rest = network.get_weights()
+    first[0, 0, 0, 0] += 1e-6
+    network.set_weights([first, *rest])
+    assert variants.classifier(network).key() != tiny_key
+
+
+@pytest.fixture
+def read_anew():
+    """What is remembered of the reader within a process is forgotten, before and afterwards."""
+    keys._read.cache_clear()
+    yield
+    keys._read.cache_clear()
+
+
+@pytest.mark.parametrize("package", keys.RUNTIMES)
+def test_another_version_of_what_computes_has_another_key(tiny_key, monkeypatch, package):
+    real = keys.version
+    monkeypatch.setattr(keys, "version", lambda name: "9" if name == package else real(name))
+    assert variants.classifier(variants.network()).key() != tiny_key
+
+
+def darker(image):
+    return image.point(lambda value: max(0, value - 1))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        lambda image: image.width > 3000,
+        lambda image: image.mode == "CMYK",
+        lambda image: image.mode.startswith("I"),
+        lambda image: image.mode == "LA",
+        lambda image: image.mode == "P",
+    ],
+    ids=["12 megapixels", "CMYK", "16 bits", "transparent", "palette"],
+)
+def test_a_reader_that_makes_other_pixels_has_another_key(tiny_key, read_anew, monkeypatch, file):
+    """Of one kind of file only."""
+    real = keys.resize
+
+    def resize(data, size, rule):
+        pixels = real(data, size, rule)
+        with Image.open(io.BytesIO(data)) as image:
+            return darker(pixels) if file(image) else pixels
+
+    monkeypatch.setattr(keys, "resize", resize)
+    assert variants.classifier(variants.network()).key() != tiny_key
+
+
+def test_a_comment_in_our_sources_changes_no_key(tiny_key, tmp_path):
+    """And another process finds the same key."""
+    code = "print(variants.classifier(variants.network()).key())"
+    assert variants.run_commented(tmp_path, code).strip() == tiny_key
+
+
+def test_a_key_costs_little(read_anew):
+    """Less than half a second for all pictures that the reader is tried on, once a process."""
+    keys._files.cache_clear()
+    start = time.process_time()
+    keys._read(224, ResizeRule())
+    assert time.process_time() - start < 2  # 0.2 here, on a machine with other work
+    start = time.process_time()
+    keys._read(224, ResizeRule())
+    assert time.process_time() - start < 0.01

@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -19,13 +21,14 @@ import tiny
 from scipy.special import softmax
 from tiny import SIZE
 
-from helpers import keras, load_classifier, models
+from helpers import keras, load_classifier, models, share
 from helpers.data import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
 from helpers.measure import memory
-from helpers.models import LICENCES, REGISTRY, ModelFileError, terms_of
+from helpers.models import LICENCES, REGISTRY, Classifier, ModelFileError, terms_of
+from helpers.networks import logits_of, operations
 from helpers.share import (
     Exported,
     as_classifier,
@@ -39,6 +42,8 @@ from helpers.share import (
     save_classifier,
 )
 from helpers.training import augmentation, base_of, fit, new_model
+
+PAIRS = tuple((name, name) for name in "abcd")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +167,471 @@ def test_what_cannot_be_saved_is_refused(tmp_path, learned, dataset):
         as_classifier(keras.Model(inputs, keras.layers.Dense(2)(flat)), ["a", "b"])
 
 
+# -- what is no classifier -------------------------------------------------------------------------
+
+layers, ops = keras.layers, keras.ops
+
+
+def headed(end, side=8):
+    """A network with something after its pooled features."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((side, side, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(5, 3)(inputs))
+    return keras.Model(inputs, end(x))
+
+
+def dense(activation=None, count=4):
+    return lambda x: layers.Dense(count, activation)(x)
+
+
+def then(layer, activation=None):
+    """A Dense layer, and something after it."""
+    return lambda x: layer(dense(activation)(x))
+
+
+def wrapped(network):
+    """A network nested twice."""
+    for _ in range(2):
+        network = keras.Sequential([keras.Input((8, 8, 3)), network])
+    return network
+
+
+LOGITS = {
+    "Dense": lambda: headed(dense()),
+    "temperature": lambda: headed(then(lambda x: x / 3)),
+    "Rescaling": lambda: headed(then(layers.Rescaling(0.5))),
+    "Dropout": lambda: headed(then(layers.Dropout(0.5))),
+    "linear": lambda: headed(then(layers.Activation("linear"))),
+    "BatchNorm": lambda: headed(then(layers.BatchNormalization())),
+    "log_softmax": lambda: headed(dense("log_softmax")),
+    "log": lambda: headed(then(ops.log, "softmax")),
+    "mean of two": lambda: headed(lambda x: layers.Average()([dense()(x), dense()(x)])),
+    "skip": lambda: headed(lambda x: dense()(x) + dense("relu")(x)),
+    "nested": lambda: wrapped(headed(dense())),
+    "wrapper": lambda: headed(layers.SpectralNormalization(layers.Dense(4))),
+}
+
+
+@pytest.mark.parametrize("kind", LOGITS)
+def test_logits_are_taken_as_they_are(kind):
+    model = LOGITS[kind]()
+    found = as_classifier(model, "abcd", rule=ResizeRule())
+    given = np.random.default_rng(0).uniform(0, 1, (3, 8, 8, 3))
+    np.testing.assert_allclose(found.forward(given), model(given, training=False), atol=1e-5)
+
+
+class OwnSoftmax(layers.Layer):
+    def call(self, x):
+        return ops.softmax(x)
+
+
+class OwnSigmoid(layers.Layer):
+    def call(self, x):
+        return ops.sigmoid(x)
+
+
+# What a softmax has been over, whatever follows it.
+SHARES = {
+    "softmax": lambda: headed(dense("softmax")),
+    "Softmax": lambda: headed(then(layers.Softmax())),
+    "Activation": lambda: headed(then(layers.Activation("softmax"))),
+    "operation": lambda: headed(then(ops.softmax)),
+    "nested": lambda: wrapped(headed(dense("softmax"))),
+    "Dropout": lambda: headed(then(layers.Dropout(0.1), "softmax")),
+    "Rescaling": lambda: headed(then(layers.Rescaling(100.0), "softmax")),
+    "times 100": lambda: headed(then(lambda x: 100 * x, "softmax")),
+    "mean of two": lambda: headed(
+        lambda x: layers.Average()([dense("softmax")(x), dense("softmax")(x)])
+    ),
+    "own layer": lambda: headed(then(OwnSoftmax())),
+    "own activation": lambda: headed(dense(lambda x: ops.softmax(x))),
+    "wrapper": lambda: headed(
+        lambda x: layers.Flatten()(
+            layers.TimeDistributed(layers.Dense(4, "softmax"))(layers.Reshape((1, 5))(x))
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SHARES)
+def test_probabilities_are_refused_and_the_advice_helps(kind):
+    model = SHARES[kind]()
+    with pytest.raises(ValueError, match=r"ends in a softmax .*: pass logits_of\(model\)"):
+        as_classifier(model, "abcd", rule=ResizeRule())
+    model.rule = ResizeRule()
+    given = np.random.default_rng(0).uniform(0, 99, (3, 8, 8, 3)).astype("float32")
+    wanted = np.asarray(model(given, training=False))
+    found = softmax(as_classifier(logits_of(model), "abcd").forward(given), axis=1)
+    np.testing.assert_allclose(found, wanted / wanted.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+NO_LOGITS = {
+    "sigmoid": (dense("sigmoid"), "sigmoid"),
+    "hard_sigmoid": (dense("hard_sigmoid"), "hard_sigmoid"),
+    "own sigmoid": (then(OwnSigmoid()), "bounded"),
+    "four sigmoids": (
+        lambda x: layers.Concatenate()([dense("sigmoid", 1)(x) for _ in range(4)]),
+        "sigmoid",
+    ),
+    "sigmoid and Dense": (
+        lambda x: layers.Concatenate()([dense("sigmoid", 2)(x), dense(None, 2)(x)]),
+        "sigmoid",
+    ),
+    "sigmoid times 10": (then(lambda x: 10 * x, "sigmoid"), "sigmoid"),
+    "log of sigmoids": (then(ops.log, "sigmoid"), "the logarithm of sigmoid"),
+    "tanh": (dense("tanh"), "tanh"),
+    "LSTM": (lambda x: layers.LSTM(4)(layers.Reshape((1, 5))(x)), "tanh"),
+    "relu": (dense("relu"), "relu"),
+    "ReLU": (then(layers.ReLU()), "relu"),
+    "maximum": (then(lambda x: ops.maximum(x, 0.0)), "maximum"),
+    "LeakyReLU": (then(layers.LeakyReLU()), "leaky_relu"),
+    "PReLU": (then(layers.PReLU()), "p_relu"),
+    "softplus": (dense("softplus"), "softplus"),
+    "exponential": (then(ops.exp), "exp"),
+    "sparsemax": (dense("sparsemax"), "sparsemax"),
+    "UnitNormalization": (then(layers.UnitNormalization()), "unit_normalization"),
+    "softmax, UnitNormalization": (then(layers.UnitNormalization(), "softmax"), "unit_norm"),
+    "softmax minus 0.5": (then(lambda x: x - 0.5, "softmax"), "softmax"),
+    "LayerNormalization": (then(layers.LayerNormalization()), "layer_normalization"),
+    "one-hot": (lambda x: ops.one_hot(ops.argmax(x, axis=-1), 4), "one_hot"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_LOGITS)
+def test_other_heads_are_refused_by_name(kind):
+    end, name = NO_LOGITS[kind]
+    model = headed(end)
+    for build in (lambda: model, lambda: wrapped(model)):
+        with pytest.raises(ValueError, match=f"ends in {name}.*Dense\\(n\\) without activation"):
+            as_classifier(build(), "abcd"[: model.output_shape[1]], rule=ResizeRule())
+    with pytest.raises(ValueError, match="ends in"):  # and no advice to take this
+        logits_of(model)
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "sigmoid, nested", "hard_sigmoid", "logit"])
+def test_one_output_becomes_no_and_yes(kind, tmp_path):
+    model = headed(dense(None if kind == "logit" else kind.split(",")[0], 1))
+    model = wrapped(model) if "nested" in kind else model
+    for classes in (["yes"], ["no", "yes"]):
+        with pytest.raises(ValueError, match=r"one output.*logits_of\(model\)"):
+            as_classifier(model, classes, rule=ResizeRule())
+    two = as_classifier(logits_of(model), ["no", "yes"], rule=ResizeRule())
+    given = np.random.default_rng(0).uniform(0, 2, (3, 8, 8, 3)).astype("float32")
+    p = np.asarray(model(given, training=False))[:, 0]
+    p = 1 / (1 + np.exp(-p)) if kind == "logit" else p
+    assert np.ptp(p) > 0.01
+    found = softmax(two.forward(given), axis=1)
+    np.testing.assert_allclose(found, np.stack([1 - p, p], axis=1), atol=1e-5)
+    again = load_classifier(save_classifier(two, tmp_path / "two.keras"))
+    np.testing.assert_allclose(again.forward(given), two.forward(given), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "tanh"])
+def test_one_output_that_says_nothing(activation):
+    with pytest.raises(ValueError, match=f"{activation}, it cannot say yes or no"):
+        as_classifier(headed(dense(activation, 1)), ["yes"], rule=ResizeRule())
+
+
+def two_inputs():
+    both = [keras.Input((8, 8, 3), name="left"), keras.Input((8, 8, 3), name="right")]
+    x = layers.Flatten()(layers.Concatenate()(both))
+    return keras.Model(both, layers.Dense(2)(x))
+
+
+def two_outputs():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Flatten()(inputs)
+    return keras.Model(inputs, [layers.Dense(2, name="kind")(x), layers.Dense(2, name="age")(x)])
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="mine")
+        self.head = layers.Dense(2)
+
+    def call(self, x):
+        return self.head(ops.mean(x, axis=(1, 2)))
+
+
+def called():
+    model = Subclassed()
+    model(np.zeros((1, 8, 8, 3)))
+    return model
+
+
+def taking(*shape, batch=None):
+    """A network for such an input."""
+    inputs = keras.Input(batch_shape=(batch, *shape))
+    return keras.Model(inputs, layers.Dense(2)(ops.max(inputs, axis=(1, 2))))
+
+
+UNFIT = {
+    "two inputs": (two_inputs, r"2 inputs \(left, right\)"),
+    "two outputs": (two_outputs, r"2 outputs \(kind, age\).*model.outputs\[k\]"),
+    "subclassed": (called, r"'mine' is a model with a class of its own \(Subclassed\)"),
+    "unbuilt": (lambda: keras.Sequential([layers.Dense(2)]), "not built yet: let keras.Input"),
+    "no model": (lambda: layers.Dense(2), "Dense is no Keras model"),
+    "grey": (lambda: taking(8, 8, 1), "RGB pictures.*rgb_to_grayscale"),
+    "oblong": (lambda: taking(8, 9, 3), r"\(None, 8, 9, 3\): a Classifier takes squares"),
+    "channels first": (lambda: taking(3, 8, 8), "RGB pictures"),
+    "features": (lambda: keras.Sequential([keras.Input((8,)), layers.Dense(2)]), "RGB pictures"),
+    "batches of 4": (lambda: taking(8, 8, 3, batch=4), "4 pictures at a time"),
+    "any size": (lambda: taking(None, None, 3), "any size: give size, .* size=224"),
+    "any width": (lambda: taking(8, None, 3), None),  # eight pixels, then
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_unfit_models_are_refused_in_one_sentence(kind):
+    build, message = UNFIT[kind]
+    if message is None:
+        assert as_classifier(build(), "ab", rule=ResizeRule()).size == 8
+        return
+    with pytest.raises(ValueError, match=message):
+        as_classifier(build(), "ab", rule=ResizeRule())
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(9, "size=9 was given"), (0, "whole number"), (8.0, "whole number"), (5000, "whole number")],
+)
+def test_sizes_that_cannot_be(size, message):
+    with pytest.raises(ValueError, match=message):
+        as_classifier(taking(8, 8, 3), "ab", rule=ResizeRule(), size=size)
+
+
+def test_a_model_for_pictures_of_any_size_gets_one(tmp_path, pictures):
+    mine = as_classifier(taking(None, None, 3), "ab", rule=ResizeRule(), size=20)
+    again = load_classifier(save_classifier(mine, tmp_path / "mine.keras"))
+    exported = load_exported(export_onnx(mine, tmp_path / "mine.onnx"))
+    assert mine.size == again.size == exported.size == 20
+    for other in (again, exported):
+        found = other.probabilities(pictures[:3])
+        np.testing.assert_allclose(found, mine.probabilities(pictures[:3]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({"cat", "dog"}, "A set of classes does not say which output"),
+        (frozenset(["cat", "dog"]), "A frozenset of classes"),
+        ({"cat": 0, "dog": 1}, "A dict of classes"),
+        (2, "a list of names"),
+        ([0, 1], "a list of names"),
+        (None, "a list of names"),
+        (["cat", None], "a list of names"),
+        ([("n1", "cat"), ("n2", 3)], "a list of names"),
+        ([("n1", "cat", "x"), ("n2", "dog", "y")], "a list of names"),
+        (["cat", " "], "a list of names"),
+        (["cat", "cat"], "'cat' stands for more than one class"),
+        ([("n1", "cat"), ("n1", "dog")], "'n1' stands for more than one class"),
+        (["cat"], "1 classes, but the model's output is"),
+        (["cat", "dog", "owl"], "3 classes, but the model's output is"),
+    ],
+    ids=str,
+)
+def test_class_lists_that_cannot_be(classes, message):
+    with pytest.raises(ValueError, match=message):
+        as_classifier(taking(8, 8, 3), classes, rule=ResizeRule())
+
+
+@pytest.mark.parametrize(
+    "classes", [["cat", "dog"], ("cat", "dog"), np.array(["cat", "dog"]), iter(["cat", "dog"])]
+)
+def test_class_lists_that_can_be(classes):
+    found = as_classifier(taking(8, 8, 3), classes, rule=ResizeRule()).classes
+    assert found == (("cat", "cat"), ("dog", "dog"))
+    crane = [("n02012849", "crane"), ("n03126707", "crane")]  # ImageNet's bird and machine
+    assert as_classifier(taking(8, 8, 3), crane, rule=ResizeRule()).classes == tuple(crane)
+
+
 # -- exports ---------------------------------------------------------------------------------------
+
+
+def bgr(batch):
+    """VGG's preparation, which is no identity."""
+    return keras.applications.vgg16.preprocess_input(np.array(batch))
+
+
+def network_of(*front, end=None, dtype=None):
+    """A network of 16 channels for pictures of 16 pixels. front: layers before it; end: what comes
+    after its features, else 4 logits."""
+    keras.utils.set_random_seed(0)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype or policy)
+    try:
+        x = inputs = keras.Input((16, 16, 3))
+        for layer in front:
+            x = layer(x)
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(16, 3)(x)))
+        x = end(x) if end else layers.Dense(4)(layers.GlobalAveragePooling2D()(x))
+        return keras.Model(inputs, layers.Rescaling(0.05)(x))
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def convolution(x):
+    return layers.GlobalAveragePooling2D()(layers.Conv2D(4, 1)(x))
+
+
+def pooled(*after):
+    """Dense, and layers after it."""
+
+    def end(x):
+        x = layers.Dense(4)(layers.GlobalAveragePooling2D()(x))
+        for layer in after:
+            x = layer(x)
+        return x
+
+    return end
+
+
+def two_heads(x):
+    return layers.Average()([pooled()(x), convolution(x)])
+
+
+def alone(network):
+    return keras.Sequential([keras.Input((16, 16, 3)), network])
+
+
+# name: (network, preprocess_input, how far half precision may be away)
+EXPORTED = {
+    "Activation after Dense": (
+        lambda: network_of(end=pooled(layers.Activation("linear"))),
+        bgr,
+        1e-4,
+    ),
+    "Dropout after Dense": (lambda: network_of(end=pooled(layers.Dropout(0.5))), bgr, 1e-4),
+    "Rescaling after Dense": (lambda: network_of(end=pooled(layers.Rescaling(0.1))), bgr, 1e-4),
+    "operation after Dense": (lambda: network_of(end=pooled(lambda x: x / 7)), bgr, 1e-4),
+    "convolution and pooling": (lambda: network_of(end=convolution), bgr, 1e-4),
+    "two heads": (lambda: network_of(end=two_heads), bgr, 1e-4),
+    "RandAugment": (lambda: network_of(layers.RandAugment()), bgr, 1e-4),
+    "AugMix": (lambda: network_of(layers.AugMix()), models.unchanged, 1e-4),
+    "CutMix": (lambda: network_of(layers.CutMix()), models.unchanged, 1e-4),
+    "MixUp": (lambda: network_of(layers.MixUp()), models.unchanged, 1e-4),
+    "Solarization": (
+        lambda: network_of(layers.Solarization(value_range=(0, 255))),
+        models.unchanged,
+        1e-4,
+    ),
+    "Pipeline": (
+        lambda: network_of(layers.Pipeline([layers.RandomFlip()])),
+        models.unchanged,
+        1e-4,
+    ),
+    "between others": (
+        lambda: network_of(
+            layers.Rescaling(1 / 255), layers.RandomFlip(), layers.GaussianNoise(0.1)
+        ),
+        models.unchanged,
+        1e-4,
+    ),
+    "CenterCrop": (lambda: network_of(layers.CenterCrop(12, 12)), models.unchanged, 1e-4),
+    "AutoContrast": (lambda: network_of(layers.AutoContrast()), models.unchanged, 1e-4),
+    "mixed_bfloat16": (lambda: network_of(dtype="mixed_bfloat16"), bgr, 0.02),
+    "mixed_float16": (lambda: network_of(dtype="mixed_float16"), models.unchanged, 0.02),
+    "float16": (lambda: network_of(dtype="float16"), models.unchanged, 0.02),
+    "one layer in bfloat16": (
+        lambda: network_of(layers.Conv2D(3, 1, dtype="mixed_bfloat16")),
+        models.unchanged,
+        0.02,
+    ),
+    "nested in float16": (lambda: alone(network_of(dtype="mixed_float16")), bgr, 0.02),
+}
+WRITERS = {".keras": save_classifier, ".onnx": export_onnx, ".tflite": export_litert}
+THOROUGH = ["MixUp", "Pipeline", "AutoContrast", "float16", "operation after Dense", "CutMix"]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(k, marks=[pytest.mark.thorough] if k in THOROUGH else []) for k in EXPORTED],
+)
+def test_every_file_answers_as_the_classifier(kind, suffix, pictures, tmp_path):
+    build, preprocess_input, tolerance = EXPORTED[kind]
+    mine = Classifier("mine", build(), 16, ResizeRule(), preprocess_input, PAIRS)
+    wanted = mine.probabilities(pictures[::20])
+    assert wanted.dtype == "float32" and wanted.max() > 0.1 and np.ptp(wanted, axis=0).max() > 1e-3
+    path = WRITERS[suffix](mine, tmp_path / f"mine{suffix}")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    read = load_classifier(path) if suffix == ".keras" else load_exported(path)
+    found = read.probabilities(pictures[::20])
+    assert (found.shape, found.dtype) == (wanted.shape, "float32")
+    np.testing.assert_allclose(found, wanted, atol=tolerance)
+    left = [type(step).__name__ for step in operations(raw_network(mine))]
+    assert not [n for n in left if re.match("Rand|AugMix|CutMix|MixUp|Solar|Pipe|Dropout|Gauss", n)]
+
+
+def test_a_layer_that_a_runtime_cannot_do_is_named(tmp_path):
+    """Keras exports the exact GELU to ONNX in a type that onnxruntime does not know."""
+    network = network_of(layers.Conv2D(4, 1, activation="gelu", name="smooth"))
+    mine = Classifier("mine", network, 16, ResizeRule(), models.unchanged, PAIRS)
+    (tmp_path / "mine.onnx").write_text("my older file")
+    with pytest.raises(ValueError, match=r"'smooth' \(Conv2D\) does not work in onnxruntime"):
+        export_onnx(mine, tmp_path / "mine.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.onnx"]
+    assert (tmp_path / "mine.onnx").read_text() == "my older file"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "fault"),
+    [
+        *itertools.product(WRITERS, ["values", "outputs", "no number"]),
+        (".keras", "dtype"),  # other graphs of ours end in a softmax of float32
+    ],
+)
+def test_a_file_that_answers_otherwise_does_not_appear(suffix, fault, tmp_path, monkeypatch):
+    """Whatever goes wrong on the way: here the graph is changed after it was made."""
+    wrong = {
+        "values": lambda x: layers.Rescaling(1.5)(x),
+        "outputs": lambda x: ops.concatenate([x, x], axis=-1),
+        "dtype": lambda x: layers.Activation("linear", dtype="float16")(x),
+        "no number": lambda x: layers.Rescaling(np.inf)(x),
+    }[fault]
+    real = share.raw_network
+
+    def changed(classifier):
+        network = real(classifier)
+        return keras.Model(network.inputs[0], wrong(network.outputs[0]), name="classifier")
+
+    monkeypatch.setattr(share, "raw_network", changed)
+    mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
+    with pytest.raises(ValueError, match="mine is not (saved|exported)"):
+        WRITERS[suffix](mine, tmp_path / f"mine{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_probabilities_are_not_exported_as_logits(suffix, tmp_path):
+    network = network_of(end=pooled(layers.Softmax()))
+    mine = Classifier("mine", network, 16, ResizeRule(), bgr, PAIRS)
+    with pytest.raises(ValueError, match="ends in a softmax"):
+        WRITERS[suffix](mine, tmp_path / f"mine{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_that_says_something_else_does_not_appear(tmp_path, monkeypatch, pictures):
+    mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
+    path = export_litert(mine, tmp_path / "good.tflite", pictures[:8])
+    monkeypatch.setattr(share, "INT8", 0)
+    with pytest.raises(ValueError, match="mine is not exported: the file answers otherwise"):
+        export_litert(mine, tmp_path / "bad.tflite", pictures[:8])
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_an_exports_key_changes_with_the_file_and_the_reader(suffix, tmp_path, monkeypatch):
+    mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
+    read = load_exported(WRITERS[suffix](mine, tmp_path / f"mine{suffix}"))
+    key = read.key()
+    assert key == load_exported(tmp_path / f"mine{suffix}").key() != mine.key()
+    assert dataclasses.replace(read, rule=ResizeRule(fraction=0.5)).key() != key
+    monkeypatch.setattr("helpers.keys.version", lambda name: "9")
+    assert read.key() != key
+
+
+# -- exports of a learner's model ------------------------------------------------------------------
 
 
 @pytest.mark.thorough
@@ -349,12 +818,9 @@ def test_augmentation_stays_behind(learned, pictures):
     late.add(augmentation())
     late.add(keras.layers.Flatten())
     late.add(keras.layers.Dense(4))
-    with pytest.raises(ValueError, match="come first"):
-        raw_network(as_classifier(late, "abcd", rule=learned.rule))
-    mixed = keras.Sequential([keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255)])
-    mixed = keras.Sequential([keras.Input((SIZE, SIZE, 3)), mixed, *late.layers[2:]])
-    with pytest.raises(ValueError, match="blocks of its own"):
-        raw_network(as_classifier(mixed, "abcd", rule=learned.rule))
+    late = as_classifier(late, "abcd", rule=learned.rule)
+    assert not [step for step in operations(raw_network(late)) if "Random" in type(step).__name__]
+    np.testing.assert_allclose(raw_network(late)(batch), late.network(batch, training=False), 1e-5)
 
 
 # -- the model card --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import variants
 from PIL import Image
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +20,8 @@ from helpers import images, keras, training
 from helpers.data import DataError, Pictures, load_dataset
 from helpers.images import SQUASH, ResizeRule
 from helpers.models import Classifier, load_classifier
+from helpers.networks import leaves, logits_of, parts
+from helpers.share import as_classifier, save_classifier
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -186,6 +189,51 @@ def other_weights(classifier):
     values[0] = values[0] * 1.001
     network.set_weights(values)
     return dataclasses.replace(classifier, network=network)
+
+
+@pytest.mark.parametrize("other", variants.BEFORE)
+def test_features_of_another_network_are_not_used_again(toy, tmp_path, other):
+    """Of one with the same weights, as after a mistake in the preparation was corrected."""
+    own = variants.classifier(variants.network())
+    changed = variants.classifier(variants.OTHERS[other]())
+    training.extract_features(own, toy, tmp_path / "cache")
+    again = training.extract_features(changed, toy, tmp_path / "cache")
+    np.testing.assert_allclose(again, expected(changed, toy), rtol=1e-4, atol=1e-4)
+    assert len(files(tmp_path / "cache")) == 2
+
+
+def test_features_are_used_again_whatever_the_head_and_its_names(toy, tmp_path):
+    first = training.extract_features(
+        variants.classifier(variants.network()), toy, tmp_path / "cache"
+    )
+    before = files(tmp_path / "cache")
+    for build in (*variants.SAME.values(), variants.OTHERS["temperature"]):
+        again = training.extract_features(variants.classifier(build()), toy, tmp_path / "cache")
+        assert np.array_equal(again, first)
+    assert files(tmp_path / "cache") == before
+
+
+EXTRACTED = """
+from helpers.data import load_dataset
+from helpers.training import extract_features
+part = load_dataset(rest[0]).train
+extract_features(variants.classifier(variants.network()), part, rest[1])
+"""
+
+
+def test_features_are_used_again_after_a_comment_in_our_sources(tmp_path):
+    """In another process, too."""
+    for name in ("red", "blue"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for k in range(8):
+            image = Image.effect_noise((20, 20), 10 + k).convert("RGB")
+            image.save(tmp_path / "set" / name / f"{k}.png")
+    folders = [str(tmp_path / name) for name in ("set", "cache")]
+    variants.run_commented(tmp_path / "copy", EXTRACTED, *folders)
+    before = files(tmp_path / "cache")
+    part = load_dataset(tmp_path / "set").train
+    training.extract_features(variants.classifier(variants.network()), part, tmp_path / "cache")
+    assert len(before) == 1 and files(tmp_path / "cache") == before
 
 
 @pytest.mark.parametrize(
@@ -527,6 +575,227 @@ def test_unfreeze_sets_the_last_layers(pocket):
     for wrong in (-1, len(base.layers) + 1):
         with pytest.raises(ValueError, match=f"has {len(base.layers)} layers: layers={wrong}"):
             training.unfreeze(model, wrong)
+
+
+# -- bases with networks inside --------------------------------------------------------------------
+
+
+def backbone(top=False, sequential=False):
+    """Two convolutions with BatchNorm; `top`: with a classification layer."""
+    layers = keras.layers
+    parts = [keras.Input((32, 32, 3))]
+    for _ in range(2):
+        parts += [layers.Conv2D(4, 3), layers.BatchNormalization(momentum=0.5), layers.ReLU()]
+    parts += [layers.GlobalAveragePooling2D(), *([layers.Dense(2)] if top else [])]
+    network = keras.Sequential(parts)
+    return network if sequential else keras.Model(network.inputs[0], network.outputs[0])
+
+
+def chain(*parts):
+    return keras.Sequential([keras.Input((32, 32, 3)), *parts])
+
+
+def of_new_model():
+    first = training.new_model(plain(backbone(top=True)), 2, augment=keras.layers.RandomFlip())
+    return as_classifier(first, ["a", "b"]).network
+
+
+def two_backbones():
+    inputs = keras.Input((32, 32, 3))
+    both = [backbone()(inputs), backbone(sequential=True)(inputs)]
+    both = keras.layers.Concatenate()(both)
+    return keras.Model(inputs, keras.layers.Dense(2)(both))
+
+
+def frozen_backbone():
+    base = backbone()
+    base.trainable = False
+    return chain(base, keras.layers.Dense(2))
+
+
+def in_a_wrapper():
+    layers = keras.layers
+    alone = layers.TimeDistributed(backbone())
+    return chain(layers.Reshape((1, 32, 32, 3)), alone, layers.Flatten(), layers.Dense(2))
+
+
+class Block(keras.layers.Layer):
+    """A layer that has others inside."""
+
+    def __init__(self, **more):
+        super().__init__(**more)
+        self.convolution = keras.layers.Conv2D(4, 3)
+        self.norm = keras.layers.BatchNormalization(momentum=0.5)
+
+    def call(self, x):
+        return self.norm(self.convolution(x))
+
+
+def in_a_layer():
+    return chain(Block(), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2))
+
+
+def plain(network):
+    return Classifier("x", network, 32, ResizeRule(), lambda batch: batch, (("a", "a"), ("b", "b")))
+
+
+# How a network with BatchNorm can be nested: what builds it, how many of these layers it has.
+NESTED = {
+    "flat": (lambda: backbone(top=True), 2),
+    "Functional with its top": (lambda: chain(keras.layers.Rescaling(1 / 9), backbone(True)), 2),
+    "Sequential with its top": (lambda: chain(backbone(True, sequential=True)), 2),
+    "before a head": (lambda: chain(backbone(), keras.layers.Dense(2)), 2),
+    "three deep": (lambda: chain(chain(chain(backbone()), keras.layers.Dense(2))), 2),
+    "new_model": (of_new_model, 2),
+    "two": (two_backbones, 4),
+    "frozen": (frozen_backbone, 2),
+    "TimeDistributed": (in_a_wrapper, 2),
+    "a layer's own": (in_a_layer, 1),
+}
+
+
+def batch_norms(model):
+    kind = keras.layers.BatchNormalization
+    return [part for part in parts(model) if isinstance(part, kind)]
+
+
+def moving(model):
+    return [
+        np.array(w)
+        for layer in batch_norms(model)
+        for w in (layer.moving_mean, layer.moving_variance)
+    ]
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_batch_norm_stays_frozen_however_deep(kind, toy):
+    build, count = NESTED[kind]
+    classifier, data = plain(build()), (toy.array(32), toy.labels)
+    model = training.new_model(classifier, 2)
+    front = keras.Model(model.inputs[0], model.get_layer("head").input)
+    features = training.base_of(classifier)(data[0], training=False)
+    np.testing.assert_allclose(front(data[0], training=False), features, rtol=1e-5)
+    assert features.shape[1] > 2, "what the head gets, not what it says"
+    before, first = moving(model), kernels(model)
+    assert len(batch_norms(model)) == count
+    training.fine_tune(model, data, None, head_epochs=1, epochs=1)
+    assert any(moved(first, kernels(model))), "the base did train"
+    assert not any(moved(before, moving(model)))
+
+
+def test_batch_norm_that_is_not_frozen_moves(toy):
+    """So that the tests above can fail."""
+    model = training.new_model(plain(NESTED["three deep"][0]()), 2)
+    before = moving(model)
+    training.unfreeze(model)
+    for layer in batch_norms(model):
+        layer.trainable = True
+    training.fit(model, toy, None, epochs=1)
+    assert all(moved(before, moving(model)))
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_from_scratch_all_of_it_trains(kind):
+    model = training.new_model(plain(NESTED[kind][0]()), 2, pretrained=False)
+    base = model.get_layer("base")
+    statistics = 2 * len(batch_norms(base))
+    assert len(base.trainable_weights) == len(base.weights) - statistics
+
+
+def test_a_saved_network_stays_frozen_too(toy, tmp_path):
+    first = training.new_model(plain(backbone(top=True)), 2)
+    saved = save_classifier(as_classifier(first, ["a", "b"]), tmp_path / "first.keras")
+    model = training.new_model(load_classifier(saved), 2)
+    before = moving(model)
+    training.fine_tune(model, toy, None, head_epochs=1, epochs=2)
+    assert len(before) == 4 and not any(moved(before, moving(model)))
+
+
+@pytest.mark.parametrize("kind", ["Functional with its top", "three deep", "new_model", "two"])
+def test_layers_are_counted_inside_nested_networks(kind):
+    model = training.new_model(plain(NESTED[kind][0]()), 2)
+    base, able = model.get_layer("base"), len(NESTED["flat"][0]().trainable_weights)
+    training.unfreeze(model, 5)  # a convolution is the fifth of the last two with BatchNorm
+    last = [layer for layer in leaves(base) if layer.trainable_weights]
+    assert [type(layer).__name__ for layer in last] == ["Conv2D"]
+    assert 0 < len(base.trainable_weights) < able
+    with pytest.raises(ValueError, match=f"has {len(leaves(base))} layers: layers=99"):
+        training.unfreeze(model, 99)
+
+
+def test_a_wrong_number_of_layers_is_said_before_the_head_trains(tiny, toy):
+    model = training.new_model(tiny, 2)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="layers=99"):
+        training.fine_tune(model, toy, None, layers=99)
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+class Subclassed(keras.Model):
+    def __init__(self, **more):
+        super().__init__(**more)
+        self.inner = backbone()
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_a_class_of_its_own_is_refused_by_name(toy):
+    whole = chain(Subclassed(name="mine"), keras.layers.Dense(2))
+    for call in (training.base_of, lambda c: training.new_model(c, 2)):
+        with pytest.raises(
+            ValueError, match=r"'mine' is a model with a class of its own \(Subclass"
+        ):
+            call(plain(whole))
+    with pytest.raises(ValueError, match="'mine' is a model with a class"):
+        training.predict(whole, toy.array(32))
+
+
+# -- models that put out no logits -----------------------------------------------------------------
+
+
+def test_probabilities_are_no_logits(blobs):
+    """Taken for logits, they come out flat: at 0.38 where Keras says 0.71."""
+    x, y, unseen, _ = blobs
+    model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3, "softmax")])
+    model.set_weights([w + 0.1 * np.random.default_rng(0).normal(size=w.shape) for w in
+                       model.get_weights()])  # fmt: skip
+    for call in (
+        lambda model: training.fit(model, (x, y), None, 1),
+        lambda model: training.predict(model, unseen),
+    ):
+        with pytest.raises(ValueError, match="ends in a softmax.*logits_of"):
+            call(model)
+    advised = logits_of(model)
+    np.testing.assert_allclose(training.predict(advised, unseen), model(unseen), atol=1e-5)
+    training.fit(advised, (x, y), None, 1)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+def test_what_is_no_logit_is_neither_fitted_nor_predicted(blobs, activation):
+    model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3, activation)])
+    with pytest.raises(ValueError, match=f"ends in {activation}.*fit needs logits"):
+        training.fit(model, blobs[:2], None, 1)
+    with pytest.raises(ValueError, match=f"ends in {activation}.*predict needs logits"):
+        training.predict(model, blobs[0])
+
+
+def test_one_output_is_not_the_only_answer(blobs):
+    model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="one output"):
+        training.predict(model, blobs[0])
+
+
+def test_pictures_of_any_size_need_one(toy):
+    network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D()])
+    network.add(keras.layers.Dense(2))
+    network.rule = ResizeRule()
+    with pytest.raises(ValueError, match="any size: say which"):
+        training.predict(network, toy)
+    inputs = keras.Input((20, 20, 3))  # what it advises
+    sized = keras.Model(inputs, network(inputs))
+    sized.rule = network.rule
+    assert training.predict(sized, toy).shape == (24, 2)
 
 
 # -- training --------------------------------------------------------------------------------------
