@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from PIL.Image import Transpose
 
+from helpers.depths import Numbers, as_grey, doubts, holds, misread, misses_data, numbers_in
 from helpers.fetch import FetchError, SchemeError, TooMuchError, download, printable
 from helpers.labels import read_table
 
@@ -73,10 +74,18 @@ def load_image(source):
     """Return any picture as a new, upright, 8-bit RGB PIL image; the source stays as it was.
     source: a sample's name, an http(s) address, a path, bytes, a binary file, an ipywidgets
     upload (`FileUpload.value` or one of its entries), a PIL image, or an array (height, width[,
-    1, 3 or 4]) of uint8, uint16, bool or floats in 0…1. Transparency is put on white, 16-bit
-    values keep their upper byte, an animation gives its first frame. Raises an ImageError."""
+    1, 3 or 4]) of uint8, uint16, bool or floats in 0…1. Transparency is put on white; of 16 bits
+    the upper 8 are kept, or of fewer in use, where a TIFF says how many (MaxSampleValue); an
+    animation gives its first frame. Raises an ImageError."""
+    return load_with_doubts(source)[0]
+
+
+def load_with_doubts(source):
+    """What `load_image` returns, and why it may not show what was meant: a list of ends of
+    sentences that begin with its name, as “ends in rows of one flat grey, …”. Raises an ImageError.
+    """
     if hasattr(source, "__array__"):
-        return _to_rgb(_from_array(np.asarray(source)))
+        return _to_rgb(_from_array(np.asarray(source))), []
     data = None if isinstance(source, Image.Image) else _read(source)
     try:
         with warnings.catch_warnings(action="ignore"):  # odd metadata need not worry a learner
@@ -85,16 +94,18 @@ def load_image(source):
                 raise Image.DecompressionBombError
             if 0 in image.size:
                 raise NotAnImageError("This picture has no pixels: nothing is left of it.")
+            numbers = numbers_in(image)
             image.load()
-            image = _to_rgb(_upright(image))
+            doubted = doubts(image, numbers)
+            image = _to_rgb(_upright(image), numbers, data is not None)
     except (Image.DecompressionBombError, MemoryError) as error:
         raise TooLargeError(TOO_LARGE) from error
-    except (NotAnImageError, TooLargeError):
+    except (NotAnImageError, TooLargeError, TruncatedError):
         raise
     except Exception as error:  # a decoder may raise anything on a damaged file
-        raise _explained(data[:1000] if data else b"") from error
+        raise _explained(data or b"", isinstance(error, UnidentifiedImageError)) from error
     image.info.clear()  # it is upright and RGB now, whatever its metadata say
-    return image
+    return image, doubted
 
 
 class _Bounded(io.BytesIO):
@@ -121,12 +132,16 @@ def _opened(data):
     # Each scan of a JPEG goes through all of its pixels; by chance the marker is in other data.
     if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > SCANS + len(data) / 2**15:
         raise TooLargeError(COSTLY)
+    if data[:2] == b"\xff\xd8" and misses_data(data):
+        raise TruncatedError("Data are missing from it: save or download the picture again.")
     file = _Bounded(data)
     image = Image.open(file, formats=FORMATS)
     file.left += ImageFile.MAXBLOCK * len(image.tile)  # it may read a block for each of its strips
     tags = getattr(image, "tag_v2", {})
     if math.prod(int(tags.get(side, 1)) for side in TILE) > MAX_PIXELS:
         raise TooLargeError(COSTLY)
+    if misread(image):
+        raise UnidentifiedImageError
     return image
 
 
@@ -140,23 +155,39 @@ def _upright(image):
     return image if turn is None else image.transpose(turn)
 
 
-def _explained(start):
-    if re.search(rb"(?i)<html|<!doctype", start):
+def _explained(data, unknown):
+    """Why these bytes could not be read as a picture, as an error; unknown: nobody knows how to."""
+    start = data[:1000]
+    text = re.sub(rb"(?s)<!--.*?(-->|$)|<\?.*?(\?>|$)", b"", start)
+    root = re.search(rb"(?i)<(?:!doctype\s+)?(?:\w+:)?([a-z]+)", text)
+    if root and root[1].lower() == b"svg":
+        return NotAnImageError("This is a drawing, SVG, not a picture: export it as PNG.")
+    if re.search(rb"(?i)<html|<!doctype html", start):
         return NotAnImageError("This is a web page: copy the address of the picture in it.")
     if start[4:8] == b"ftyp":
         return NotAnImageError("This looks like HEIC, as phones write it, or a film: save as JPEG.")
-    if re.match(rb"\xff\xd8|\x89PNG|RIFF|GIF8|BM|II\*\0|MM\0\*", start) or not start:
+    held = None
+    # of a damaged TIFF there is nothing to say
+    with suppress(Exception), warnings.catch_warnings(action="ignore"):
+        held = unknown and holds(_Bounded(data))
+    if held:
+        return NotAnImageError(
+            f"This TIFF holds {held}, which cannot be read: save it with 8 bits."
+        )
+    if re.match(rb"\xff\xd8|\x89PNG|RIFF|GIF8|BM|II[*+]\0|MM\0[*+]", start) or not start:
         return TruncatedError("It is damaged or not complete: save or download the picture again.")
     return NotAnImageError(f"No picture in a known format: save it as one of {', '.join(FORMATS)}.")
 
 
 def _read(source):
     if isinstance(source, str):
-        source = source.strip()
-        if re.match(r"(?i)[a-z][a-z0-9+.-]+://|(data|file|blob):", source):
-            source = fetch(source)
-        elif source in SAMPLES:
-            source = SAMPLES[source].path()
+        bare = source.strip()
+        if re.match(r"(?i)[a-z][a-z0-9+.-]+://|(data|file|blob):", bare):
+            source = fetch(bare)
+        elif bare in SAMPLES:
+            source = SAMPLES[bare].path()
+        elif not os.path.lexists(os.path.expanduser(source)):  # a name may end in a blank
+            source = bare
     if isinstance(source, (tuple, list)):
         if len(source) != 1:
             raise NotAnImageError(f"{len(source)} uploads: pass one, the first is upload.value[0].")
@@ -198,28 +229,29 @@ def fetch(url):
     return file.getvalue()
 
 
-def _from_array(array):
+def _from_array(array, numbers=Numbers(), of_file=False):  # noqa: B008
     kind, channels = array.dtype.name, array.shape[2:]
     scale = 255 if "float" in kind else {"bool": 255, "uint8": 1, "uint16": 1 / 256}.get(kind)
     good = array.ndim in (2, 3) and array.size and channels in [(), (1,), (3,), (4,)]
     if "float" in kind and good:
         kind += f" from {array.min():g} to {array.max():g}"
         good = array.min() >= 0 and array.max() <= 1  # False of NaN
+    if (not good or not scale) and of_file:
+        raise NotAnImageError(
+            f"It holds {kind}, where 0 should be black and 1 white: save it so, or with 8 bits."
+        )
     if not good or not scale:
         raise NotAnImageError(
             f"This array {array.shape} of {kind} should be (height, width[, 1, 3 or 4]) of uint8"
             " or of floats in 0…1. Of a batch, pass array[0]; 0…255 needs .astype('uint8')"
         )
     array = array[..., 0] if channels == (1,) else array
-    pixels = np.empty(array.shape, np.uint8)
-    for row, values in zip(pixels, array, strict=True):  # not all at once: that takes much memory
-        row[...] = values * np.float64(scale) + ("float" in kind) / 2  # rounded; 16 bits are cut
-    return Image.fromarray(pixels)
+    return Image.fromarray(as_grey(array, scale, numbers))
 
 
-def _to_rgb(image):
+def _to_rgb(image, numbers=Numbers(), of_file=False):  # noqa: B008
     if image.mode[0] in "IF":  # I;16, I, F: Pillow alone would clip them to white
-        image = _from_array(np.asarray(image))
+        image = _from_array(np.asarray(image), numbers, of_file)
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
@@ -227,6 +259,8 @@ def _to_rgb(image):
         flat = Image.new("RGB", image.size)
         for top in range(0, image.height, 256):  # not all at once: that takes much memory
             part = image.crop((0, top, image.width, min(top + 256, image.height)))
+            if numbers.transparent is not None:
+                part.info["transparency"] = numbers.transparent
             part = (part.convert("LA") if part.mode == "La" else part).convert("RGBA")
             white = Image.new("RGBA", part.size, "white")
             flat.paste(Image.alpha_composite(white, part).convert("RGB"), (0, top))

@@ -253,6 +253,16 @@ def test_every_way_in_gives_the_same_picture(cat, server, tmp_path, monkeypatch)
         assert not file.closed
 
 
+@pytest.mark.parametrize("name", [" cat.png", "cat.png ", "\tcat.png\n", " "])
+def test_a_name_may_begin_or_end_in_blanks(name, cat, tmp_path, monkeypatch):
+    (tmp_path / name).write_bytes(encoded(cat))
+    monkeypatch.chdir(tmp_path)
+    for source in (name, tmp_path / name, str(tmp_path / name)):
+        assert np.array_equal(pixels(load_image(source)), pixels(cat))
+    (tmp_path / name).rename(tmp_path / "dog.png")
+    assert load_image(" dog.png\n").size == cat.size, "pasted with blanks around it"
+
+
 def test_a_real_upload_widget_works(cat):
     from ipywidgets import FileUpload
 
@@ -454,6 +464,16 @@ BAD = {  # source: type of error, words of its message
     b"hello, world": (NotAnImageError, "known format.*JPEG, PNG"),
     HTML: (NotAnImageError, "web page: copy the address of the picture"),
     b"\0\0\0\x18ftypheic\0\0\0\0": (NotAnImageError, "HEIC.*JPEG"),
+    b"<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0'><html><svg/>": (NotAnImageError, "web page"),
+    b"<body><p>no more <html> here": (NotAnImageError, "web page"),
+    b"<svg xmlns='http://www.w3.org/2000/svg'/>": (NotAnImageError, "drawing, SVG.*as PNG"),
+    b"<?xml version='1.0'?>\n<!-- made by <html> --><svg:svg/>": (NotAnImageError, "SVG"),
+    b"\xef\xbb\xbf<?xml version='1.0'?>\n<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'http://www"
+    b".w3.org/Graphics/SVG/1.1/DTD/svg11.dtd' [<!ENTITY a 'b'>]>\n<svg/>": (
+        NotAnImageError,
+        "drawing, SVG.*as PNG",
+    ),
+    b"<?xml version='1.0'?><!DOCTYPE plist><plist/>": (NotAnImageError, "known format"),
     b"\xff\xd8\xff\xe0\0\x10JFIF": (TruncatedError, "not complete.*again"),
     b"\x89PNG\r\n\x1a\n": (TruncatedError, "not complete"),
     (): (NotAnImageError, "0 uploads"),
