@@ -13,6 +13,7 @@ export NOTEBOOK
 # As it is: a dollar sign in the name of a folder is no variable of make's.
 override PICTURES := $(value PICTURES)
 export PICTURES
+export ALIKE
 export LOCK_ARGS
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # The environment's own kernel, whatever kernels the user has installed elsewhere.
@@ -28,7 +29,8 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab, APP_ARGS=…"
 	@echo "to Voila, PAGE_ARGS=… to helpers.page; MODEL=mine.keras makes the pages use a model that you"
-	@echo "saved; EDITIONS=html writes only that one; TALLY=FOLDER holds what learners handed in."
+	@echo "saved; ALIKE=0.98 makes fewer pictures count as one; EDITIONS=html writes only that one;"
+	@echo "TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
 	@sh tools/lab.sh $(LAB_ARGS)

@@ -28,6 +28,7 @@ def pytest_configure(config):
     # The font cache is the one thing kept: the set-up has built it inside the environment.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "matplotlib"))
     unwanted = {"ALL_PROXY", "all_proxy", "TRANSFER_HOSTED", "TRANSFER_PICTURES"}
+    unwanted |= {"TRANSFER_ALIKE", "ALIKE"}
     if not config.getoption("nbval_lax"):  # what is compared was made with the shipped model
         unwanted |= {"TRANSFER_MODEL", "TRANSFER_WEIGHTS"}
     for name in unwanted:

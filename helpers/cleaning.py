@@ -26,12 +26,13 @@ class _Outdated(CorrectionsError):
     """A decision is about a picture as it was."""
 
 
-def out_of_fold(features, pictures, folds=5, seed=0):
+def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
     """What a head says of each picture after learning from others only: float (n, classes), each
     row sums to 1. Standardised logistic regression as in lesson 05 (scikit-learn's
     `cross_val_predict`), over folds with equal shares of each class; pictures that look alike (see
     `find_near_duplicates`) are in the same fold, so that none is judged by its copy.
-    features: (n, d) of the `Pictures`, in their order. ValueError where a class has too few."""
+    features: (n, d) of the `Pictures`, in their order; alike: pairs of paths that look alike, if
+    they are known already. ValueError where a class has too few."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -41,11 +42,13 @@ def out_of_fold(features, pictures, folds=5, seed=0):
     if len(features) != n:
         raise ValueError(f"{len(features)} rows of features, {n} pictures: give one row a picture.")
     counts = np.bincount(labels, minlength=len(pictures.classes))
-    advice = "add pictures, or take fewer folds"
     if counts.min(initial=folds) < folds:
         few = pictures.classes[counts.argmin()]
-        raise ValueError(f"{counts.min()} pictures of {few} for {folds} folds: {advice}.")
-    together = groups(pictures, find_near_duplicates(pictures))
+        raise ValueError(
+            f"{counts.min()} pictures of {few} for {folds} folds: add pictures, or take fewer "
+            "folds."
+        )
+    together = groups(pictures, find_near_duplicates(pictures) if alike is None else alike)
     alike = len({*together}) < n
     parts = StratifiedGroupKFold if alike else StratifiedKFold
     parts = parts(folds, shuffle=True, random_state=seed)
@@ -53,7 +56,11 @@ def out_of_fold(features, pictures, folds=5, seed=0):
     for learned, _ in parts:
         if missing := {*range(len(counts))} - {*labels[learned].tolist()}:
             few = pictures.classes[missing.pop()]
-            raise ValueError(f"Nearly all pictures of {few} look alike: {advice}.")
+            raise ValueError(
+                f"Nearly all pictures of {few} look alike: add pictures of something else. If they "
+                "show different things, pass alike=find_near_duplicates(pictures, threshold=…), "
+                "with a threshold nearer to 1."
+            )
     head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
     return cross_val_predict(head, features, labels, cv=parts, method="predict_proba")
 

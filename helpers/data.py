@@ -5,12 +5,12 @@ in each; every file in a class folder is a picture. A fault is a DataError that 
 
 import math
 import os
+import re
 import tarfile
 import zipfile
 from collections import Counter, namedtuple
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from tqdm.auto import tqdm
 
 from helpers.fetch import FetchError, download
 from helpers.files import digest, incoming
-from helpers.images import ImageError, ResizeRule, load_image, resize
+from helpers.images import ImageError, ResizeRule, load_image, load_with_doubts, resize
 from helpers.labels import read_table
+from helpers.look_alikes import look, look_alikes
 from helpers.models import ROOT, picture_key
 
 COMPUTERS, SQUARE = ROOT / "data" / "computers", ResizeRule()
@@ -31,7 +32,12 @@ NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them, an
 Public = namedtuple("Public", "address sha256 megabytes folder flaw")
 PUBLIC = {name: Public(*rest) for name, *rest in read_table("datasets.tsv")}
 _openings = Counter()  # of test sets in this session, by folder
-_known = {}  # SHA-256 of a file → what fingerprint says of it
+# key: the same for the same pixels; look: a `Look`, see helpers.look_alikes; doubts: why it may not
+# show what was meant, see `load_with_doubts`.
+Fingerprint = namedtuple("Fingerprint", "key look doubts")
+_known = {}  # SHA-256 of a file → its Fingerprint
+COMPARISONS = 16  # kept in this session
+_compared = {}  # hash of what was compared → the pairs found
 
 
 class DataError(ValueError):
@@ -164,13 +170,14 @@ def load_dataset(source="computers", seed=0):
         parts = split(listed(name, folder), seed=seed)
         parts = [replace(p, name=f"{name}/{t}") for p, t in zip(parts, TITLES, strict=True)]
     if folder != COMPUTERS:  # which the tests check instead
-        pairs = [pair for a, b in combinations(parts, 2) for pair in find_near_duplicates(a, b)]
+        pairs = find_look_alikes(*parts)
         if pairs:
-            first, second = (path.relative_to(folder) for path in pairs[0])
+            count = len({path for _, *pair in pairs for path in pair})
+            first, second = (path.relative_to(folder) for path in pairs[0][1:])
             print(
-                f"{name}: {len(pairs)} pair{'s' * (len(pairs) > 1)} of pictures in different parts "
-                f"look alike, which may flatter scores. Most alike: {first} and {second}. "
-                "See find_near_duplicates."
+                f"{name}: {count} pictures look like one in another part, which may flatter "
+                f"scores. Most alike: {first} and {second} (likeness {pairs[0][0]:.2f}). "
+                "See find_look_alikes."
             )
     return Dataset(name, folder, *parts)
 
@@ -183,13 +190,10 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
         raise DataError(f"The shares {shares} should be above 0 and add up to 1.")
     n, part_of = len(shares), {}
     keys = groups(pictures, alike)
-    for label, name in enumerate(pictures.classes):
+    for label in range(len(pictures.classes)):
         own = [key for key in dict.fromkeys(keys[pictures.labels == label]) if key not in part_of]
         if len(own) < n:
-            raise DataError(
-                f"{pictures.name} has {len(own)} different pictures of {name} (copies count once), "
-                f"too few for {n} parts: add some, or remove this class."
-            )
+            raise DataError(_too_few(pictures, label, len(own), n, alike))
         inner = np.arange(1, n)
         cuts = np.round(np.cumsum(shares)[:-1] * len(own)).astype(int)
         cuts = np.maximum.accumulate(np.maximum(cuts, inner) - inner) + inner
@@ -201,40 +205,100 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
     return [replace(pictures[parts == i], name=f"{pictures.name} {i + 1}/{n}") for i in range(n)]
 
 
+def _too_few(pictures, label, count, n, alike):
+    """What to say where a class has too few different pictures for n parts."""
+    own = pictures[pictures.labels == label]
+    # without those that look alike, would there be enough?
+    joined = [pair for pair in alike if {*pair} & {*own.paths}] if len({*groups(own)}) >= n else []
+    alone = "those that look alike count once" if joined else "copies count once"
+    text = (
+        f"{pictures.name} has {count} different pictures of {pictures.classes[label]} ({alone}), "
+        f"too few for {n} parts: add some that show something else, or remove this class."
+    )
+    if joined:
+        first, second = (path.name for path in joined[-1])
+        text += f" If {first} and {second} do not show the same, raise the threshold for the pairs."
+    return text
+
+
 def groups(pictures, alike=()):
     """What shows the same: for each picture a text, equal for files with the same pixels, and for
-    those of the pairs of paths in `alike` (see `find_near_duplicates`), also by way of others."""
-    keys = np.array([key for key, _ in _fingerprints(pictures)])
-    row_of = {path: row for row, path in enumerate(pictures.paths)}
+    those of the pairs of paths in `alike` (see `find_near_duplicates`), also by way of others.
+    Pairs of which one is not among these pictures count for nothing."""
+    keys = np.array([known.key for known in _fingerprints(pictures)])
+    names, row_of_key = np.unique(keys, return_inverse=True)
+    number = dict(zip(pictures.paths, row_of_key.tolist(), strict=True))
+    # Union-find: each group is a tree, and its root the first of its names, which sorts first.
+    root = list(range(len(names)))
+
+    def find(i):
+        while root[i] != i:
+            root[i] = root[root[i]]
+            i = root[i]
+        return i
+
+    left = len(names)
     for a, b in alike:
-        new, old = sorted((keys[row_of[a]], keys[row_of[b]]))
-        keys[keys == old] = new
-    return keys
+        if left == 1:
+            break  # all are one group: no pair can change that
+        if a in number and b in number:
+            first, second = sorted((find(number[a]), find(number[b])))
+            root[second] = first
+            left -= first != second
+    return names[np.array([find(i) for i in range(len(names))], int)[row_of_key]]
 
 
 def find_near_duplicates(pictures_a, pictures_b=None, threshold=0.95):
-    """Pairs of pictures that look alike: [(path in a, path in b), …], the most alike first.
-    pictures_b: None looks for pairs within pictures_a. Alike: 16×16 grey thumbnails with at least
-    this correlation, as of copies in another size or quality and of shots in a row. Mirrored or
-    cropped copies are missed, and plain scenes may be taken for one another."""
-    a = _thumbnails(pictures_a)
-    b = a if pictures_b is None else _thumbnails(pictures_b)
-    paths, found = (pictures_a if pictures_b is None else pictures_b).paths, []
-    for i, row in enumerate(a):
-        alike = b @ row
-        if pictures_b is None:
-            alike[: i + 1] = -1  # itself, and pairs that were seen
-        found += [(alike[j], i, j) for j in np.flatnonzero(alike >= threshold)]
-    found.sort(key=lambda pair: -pair[0])
-    return [(pictures_a.paths[i], paths[j]) for _, i, j in found]
+    """Pairs of pictures that look alike: [(path in a, path in b), …], the most alike first; see
+    `find_look_alikes`. pictures_b: None looks for pairs within pictures_a."""
+    several = [pictures_a] if pictures_b is None else [pictures_a, pictures_b]
+    return [(a, b) for _, a, b in find_look_alikes(*several, threshold=threshold)]
 
 
-def _thumbnails(pictures):
-    """Each as a row of length 1, so that a product of two is their correlation."""
-    rows = np.array([thumbnail for _, thumbnail in _fingerprints(pictures)], "float32")
-    rows = rows.reshape(len(pictures), 256)
-    rows -= rows.mean(1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+def find_look_alikes(*several, threshold=0.95):
+    """How much pictures look alike: [(likeness, path, path), …], the most alike first.
+    several: one `Pictures`, or some between which to look for pairs. threshold: the likeness from
+    which on two pictures count as alike, above 0; from 1 on none do.
+    Found are copies in another size, quality or brightness, or with up to a tenth of each side cut
+    off, shots in a row, and films. Where a dozen or more share a layout (a fixed camera, a page, a
+    white ground), only what differs is compared. Of many that are alike, also by way of others, as
+    few pairs are given as join them: each picture is in one of them at least.
+    Missed are mirrored copies, those turned by more than a few degrees, small parts of a picture,
+    and most crops of fine texture alone, such as stars. Films of a fixed camera are known by the
+    names of their files, which must follow one another. Different things that are nearly the same,
+    in the same place, may be taken for one thing: look at the pairs, and raise the
+    threshold where they are wrong. How it is done stands in `helpers.look_alikes`."""
+    paths = [path for pictures in several for path in pictures.paths]
+    known = [known for pictures in several for known in _fingerprints(pictures)]
+    parts = np.repeat(np.arange(len(several)), [len(pictures) for pictures in several])
+    parts = parts if len(several) > 1 else None
+    order = _order(paths)
+    # The same pictures are asked about again and again: by `look_through`, then by `out_of_fold`.
+    asked = repr(
+        ([one.key for one in known], order, threshold, parts if parts is None else [*parts])
+    )
+    asked = sha256(asked.encode()).digest()
+    if asked not in _compared:
+        while len(_compared) >= COMPARISONS:
+            del _compared[next(iter(_compared))]  # the oldest
+        _compared[asked] = look_alikes([one.look for one in known], order, threshold, parts)
+    return [(pair.likeness, paths[pair.first], paths[pair.second]) for pair in _compared[asked]]
+
+
+def _order(paths):
+    """Whole numbers, by folder and name: 1 apart where one file comes next to another, 9 before 10,
+    as cameras and programs that take films apart number them."""
+
+    def key(path):
+        parts = re.split(r"(\d+)", path.name)
+        return path.parent, [(not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+
+    keys = {path: key(path) for path in paths}
+    place, folder, number = {}, None, -1
+    for path in sorted(keys, key=keys.get):
+        number += 1 if path.parent == folder else 2
+        place[path], folder = number, path.parent
+    return [place[path] for path in paths]
 
 
 def _fingerprints(pictures):
@@ -243,18 +307,18 @@ def _fingerprints(pictures):
 
 
 def fingerprint(path):
-    """(key of the pixels, thumbnail (256,)) of a picture's file; bytes seen before in this session
-    are not decoded again. DataError, which begins with the path, where it is no good picture."""
+    """The `Fingerprint` of a picture's file; bytes seen before in this session are not decoded
+    again. DataError, which begins with the path, where it is no good picture."""
     key = sha256(_read(path)).digest()
     if key not in _known:
-        image = _load(path)
-        _known[key] = picture_key(image), np.asarray(image.convert("L").resize((16, 16))).ravel()
+        image, doubts = _load(path, load_with_doubts)
+        _known[key] = Fingerprint(picture_key(image), look(image), doubts)
     return _known[key]
 
 
-def _load(path):
+def _load(path, load=load_image):
     try:
-        return load_image(_read(path))
+        return load(_read(path))
     except ImageError as error:
         raise DataError(f"{path} cannot be used. {error} Or remove the file.") from error
 
@@ -280,7 +344,20 @@ def visible(folder):
     return sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
 
 
+def class_like_part(folder):
+    """DataError where a class folder has the name of a part: train, validation, val or test."""
+    for path in visible(folder):
+        if path.name in (*TITLES, "val") and path.is_dir():
+            files = visible(path)
+            if files and not any(file.is_dir() for file in files):
+                raise DataError(
+                    f"The class folder {path} has a name that stands for a part of a data set: "
+                    f"rename it, for instance {path.name}_class."
+                )
+
+
 def _given_parts(name, folder, below):
+    class_like_part(folder)
     titles = {("validation" if title == "val" else title): title for title in below}
     if len(titles) < len(below) or set(titles) not in ({*TITLES}, {*TITLES[:2]}):
         raise DataError(
@@ -300,13 +377,24 @@ def _given_parts(name, folder, below):
 def listed(name, folder):
     """The `Pictures` of a folder of class folders, none of them opened yet; DataError where the
     folder has another form."""
-    paths, labels, classes = [], [], [path for path in visible(folder) if path.is_dir()]
+    paths, labels, classes = [], [], []
+    for path in visible(folder):
+        if path.is_dir():
+            classes.append(path)
+        elif path.is_symlink() and not path.exists():  # else a class would be missing in silence
+            raise DataError(f"{path} is a link that leads nowhere: mend or remove it.")
     for label, path in enumerate(classes):
         files = visible(path)
-        if inner := [file.name for file in files if file.is_dir()]:
+        if inner := [file for file in files if file.is_dir()]:
+            if inner[0].is_symlink():
+                raise DataError(
+                    f"{path} should hold the pictures of one class, but holds {inner[0].name}, a "
+                    "link to a folder: put links to its pictures there, or the pictures, instead."
+                )
             raise DataError(
-                f"{path} should hold the pictures of one class, but holds the folder {inner[0]}: "
-                "pass the folder just above the class folders, or move its pictures up."
+                f"{path} should hold the pictures of one class, but holds the folder "
+                f"{inner[0].name}: pass the folder just above the class folders, or move its "
+                "pictures up."
             )
         if not files:
             raise DataError(f"{path} holds no pictures: add some, or remove this class.")

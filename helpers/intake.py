@@ -17,7 +17,8 @@ from helpers.data import (
     TITLES,
     DataError,
     Pictures,
-    find_near_duplicates,
+    class_like_part,
+    find_look_alikes,
     fingerprint,
     groups,
     listed,
@@ -28,12 +29,14 @@ from helpers.images import FORMATS, MAX_BYTES, TOO_LARGE
 from helpers.share import plain, write_card
 
 LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
+LIKENESS = 0.95  # of two pictures that count as one, see `find_look_alikes`
+STRICTER = (0.96, 0.97, 0.98, 0.99, 0.995, 1)  # what to try where that joins too many; 1: none
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
 
 
-class LeftOut(NamedTuple):
-    """A file that is not used: its path, the kind of fault, and the reason, which follows its name
-    in a sentence."""
+class Remark(NamedTuple):
+    """What is to be said of a file: its path, the kind of fault, and the reason, which follows its
+    name in a sentence."""
 
     path: Path
     kind: str
@@ -45,12 +48,14 @@ class LeftOut(NamedTuple):
 
 class Intake(NamedTuple):
     """pictures: the `Pictures` that can be used, each once, their labels as decided; left_out: a
-    `LeftOut` of every other file; alike: the pairs of paths in pictures that look alike, those in
+    `Remark` on every other file; doubtful: a `Remark` on each that is used, but may not show what
+    was meant; alike: the pairs of paths in pictures that look alike, those in
     two classes first; given: the pictures before decisions; decided: {position in given: label, or
     None for discard}; retired: why earlier decisions hold no longer, a text each."""
 
     pictures: Pictures
     left_out: list
+    doubtful: list
     alike: list
     given: Pictures
     decided: dict
@@ -71,20 +76,21 @@ class Intake(NamedTuple):
         return len({self.given.paths[position] for position in self.decided} & {*part.paths})
 
 
-def look_through(folder, threshold=0.95, corrections=None):
+def look_through(folder, threshold=LIKENESS, corrections=None):
     """Look at every file below a folder of class folders → `Intake`.
     Left out are files that are no pictures, damaged or too large, copies (the first one stays), and
     pictures that lie in two classes, as nobody knows which is right. threshold: from which likeness
-    on two pictures count as one, as in `find_near_duplicates`. corrections: a corrections file (see
-    `helpers.cleaning`), applied where there is one, after `retire_corrections`. DataError where
-    there is no such folder, it has another form, or a class has fewer than LEAST different
-    pictures; CorrectionsError for a file that is damaged or takes a class all of its pictures."""
+    on two pictures count as one, as in `find_look_alikes`; from 1 on only copies do. corrections: a
+    corrections file (see `helpers.cleaning`), applied where there is one, after
+    `retire_corrections`. DataError where there is no such folder, it has another form, or a class
+    has fewer than LEAST different pictures; CorrectionsError for a file that is damaged or takes a
+    class all of its pictures."""
     folder = _checked(folder)
     try:
         _in_parts(folder)
         found = listed(printable(folder.name), folder)
         left_out = [
-            LeftOut(path, "in no class folder", "lies in no class folder: is it a picture of one?")
+            Remark(path, "in no class folder", "lies in no class folder: is it a picture of one?")
             for path in visible(folder)
             if not path.is_dir()
         ]
@@ -99,22 +105,26 @@ def look_through(folder, threshold=0.95, corrections=None):
         tried = pool.map(_fault, found.paths)
         bar = tqdm(tried, f"reading {found.name}", len(found), leave=False, delay=2)
         faults = dict(zip(found.paths, bar, strict=True))
-    left_out += [LeftOut(path, "unreadable", fault) for path, fault in faults.items() if fault]
+    left_out += [Remark(path, "unreadable", fault) for path, fault in faults.items() if fault]
     good = found[np.array([not faults[path] for path in found.paths], bool)]
     once, copies = _once(good)
     left_out += copies
-    alike = find_near_duplicates(once, threshold=threshold)
-    alike.sort(key=lambda pair: pair[0].parent == pair[1].parent)
-    _enough(once, alike, left_out)
+    pairs = _enough(once, threshold, left_out)
+    doubtful = [
+        Remark(path, "doubtful", reason)
+        for path in once.paths
+        for reason in fingerprint(path).doubts
+    ]
     if corrections is None or not Path(corrections).exists():
-        return Intake(once, left_out, alike, once, {}, [])
+        return Intake(once, left_out, doubtful, pairs, once, {}, [])
     retired = retire_corrections(once, corrections)
     pictures = apply_corrections(once, corrections)
-    there = {*pictures.paths}
-    alike = [pair for pair in alike if there.issuperset(pair)]
-    _enough(pictures, alike, left_out, f" This is so after the decisions in {corrections}.")
+    doubtful = [remark for remark in doubtful if remark.path in {*pictures.paths}]
+    pairs = _enough(
+        pictures, threshold, left_out, f" This is so after the decisions in {corrections}."
+    )
     decided = read_corrections(once, corrections)
-    return Intake(pictures, left_out, alike, once, decided, retired)
+    return Intake(pictures, left_out, doubtful, pairs, once, decided, retired)
 
 
 def data_card(intake, path, parts):
@@ -145,6 +155,7 @@ def data_card(intake, path, parts):
         megabytes=total / 1e6,
         left=len(intake.left_out),
         kinds=intake.kinds,
+        doubtful=len(intake.doubtful),
         decided=len(intake.decided),
         decisions=intake.decisions,
         places=", ".join(f"{intake.decided_in(p)} of them {n}" for n, p in parts.items()),
@@ -170,6 +181,7 @@ Every figure here was counted. What only who took the pictures can know is marke
 | height in pixels, as stored | {height} |
 | pairs that look alike | {alike}; pictures that look alike are in the same part |
 | files left out | {left}: {kinds} |
+| used, but perhaps read wrongly | {doubtful} |
 | labels that a person decided on | {decided}: {decisions}; {places} |
 
 ## Where it comes from
@@ -213,6 +225,7 @@ def _in_parts(folder):
     """DataError where a folder holds train, test and so on in the place of classes."""
     names = [path.name for path in visible(folder) if path.name in (*TITLES, "val")]
     if len(names) > 1:
+        class_like_part(folder)
         raise DataError(
             f"{printable(str(folder))} is in parts already ({', '.join(names)}): put the pictures "
             "of each class together in one folder; they are parted here, without a leak."
@@ -248,7 +261,7 @@ def _once(pictures):
             where = " and ".join(places[:3])
             kind, copies = "in two classes", rows
             reason = f"shows the same in two classes ({where}): remove the wrong one."
-        left_out += [LeftOut(pictures.paths[row], kind, reason) for row in copies]
+        left_out += [Remark(pictures.paths[row], kind, reason) for row in copies]
     return pictures[np.sort(np.array(kept, int))], left_out
 
 
@@ -257,27 +270,76 @@ def place(path):
     return printable(f"{path.parent.name}/{path.name}")
 
 
-def _enough(pictures, alike, left_out, when=""):
-    """DataError where classes have too few different pictures, and names them all; or where nearly
-    all of a class look like pictures of others. when: what else is to be said of that."""
-    few, keys = [], groups(pictures, alike)
+def _enough(pictures, threshold, left_out, when=""):
+    """The pairs that look alike, those in two classes first. DataError where classes have too few
+    different pictures, and names them all; or where nearly all of a class look like pictures of
+    others. when: what else is to be said of that."""
+    found = find_look_alikes(pictures, threshold=threshold)
+    few, mixed = _faults(pictures, found)
+    if few:
+        raise DataError(_too_few(pictures, found, few, left_out, threshold) + when)
+    if mixed:
+        label_of = dict(zip(pictures.paths, pictures.labels.tolist(), strict=True))
+        label = pictures.classes.index(mixed[0])
+        labels = ({label_of[path] for path in pair[1:]} for pair in found)
+        pair = next(
+            pair for pair, two in zip(found, labels, strict=True) if label in two and len(two) == 2
+        )
+        raise DataError(
+            f"Nearly all pictures of {printable(mixed[0])} look like some of other classes, as do "
+            f"{_told(pair)}: sort them out.{_other_threshold(pictures, threshold)}{when}"
+        )
+    found.sort(key=lambda pair: pair[1].parent == pair[2].parent)
+    return [(first, second) for _, first, second in found]
+
+
+def _faults(pictures, found):
+    """What keeps classes from being learned and judged: {class: how many different pictures} of
+    those with too few, and the classes of which nearly all look like others."""
+    keys, few, mixed = groups(pictures, [pair[1:] for pair in found]), {}, []
     for label, name in enumerate(pictures.classes):
         own = pictures.labels == label
         different = {*keys[own].tolist()}
         if len(different) < LEAST:
-            said = f"{printable(name)} {len(different)}"
-            if own.sum() > len(different):
-                said += f" (of {own.sum()}: those that look alike count once)"
-            few.append((name, said))
+            few[name] = len(different)
         elif len(different - {*keys[~own].tolist()}) < 2:
-            raise DataError(
-                f"Nearly all pictures of {printable(name)} look like some of other classes, as do "
-                f"{' and '.join(map(place, alike[0]))}: sort them out.{when}"
-            )
-    if not few:
-        return
-    text = f"Too few different pictures that can be used: {', '.join(said for _, said in few)}. "
-    text += f"At least {LEAST} a class are needed, better 40: add some, or remove the class.{when}"
-    if lost := [file for file in left_out if file.path.parent.name in dict(few)]:
+            mixed.append(name)
+    return few, mixed
+
+
+def _too_few(pictures, found, few, left_out, threshold):
+    """What to say of classes with too few different pictures."""
+    said, joined = [], []
+    for name, count in few.items():
+        own = pictures[pictures.labels == pictures.classes.index(name)]
+        all_of_it = len(own)
+        said.append(f"{printable(name)} {count}")
+        if all_of_it > count:
+            said[-1] += f" (of {all_of_it}: those that look alike count once)"
+            joined += [pair for pair in found if {*own.paths} & {*pair[1:]}]
+    text = f"Too few different pictures that can be used: {', '.join(said)}. At least {LEAST} a "
+    text += "class are needed, better 40: add pictures of something else, or remove the class."
+    if lost := [file for file in left_out if file.path.parent.name in few]:
         text += f" Files left out there: {len(lost)}, such as {lost[0]}"
-    raise DataError(text)
+    if joined:  # the pair that is joined least surely shows best whether that is right
+        text += f" The least alike of those that count as one are {_told(min(joined))}."
+        text += _other_threshold(pictures, threshold)
+    return text
+
+
+def _told(pair):
+    likeness, *paths = pair
+    return f"{' and '.join(map(place, paths))} (likeness {likeness:.3f})"
+
+
+def _other_threshold(pictures, threshold):
+    """How to have fewer pictures count as one, if there is a threshold at which all is well."""
+    for value in STRICTER:
+        if value > threshold:
+            few, mixed = _faults(pictures, find_look_alikes(pictures, threshold=value))
+            if not few and not mixed:
+                return (
+                    f" If they show two things, let fewer count as one: make mine ALIKE={value} …, "
+                    f"or look_through(folder, threshold={value})."
+                )
+    return ""

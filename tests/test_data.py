@@ -254,6 +254,65 @@ def test_unknown_names_list_the_known_ones(source, tmp_path, monkeypatch):
         load_dataset()
 
 
+# -- names and links -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["train", "test", "val", "validation"])
+def test_a_class_with_the_name_of_a_part_is_to_be_renamed(whole, name):
+    """A train among buses is a class; what a data set's parts should look like is no help."""
+    fill(whole, {name: 10}, first=500)
+    words = rf"class folder .*pets/{name} has a name that stands for a part .*: rename it, for "
+    with pytest.raises(DataError, match=words):
+        load_dataset(whole)
+    (whole / name).rename(whole / f"{name}_class")
+    assert load_dataset(whole).classes == ("cats", "dogs", f"{name}_class")
+
+
+def test_classes_that_all_have_names_of_parts_are_to_be_renamed(tmp_path):
+    with pytest.raises(DataError, match="rename it, for instance test_class"):
+        load_dataset(fill(tmp_path / "set", {"train": 5, "test": 5}))
+
+
+def test_pictures_whose_names_end_in_blanks(whole):
+    for path in list(whole.glob("*/*.png")):
+        path.rename(path.with_name(f" {path.name} "))
+    found = load_dataset(whole)
+    assert sum(map(len, (found.train, found.validation, found.open_test()))) == 30
+    assert len(found.train.images()) == 18
+
+
+def test_links_to_pictures_are_pictures(whole, tmp_path):
+    kept = whole.rename(tmp_path / "kept")
+    for path in kept.glob("*/*.png"):
+        link = whole / path.parent.name / path.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    found = load_dataset(whole)
+    assert {path.parent.parent for path in found.train.paths} == {whole}
+    (tmp_path / "linked").mkdir()
+    for name in ("cats", "dogs"):
+        (tmp_path / "linked" / name).symlink_to(kept / name)
+    linked = load_dataset(tmp_path / "linked")
+    assert keys(linked.train) == keys(found.train)
+
+
+LINKS = {
+    "to a folder, in a class": ("dogs/more", "cats", "dogs .*holds more, a link to a folder: put"),
+    "to nothing, in a class": ("dogs/more", "gone", r"dogs/more cannot be read .*put it back"),
+    "to itself, in a class": ("dogs/more", "dogs/more", r"dogs/more cannot be read \(Too many"),
+    "to nothing, as a class": ("birds", "gone", "birds is a link that leads nowhere: mend or"),
+}
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_links_that_cannot_be_used_are_named(whole, kind):
+    """A class that is a link to an unmounted disk was left out without a word."""
+    link, goal, words = LINKS[kind]
+    (whole / link).symlink_to(whole / goal)
+    with pytest.raises(DataError, match=words):
+        load_dataset(whole)
+
+
 # -- the test set ----------------------------------------------------------------------------------
 
 
@@ -599,14 +658,14 @@ def test_near_duplicates_in_two_parts_are_reported(parts, capsys):
     load_image(original).save(parts / "test" / "dogs" / "copy.jpg", quality=60)
     load_dataset(parts)
     assert capsys.readouterr().out == (
-        "given: 1 pair of pictures in different parts look alike, which may flatter scores. "
-        "Most alike: train/cats/001.png and test/dogs/copy.jpg. See find_near_duplicates.\n"
+        "given: 2 pictures look like one in another part, which may flatter scores. Most alike: "
+        "train/cats/001.png and test/dogs/copy.jpg (likeness 1.00). See find_look_alikes.\n"
     )
     (parts / "val" / "cats" / "copy.png").write_bytes(original.read_bytes())
     load_dataset(parts)
     said = capsys.readouterr().out
-    assert said.startswith("given: 3 pairs of")
-    assert "Most alike: train/cats/001.png and val/cats/copy.png." in said
+    assert said.startswith("given: 3 pictures look")
+    assert "Most alike: train/cats/001.png and val/cats/copy.png (" in said
 
 
 def test_near_duplicates_that_a_split_parts_are_reported(whole, capsys):
@@ -621,7 +680,7 @@ def test_near_duplicates_that_a_split_parts_are_reported(whole, capsys):
         part_of[path] != part_of[path.with_suffix(".jpg")] for path in whole.glob("*/*.png")
     )
     assert parted > 5, "else this shows nothing"
-    assert said.startswith(f"pets: {parted} pairs of pictures in different parts look alike")
+    assert said.startswith(f"pets: {2 * parted} pictures look like one in another part")
 
 
 # -- public sets -----------------------------------------------------------------------------------

@@ -110,6 +110,20 @@ def parts(folder):
     fill(folder / "val", cats=12, dogs=12)
 
 
+def parts_as_classes(folder):
+    fill(folder, train=12, test=12, bus=12)
+
+
+def linked_folder(folder):
+    fill(folder, cats=12, dogs=12)
+    (folder / "dogs" / "more").symlink_to(folder / "cats")
+
+
+def lost_class(folder):
+    fill(folder, cats=12, dogs=12)
+    (folder / "birds").symlink_to(folder / "gone")
+
+
 def all_heic(folder):
     fill(folder, cats=12, dogs=0)
     for i in range(12):
@@ -157,8 +171,11 @@ UNUSABLE = {
     nested: "photos should hold the pictures of one class, but holds the folder cats: pass the",
     nested_within_a_class: "cats should hold .* folder kittens: .*, or move its pictures up",
     parts: r"pets is in parts already \(train, val\): put the pictures of each class together",
+    parts_as_classes: r"class folder .*pets/test has a name .*: rename it, for instance test_class",
+    linked_folder: "dogs should .* holds more, a link to a folder: put links to its pictures",
+    lost_class: "birds is a link that leads nowhere: mend or remove it",
     all_heic: r": dogs 0\. .* left out there: 12, such as dogs/0.heic cannot be used. This .* HEIC",
-    all_copies: r": dogs 1 \(of 12: those that look alike count once\)",
+    all_copies: r": dogs 1 \(of 12: those that look alike count once\)\. .*something else",
     all_in_two_classes: r": cats 0, dogs 0\. .*such as cats/00.png shows the same in two classes",
     odd_class_name: "The class folder 'do�gs' has a name that cannot be shown: rename it",
     archive: "pets is an archive: unpack it, and pass the folder that comes out",
@@ -253,6 +270,50 @@ def test_a_good_folder_is_used_whole(pets):
     intake = look_through(str(pets))
     assert (intake.left_out, intake.alike, intake.kinds) == ([], [], "none")
     assert repr(intake.pictures) == "<pets: 24 pictures, cats 12, dogs 12>"
+
+
+def test_a_class_called_train_is_a_class_where_nothing_else_speaks_of_parts(tmp_path):
+    folder = fill(tmp_path / "vehicles", bus=12, train=12)
+    assert look_through(folder).pictures.classes == ("bus", "train")
+
+
+def test_links_to_pictures_are_used(pets, tmp_path):
+    kept = pets.rename(tmp_path / "kept")
+    for path in kept.rglob("*.png"):
+        (pets / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (pets / path.parent.name / path.name).symlink_to(path)
+    (pets / "cats" / "again.png").symlink_to(kept / "cats" / "01.png")
+    intake = look_through(pets)
+    assert len(intake.pictures) == 24
+    assert [str(file) for file in intake.left_out] == [
+        "cats/again.png shows the same as cats/01.png: counts once."
+    ]
+
+
+def test_names_that_begin_or_end_in_blanks(pets):
+    for path in list(pets.rglob("*.png")):
+        path.rename(path.with_name(f" {path.name} "))
+    folder = pets.rename(pets.with_name(" my pets "))
+    intake = look_through(str(folder))
+    assert len(intake.pictures) == 24 and intake.left_out == []
+    file = folder.parent / "my_corrections.csv"
+    write_corrections(intake.pictures, file, {0: 1})
+    assert look_through(folder, corrections=file).decisions == "1 relabelled"
+
+
+def test_pictures_that_may_be_read_wrongly_are_named_and_used(pets):
+    values = np.random.default_rng(0).integers(0, 1024, (30, 40), "uint16")
+    Image.fromarray(values).save(pets / "cats" / "camera.tif")
+    grey = Image.open(io.BytesIO(png(900))).convert("RGB")
+    grey.paste((128, 128, 128), (0, 15, 40, 30))
+    grey.save(pets / "dogs" / "cut.jpg")
+    intake = look_through(pets)
+    assert {pets / "cats" / "camera.tif", pets / "dogs" / "cut.jpg"} < {*intake.pictures.paths}
+    dark, cut = map(str, intake.doubtful)
+    assert dark.startswith("cats/camera.tif has 16 bits, but uses under an eighth of their range")
+    assert cut.startswith("dogs/cut.jpg ends in rows of one flat grey")
+    card = data_card(intake, pets.parent / "card.md", {"all": intake.pictures})
+    assert "| used, but perhaps read wrongly | 2 |" in card.read_text(encoding="utf-8")
 
 
 def test_names_with_odd_characters(tmp_path):
@@ -434,6 +495,49 @@ def test_mine_without_a_folder(command, monkeypatch, tmp_path):
         "make mine PICTURES=~/Pictures/pets\n"
     )
     assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize("wrong", ["x", "2", "0", "-1", "nan", "0,3", "0.95 0.98"])
+def test_mine_refuses_what_is_no_likeness(command, tmp_path, wrong):
+    status, _, complaint = command(tmp_path, "--alike", wrong)
+    assert status == 1
+    assert complaint.startswith(f"ALIKE={wrong} is no likeness: give a number from 0.5 to 1.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "likeness"), [("", None), ("0.98", 0.98), (" 0,98 ", 0.98), ("1", 1)]
+)
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_mine_passes_the_likeness_on(command, tmp_path, monkeypatch, asked, likeness, how):
+    given = []
+    monkeypatch.setattr(mine, "run", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(mine, "report", lambda *_: None)
+    monkeypatch.setenv("ALIKE", asked if how == "variable" else "0.7")
+    arguments = (f"--alike={asked}",) if how == "option" else ()
+    assert command(tmp_path, *arguments)[0] == 0
+    (folder, _, alike), *_ = given
+    assert (folder, alike) == (tmp_path, likeness)
+
+
+def test_make_mine_passes_the_likeness_on():
+    """`make mine ALIKE=0.98` sets what the tool reads."""
+    root = Path(mine.__file__).parent.parent
+    lines = (root / "Makefile").read_text(encoding="utf-8").splitlines()
+    assert {"export PICTURES", "export ALIKE"} <= {*lines}
+    notebook = nbformat.read(mine.NOTEBOOK, as_version=4)
+    code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert 'os.environ.get("TRANSFER_ALIKE")' in code and "look_through(folder, likeness," in code
+
+
+def test_a_folder_whose_name_ends_in_a_blank(command, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(mine, "run", lambda folder, *_: given.append(folder))
+    monkeypatch.setattr(mine, "report", lambda *_: None)
+    (tmp_path / "pets ").mkdir()
+    command(f"{tmp_path}/pets ")
+    (tmp_path / "pets ").rename(tmp_path / "pets")
+    command(f" {tmp_path}/pets ")
+    assert given == [tmp_path / "pets ", tmp_path / "pets"]
 
 
 def test_mine_says_a_fault_of_the_folder_in_one_line(command, tmp_path):

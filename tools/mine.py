@@ -1,5 +1,7 @@
 """Make a classifier of a folder of pictures: mine.py FOLDER, or make mine PICTURES=FOLDER.
 
+With --alike 0.98, or make mine ALIKE=0.98, fewer pictures that look alike count as one.
+
 notebooks/your_own_pictures.ipynb is run on the folder, which stays as it is, and so does the
 notebook. What comes of it lies in build/mine afterwards: the model (model.keras, model.onnx), its
 cards, and the run itself to read, as report.html and as report.ipynb. It appears whole or not at
@@ -32,8 +34,9 @@ class StoppedError(Exception):
     """The notebook did not come to its end; says why in a line."""
 
 
-def run(folder, results):
-    """The notebook, run on a folder of pictures; it writes into `results`. StoppedError."""
+def run(folder, results, alike=None):
+    """The notebook, run on a folder of pictures; it writes into `results`. alike: the likeness from
+    which on two pictures count as one, None for the notebook's own. StoppedError."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     headings = {}  # of the section that a cell is in
     for i, cell in enumerate(notebook.cells):
@@ -57,6 +60,7 @@ def run(folder, results):
         on_cell_start=tell,
     )
     own = {"TRANSFER_PICTURES": str(folder), "TRANSFER_RESULTS": str(results)}
+    own["TRANSFER_ALIKE"] = "" if alike is None else str(alike)
     try:
         client.execute(env={**os.environ, **own})
     except (CellExecutionError, DeadKernelError, AssertionError) as error:
@@ -111,6 +115,22 @@ def report(notebook, pictures, folder):
     (folder / "report.html").write_text(html, encoding="utf-8")
 
 
+def likeness(text):
+    """The likeness that was asked for: a number, or None where none was. StoppedError."""
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = 0
+    if not 0.5 <= value <= 1:  # False of NaN
+        raise StoppedError(
+            f"ALIKE={text} is no likeness: give a number from 0.5 to 1. At 0.95 and more two "
+            "pictures count as one without it; at 1 only copies do."
+        )
+    return value
+
+
 def kept(folder):
     """Where what is in a folder goes: its name with the next number."""
     found = (re.fullmatch(rf"{folder.name}-(\d+)", path.name) for path in folder.parent.iterdir())
@@ -131,9 +151,18 @@ def main():
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", default=os.environ.get("PICTURES", ""))
-    asked = parser.parse_args().folder.strip()
+    parser.add_argument(
+        "--alike",
+        default=os.environ.get("ALIKE", ""),
+        help="likeness from which on two pictures count as one: 0.95, or 1 for copies only",
+    )
+    given = parser.parse_args()
+    asked = given.folder
+    if not os.path.lexists(os.path.expanduser(asked)):  # else its name has blanks at the ends
+        asked = asked.strip()
     mine = BUILD / "mine"
     try:
+        alike = likeness(given.alike.strip())
         if not asked:
             raise StoppedError(
                 "Which pictures? Name a folder that holds one folder of pictures for each class, "
@@ -142,7 +171,7 @@ def main():
         with incoming(BUILD) as part:
             (part / "mine").mkdir()
             pictures = Path(asked).expanduser().absolute()
-            report(run(pictures, part / "mine"), pictures, part / "mine")
+            report(run(pictures, part / "mine", alike), pictures, part / "mine")
             if os.path.lexists(mine):
                 before = mine.rename(kept(mine))
                 print(f"What was in {shown(mine)} is now in {shown(before)}.")

@@ -55,7 +55,12 @@ def main():
     paths = [p.resolve() for p in parser.parse_args().notebooks] or sorted(
         NOTEBOOKS.glob("*.ipynb")
     )
-    for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS", "TRANSFER_PICTURES"):
+    for name in (
+        "TRANSFER_MODEL",
+        "TRANSFER_WEIGHTS",
+        "TRANSFER_PICTURES",
+        "TRANSFER_ALIKE",
+    ):
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as empty:
         # An empty Keras cache and a closed port: the outputs are those of a learner offline.
