@@ -6,27 +6,39 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import keras
+import helpers
 from helpers.images import ResizeRule
 from helpers.models import Classifier
 
-layers, ops = keras.layers, keras.ops
+
+class Lazy:
+    """A module of Keras that is imported when it is first used: tests of programs without
+    TensorFlow import this file, too."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, name):
+        return getattr(getattr(helpers.keras, self.name), name)
+
+
+layers, ops = Lazy("layers"), Lazy("ops")
 SIZE = 16
 CLASSES = tuple((name, name) for name in "abcd")
 
 
 def seeded(build):
     """The `build`'s network with the same weights every time."""
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(inputs, build(inputs))
+    helpers.keras.utils.set_random_seed(0)
+    inputs = helpers.keras.Input((SIZE, SIZE, 3))
+    return helpers.keras.Model(inputs, build(inputs))
 
 
 def network(
-    front=(layers.Rescaling, 1 / 255),
+    front=("Rescaling", 1 / 255),
     activation="relu",
     middle=(),
-    pooling=layers.GlobalAveragePooling2D,
+    pooling="GlobalAveragePooling2D",
     end=(),
     name=None,
     **convolution,
@@ -35,11 +47,11 @@ def network(
 
     def build(x):
         if front:
-            x = front[0](*front[1:])(x)
+            x = getattr(layers, front[0])(*front[1:])(x)
         x = layers.Conv2D(6, 3, activation=activation, name=name, **convolution)(x)
         for layer in middle:
             x = layer(x)
-        x = layers.Dense(4)(pooling()(x))
+        x = layers.Dense(4)(getattr(layers, pooling)()(x))
         for layer in end:
             x = layer(x)
         return x
@@ -55,14 +67,14 @@ def turned_around():
 # What has the weights of `network()` and says something else: changed before its last
 # layer with weights, or after it.
 BEFORE = {
-    "rescaling": lambda: network(front=(layers.Rescaling, 1 / 127.5)),
-    "offset": lambda: network(front=(layers.Rescaling, 1 / 255, -0.5)),
+    "rescaling": lambda: network(front=("Rescaling", 1 / 127.5)),
+    "offset": lambda: network(front=("Rescaling", 1 / 255, -0.5)),
     "no rescaling": lambda: network(front=None),
     "order": turned_around,
     "activation": lambda: network(activation="gelu"),
     "no activation": lambda: network(activation=None),
     "slope": lambda: network(activation=None, middle=[layers.LeakyReLU(negative_slope=0.1)]),
-    "pooling": lambda: network(pooling=layers.GlobalMaxPooling2D),
+    "pooling": lambda: network(pooling="GlobalMaxPooling2D"),
     "pooling before": lambda: network(middle=[layers.MaxPooling2D()]),
     "stride": lambda: network(strides=2),
     "padding": lambda: network(padding="same"),
@@ -83,8 +95,8 @@ OTHERS = BEFORE | AFTER
 
 
 def nested():
-    inputs = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(inputs, network()(inputs))
+    inputs = helpers.keras.Input((SIZE, SIZE, 3))
+    return helpers.keras.Model(inputs, network()(inputs))
 
 
 def frozen():
@@ -94,7 +106,7 @@ def frozen():
 
 
 def cloned():
-    found = keras.models.clone_model(network())
+    found = helpers.keras.models.clone_model(network())
     found.set_weights(network().get_weights())
     return found
 
