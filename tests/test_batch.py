@@ -61,8 +61,10 @@ def rows(table):
 
 
 @pytest.fixture(scope="module")
-def pocket():
-    return load_classifier("pocket")
+def classifier():
+    import tiny  # not above: the processes that import this module start without TensorFlow
+
+    return tiny.classifier()
 
 
 def odd(folder):
@@ -82,13 +84,13 @@ def odd(folder):
     return folder
 
 
-def test_a_row_says_what_predict_says(pocket, tmp_path):
+def test_a_row_says_what_predict_says(classifier, tmp_path):
     folder = odd(tmp_path / "odd")
     for i, path in enumerate(sorted(COMPUTERS.glob("train/*/*.jpg"))[::20]):
         below = folder / "a" / "b" / path.parent.name
         below.mkdir(parents=True, exist_ok=True)
         os.symlink(path, below / f"{i}.jpg")
-    found = predict_folder(folder, pocket, tmp_path / "table.csv", top=3)
+    found = predict_folder(folder, classifier, tmp_path / "table.csv", top=3)
     table = rows(tmp_path / "table.csv")
     assert found[:3] == (len(table), 0, 0)
     assert list(table) == list(batch.names_below(folder))
@@ -96,7 +98,7 @@ def test_a_row_says_what_predict_says(pocket, tmp_path):
     assert found.out == tmp_path / "table.csv"
     for name, row in table.items():
         assert list(row) == columns(3)
-        best = pocket.predict(folder / name, top=3)
+        best = classifier.predict(folder / name, top=3)
         assert [p.wnid for p in best] == [row["wnid"], row["wnid_2"], row["wnid_3"]]
         assert [p.name for p in best] == [row["name"], row["name_2"], row["name_3"]]
         probabilities = [row["probability"], row["probability_2"], row["probability_3"]]
@@ -406,28 +408,28 @@ def test_batches_and_threads_of_any_number(tmp_path):
 # -- the model -------------------------------------------------------------------------------------
 
 
-def test_other_weights_are_another_model(pocket, tmp_path):
-    first = Predictor(pocket, tmp_path)
-    kernel = pocket.network.layers[-1].kernel
+def test_other_weights_are_another_model(classifier, tmp_path):
+    first = Predictor(classifier, tmp_path)
+    kernel = classifier.network.layers[-1].kernel
     before = kernel.numpy()
     try:
         kernel.assign(before * 1.01)
-        assert Predictor(pocket, tmp_path).model != first.model
+        assert Predictor(classifier, tmp_path).model != first.model
     finally:
         kernel.assign(before)
-    assert Predictor(pocket, tmp_path).model == first.model
-    squashed = replace(pocket, rule=ResizeRule("each_side"))
+    assert Predictor(classifier, tmp_path).model == first.model
+    squashed = replace(classifier, rule=ResizeRule("each_side"))
     assert Predictor(squashed, tmp_path).model != first.model
 
 
 # -- memory ----------------------------------------------------------------------------------------
 
 
-def most(folder, table, model=None):
+def most(folder, table, real=False):
     """Megabytes: the most that a process has held whenever it looked, predicting a folder."""
     import psutil
 
-    classifier = load_classifier(model) if model else colours()
+    classifier = load_classifier(size=96) if real else colours()
     kind, held = type(classifier), []
     forward = kind.forward
 
@@ -440,9 +442,9 @@ def most(folder, table, model=None):
     print(max(held) / 1e6)
 
 
-def peak(folder, table, model=None, timeout=120):
+def peak(folder, table, real=False, timeout=120):
     """The same of a fresh process."""
-    process = run(f"t.most(Path({str(folder)!r}), Path({str(table)!r}), {model!r})")
+    process = run(f"t.most(Path({str(folder)!r}), Path({str(table)!r}), {real})")
     shown, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0
     return float(shown)
@@ -465,7 +467,7 @@ def test_memory_for_a_hundred_thousand(tmp_path, record_property):
     held = {}
     for count in (1000, 100_000):
         folder, table = pictures(tmp_path / f"{count}", count), tmp_path / f"{count}.csv"
-        held[count] = peak(folder, table, "pocket", timeout=3600)
+        held[count] = peak(folder, table, real=True, timeout=3600)
         assert sum(1 for _ in read_predictions(table)) == count
     record_property("MB for 1,000 and 100,000 pictures", [*map(round, held.values())])
     assert held[100_000] < held[1000] + 50

@@ -68,7 +68,7 @@ def planted():
 
 def test_planted_labels_are_among_the_first_tenth(tmp_path):
     train = load_dataset("computers").train
-    features = extract_features(load_classifier("pocket"), train, cache=tmp_path)
+    features = extract_features(load_classifier(size=128), train, cache=tmp_path)
     wrong, first = planted(), len(train) // 10
     assert (wrong.sum(), first) == (16, 48)
     for seed in (0, 1, 2):

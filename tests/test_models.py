@@ -1,4 +1,4 @@
-"""The registry held against Keras itself, pocket, and where weights are found or found missing."""
+"""The registry held against Keras itself, classifiers, and where weights are found or missing."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ from PIL import Image
 
 from helpers import keras, keys, models
 from helpers.images import SQUASH, ResizeRule, load_image, resize
-from helpers.labels import Prediction, groups, imagenet_classes
+from helpers.labels import Prediction, imagenet_classes
 from helpers.models import REGISTRY, WeightsUnavailable
 from helpers.weights import ADDRESS
 
@@ -38,8 +38,8 @@ OWN = {name: Path(entry.file).name for name, entry in KERAS.items()}
 
 
 @pytest.fixture(scope="module")
-def pocket():
-    return models.load_classifier("pocket")
+def classifier():
+    return tiny.classifier()
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_published_accuracies_are_keras_own():
 def test_unknown_name_is_refused_with_the_known_ones(call):
     with pytest.raises(ValueError, match="No model called 'vgg'") as caught:
         call("vgg")
-    assert all(name in str(caught.value) for name in ("pocket", *REGISTRY))
+    assert all(name in str(caught.value) for name in REGISTRY)
 
 
 # -- many pictures ---------------------------------------------------------------------------------
@@ -159,60 +159,58 @@ def test_lesson_uses_its_default_unless_told_otherwise(monkeypatch):
 
 def test_lesson_refuses_an_unknown_model(monkeypatch):
     monkeypatch.setenv("TRANSFER_MODEL", "inception")
-    with pytest.raises(ValueError, match="'inception'.* pocket, efficientnet_lite0"):
+    with pytest.raises(ValueError, match="'inception'.* efficientnet_lite0, efficientnet_lite1"):
         models.lesson_model()
 
 
-# -- pocket ----------------------------------------------------------------------------------------
+# -- a classifier ----------------------------------------------------------------------------------
 
 
-def test_pocket_names_imagenet_classes(pocket):
-    assert len(pocket.classes) == 200
-    assert list(pocket.classes) == [pair for pair in imagenet_classes() if pair in pocket.classes]
-    assert repr(pocket) == "<pocket: 64×64 pixels, 200 classes>"
+def test_it_says_what_it_takes_and_how_much_it_knows(classifier):
+    assert repr(classifier) == "<tiny: 32×32 pixels, 10 classes>"
 
 
-def test_pocket_sees_a_cat(pocket, cat):
-    predictions = pocket.predict(cat)
+def test_predictions_come_best_first(classifier, cat):
+    predictions = classifier.predict(cat)
     assert len(predictions) == 5
     assert all(isinstance(p, Prediction) for p in predictions)
-    assert {p.wnid for p in predictions[:3]} & set(groups()["cats"])
+    assert {(p.wnid, p.name) for p in predictions} < {*classifier.classes}
     values = [p.probability for p in predictions]
     assert values == sorted(values, reverse=True)
+    assert values[0] == classifier.probabilities(cat).max()
     assert values[-1] > 0
     assert sum(values) <= 1
-    assert pocket.predict("cat", top=2) == predictions[:2]
+    assert classifier.predict("cat", top=2) == predictions[:2]
 
 
-def test_scores_of_one_and_of_many(pocket, cat):
+def test_scores_of_one_and_of_many(classifier, cat):
     pictures = [load_image("coffee"), cat, load_image("flower")]
-    one, many = pocket.logits(cat), pocket.logits(pictures)
-    assert one.shape == (1, 200)
-    assert many.shape == (3, 200)
+    one, many = classifier.logits(cat), classifier.logits(pictures)
+    assert one.shape == (1, 10)
+    assert many.shape == (3, 10)
     assert one.dtype == many.dtype == "float32"
     np.testing.assert_allclose(many[1], one[0], atol=1e-4)
     assert many.min() < 0, "logits, no probabilities"
 
     exponentials = np.exp(many.astype("float64"))
     expected = exponentials / exponentials.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(pocket.probabilities(pictures), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.probabilities(pictures), expected, atol=1e-6)
 
 
-def test_compiled_call_is_the_network(pocket, cat):
-    batch = pocket.prepare([cat, load_image("coffee")])
-    assert batch.shape == (2, 64, 64, 3)
-    assert (batch.min(), batch.max()) >= (0, 2), "pocket takes 0…255"
-    expected = pocket.network.predict(batch, verbose=0)
-    np.testing.assert_allclose(pocket.logits([cat, load_image("coffee")]), expected, atol=1e-5)
+def test_compiled_call_is_the_network(classifier, cat):
+    batch = classifier.prepare([cat, load_image("coffee")])
+    assert batch.shape == (2, 32, 32, 3)
+    expected = classifier.network.predict(batch, verbose=0)
+    np.testing.assert_allclose(classifier.logits([cat, load_image("coffee")]), expected, atol=1e-5)
 
 
-def test_variant_of_a_classifier_uses_its_own_network(pocket, cat):
-    pocket.logits(cat)
-    inputs = keras.Input((64, 64, 3))
-    silent = keras.Model(inputs, 0 * pocket.network(inputs))
+def test_variant_of_a_classifier_uses_its_own_network(classifier, cat):
+    classifier.logits(cat)
+    inputs = keras.Input((32, 32, 3))
+    silent = keras.Model(inputs, 0 * classifier.network(inputs))
     with pytest.raises(dataclasses.FrozenInstanceError):  # the compiled call would stay the old
-        pocket.network = silent
-    assert not dataclasses.replace(pocket, network=silent).logits(cat).any()
+        classifier.network = silent
+    assert not dataclasses.replace(classifier, network=silent).logits(cat).any()
 
 
 # -- where weights are looked for ------------------------------------------------------------------
@@ -268,11 +266,6 @@ def test_cache_without_keras_home_is_in_the_home(tmp_path, monkeypatch):
     assert models.find_weights("resnet50") == path
 
 
-def test_pocket_is_always_there(folders):
-    assert models.has_weights("pocket")
-    assert models.find_weights("pocket").name == "pocket.keras"
-
-
 @pytest.mark.parametrize("kind", [MemoryError, PermissionError])
 def test_a_file_is_not_blamed_for_the_machine(monkeypatch, tmp_path, kind):
     def build(**options):
@@ -294,13 +287,12 @@ def test_table_says_where_weights_are(folders):
     given, _ = folders
     (given / "densenet121.weights.h5").touch()
     lines = models.available().splitlines()
-    assert [line.split()[0] for line in lines] == ["name", "pocket", *REGISTRY]
+    assert [line.split()[0] for line in lines] == ["name", *REGISTRY]
     assert all(len(line) <= 80 for line in lines)
     rows = [" ".join(line.split()) for line in lines]
     assert "densenet121 224 8,062,504 31 MB on this machine" in rows
     assert "vgg19 224 143,667,240 548 MB to be downloaded" in rows
     assert "efficientnet_lite0 224 4,694,024 19 MB installed" in rows
-    assert "pocket 64 with the lessons" in rows
 
 
 # -- weights that cannot be had --------------------------------------------------------------------
