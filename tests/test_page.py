@@ -23,14 +23,16 @@ import onnx
 import pytest
 import tiny
 from browser import FLAGS, ROOT, Server, browser, free_port, new_page, violations
+from firefox import firefox
 from PIL import Image, ImageCms
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
 from server import Server as Site
 from tiny import SIZE
 
 from helpers import keras, load_classifier, load_image, page
 from helpers.evaluate import accuracy
-from helpers.images import ResizeRule, resize
+from helpers.images import ResizeRule, TruncatedError, resize
 from helpers.models import LICENCES, ModelFileError, terms_of
 from helpers.page import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
 from helpers.share import as_classifier, export_onnx, load_exported, save_classifier
@@ -421,6 +423,24 @@ def real_visit(chromium, real_address):
     opened.page.context.close()
 
 
+def with_modules(function, files):
+    """(a JavaScript function that calls one with the page's modules and files, its argument)"""
+    call = """async (texts) => {
+        const all = document.querySelector("script").dataset.files.split(" ");
+        const own = (start) => "./" + all.find((name) => name.startsWith(`${start}-`));
+        const modules = await Promise.all(
+            ["resize", "picture", "model"].map((name) => import(own(name))));
+        modules.push({ aboutFile: own("page") });
+        const files = texts.map((text) =>
+            new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]));
+        return (FUNCTION)(Object.assign({}, ...modules), files);
+    }""".replace("FUNCTION", function)
+    return call, [base64.b64encode(data).decode() for data in files]
+
+
+WHOLE = json.dumps({"shape": "square", "fraction": 1, "filter": "bilinear"})
+
+
 class Visit:
     """The page, open in a browser, used as a person does."""
 
@@ -458,19 +478,7 @@ class Visit:
 
     def run(self, function, *files):
         """Call a JavaScript function with the page's modules and files of these bytes."""
-        return self.page.evaluate(
-            """async (texts) => {
-                const all = document.querySelector("script").dataset.files.split(" ");
-                const own = (start) => "./" + all.find((name) => name.startsWith(`${start}-`));
-                const modules = await Promise.all(
-                    ["resize", "picture", "model"].map((name) => import(own(name))));
-                modules.push({ aboutFile: own("page") });
-                const files = texts.map((text) =>
-                    new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]));
-                return (FUNCTION)(Object.assign({}, ...modules), files);
-            }""".replace("FUNCTION", function),
-            [base64.b64encode(data).decode() for data in files],
-        )
+        return self.page.evaluate(*with_modules(function, files))
 
 
 @pytest.fixture(scope="module")
@@ -591,42 +599,79 @@ class TestSameAnswersAsInPython:
             assert found == wanted.tolist(), (width, height, rule)
 
     def test_files_of_all_kinds_are_read_the_same(self, visit):
-        cat = load_image("cat").resize((150, 100))
-        clear = cat.copy()
-        clear.putalpha(Image.linear_gradient("L").resize(cat.size))
-        deep = Image.fromarray(np.arange(150 * 100).reshape(100, 150).astype(np.uint16) * 4)
-        red = profile_that_swaps_red_and_green()
-        turned = [Image.Exif() for _ in range(10)]
-        for orientation, exif in enumerate(turned):
-            exif[0x112] = orientation
-        files = {
-            "PNG, half transparent": encoded(clear, "PNG"),
-            "WebP, half transparent": encoded(clear, "WEBP", lossless=True),
-            "GIF": encoded(cat, "GIF", save_all=True, append_images=[load_image("coffee")]),
-            "palette with a transparent colour": encoded(cat.quantize(64), "PNG", transparency=3),
-            "grey": encoded(cat.convert("L"), "PNG"),
-            "16 bits": encoded(deep, "PNG"),
-            "BMP": encoded(cat, "BMP"),
-            "JPEG, progressive": encoded(cat, "JPEG", progressive=True),
-            "JPEG, CMYK": encoded(cat.convert("CMYK"), "JPEG"),
-            "JPEG with a colour profile": encoded(cat, "JPEG", icc_profile=red),
-            "PNG with a colour profile": encoded(cat, "PNG", icc_profile=red),
-            **{
-                f"JPEG, turned {i}": encoded(cat, "JPEG", exif=exif)
-                for i, exif in enumerate(turned)
-            },
-            "PNG, turned": encoded(cat, "PNG", exif=turned[6]),
-        }
-        rule = json.dumps({"shape": "square", "fraction": 1, "filter": "bilinear"})
-        for kind, data in files.items():
-            found = np.array(visit.run(PIXELS.replace("RULE", rule), data))
+        for kind, data in kinds().items():
+            found = np.array(visit.run(PIXELS.replace("RULE", WHOLE), data))
             difference = np.abs(found - np.asarray(resize(data, SIZE), int).ravel())
             assert difference.max() <= 2, kind  # decoders may round otherwise
+
+    def test_files_that_are_cut_off_are_refused_as_in_python(self, visit):
+        for kind, data in cut_off().items():
+            with pytest.raises(TruncatedError):
+                load_image(data)
+            with pytest.raises(PlaywrightError, match="damaged or not complete"):
+                visit.run(PIXELS.replace("RULE", WHOLE), data)
+                pytest.fail(kind)
+
+    def test_what_follows_a_picture_does_not_matter(self, visit):
+        cat = load_image("cat").resize((150, 100))
+        for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
+            data = encoded(cat, form) + b"more" * 10
+            found = np.array(visit.run(PIXELS.replace("RULE", WHOLE), data))
+            assert np.abs(found - np.asarray(resize(data, SIZE), int).ravel()).max() <= 2, form
 
     def test_a_photograph_of_12_megapixels(self, visit, classifier, expected, tmp_path):
         load_image("flower").resize((4000, 3000)).save(tmp_path / "huge.jpg")
         visit.choose(tmp_path / "huge.jpg")
         assert visit.answers("huge.jpg") == expected(tmp_path / "huge.jpg")
+
+
+def kinds():
+    """Picture files of all kinds that browsers read and we do, too: {kind: bytes}."""
+    cat = load_image("cat").resize((150, 100))
+    clear = cat.copy()
+    clear.putalpha(Image.linear_gradient("L").resize(cat.size))
+    deep = Image.fromarray(np.arange(150 * 100).reshape(100, 150).astype(np.uint16) * 4)
+    red = profile_that_swaps_red_and_green()
+    files = {
+        "PNG, half transparent": encoded(clear, "PNG"),
+        "WebP, half transparent": encoded(clear, "WEBP", lossless=True),
+        "GIF": encoded(cat, "GIF", save_all=True, append_images=[load_image("coffee")]),
+        "palette with a transparent colour": encoded(cat.quantize(64), "PNG", transparency=3),
+        "grey": encoded(cat.convert("L"), "PNG"),
+        "16 bits": encoded(deep, "PNG"),
+        "BMP": encoded(cat, "BMP"),
+        "BMP with a palette": encoded(cat.quantize(16), "BMP"),
+        "JPEG, progressive": encoded(cat, "JPEG", progressive=True),
+        "JPEG, with restarts": encoded(cat, "JPEG", restart_marker_rows=1),
+        "JPEG, CMYK": encoded(cat.convert("CMYK"), "JPEG"),
+        "JPEG with a colour profile": encoded(cat, "JPEG", icc_profile=red),
+        "PNG with a colour profile": encoded(cat, "PNG", icc_profile=red),
+        "WebP with broken notes": encoded(cat, "WEBP", lossless=True, exif=b"MM\0*\0\0\xff\xff"),
+    }
+    for orientation in range(10):
+        exif = Image.Exif()
+        exif[0x112] = orientation
+        files[f"JPEG, turned {orientation}"] = encoded(cat, "JPEG", exif=exif)
+        files[f"PNG, turned {orientation}"] = encoded(cat, "PNG", exif=exif)
+        files[f"WebP, turned {orientation}"] = encoded(cat, "WEBP", exif=exif, lossless=True)
+        files[f"WebP, half transparent, turned {orientation}"] = encoded(
+            clear, "WEBP", exif=exif, lossless=True
+        )
+    return files
+
+
+def cut_off():
+    """Picture files whose end is missing: {kind: bytes}."""
+    cat = load_image("cat").resize((150, 100))
+    whole = {form: encoded(cat, form) for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP")}
+    whole["progressive JPEG"] = encoded(cat, "JPEG", progressive=True)
+    whole["lossless WEBP"] = encoded(cat, "WEBP", lossless=True)
+    whole["PNG with a palette"] = encoded(cat.quantize(16), "PNG")
+    return {
+        f"{form}, {share:.0%}": data[: int(share * len(data))]
+        for form, data in whole.items()
+        for share in (0.02, 0.3, 0.6, 0.9, 0.98)
+    } | {f"JPEG, {missing} bytes missing": whole["JPEG"][:-missing] for missing in (1, 2, 3, 20)}
 
 
 def profile_that_swaps_red_and_green():
@@ -639,6 +684,56 @@ def profile_that_swaps_red_and_green():
     first, second = (bytes(data[at : at + 8]) for at in places)
     data[places[0] : places[0] + 8], data[places[1] : places[1] + 8] = second, first
     return bytes(data)
+
+
+@pytest.mark.thorough
+class TestFirefox:
+    """The same in the other kind of browser that there is on Debian."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tab(cls, address):
+        with firefox() as tab:
+            tab.open(address)
+            tab.wait("document.getElementById('said').textContent === 'Ready.'")
+            yield tab
+
+    def pixels(self, tab, data):
+        """What the page makes of a picture file; of one that it refuses, why."""
+        function, files = with_modules(PIXELS.replace("RULE", WHOLE), [data])
+        refusal = "(error) => error.message"
+        return tab.run(f"({function})({json.dumps(files)}).catch({refusal})")
+
+    def test_a_sample_is_named(self, tab, built, expected):
+        sample = about_of(built)["samples"][1]
+        tab.run("[...document.querySelectorAll('#samples button')][1].click()")
+        shown = json.dumps(f"The picture: {sample['name']}")
+        tab.wait(f"document.getElementById('shown').getAttribute('aria-label') === {shown}")
+        rows = tab.run(
+            "[...document.querySelectorAll('#answers tr')].map((row) => "
+            "[row.firstChild.textContent, row.lastChild.textContent])"
+        )
+        assert rows == expected(built / sample["file"])
+
+    def test_files_of_all_kinds_are_read_the_same(self, tab):
+        for kind, data in kinds().items():
+            found = np.array(self.pixels(tab, data))
+            difference = np.abs(found - np.asarray(resize(data, SIZE), int).ravel())
+            assert difference.max() <= 2, kind
+
+    def test_files_that_are_cut_off_are_refused_as_elsewhere(self, tab):
+        for kind, data in cut_off().items():
+            assert "damaged or not complete" in str(self.pixels(tab, data)), kind
+
+    @pytest.mark.parametrize("fault", ["a kind of file is refused", "no WebAssembly"])
+    def test_faults_of_hosts_are_told(self, tab, built, address, fault):
+        how, said = TestHosts.FAULTS[fault]
+        with hosted(built, **how) as host:
+            tab.open(host.address)
+            tab.wait("document.getElementById('problem').textContent !== ''")
+            problem = tab.run("document.getElementById('problem').textContent")
+        assert all(words in problem for words in said)
+        tab.open(address)
 
 
 class TestInUse:
@@ -1101,7 +1196,7 @@ class TestHosts:
             visit.page.goto(host.address)
             visit.ready()
             assert {*host.asked} <= {"index.html"}, "it keeps them"
-            build_page(exported, folder, {"mine": "rocket"})
+            build_page(exported, folder, {"mine": "photographer"})
             visit.page.goto("about:blank")
             visit.page.goto(host.address)
             visit.ready()

@@ -12,7 +12,7 @@ import pytest
 from lessons import LESSONS, NOTEBOOKS, TEMPLATE, read
 
 ROOT = NOTEBOOKS.parent
-FOLDERS = "docs", "models", "data", "benchmarks"
+FOLDERS = "docs", "models", "data", "benchmarks", "page"
 PAGES = [
     *ROOT.glob("*.md"),
     *(page for f in FOLDERS for page in ROOT.glob(f"{f}/**/*.md")),

@@ -1,5 +1,6 @@
 // Picture files, as helpers.images.load_image reads them: upright, RGB, transparency on white.
 
+import { isCutOff, takeTurn } from "./files.js";
 import { resize } from "./resize.js";
 
 // What is wrong with a picture, or the browser, in words for whoever chose it.
@@ -10,20 +11,23 @@ export class PictureError extends Error {
 const canvas = document.createElement("canvas");
 const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 
-// A picture file, decoded. most: { bytes, pixels }, what is accepted.
+// A picture file, decoded and upright. most: { bytes, pixels }, what is accepted.
 export async function open(file, most) {
   const large = `more than ${most.bytes / 1e6} MB or ${Math.round(most.pixels / 1e6)} megapixels`;
   const tooLarge = new PictureError(`This picture has ${large}: use a smaller copy.`);
   if (file.size > most.bytes) throw tooLarge;
-  let bitmap;
+  let bitmap, turn;
   try {
+    const data = new Uint8Array(await file.arrayBuffer());
+    if (isCutOff(data)) throw new RangeError("cut off");
+    turn = takeTurn(data);
     // As they are in the file: Pillow does not convert colours, either.
-    bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
+    bitmap = await createImageBitmap(new Blob([data]), { colorSpaceConversion: "none" });
   } catch {
     throw new PictureError(await explained(file));
   }
   if (bitmap.width * bitmap.height > most.pixels) throw tooLarge;
-  return bitmap;
+  return TURNS[turn] ? turned(bitmap, TURNS[turn]) : bitmap;
 }
 
 // Why a file could not be opened, by its first bytes.
@@ -42,6 +46,24 @@ async function explained(file) {
     return "This picture is damaged or not complete: save or download it again.";
   }
   return "This is no picture, or of a kind this browser cannot read: choose a JPEG or PNG file.";
+}
+
+// For each orientation: how a point of the picture, from 0 to 1 across and down, goes to another:
+// across = a x + c y + e, down = b x + d y + f.
+const TURNS = {
+  2: [-1, 0, 0, 1, 1, 0], 3: [-1, 0, 0, -1, 1, 1], 4: [1, 0, 0, -1, 0, 1], 5: [0, 1, 1, 0, 0, 0],
+  6: [0, 1, -1, 0, 1, 0], 7: [0, -1, -1, 0, 1, 1], 8: [0, -1, 1, 0, 0, 1],
+};
+
+function turned(bitmap, [a, b, c, d, e, f]) {
+  const upright = document.createElement("canvas");
+  upright.width = a ? bitmap.width : bitmap.height;
+  upright.height = a ? bitmap.height : bitmap.width;
+  const context = upright.getContext("2d");
+  context.setTransform(a, b, c, d, e * upright.width, f * upright.height);
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return createImageBitmap(upright);
 }
 
 // A part of a picture or video, on white, as RGBA values.
