@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 from scipy.stats import spearmanr
 
@@ -11,7 +12,7 @@ from helpers import keras
 from helpers.data import load_dataset
 from helpers.explain import grad_cam, overlay
 from helpers.images import ResizeRule
-from helpers.models import Classifier, load_classifier
+from helpers.models import Classifier
 from helpers.training import new_model
 
 # TensorFlow's own, where Keras reads a variable
@@ -56,11 +57,6 @@ def colours(head="pooled"):
     network.get_layer("colours").set_weights([np.eye(3)[None, None]])
     network.get_layer("dense").set_weights([kernel])
     return classifier_of(network)
-
-
-@pytest.fixture(scope="module")
-def pocket():
-    return load_classifier("pocket")
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +135,12 @@ def test_nested_and_preprocessed_is_the_same_as_flat(renders):
     np.testing.assert_allclose(grad_cam(nested, renders, 3), wanted, atol=1e-3)
 
 
-def test_fine_tuned_model_with_augmentation_frozen_or_not(pocket, renders):
-    model = new_model(pocket, 200, keras.layers.RandomFlip(seed=0), dropout=0.5)
-    model.get_layer("head").set_weights(pocket.network.layers[-1].get_weights())
-    wanted = grad_cam(pocket, renders[:2], 7)
+def test_fine_tuned_model_with_augmentation_frozen_or_not(renders):
+    flat = tiny.classifier(10)
+    model = new_model(flat, 10, keras.layers.RandomFlip(seed=0), dropout=0.5)
+    model.get_layer("head").set_weights(flat.network.layers[-1].get_weights())
+    wanted = grad_cam(flat, renders[:2], 7)
+    assert wanted.any()
     for model.trainable in (False, True):
         np.testing.assert_allclose(grad_cam(model, renders[:2], 7), wanted, atol=1e-3)
 
@@ -186,8 +184,8 @@ def test_mobilenet_v3_is_explained_before_its_1x1_maps(renders):
     assert (np.ptp(heat.reshape(4, -1), axis=1) == 1).any()
 
 
-def test_explaining_leaves_the_model_as_it_was(pocket, renders):
-    model = new_model(pocket, 4)
+def test_explaining_leaves_the_model_as_it_was(renders):
+    model = new_model(tiny.classifier(), 4)
     names, weights = [layer.name for layer in model.layers], model.get_weights()
     trainable = len(model.trainable_weights)
     grad_cam(model, renders[0], 1)
@@ -199,11 +197,12 @@ def test_explaining_leaves_the_model_as_it_was(pocket, renders):
 # -- sanity (Adebayo et al. 2018) ------------------------------------------------------------------
 
 
-def test_random_weights_give_another_map(pocket, renders):
-    shuffled = dataclasses.replace(pocket, network=keras.models.clone_model(pocket.network))
-    likeliest = pocket.probabilities(renders).argmax(axis=1)
-    real, random = (grad_cam(model, renders, likeliest) for model in (pocket, shuffled))
-    again = grad_cam(pocket, renders, likeliest)
+def test_random_weights_give_another_map(renders):
+    trained = tiny.trained()
+    shuffled = dataclasses.replace(trained, network=tiny.network(4))
+    likeliest = trained.probabilities(renders).argmax(axis=1)
+    real, random = (grad_cam(model, renders, likeliest) for model in (trained, shuffled))
+    again = grad_cam(trained, renders, likeliest)
 
     def correlation(others):
         pairs = [(a.ravel(), b.ravel()) for a, b in zip(real, others, strict=True) if b.any()]
