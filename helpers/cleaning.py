@@ -37,6 +37,7 @@ def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     n, labels = len(pictures), pictures.labels
     if len(features) != n:
@@ -62,7 +63,10 @@ def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
                 "with a threshold nearer to 1."
             )
     head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    return cross_val_predict(head, features, labels, cv=parts, method="predict_proba")
+    # Several threads wait for each other over matrices this small, most of all where other programs
+    # want the cores as well: tens of times as long was measured.
+    with threadpool_limits(1, user_api="blas"):
+        return cross_val_predict(head, features, labels, cv=parts, method="predict_proba")
 
 
 def suspicion(probabilities, labels):

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from helpers.cleaning import (
     COLUMNS,
@@ -74,6 +75,24 @@ def test_planted_labels_are_among_the_first_tenth(tmp_path):
     for seed in (0, 1, 2):
         suspected = np.argsort(-suspicion(out_of_fold(features, train, seed=seed), train.labels))
         assert wrong[suspected[:first]].mean() * first / wrong.sum() >= 0.8
+
+
+def test_heads_learn_with_one_thread(pictures, features, monkeypatch):
+    """Two threads of a matrix library wait for each other, on a busy machine for most of the time."""
+    import sklearn.model_selection
+
+    fit, seen = sklearn.model_selection.cross_val_predict, []
+
+    def watched(*arguments, **options):
+        seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(sklearn.model_selection, "cross_val_predict", watched)
+    with threadpool_limits(2, user_api="blas"):
+        out_of_fold(features, pictures, folds=3)
+        after = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+    assert set(seen) == {1}
+    assert after == {2}, "others keep what they had"
 
 
 def test_a_wrong_label_is_the_most_suspicious(pictures, features):

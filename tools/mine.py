@@ -57,6 +57,7 @@ def run(folder, results, alike=None):
         extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
         coalesce_streams=True,
+        skip_cells_with_tag="template",  # what one does in the notebook itself
         on_cell_start=tell,
     )
     own = {"TRANSFER_PICTURES": str(folder), "TRANSFER_RESULTS": str(results)}
