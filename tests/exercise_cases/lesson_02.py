@@ -87,5 +87,6 @@ CASES = {
             + "    r, g, b = means\n"
             + "    return np.stack([blue - b, green - g, red - r], axis=-1)[None].tolist()\n",
         ],
+        names="from helpers.images import SQUASH",
     ),
 }
