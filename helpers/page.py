@@ -40,7 +40,7 @@ RUNTIME = ROOT / "page" / "node_modules" / "onnxruntime-web"
 SCRIPT = "ort.wasm.bundle.min.mjs"  # of RUNTIME: runs models on one thread …
 BINARY = "ort-wasm-simd-threaded.wasm"  # … by this
 PAGE = ROOT / "build" / "page"
-# Of ImageNet's classes, in the public domain or ours: whoever publishes a page may publish them, too.
+# Of ImageNet's classes, in the public domain or ours: publish a page, and you may publish them.
 SAMPLES = ("cat", "coffee", "uniform", "photographer", "laptop_render")
 SIDE = 480  # pixels of a sample's longer side
 MOST = 25_000_000  # bytes of all files: visitors wait for them, some on a phone

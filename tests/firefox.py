@@ -1,5 +1,5 @@
-"""Debian's Firefox, driven by WebDriver BiDi, which it speaks by itself: Playwright drives a Firefox
-of its own only."""
+"""Debian's Firefox, driven by WebDriver BiDi, which it speaks by itself: Playwright drives a
+Firefox of its own only."""
 
 import json
 import re

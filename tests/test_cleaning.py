@@ -78,7 +78,7 @@ def test_planted_labels_are_among_the_first_tenth(tmp_path):
 
 
 def test_heads_learn_with_one_thread(pictures, features, monkeypatch):
-    """Two threads of a matrix library wait for each other, on a busy machine for most of the time."""
+    """Two threads of a matrix library wait for each other, on a busy machine mostly."""
     import sklearn.model_selection
 
     fit, seen = sklearn.model_selection.cross_val_predict, []
