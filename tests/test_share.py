@@ -779,7 +779,8 @@ def test_parity_sees_one_picture_in_many(learned, pictures):
     class Faulty(Exported):
         def probabilities(self, images):
             found = learned.probabilities(images)
-            found[-1] = np.roll(found[-1], 1)
+            if images[-1] is pictures[19]:  # whatever the size of its batches
+                found[-1] = np.roll(found[-1], 1)
             return found
 
     fields = {f.name: getattr(learned, f.name) for f in dataclasses.fields(learned)}
