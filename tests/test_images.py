@@ -1,6 +1,7 @@
 """helpers.images: pictures from anywhere, the same in every way in, and what bad ones say."""
 
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
+import requests
 from PIL import Image, ImageCms
 
 from helpers import images, load_classifier
@@ -36,6 +38,7 @@ from helpers.images import (
     to_batch,
 )
 from helpers.labels import imagenet_classes
+from helpers.sample_server import sample_url
 
 HTML = b"\n<!DOCTYPE html>\n<html><head><title>A cat</title></head><body>A cat</body></html>"
 # Upright pixels from stored ones, by EXIF orientation (Exif 2.3, 4.6.4).
@@ -218,6 +221,43 @@ def test_samples_load_without_importing_their_libraries():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_each_sample_has_a_web_address_on_this_computer():
+    for name in SAMPLES:
+        url = sample_url(name)
+        assert url.startswith("http://127.0.0.1:") and f"/{name}." in url
+        answer = requests.get(url, timeout=10)
+        assert answer.headers["Content-Type"].startswith("image/")
+        assert (pixels(load_image(answer.content)) == pixels(load_image(name))).all()
+
+
+@pytest.mark.parametrize("path", ["", "cat", "cat.png/", "../cat.png", "..%2Fcat.png", "x.png"])
+def test_nothing_but_the_samples_has_one(path):
+    address = sample_url("cat").removesuffix("cat.png")
+    request = requests.Request("GET", address).prepare()
+    request.url = address + path  # as it is given: requests would take .. out of it
+    with requests.Session() as session:
+        assert session.send(request, timeout=10).status_code == 404
+    with pytest.raises(ValueError, match="No sample is called 'kat'. There are: cat, coffee"):
+        sample_url("kat")
+
+
+def test_requests_for_a_sample_pass_by_a_proxy():
+    code = (
+        "import os, requests; from helpers.sample_server import sample_url;"
+        "print(requests.get(sample_url('cat'), timeout=10).status_code, os.environ['no_proxy'])"
+    )
+    closed = dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
+    env = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env | closed | {"NO_PROXY": "example.org"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "200 127.0.0.1,example.org\n"
 
 
 def test_every_way_in_gives_the_same_picture(cat, server, tmp_path, monkeypatch):

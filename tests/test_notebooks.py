@@ -3,6 +3,8 @@
 The strict comparison itself is nbval, in every run of pytest (see pyproject.toml).
 """
 
+import ast
+import builtins
 import os
 import re
 import subprocess
@@ -91,6 +93,57 @@ def test_the_first_lesson_predicts_at_once():
     first, second = code_cells(LESSONS[0])[:2]
     assert ".predict(" in first.source + second.source
     assert first.outputs + second.outputs
+
+
+def names(code):
+    """The names that some code binds, and those that it uses."""
+    bound, used = set(), set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.alias):
+            bound.add(node.asname or node.name.partition(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+    return bound, used
+
+
+def told(markdown):
+    """The names in the pieces of code that a text tells its reader to use."""
+    used = set()
+    for piece in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", markdown):
+        for form in (piece, f"dict({piece})"):  # an argument alone, such as rule=SQUASH
+            try:
+                used |= names(form)[1]
+                break
+            except SyntaxError:  # a file's name, an address, …
+                continue
+    return used
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+def test_what_goes_further_can_be_left_out(lesson):
+    """Everything else, the exercises included, uses only what the rest of the lesson made."""
+    cells = read(lesson).cells
+    further, yours = (
+        next(i for i, cell in enumerate(cells) if cell.source.startswith(f"## {title}"))
+        for title in ("Going further", "Now yours")
+    )
+    known, further_only = set(dir(builtins)) | {"display"}, set()
+    for cell in cells[further:yours]:
+        if cell.cell_type == "code":
+            further_only |= names(cell.source)[0]
+    for cell in (*cells[:further], *cells[yours:]):
+        if cell.cell_type == "code":
+            bound, used = names(cell.source)
+            known |= bound
+            assert used <= known, f"{used - known} in: {cell.source}"
+    for cell in (*cells[:further], *cells[yours:]):
+        if cell.cell_type == "markdown" and "**Exercise" in cell.source:
+            late = told(cell.source) & further_only - known - {"keras"}  # the library's name
+            assert not late, f"{late} in: {cell.source}"
 
 
 class Pictures(HTMLParser):

@@ -18,6 +18,8 @@ from helpers.models import WeightsUnavailable
 from helpers.plots import BLUE, ORANGE, image_tag
 from helpers.widgets import _parts, classify, classify_widget, threshold_widget
 
+OTHER = "efficientnet_lite0"  # what can be chosen in the panel
+
 
 class Rows:
     """A classifier that tells pictures apart by their height, and remembers what it was given."""
@@ -378,15 +380,22 @@ def test_an_unexpected_error_is_told_and_raised_and_the_panel_goes_on(
 
 
 def test_the_models_on_this_machine_can_be_chosen(monkeypatch):
-    monkeypatch.setattr(classify, "has_weights", lambda name: name in ("pocket", "vgg16"))
-    assert classify_widget(Rows("mine")).model.options == ("mine", "pocket", "vgg16")
-    assert classify_widget(Rows("vgg16")).model.options == ("vgg16", "pocket")
+    installed = tuple(f"efficientnet_lite{n}" for n in range(3))
+    assert classify_widget(Rows("mine")).model.options == ("mine", *installed)
+    assert classify_widget(Rows(installed[1])).model.options == (
+        installed[1],
+        installed[0],
+        installed[2],
+    )
+    monkeypatch.setattr(classify, "has_weights", lambda name: name in (OTHER, "vgg16"))
+    assert classify_widget(Rows("mine")).model.options == ("mine", OTHER, "vgg16")
+    assert classify_widget(Rows("vgg16")).model.options == ("vgg16", OTHER)
 
 
 @pytest.fixture
 def other(monkeypatch):
-    """Another classifier, which takes the place of pocket."""
-    other, loads = Rows("pocket"), []
+    """Another classifier, which takes the place of a network of the registry."""
+    other, loads = Rows(OTHER), []
     monkeypatch.setattr(classify, "load_classifier", lambda name: loads.append(name) or other)
     classify._loaded.cache_clear()
     yield SimpleNamespace(classifier=other, loads=loads)
@@ -395,34 +404,34 @@ def other(monkeypatch):
 
 def test_another_model_classifies_the_same_picture(panel, classifier, other, site):
     panel.address.value = f"{site}/small.png"
-    panel.model.value = "pocket"
+    panel.model.value = OTHER
     assert (classifier.seen, other.classifier.seen) == ([(8, 4)], [(8, 4)])
-    assert "What pocket sees" in text(panel)
+    assert f"What {OTHER} sees" in text(panel)
     panel.sample.value = "cat"
     assert len(other.classifier.seen) == 2
     panel.model.value = "rows<"
-    panel.model.value = "pocket"
+    panel.model.value = OTHER
     assert len(classifier.seen) == 2
-    assert other.loads == ["pocket"], "it is loaded once"
+    assert other.loads == [OTHER], "it is loaded once"
 
 
 def test_a_model_can_be_chosen_before_a_picture(panel, other):
-    panel.model.value = "pocket"
+    panel.model.value = OTHER
     assert panel.result.value == ""
     panel.sample.value = "cat"
-    assert "What pocket sees" in text(panel)
+    assert f"What {OTHER} sees" in text(panel)
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_former(panel, other, site, monkeypatch):
     panel.address.value = f"{site}/small.png"
 
     def damaged(_):
-        raise WeightsUnavailable("No weights for <pocket>: damaged.")
+        raise WeightsUnavailable("No weights for <it>: damaged.")
 
     monkeypatch.setattr(classify, "load_classifier", damaged)
-    panel.model.value = "pocket"
+    panel.model.value = OTHER
     assert panel.model.value == "rows<"
-    assert text(panel).startswith("No model: No weights for &lt;pocket&gt;: damaged.")
+    assert text(panel).startswith("No model: No weights for &lt;it&gt;: damaged.")
     assert len(alts(panel)) == 2
     panel.sample.value = "cat"
     assert "What rows&lt; sees" in text(panel)
@@ -458,8 +467,8 @@ def test_another_classifier_has_a_panel_of_its_own(panel):
 
 def test_the_chosen_model_is_kept_as_well(panel, other):
     panel.sample.value = "cat"
-    panel.model.value = "pocket"
-    assert "What pocket sees" in text(classify_widget(Rows()))
+    panel.model.value = OTHER
+    assert f"What {OTHER} sees" in text(classify_widget(Rows()))
 
 
 def test_each_part_has_a_label(panel):

@@ -1,4 +1,4 @@
-"""The panel for right and wrong preparation, on pocket and on models that are told to be others."""
+"""The panel for right and wrong preparation, on tiny networks that want different things."""
 
 import base64
 import io
@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
-from helpers import ImageError, keras, load_classifier, load_image
-from helpers.images import SQUASH, resize
+from helpers import ImageError, keras, load_image
+from helpers.images import SQUASH, resize, sample_names
 from helpers.models import Classifier
 from helpers.widgets import _parts, preprocess_widget
 
@@ -19,8 +20,14 @@ DIVIDED, CENTRED, NONE = "÷ 255: 0…1", "÷ 127.5 − 1: −1…1", "none: 0�
 
 
 @pytest.fixture(scope="module")
-def pocket():
-    return load_classifier("pocket")
+def inside():
+    """A model that rescales by a layer of its own. Its weights are random, but its answers differ
+    from picture to picture, so that another preparation can be seen."""
+    classifier = tiny.classifier(6)
+    (*_, last), usual = classifier.network.layers, classifier.logits(sample_names()).mean(axis=0)
+    kernel, _ = last.get_weights()
+    last.set_weights([300 * kernel, -300 * usual])
+    return replace(classifier)  # without what it had compiled
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +37,8 @@ def new_session():
 
 
 @pytest.fixture
-def panel(pocket):
-    return preprocess_widget(pocket)
+def panel(inside):
+    return preprocess_widget(inside)
 
 
 @pytest.fixture(scope="module")
@@ -62,45 +69,46 @@ def seen(panel):
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
 
 
-def test_starts_with_the_correct_preparation(panel, pocket):
-    wanted = [(p.name.replace("_", " "), f"{p.probability:.2f}") for p in pocket.predict("cat")]
+def test_starts_with_the_correct_preparation(panel, inside):
+    wanted = [(p.name.replace("_", " "), f"{p.probability:.2f}") for p in inside.predict("cat")]
     assert answers(panel) == [wanted, wanted]
     assert text(panel).startswith(f"The same answer: {wanted[0][0]} {wanted[0][1]}.")
     assert "correctly prepared" not in text(panel)
     assert "wrong" not in text(panel)
     assert text(panel).count("– right.") == 3
     for square in seen(panel):
-        assert np.array_equal(square[::4, ::4], resize("cat", 64, pocket.rule))
+        assert np.array_equal(square[::7, ::7], resize("cat", tiny.SIZE, inside.rule))
 
 
-def test_colours_the_wrong_way_round(panel, pocket):
+def test_colours_the_wrong_way_round(panel, inside):
     panel.colours.value = "BGR"
-    assert "Colours: BGR – wrong: pocket wants RGB." in text(panel)
+    assert "Colours: BGR – wrong: tiny wants RGB." in text(panel)
     swapped = Image.fromarray(np.asarray(load_image("cat"))[..., ::-1])
-    first = pocket.predict(swapped, top=1)[0]
+    first = inside.predict(swapped, top=1)[0]
     assert answers(panel)[0][0][1] == f"{first.probability:.2f}"
     assert f"correctly prepared {answers(panel)[1][0][0]}" in text(panel)
     yours, _ = seen(panel)
-    assert np.array_equal(yours[::4, ::4], resize(swapped, 64, pocket.rule))
+    assert np.array_equal(yours[::7, ::7], resize(swapped, tiny.SIZE, inside.rule))
 
 
-def test_the_wrong_shape(panel, pocket):
+def test_the_wrong_shape(panel, inside):
     panel.shape.value = "squashed"
-    assert "Shape: squashed – wrong: pocket wants cut to a square." in text(panel)
-    first = replace(pocket, rule=SQUASH).predict("cat", top=1)[0]
+    assert "Shape: squashed – wrong: tiny wants cut to a square." in text(panel)
+    first = replace(inside, rule=SQUASH).predict("cat", top=1)[0]
     assert answers(panel)[0][0] == (first.name.replace("_", " "), f"{first.probability:.2f}")
 
 
-def test_scaling_mistakes_are_made_below_the_layer_that_rescales(panel, pocket):
-    panel.picture.value = "coffee"
+def test_scaling_mistakes_are_made_below_the_layer_that_rescales(panel, inside):
+    panel.picture.value = "uniform"
     panel.scaling.value = "÷ 255, then its own"
     assert text(panel).startswith("Another answer:")
-    assert "wrong: pocket wants black as −1, white as 1." in text(panel)
+    assert "wrong: tiny wants black as −1, white as 1." in text(panel)
     assert "takes the place of the layer that rescales in this network" in text(panel)
     assert "Your way: numbers −1 to −0.99" in text(panel)
     panel.scaling.value = NONE
-    assert "Your way: numbers 1 to 248" in text(panel)
-    assert "pocket&#x27;s way: numbers −0.99 to 0.95" in text(panel)
+    square = np.asarray(resize("uniform", tiny.SIZE, inside.rule))
+    assert f"Your way: numbers {square.min()} to {square.max()}" in text(panel)
+    assert "tiny&#x27;s way: numbers −0.91 to 0.96" in text(panel)
 
 
 def test_another_name_of_the_right_scaling_is_right(panel):
@@ -125,10 +133,10 @@ def test_of_a_model_that_wants_blue_first(caffe):
     assert "wrong: caffe wants black as −124, white as 151." in text(panel)
 
 
-def test_a_model_that_is_given_what_it_rescales_deeper_inside(pocket):
-    nested = keras.Sequential([keras.Input((64, 64, 3)), pocket.network])
-    panel = preprocess_widget(replace(pocket, name="nested", network=nested))
-    assert answers(panel)[0] == answers(preprocess_widget(pocket))[0]
+def test_a_model_that_is_given_what_it_rescales_deeper_inside(inside):
+    nested = keras.Sequential([keras.Input((tiny.SIZE, tiny.SIZE, 3)), inside.network])
+    panel = preprocess_widget(replace(inside, name="nested", network=nested))
+    assert answers(panel)[0] == answers(preprocess_widget(inside))[0]
     panel.scaling.value = NONE
     assert f"Scaling: {NONE} – right." in text(panel)
     panel.scaling.value = DIVIDED
@@ -136,15 +144,15 @@ def test_a_model_that_is_given_what_it_rescales_deeper_inside(pocket):
     assert text(panel).startswith("Another answer:")
 
 
-def test_a_picture_of_ones_own_comes_first(pocket):
-    panel = preprocess_widget(pocket, Image.new("RGB", (30, 20), "teal"))
+def test_a_picture_of_ones_own_comes_first(inside):
+    panel = preprocess_widget(inside, Image.new("RGB", (30, 20), "teal"))
     assert panel.picture.value == "yours"
     assert panel.picture.options[:2] == ("yours", "cat")
     panel.picture.value = "cat"
-    assert answers(panel) == answers(preprocess_widget(pocket, "cat"))
-    assert preprocess_widget(pocket, "rocket").picture.value == "rocket"
+    assert answers(panel) == answers(preprocess_widget(inside, "cat"))
+    assert preprocess_widget(inside, "building").picture.value == "building"
     with pytest.raises(ImageError):
-        preprocess_widget(pocket, "no such picture")
+        preprocess_widget(inside, "no such picture")
 
 
 def test_every_combination_answers(panel):
@@ -156,16 +164,16 @@ def test_every_combination_answers(panel):
         assert [len(column) for column in answers(panel)] == [5, 5]
 
 
-def test_is_labelled_and_keeps_what_was_chosen(panel, pocket):
+def test_is_labelled_and_keeps_what_was_chosen(panel, inside):
     parts = {name: getattr(panel, name) for name in ("picture", "shape", "colours", "scaling")}
     assert {name: part.description.lower() for name, part in parts.items()} == dict(
         zip(parts, parts, strict=True)
     )
     assert all(part.tooltip for part in parts.values())
     assert "role='status'" in panel.status.value
-    panel.shape.value, panel.picture.value = "squashed", "rocket"
-    again = preprocess_widget(pocket)
-    assert (again.shape.value, again.picture.value) == ("squashed", "rocket")
+    panel.shape.value, panel.picture.value = "squashed", "building"
+    again = preprocess_widget(inside)
+    assert (again.shape.value, again.picture.value) == ("squashed", "building")
     assert text(again) == text(panel)
 
 

@@ -25,7 +25,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
     are told, too. ValueError where top or threshold is out of range."""
     if not (1 <= top <= MOST and 0 <= threshold <= 1):
         raise ValueError(f"top is {top}, threshold {threshold}: give 1…{MOST} and 0…1.")
-    others = [name for name in ("pocket", *REGISTRY) if name != classifier.name]
+    others = [name for name in REGISTRY if name != classifier.name]
     names = [classifier.name, *filter(has_weights, others)]
     panel = ipywidgets.VBox()
     panel.address = address = ipywidgets.Text(description="Address", placeholder="https://…")
@@ -109,7 +109,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
         (address, "Address of a picture on the web; Enter classifies it"),
         (button, "Classify this address, or the pictures below once more"),
         (upload, "Choose one or several pictures of your own"),
-        (sample, "Classify one of the sample photographs"),
+        (sample, "Classify one of the samples"),
         (model, "Models whose weights are on this machine"),
         (panel.top, "How many answers are shown"),
         (panel.threshold, "Answers less probable than this count as not sure"),
@@ -181,7 +181,7 @@ def _section(shown, predictions, seconds, classifier, top, threshold):
 def _thumbnails():
     """A style sheet that puts the samples' pictures on their buttons, which bear their names."""
     rules = (
-        ".sample-pictures .widget-toggle-button { width: 84px; height: 84px; margin: 0;"
+        ".sample-pictures .widget-toggle-button { width: 108px; height: 84px; margin: 0;"
         " padding: 62px 0 0; line-height: 20px; background: no-repeat center 5px }"
         ".sample-pictures > label.widget-label { display: inline-block; text-align: right }"
         ".sample-pictures .mod-active { outline: 3px solid; outline-offset: -3px }"
