@@ -253,6 +253,7 @@ def fine_tune(
     layers=None,
     seed=0,
     patience=None,
+    batch_size=32,
 ):
     """Train a model of `new_model` in two stages → (History of the head, History of all).
     First the head on the frozen base, so that its first, large steps do not spoil the base; then,
@@ -265,9 +266,10 @@ def fine_tune(
         for data in (_labelled(model.output_shape[-1], data) for data in (train, validation))
     )
     model.get_layer("base").trainable = False
-    head = fit(model, train, validation, head_epochs, head_rate, seed, patience)
+    options = {"seed": seed, "patience": patience, "batch_size": batch_size}
+    head = fit(model, train, validation, head_epochs, head_rate, **options)
     unfreeze(model, layers)
-    return head, fit(model, train, validation, epochs, rate, seed, patience)
+    return head, fit(model, train, validation, epochs, rate, **options)
 
 
 def predict(model, pictures):

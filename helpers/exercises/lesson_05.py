@@ -62,7 +62,7 @@ def new_head(answer):
 
 
 EXERCISES = {
-    "05.1": Predict(10, 20, 50, 120, "more"),
+    "05.1": Predict(20, 60, 120, "more"),
     "05.2": Fill(new_head),
     "05.3": Explore(),
 }

@@ -8,6 +8,11 @@ def with_new_head(network, known, labels, new):
     known, new = base.predict(known, verbose=0), base.predict(new, verbose=0)
 """
 
+IMPORTS = """
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+"""
+
 CASES = {
     "05.2": Case(
         wrong={
@@ -62,5 +67,6 @@ def with_new_head(network, known, labels, new):
     return head.predict_proba((new - mean) / deviation).tolist()
 """
         ],
+        names=IMPORTS,
     ),
 }
