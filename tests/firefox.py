@@ -41,9 +41,10 @@ class Firefox:
 
     def run(self, expression):
         """The value of a JavaScript expression, or of the promise that it is, by way of JSON."""
+        text = "(value) => JSON.stringify(value ?? null)"
         found = self.command(
             "script.evaluate",
-            expression=f"Promise.resolve({expression}).then(JSON.stringify)",
+            expression=f"Promise.resolve({expression}).then({text})",
             target={"context": self.tab},
             awaitPromise=True,
         )

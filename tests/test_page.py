@@ -740,7 +740,7 @@ class TestInUse:
     def test_samples(self, visit, built, expected, keep):
         said = []
         for sample in about_of(built)["samples"]:
-            name = sample["name"]
+            name = sample["name"].replace("_", " ")
             visit.page.get_by_role("button", name=name, exact=True).click()
             answers = expected(built / sample["file"])
             said.append(answers)
