@@ -33,6 +33,13 @@ def mix_channels(panel):
     panel.get_by_text("wrong:").wait_for()
 
 
+def lower_threshold(panel):
+    slider = panel.get_by_role("slider")
+    for _ in range(9):
+        slider.press("ArrowLeft")
+    panel.get_by_text("Answers other than at 0.5: 9").wait_for()
+
+
 def decide(panel):
     panel.get_by_role("button", name="Relabel").click()
     panel.get_by_text(re.compile(r"^1 of \d+ decided")).wait_for()
@@ -45,6 +52,7 @@ def decide(panel):
 PANELS = {
     "widget": ("01", "classify_widget(", classify),
     "preprocess": ("02", "preprocess_widget(", mix_channels),
+    "threshold": ("04", "threshold_widget(", lower_threshold),
     "error_browser": ("07", "error_browser(", lambda panel: None),
     "label_cleaner": ("07", "label_cleaner(", decide),
 }

@@ -118,6 +118,8 @@ def classify_widget(classifier, top=5, threshold=0.0):
         if part not in (button, upload):
             part.style = LABELS
     address.layout.width = "34em"
+    # Five pictures a row, or what a phone has room for.
+    sample.layout.max_width = "min(100%, 560px)"
     files = ipywidgets.HTML(description="or your files", style=LABELS)
     limit = ipywidgets.HTML(
         "Up to 10 MB at once, from make lab and make app 64 MB: more does not arrive."
