@@ -470,19 +470,6 @@ def test_a_fine_tuned_model_in_a_file_predicts_the_same(deep, toy, tmp_path):
     assert np.array_equal(training.predict(loaded, toy), before)
 
 
-def test_a_model_in_a_file_predicts_the_same(deep, toy, tmp_path):
-    model = training.new_model(deep, 2, augment=training.augmentation(), dropout=0.2)
-    training.fine_tune(model, toy, toy, head_epochs=1, epochs=1, layers=5)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    before = training.predict(model, toy)
-    with pytest.raises(ValueError, match=r"set model.rule .*pictures.array\(size, rule\)"):
-        training.predict(loaded, toy)
-    assert np.array_equal(training.predict(loaded, toy.array(deep.size, deep.rule)), before)
-    loaded.rule = deep.rule
-    assert np.array_equal(training.predict(loaded, toy), before)
-
-
 def test_pretrained_or_the_same_network_from_scratch(deep):
     own = training.base_of(deep).get_weights()
     pretrained = training.new_model(deep, 2).get_layer("base")
