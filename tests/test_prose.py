@@ -12,9 +12,10 @@ import pytest
 from lessons import LESSONS, NOTEBOOKS, TEMPLATE, read
 
 ROOT = NOTEBOOKS.parent
-FOLDERS = "docs", "models", "data", "benchmarks", "page"
+FOLDERS = "docs", "models", "data", "benchmarks"
 PAGES = [
     *ROOT.glob("*.md"),
+    *ROOT.glob("page/*.md"),  # below it are others', fetched by npm
     *(page for f in FOLDERS for page in ROOT.glob(f"{f}/**/*.md")),
 ]
 PAGES = [page for page in PAGES if ".ipynb_checkpoints" not in page.parts]  # JupyterLab's
