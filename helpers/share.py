@@ -48,6 +48,7 @@ from helpers.portable import for_older_keras
 from helpers.training import preprocessed
 
 RUNTIMES = {".onnx": "onnxruntime", ".tflite": "LiteRT"}
+AT_ONCE = 8  # pictures in a network: 32 at 224 pixels take another 600 MB
 # How far an export may be from the classifier, in the probability of a class: …
 EXACT = 1e-3
 EXACT_LOG = 0.02  # … and in its logarithm
@@ -335,7 +336,9 @@ def _test_pictures(size):
 
 def _difference(classifier, batch, found, int8=False):
     """How probabilities differ from the classifier's for raw pictures, in words, or None."""
-    wanted = softmax(classifier.forward(classifier.preprocess_input(np.array(batch))), axis=-1)
+    parts = [batch[i : i + AT_ONCE] for i in range(0, len(batch), AT_ONCE)]
+    logits = [classifier.forward(classifier.preprocess_input(np.array(part))) for part in parts]
+    wanted = softmax(np.concatenate(logits), axis=-1)
     if found.shape != wanted.shape:
         return f"gives {found.shape[-1]} outputs for {wanted.shape[-1]} classes"
     if found.dtype != "float32":
@@ -480,7 +483,9 @@ def parity(reference, other, images):
     if not len(images):
         raise ValueError("There is no picture to compare on: give some, of the kind you expect.")
     a, b = (
-        np.concatenate([c.probabilities(images[i : i + 8]) for i in range(0, len(images), 8)])
+        np.concatenate(
+            [c.probabilities(images[i : i + AT_ONCE]) for i in range(0, len(images), AT_ONCE)]
+        )
         for c in (reference, other)
     )
     return Parity(accuracy(a.argmax(axis=1), b.argmax(axis=1)), float(np.abs(a - b).max()))
