@@ -483,7 +483,9 @@ def parity(reference, other, images):
     if not len(images):
         raise ValueError("There is no picture to compare on: give some, of the kind you expect.")
     a, b = (
-        np.concatenate([c.probabilities(images[i : i + 8]) for i in range(0, len(images), 8)])
+        np.concatenate(
+            [c.probabilities(images[i : i + AT_ONCE]) for i in range(0, len(images), AT_ONCE)]
+        )
         for c in (reference, other)
     )
     return Parity(accuracy(a.argmax(axis=1), b.argmax(axis=1)), float(np.abs(a - b).max()))
