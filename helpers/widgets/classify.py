@@ -119,7 +119,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
             part.style = LABELS
     address.layout.width = "34em"
     # Five pictures a row, or what a phone has room for.
-    sample.layout.max_width = "min(100%, 560px)"
+    sample.layout.max_width = "min(100%, 600px)"
     files = ipywidgets.HTML(description="or your files", style=LABELS)
     limit = ipywidgets.HTML(
         "Up to 10 MB at once, from make lab and make app 64 MB: more does not arrive."
@@ -183,7 +183,7 @@ def _section(shown, predictions, seconds, classifier, top, threshold):
 def _thumbnails():
     """A style sheet that puts the samples' pictures on their buttons, which bear their names."""
     rules = (
-        ".sample-pictures .widget-toggle-button { width: 108px; height: 84px; margin: 0;"
+        ".sample-pictures .widget-toggle-button { width: 118px; height: 84px; margin: 0;"
         " padding: 62px 0 0; line-height: 20px; background: no-repeat center 5px }"
         ".sample-pictures > label.widget-label { display: inline-block; text-align: right }"
         ".sample-pictures .mod-active { outline: 3px solid; outline-offset: -3px }"
