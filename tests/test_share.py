@@ -428,7 +428,6 @@ def test_a_model_for_pictures_of_any_size_gets_one(tmp_path, pictures):
         (["cat"], "1 classes, but the model's output is"),
         (["cat", "dog", "owl"], "3 classes, but the model's output is"),
     ],
-    ids=str,
 )
 def test_class_lists_that_cannot_be(classes, message):
     with pytest.raises(ValueError, match=message):
