@@ -112,14 +112,32 @@ def _bare(config):
 
 def _text(value):
     """Anything that JSON does not know, without its place in memory."""
+    if isinstance(value, slice):
+        return repr((value.start, value.stop, value.step))
     if hasattr(value, "__code__"):
-        code = value.__code__
-        around = [cell.cell_contents for cell in value.__closure__ or ()]
-        values = [v for v in (*code.co_consts, *around) if isinstance(v, int | float | str)]
-        return repr([code.co_code, code.co_names, values])
+        return json.dumps(_function(value, ()), default=_text)
     if hasattr(value, "__array__"):
         return _exactly(np.asarray(value))
     return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _function(function, callers):
+    """What a function does, as far as Python can tell: its code, its defaults, and the values and
+    functions around it. callers: those whose description this one is part of."""
+    if function in callers:
+        return function.__qualname__
+    around = [cell.cell_contents for cell in function.__closure__ or ()]
+    inner = [
+        _function(value, (*callers, function)) if hasattr(value, "__code__") else value
+        for value in around
+    ]
+    return [_code(function.__code__), function.__defaults__, function.__kwdefaults__, inner]
+
+
+def _code(code):
+    """A code object and those inside it, without the file and line they stand in."""
+    constants = [_code(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
+    return [code.co_code.hex(), code.co_names, constants]
 
 
 # -- what our reader makes of files ----------------------------------------------------

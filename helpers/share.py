@@ -343,7 +343,7 @@ def _difference(classifier, batch, found, int8=False):
         return f"gives {found.shape[-1]} outputs for {wanted.shape[-1]} classes"
     if found.dtype != "float32":
         return f"gives {found.dtype} instead of float32"
-    if not np.isfinite(found).all():
+    if not np.isfinite(found).all() or not np.isfinite(wanted).all():
         return "gives what is no number for some pictures"
     most = np.abs(found - wanted).max(axis=-1)
     if int8:  # single pictures may differ more
