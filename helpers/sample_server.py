@@ -16,6 +16,7 @@ class SampleHandler(BaseHTTPRequestHandler):
     """Answers with a sample's file, byte for byte, and with nothing else."""
 
     def do_GET(self):
+        """Send the sample whose address is asked for, or 404 where there is none."""
         path = files().get(self.path)
         if path is None:
             self.send_error(404)

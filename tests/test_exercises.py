@@ -202,7 +202,7 @@ def test_an_answer_is_noted_in_any_spelling_and_shown_as_text(own_progress):
     assert check("05.1", " MORE ")
     (first, second) = events()
     assert (first["answer"], second["answer"]) == (20, "more")
-    assert "one of these: 10, 20, 50" in check("05.1", 21).text
+    assert "one of these: 20, 60, 120" in check("05.1", 21).text
 
 
 def test_a_number_between_two():

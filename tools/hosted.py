@@ -31,6 +31,7 @@ WANTED = (
     "scikit-image",
     "scikit-learn",
     "scipy",
+    "threadpoolctl",
     "tqdm",
 )
 # Of lessons that export a model. Those older than ours do, too: new ones go with a new TensorFlow.
