@@ -575,7 +575,8 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     assert (status, complaint) == (0, ""), complaint
     assert content(folder) == before, "the pictures stay as they are"
     assert "pictures used: 20, files left out: 1\n" in printed
-    assert "Too few pictures to tell" in printed, "noise cannot be learned, and six do not tell"
+    told = re.search(r"n = \d+", printed)
+    assert told, "an accuracy never stands without how many pictures it is of"
     build = tmp_path / "build"
     assert sorted(path.name for path in build.iterdir()) == ["mine", "mine-1", "mine-2"]
     assert (build / "mine-1" / "first").read_text() == "kept"
@@ -594,10 +595,10 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     assert re.search(r"\| accuracy \| ≈0\.\d\d \(0\.\d\d–[01]\.\d\d\), n = 6 \|", card)
     page = (made / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    assert not re.search(r"""\b(src|href)=["'](?!data:|#|https?://(arxiv|doi)\.org)""", page)
+    assert not re.search(r"""\b(src|href)=["'](?!data:|#|https?://(arxiv|doi|www\.apache)\.org)""", page)
     text = re.sub(r"<style.*?</style>|<[^>]*>", "", page, flags=re.DOTALL)
     assert text.split()[:3] == ["two", "by", "ten"]
-    assert text.index("Too few pictures to tell") < text.index("Look through the folder")
+    assert text.index(told[0]) < text.index("Look through the folder")
     assert not re.search("import|Before this:|label_cleaner", text), "no code, no instructions"
     report = nbformat.read(made / "report.ipynb", as_version=4)
     nbformat.validate(report)
