@@ -25,6 +25,13 @@ def pytest_terminal_summary(terminalreporter):
             terminalreporter.write_line(f"{name}: {value}")
 
 
+@pytest.fixture
+def record_property(record_property):
+    """pytest's own, for whatever can be printed: xdist's workers can't send NumPy's numbers, and
+    one that tries ends the whole run."""
+    return lambda name, value: record_property(name, str(value))
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of test material beside the checkout. Tests that ask for it are skipped without

@@ -296,6 +296,9 @@ def test_accuracy_on_photographs(shared_data, record_property, name, validation,
         top_1(classifier, sorted((shared_data / folder).glob("*.jpg")))
         for folder in ("imagenet_val", "photos")
     ]
-    record_property(f"{name}, top-1 on 650 validation pictures and 200 photographs", found)
+    record_property(
+        f"{name}, top-1 on 650 validation pictures and 200 photographs",
+        "{:.3f}, {:.3f}".format(*found),
+    )
     assert found[0] >= validation
     assert found[1] >= photographs
