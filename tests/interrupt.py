@@ -26,14 +26,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from exercises import _core
 from helpers import cleaning, data, exercises, share, training
 from helpers.data import Pictures
 from helpers.evaluate import accuracy
-from helpers.exercises import _core
 from helpers.files import note_digest, shipped, whole
 from helpers.images import ResizeRule, load_image
 from helpers.models import Classifier
-from helpers.widgets import collect
+from panels import collect
 
 
 def noise(seed, side=24):

@@ -1,16 +1,27 @@
-"""The lessons as the tests see them."""
+"""The lessons, and the packages they import, as the tests see them."""
 
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import nbformat
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 TEMPLATE = NOTEBOOKS / "your_own_pictures.ipynb"  # no lesson, but has a lesson's form
 
 # What makes nbval compare less than the whole output, as a tag or as a comment.
-EXEMPTIONS = {"nbval-ignore-output", "nbval-skip", "nbval-raises-exception", "raises-exception"}
+EXEMPTIONS = {
+    "nbval-ignore-output",
+    "nbval-skip",
+    "nbval-raises-exception",
+    "raises-exception",
+}
+
+# Our own packages, as pyproject.toml installs them.
+with (ROOT / "pyproject.toml").open("rb") as file:
+    PACKAGES = tomllib.load(file)["tool"]["setuptools"]["packages"]
 
 
 @cache

@@ -110,7 +110,7 @@ from IPython.display import HTML, display
 from helpers import load_classifier, load_image
 from helpers.data import Pictures
 from helpers.training import new_model
-from helpers.widgets import *
+from panels import *
 
 bad, folder = {BAD!r}, Path(FOLDER)
 paths = [folder / "set" / name / (name + ".png") for name in (bad, bad + "2")]

@@ -23,7 +23,7 @@ from exercise_cases import lesson_00
 from lessons import LESSONS, NOTEBOOKS, read
 from test_prose import dead
 
-from helpers.exercises._core import STUB, Explore, Fill, Predict, exercises
+from exercises._core import STUB, Explore, Fill, Predict, exercises
 
 ROOT = NOTEBOOKS.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -197,7 +197,7 @@ def test_solutions_are_run_and_accepted(ran):
 def test_a_solution_that_its_check_refuses_stops_the_edition():
     notebook = nbformat.v4.new_notebook(cells=read(GRADED).cells[:0])
     number = fills(GRADED)[0]
-    sources = "from helpers.exercises import check", f'check("{number}", print)'
+    sources = "from exercises import check", f'check("{number}", print)'
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
     with pytest.raises(editions.EditionError, match=f"the solution of {number} is refused"):
         run(GRADED, notebook)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from lessons import LESSONS, code_cells, read
 
-from helpers.exercises import check
-from helpers.exercises._core import LESSONS as NUMBERED
-from helpers.exercises._core import (
+from exercises import check
+from exercises._core import LESSONS as NUMBERED
+from exercises._core import (
     STUB,
     Explore,
     Fill,

@@ -24,7 +24,7 @@ from helpers.images import ResizeRule
 from helpers.models import Classifier
 from helpers.share import as_classifier, model_card, save_classifier
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
-from helpers.widgets.collect import collect_widget
+from panels.collect import collect_widget
 
 TESTS = Path(__file__).parent
 

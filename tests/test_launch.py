@@ -24,7 +24,7 @@ from zipfile import ZipFile
 
 import nbformat
 import pytest
-from lessons import LESSONS, TEMPLATE, code_cells, read
+from lessons import LESSONS, PACKAGES, TEMPLATE, code_cells, read
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -79,7 +79,7 @@ def test_every_button_leads_to_what_is_there():
 def repository(tmp_path_factory):
     """The project as it is here, but without an address, in git."""
     folder = tmp_path_factory.mktemp("repository")
-    for name in ("helpers", "notebooks", "tools"):
+    for name in (*PACKAGES, "notebooks", "tools"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("CITATION.cff", "README.md", "requirements.txt", ".gitignore"):
         shutil.copy(ROOT / name, folder)
@@ -214,20 +214,20 @@ def imported(*sources):
             found |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"helpers"}
+    return found - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
 def test_nothing_that_the_lessons_import_is_forgotten():
-    helpers = [path.read_text("utf-8") for path in (ROOT / "helpers").rglob("*.py")]
+    ours = [path.read_text("utf-8") for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
     cells = [cell.source for path in (*LESSONS, TEMPLATE) for cell in code_cells(path)]
     cells = [re.sub(r"(?m)^\s*[%!].*", "", source) for source in cells]
-    ours = {Requirement(line).name for line in hosted.requirements().values()}
+    required = {Requirement(line).name for line in hosted.requirements().values()}
     known = packages_distributions()
-    wanted = {name for module in imported(*helpers, *cells) for name in known[module]}
-    wanted = {re.sub("[-_.]+", "-", name).lower() for name in wanted} & ours
+    wanted = {name for module in imported(*ours, *cells) for name in known[module]}
+    wanted = {re.sub("[-_.]+", "-", name).lower() for name in wanted} & required
     listed = {*hosted.KEPT, *hosted.WANTED, *hosted.EXPORT}
     assert wanted - listed == set()
-    assert listed <= ours
+    assert listed <= required
 
 
 def test_the_oldest_versions_are_older_than_ours():
@@ -331,7 +331,7 @@ class Service:
 @cache
 def origin(folder):
     """A repository with what a service fetches → (its address, its commit)."""
-    for name in ("helpers", "tools"):
+    for name in (*PACKAGES, "tools"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, folder)

@@ -9,7 +9,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from lessons import LESSONS, NOTEBOOKS, TEMPLATE, read
+from lessons import LESSONS, NOTEBOOKS, PACKAGES, TEMPLATE, read
 
 ROOT = NOTEBOOKS.parent
 FOLDERS = "docs", "models", "data", "benchmarks"
@@ -134,7 +134,7 @@ def test_no_word_is_misspelt(tmp_path):
         sources = (cell.source for cell in read(notebook).cells)
         (tmp_path / f"{notebook.stem}.txt").write_text("\n".join(sources), encoding="utf-8")
     code = [
-        path for f in ("helpers", "page", "tests", "tools") for path in ROOT.glob(f"{f}/**/*.py")
+        path for f in (*PACKAGES, "page", "tests", "tools") for path in ROOT.glob(f"{f}/**/*.py")
     ]
     assert misspelt(tmp_path, *PAGES, *code, ROOT / "Makefile") == []
 

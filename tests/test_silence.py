@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from lessons import PACKAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted((ROOT / "helpers").rglob("*.py"))
+    for package in PACKAGES
+    for path in sorted((ROOT / package.replace(".", "/")).glob("*.py"))
 }
 each_module = pytest.mark.parametrize("module", MODULES)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.exercises import check
+from exercises import check
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 tally = importlib.import_module("tally")

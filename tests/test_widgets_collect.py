@@ -13,7 +13,7 @@ from server import Server
 
 from helpers.data import DataError, load_dataset
 from helpers.images import load_image
-from helpers.widgets import _parts, collect, collect_widget
+from panels import _parts, collect, collect_widget
 
 NORTH = {1: "N", 2: (52, 31, 0)}  # of Exif's place: GPSLatitudeRef and GPSLatitude
 

@@ -14,7 +14,7 @@ from PIL import Image
 from helpers import ImageError, keras, load_image
 from helpers.images import SQUASH, resize, sample_names
 from helpers.models import Classifier
-from helpers.widgets import _parts, preprocess_widget
+from panels import _parts, preprocess_widget
 
 DIVIDED, CENTRED, NONE = "÷ 255: 0…1", "÷ 127.5 − 1: −1…1", "none: 0…255"
 

@@ -15,7 +15,7 @@ from helpers.data import Pictures
 from helpers.explain import grad_cam, overlay
 from helpers.images import ResizeRule
 from helpers.plots import BLUE, ORANGE, image_tag
-from helpers.widgets import _parts, error_browser, errors, label_cleaner
+from panels import _parts, error_browser, errors, label_cleaner
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -28,7 +28,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from run_lessons import alone
 
-from helpers.exercises._core import Explore, Fill, Predict, events, exercises
+from exercises._core import Explore, Fill, Predict, events, exercises
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("student", "instructor", "html", "nbgrader")

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from helpers.exercises._core import LESSONS, Fill, Predict, events, exercises
+from exercises._core import LESSONS, Fill, Predict, events, exercises
 
 KNOWN = {number: kind for lesson in LESSONS for number, kind in exercises(lesson).items()}
 HINTS = 3  # of an exercise, the most frequent ones

@@ -1,6 +1,6 @@
 """What all exercises share: the three kinds, `check`, and what a learner's folder keeps of it.
 
-A lesson's exercises are `EXERCISES` in `helpers.exercises.lesson_NN`: number → `Predict`, `Fill` or
+A lesson's exercises are `EXERCISES` in `exercises.lesson_NN`: number → `Predict`, `Fill` or
 `Explore`. A `Fill` has a judge, a function of the answer. It raises `Hint` when the answer is not
 right, and returns what is to be said when it is.
 """
@@ -140,7 +140,7 @@ def told_apart(draw):
 
 def exercises(lesson):
     """A lesson's exercises → {number: `Predict`, `Fill` or `Explore`}."""
-    return importlib.import_module(f"helpers.exercises.lesson_{lesson}").EXERCISES
+    return importlib.import_module(f"exercises.lesson_{lesson}").EXERCISES
 
 
 class Check:

@@ -7,7 +7,7 @@ import numpy as np
 
 from helpers.explain import grad_cam, overlay
 from helpers.plots import BLUE, ORANGE, image_tag
-from helpers.widgets._parts import LABELS, Work, alert, remember
+from panels._parts import LABELS, Work, alert, remember
 
 PER_PAGE = 8
 SIDE = 144  # pixels of a picture on the page

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from helpers.exercises._core import (
+from exercises._core import (
     Explore,
     Fill,
     Hint,

@@ -6,7 +6,7 @@ import ipywidgets
 import numpy as np
 
 from helpers.plots import BLUE, ORANGE, image_tag
-from helpers.widgets._parts import Work
+from panels._parts import Work
 
 
 def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):

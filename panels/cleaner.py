@@ -9,7 +9,7 @@ import numpy as np
 from helpers.cleaning import CorrectionsError, kinds_of, read_corrections, write_corrections
 from helpers.data import DataError
 from helpers.labels import Prediction
-from helpers.widgets._parts import LABELS, Work, alert, bar_table, figure
+from panels._parts import LABELS, Work, alert, bar_table, figure
 
 
 def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):

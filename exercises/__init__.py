@@ -1,3 +1,3 @@
 """`check("05.2", answer)`: judges an exercise by what the answer does, hints, never tells."""
 
-from helpers.exercises._core import Verdict, check
+from exercises._core import Verdict, check

@@ -10,7 +10,7 @@ import ipywidgets
 
 from helpers.images import ImageError, load_image, sample_names
 from helpers.models import REGISTRY, WeightsUnavailable, has_weights, load_classifier
-from helpers.widgets._parts import LABELS, Work, alert, bar_table, fetch_web, figure, remember, seen
+from panels._parts import LABELS, Work, alert, bar_table, fetch_web, figure, remember, seen
 
 MOST = 10  # answers a picture
 

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from helpers.images import load_image, sample_names, to_batch
 from helpers.labels import decode
-from helpers.widgets._parts import LABELS, Work, bar_table, figure, number, remember
+from panels._parts import LABELS, Work, bar_table, figure, number, remember
 
 SHAPES = {"cut to a square": "square", "squashed": "each_side"}
 OWN, TWICE = "the model's own", "÷ 255, then its own"
