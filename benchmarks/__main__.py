@@ -28,8 +28,8 @@ from benchmarks import (
     transfer_recipe,
 )
 from benchmarks.report import write
-from helpers.files import incoming
 from helpers.models import ROOT
+from safeguards.whole_files import incoming
 
 PARTS = (
     transfer_recipe,

@@ -5,7 +5,8 @@ import sys
 from functools import wraps
 from math import prod
 
-from helpers.images import ImageError, load_image, sample_names
+from helpers.images import load_image, sample_names
+from safeguards.pictures import ImageError
 from helpers.labels import Prediction
 from helpers.models import WeightsUnavailable, available, has_weights, lesson_model
 from helpers.models import load_classifier

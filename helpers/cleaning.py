@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.data import TITLES, find_near_duplicates, groups, read_file
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")
 

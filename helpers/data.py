@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from helpers.fetch import FetchError, download
-from helpers.files import digest, incoming
-from helpers.images import ImageError, ResizeRule, load_image, load_with_doubts, resize
+from helpers.images import ResizeRule, load_image, load_with_doubts, resize
 from helpers.labels import read_table
 from helpers.look_alikes import look, look_alikes
 from helpers.models import ROOT, picture_key
+from safeguards.addresses import FetchError, download
+from safeguards.pictures import ImageError
+from safeguards.whole_files import digest, incoming
 
 COMPUTERS, SQUARE = ROOT / "data" / "computers", ResizeRule()
 TITLES = ("train", "validation", "test")

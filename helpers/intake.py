@@ -24,9 +24,9 @@ from helpers.data import (
     listed,
     visible,
 )
-from helpers.fetch import printable
-from helpers.images import FORMATS, MAX_BYTES, TOO_LARGE
 from helpers.share import plain, write_card
+from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
+from safeguards.text import printable
 
 LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
 LIKENESS = 0.95  # of two pictures that count as one, see `find_look_alikes`
@@ -238,7 +238,7 @@ def _fault(path):
         if not path.is_file():
             return "is no file, or a link that leads nowhere."
         if path.stat().st_size > MAX_BYTES:
-            return f"cannot be used. {TOO_LARGE}"
+            return f"cannot be used. {TOO_LARGE_ADVICE}"
         fingerprint(path)
     except DataError as error:
         return str(error).removeprefix(f"{path} ")

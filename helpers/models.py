@@ -20,8 +20,8 @@ from helpers import efficientnet_lite
 from helpers.images import ResizeRule, to_batch
 from helpers.keys import key_of
 from helpers.labels import decode, imagenet_classes, read_table
-from helpers.terminal import typed
-from helpers.torch_file import read_torch_file
+from safeguards.text import typed
+from safeguards.torch_file import read_torch_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "data" / "recorded"

@@ -19,9 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.fetch import printable
-from helpers.files import incoming
-from helpers.images import MAX_BYTES, MAX_PIXELS, load_image
+from helpers.images import load_image
 from helpers.labels import imagenet_classes
 from helpers.models import (
     DEFAULT,
@@ -33,7 +31,9 @@ from helpers.models import (
     load_classifier,
 )
 from helpers.share import export_onnx, load_exported
-from helpers.terminal import typed
+from safeguards.pictures import MAX_BYTES, MAX_PIXELS
+from safeguards.text import printable, typed
+from safeguards.whole_files import incoming
 
 STATIC = ROOT / "page" / "static"
 RUNTIME = ROOT / "page" / "node_modules" / "onnxruntime-web"

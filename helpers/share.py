@@ -21,8 +21,6 @@ import numpy as np
 from PIL import Image
 from scipy.special import softmax
 
-from helpers.fetch import printable
-from helpers.files import digest, note_digest, shipped, whole
 from helpers.images import to_batch
 from helpers.keys import key_of
 from helpers.measure import Timing
@@ -47,6 +45,8 @@ from helpers.networks import (
 )
 from helpers.portable import for_older_keras
 from helpers.training import preprocessed
+from safeguards.text import printable
+from safeguards.whole_files import digest, note_digest, shipped, whole
 
 RUNTIMES = {".onnx": "onnxruntime", ".tflite": "LiteRT"}
 # How far an export may be from the classifier, in the probability of a class: …

@@ -28,10 +28,11 @@ from pyarrow import dataset, parquet
 from ray.data import ActorPoolStrategy, DataContext
 
 from helpers.batch import BatchError, Predictor, names_below
-from helpers.files import whole
-from helpers.images import ImageError, UnreachableError, resize
+from helpers.images import resize
 from helpers.models import DEFAULT
 from helpers.training import base_of, progress_bar
+from safeguards.pictures import UNREACHABLE, ImageError
+from safeguards.whole_files import whole
 
 BATCH = 32  # pictures in the network at a time
 NUMBERS = {"bytes": pa.int64(), "modified": pa.int64(), "probability": pa.float64()}
@@ -98,7 +99,7 @@ class FeatureWorker(Worker):
             path = self.predictor.folder / name
             try:
                 if not path.is_file():
-                    raise UnreachableError("It is no file that can be read.")
+                    raise ImageError("It is no file that can be read.", UNREACHABLE)
                 pictures.append(resize(path, classifier.size, classifier.rule))
             except ImageError as error:
                 rows[-1]["error"] = str(error)

@@ -30,10 +30,10 @@ from exercises import _core
 from helpers import cleaning, data, exercises, share, training
 from helpers.data import Pictures
 from helpers.evaluate import accuracy
-from helpers.files import note_digest, shipped, whole
 from helpers.images import ResizeRule, load_image
 from helpers.models import Classifier
 from panels import collect
+from safeguards.whole_files import note_digest, shipped, whole
 
 
 def noise(seed, side=24):

@@ -81,7 +81,7 @@ def test_listens_on_this_machine_only(server):
 
 
 def test_asks_public_addresses_only(server):
-    """As helpers.fetch does where this variable says so: tested there, and in the browser."""
+    """As safeguards.addresses does where this variable is set: tested there, and in the browser."""
     get(server)
     assert {kernel.environ()["TRANSFER_HOSTED"] for kernel in server.kernels()} == {"1"}
 

@@ -196,7 +196,7 @@ def test_what_is_no_picture_has_an_error(tmp_path):
 def test_one_that_takes_too_much_costs_only_its_own_row(tmp_path, monkeypatch):
     folder = pictures(tmp_path / "p", 3)
     Image.new("RGB", (200, 200)).save(folder / "large.png")
-    monkeypatch.setattr("helpers.images.MAX_PIXELS", 10_000)
+    monkeypatch.setattr("safeguards.pictures.MAX_PIXELS", 10_000)
     assert predict_folder(folder, colours(), tmp_path / "t.csv")[:2] == (4, 1)
     assert "megapixels" in rows(tmp_path / "t.csv")["large.png"]["error"]
 

@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 from server import Server
 
-from helpers import data, fetch, keras, load_classifier, load_image
+from helpers import data, keras, load_classifier, load_image
 from helpers.data import DataError, Pictures, find_near_duplicates, listed, load_dataset, split
 from helpers.images import SAMPLES, ResizeRule, to_batch
 from helpers.models import REGISTRY, picture_key
+from safeguards import addresses
 
 TABLE = dict(data.PUBLIC)  # before tests lead it to their own server
 
@@ -830,7 +831,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["hymenoptera", "flowers"])
 def test_a_failed_download_leaves_nothing_and_can_be_repeated(public, name, fault, monkeypatch):
-    monkeypatch.setattr(fetch, "TIMEOUT", (1, 0.5))
+    monkeypatch.setattr(addresses, "TIMEOUT", (1, 0.5))
     if fault == "missing":
         del public.files[name]
     elif fault == "other data":

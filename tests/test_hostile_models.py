@@ -16,10 +16,10 @@ import pytest
 
 from helpers import keras, load_classifier, models
 from helpers.explain import grad_cam
-from helpers.files import SUMS, digest, note_digest, shipped
 from helpers.images import ResizeRule
 from helpers.models import ModelFileError, read_details
 from helpers.share import as_classifier, save_classifier
+from safeguards.whole_files import SUMS, digest, note_digest, shipped
 
 layers = keras.layers
 WITNESS = "ran"  # a folder that hostile code would make
@@ -138,7 +138,7 @@ OTHERS = "not Keras's own"
 CONFIGS = {  # a change of config.json: what the error says
     "lambda": (in_place_of("Rescaling", class_name="Lambda", config={"function": LAMBDA}), "code"),
     "module os": (in_place_of("Rescaling", module="os", class_name="mkdir"), OTHERS),
-    "ours": (in_place_of("Rescaling", module="helpers.files", class_name="whole"), OTHERS),
+    "ours": (in_place_of("Rescaling", module="safeguards.whole_files", class_name="whole"), OTHERS),
     "looks like keras": (in_place_of("Rescaling", module="kerasx", class_name="ReLU"), OTHERS),
     "builtin": (with_layer("Dense", activation={
         "module": "builtins", "class_name": "function", "config": "eval",

@@ -19,12 +19,12 @@ from PIL import Image
 from helpers import cleaning, keras, load_classifier, training
 from helpers.data import DataError, Pictures, load_dataset
 from helpers.evaluate import accuracy
-from helpers.files import incoming, note_digest, whole
 from helpers.images import ResizeRule
 from helpers.models import Classifier
 from helpers.share import as_classifier, model_card, save_classifier
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 from panels.collect import collect_widget
+from safeguards.whole_files import incoming, note_digest, whole
 
 TESTS = Path(__file__).parent
 
@@ -80,7 +80,8 @@ def test_killed_while_a_model_is_saved(tmp_path, record_property):
 
 def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
     child = subprocess.Popen(
-        [sys.executable, "-c", "import pathlib, sys, time; from helpers.files import incoming\n"
+        [sys.executable, "-c", "import pathlib, sys, time\n"
+         "from safeguards.whole_files import incoming\n"
          "with incoming(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(99)", tmp_path],
         stdout=subprocess.PIPE,
     )  # fmt: skip

@@ -24,6 +24,7 @@ import pytest
 import tiny
 from browser import FLAGS, ROOT, Server, browser, free_port, new_page, violations
 from firefox import firefox
+from image_errors import raises
 from PIL import Image, ImageCms
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
@@ -32,10 +33,11 @@ from tiny import SIZE
 
 from helpers import keras, load_classifier, load_image, page
 from helpers.evaluate import accuracy
-from helpers.images import ResizeRule, TruncatedError, resize
+from helpers.images import ResizeRule, resize
 from helpers.models import LICENCES, ModelFileError, terms_of
 from helpers.page import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
 from helpers.share import as_classifier, export_onnx, load_exported, save_classifier
+from safeguards.pictures import DAMAGED
 
 BAD = "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
 SURE = 200  # times larger logits give a random network clear answers
@@ -595,7 +597,7 @@ class TestSameAnswersAsInPython:
 
     def test_files_that_are_cut_off_are_refused_as_in_python(self, visit):
         for kind, data in cut_off().items():
-            with pytest.raises(TruncatedError):
+            with raises(DAMAGED):
                 load_image(data)
             with pytest.raises(PlaywrightError, match="damaged or not complete"):
                 visit.run(PIXELS.replace("RULE", WHOLE), data)

@@ -18,9 +18,9 @@ from helpers.evaluate import (
     recorded_answers,
     recorded_logits,
 )
-from helpers.files import note_digest
 from helpers.labels import imagenet_classes
 from helpers.models import DEFAULT, RECORDED, REGISTRY, ROOT, WeightsUnavailable
+from safeguards.whole_files import note_digest
 
 spec = importlib.util.spec_from_file_location("validation", ROOT / "tools/record_validation.py")
 tool = importlib.util.module_from_spec(spec)

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 ROOT = Path(__file__).resolve().parent.parent
 CITATION, README = ROOT / "CITATION.cff", ROOT / "README.md"

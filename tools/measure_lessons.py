@@ -29,7 +29,7 @@ import psutil
 from nbclient import NotebookClient
 from run_lessons import alone
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "docs" / "lesson_needs.tsv"

@@ -20,9 +20,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
-from helpers.fetch import printable
-from helpers.files import incoming, whole
 from helpers.share import plain
+from safeguards.text import printable
+from safeguards.whole_files import incoming, whole
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"

@@ -14,7 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 

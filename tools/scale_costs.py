@@ -275,7 +275,7 @@ def main():
     if given.pop("record"):
         from measure_lessons import machine
 
-        from helpers.files import whole
+        from safeguards.whole_files import whole
 
         rows = measured()
         with io.StringIO(newline="") as out:

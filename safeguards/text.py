@@ -1,8 +1,13 @@
-"""Commands that are printed for people to copy."""
+"""Strangers' texts and commands, so that they can be shown and copied without harm."""
 
 import os
 import shlex
 import subprocess
+
+
+def printable(text):
+    """A stranger's text without what could steer a terminal or reorder a line."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
 def typed(*words, windows=os.name == "nt"):
