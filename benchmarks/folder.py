@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from apps.many.folder import AT_ONCE, fitting, predict_folder, read_predictions
 from benchmarks.report import Part, alone, axes_of, classifiers, linked, ratio, ratio_bars, said
-from helpers.batch import AT_ONCE, fitting, predict_folder, read_predictions
 from helpers.images import resize
 from helpers.measure import in_turns
 

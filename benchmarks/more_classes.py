@@ -6,10 +6,10 @@ python -m benchmarks.more_classes [--quick]
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from apps.sharing.share import as_classifier
 from benchmarks.report import Part, alone, grown, ratio, toy
 from helpers import keras, load_classifier, load_image
 from helpers.measure import in_turns
-from helpers.share import as_classifier
 from helpers.training import base_of, fit_head, preprocessed
 
 COUNTS = (2, 10, 100, 1_000)

@@ -10,9 +10,9 @@ from time import perf_counter
 import numpy as np
 from scipy.stats import linregress, t
 
+from apps.many.folder import predict_folder
 from benchmarks.report import Part, alone, grown, linked, ratio, toy
 from helpers import load_classifier
-from helpers.batch import predict_folder
 
 COUNTS = {250: 3, 1_000: 3, 4_000: 2, 16_000: 1}  # pictures: rounds, so that it takes minutes
 FIRST, AGAIN = "predict_folder", "again, with nothing to do"

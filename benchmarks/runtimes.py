@@ -6,11 +6,11 @@ python -m benchmarks.runtimes [--quick]
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from apps.sharing.share import export_litert, export_onnx, load_exported, parity
 from benchmarks.report import Part, alone, axes_of, ratio, ratio_bars, said, toy
 from helpers import load_classifier
 from helpers.data import load_dataset
 from helpers.measure import in_turns
-from helpers.share import export_litert, export_onnx, load_exported, parity
 
 TEXT = """\
 {network} on the same ready numbers, in three runtimes that all use all cores: Keras

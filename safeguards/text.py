@@ -1,6 +1,8 @@
 """Strangers' texts and commands, so that they can be shown and copied without harm."""
 
+import html
 import os
+import re
 import shlex
 import subprocess
 
@@ -8,6 +10,12 @@ import subprocess
 def printable(text):
     """A stranger's text without what could steer a terminal or reorder a line."""
     return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
+def plain(text):
+    """A text, such as a stranger's class name, that Markdown shows as it is, in a table as well."""
+    text = html.escape(printable(" ".join(text.split())), quote=False)
+    return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", text)
 
 
 def typed(*words, windows=os.name == "nt"):

@@ -15,7 +15,7 @@ CLOSED = [
     "notebooks/app.ipynb",
     "app.ipynb",
     "00_start_here.ipynb",
-    "page/voila.py",
+    "apps/served/voila.py",
     "files/app.ipynb",
     "voila/files/",
     "voila/files/app.ipynb",
@@ -43,7 +43,7 @@ CLOSED = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The page, without the kernel that is otherwise started before anybody visits it."""
-    command = ["sh", "tools/app.sh", "--no-browser", f"--port={free_port()}"]
+    command = ["sh", "apps/served/app.sh", "--no-browser", f"--port={free_port()}"]
     log = tmp_path_factory.mktemp("app") / "log"
     server = Server([*command, "--preheat_kernel=False"], r"http://\S+", log)
     yield server

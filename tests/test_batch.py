@@ -18,8 +18,9 @@ import pytest
 import variants
 from PIL import Image
 
-from helpers import batch, load_classifier
-from helpers.batch import BatchError, Predictor, columns, predict_folder, read_predictions
+from apps.many import folder as batch
+from apps.many.folder import BatchError, Predictor, columns, predict_folder, read_predictions
+from helpers import load_classifier
 from helpers.images import ResizeRule, load_image
 from helpers.models import ROOT, Classifier
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from apps.many.folder import Summary
+from apps.sharing.share import Parity
 from benchmarks import __main__ as bench
 from benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
-from helpers.batch import Summary
 from helpers.data import DataError, load_dataset
 from helpers.evaluate import accuracy
 from helpers.models import ROOT
-from helpers.share import Parity
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -14,11 +14,11 @@ import h5py
 import numpy as np
 import pytest
 
+from apps.sharing.share import as_classifier, save_classifier
 from helpers import keras, load_classifier, models
 from helpers.explain import grad_cam
 from helpers.images import ResizeRule
-from helpers.models import ModelFileError, read_details
-from helpers.share import as_classifier, save_classifier
+from safeguards.model_files import ModelFileError, read_details
 from safeguards.whole_files import SUMS, digest, note_digest, shipped
 
 layers = keras.layers
@@ -289,7 +289,7 @@ def test_damaged_files_give_a_model_or_a_model_file_error(good, tmp_path, record
             damaged = damaged[: random.integers(len(damaged))]
         path.write_bytes(damaged)
         try:
-            read_details(path)
+            read_details(path, ResizeRule)
             found["read"] += 1
         except ModelFileError:
             found["ModelFileError"] += 1

@@ -16,12 +16,12 @@ import pytest
 import tiny
 from PIL import Image
 
+from apps.sharing.share import as_classifier, model_card, save_classifier
 from helpers import cleaning, keras, load_classifier, training
 from helpers.data import DataError, Pictures, load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule
 from helpers.models import Classifier
-from helpers.share import as_classifier, model_card, save_classifier
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 from panels.collect import collect_widget
 from safeguards.whole_files import incoming, note_digest, whole
@@ -44,7 +44,7 @@ def test_kills_leave_nothing_half_written_in_use(tmp_path, record_property):
 SAVE = """
 import sys
 from helpers import keras, load_classifier
-from helpers.share import as_classifier, save_classifier, export_onnx
+from apps.sharing.share import as_classifier, save_classifier, export_onnx
 from helpers.images import ResizeRule
 layers = keras.layers
 network = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3000),

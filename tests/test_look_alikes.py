@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from apps.own_pictures.intake import LEAST, STRICTER, look_through
 from helpers import data
 from helpers.cleaning import out_of_fold
 from helpers.data import DataError, Pictures, find_look_alikes, find_near_duplicates, groups, split
-from helpers.intake import LEAST, STRICTER, look_through
 from helpers.look_alikes import look, look_alikes
 
 

@@ -31,12 +31,14 @@ from playwright.sync_api import expect
 from server import Server as Site
 from tiny import SIZE
 
-from helpers import keras, load_classifier, load_image, page
+from apps.page import build as page
+from apps.page.build import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
+from apps.sharing.share import as_classifier, export_onnx, load_exported, save_classifier
+from helpers import keras, load_classifier, load_image
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, resize
-from helpers.models import LICENCES, ModelFileError, terms_of
-from helpers.page import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
-from helpers.share import as_classifier, export_onnx, load_exported, save_classifier
+from helpers.models import LICENCES, terms_of
+from safeguards.model_files import ModelFileError
 from safeguards.pictures import DAMAGED
 
 BAD = "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
@@ -331,13 +333,13 @@ class TestTheCommand:
         assert said.count("\n") == 1
 
     def test_make_page_without_npm_says_so(self, tmp_path):
-        for name in ("tools/page.sh", "page/package-lock.json"):
+        for name in ("apps/page/page.sh", "apps/page/package-lock.json"):
             (tmp_path / name).parent.mkdir()
             shutil.copy(ROOT / name, tmp_path / name)
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "cmp").symlink_to(shutil.which("cmp"))
         done = subprocess.run(
-            [shutil.which("sh"), "tools/page.sh"],
+            [shutil.which("sh"), "apps/page/page.sh"],
             cwd=tmp_path,
             env={"PATH": str(tmp_path / "bin")},
             capture_output=True,
@@ -349,7 +351,9 @@ class TestTheCommand:
         assert "nodejs.org" in done.stderr
 
     def test_the_lock_pins_each_file_by_hash_and_names_no_host(self):
-        lock = json.loads((ROOT / "page" / "package-lock.json").read_text(encoding="utf-8"))
+        lock = json.loads(
+            (ROOT / "apps" / "page" / "package-lock.json").read_text(encoding="utf-8")
+        )
         packages = [entry for path, entry in lock["packages"].items() if path]
         assert len(packages) > 5
         assert all(entry["integrity"].startswith("sha512-") for entry in packages)
@@ -1200,12 +1204,12 @@ class TestHosts:
 
 @pytest.mark.thorough
 def test_our_nginx_lets_browsers_keep_all_but_index_html(built, tmp_path):
-    """page/static-nginx.conf with the real nginx."""
+    """apps/page/static-nginx.conf with the real nginx."""
     nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     if not nginx:
         reason = "needs nginx (on Debian: apt install nginx-light)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    text, port = (ROOT / "page" / "static-nginx.conf").read_text(), free_port()
+    text, port = (ROOT / "apps" / "page" / "static-nginx.conf").read_text(), free_port()
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
         "    ssl_certificate /etc/ssl/classify.pem;\n": "",

@@ -15,7 +15,7 @@ ROOT = NOTEBOOKS.parent
 FOLDERS = "docs", "models", "data", "benchmarks"
 PAGES = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("page/*.md"),  # below it are others', fetched by npm
+    *ROOT.glob("apps/*/*.md"),  # below it are others', fetched by npm
     *(page for f in FOLDERS for page in ROOT.glob(f"{f}/**/*.md")),
 ]
 PAGES = [page for page in PAGES if ".ipynb_checkpoints" not in page.parts]  # JupyterLab's
@@ -133,9 +133,7 @@ def test_no_word_is_misspelt(tmp_path):
     for notebook in (page for page in TEXTS if page.suffix == ".ipynb"):
         sources = (cell.source for cell in read(notebook).cells)
         (tmp_path / f"{notebook.stem}.txt").write_text("\n".join(sources), encoding="utf-8")
-    code = [
-        path for f in (*PACKAGES, "page", "tests", "tools") for path in ROOT.glob(f"{f}/**/*.py")
-    ]
+    code = [path for f in (*PACKAGES, "tests", "tools") for path in ROOT.glob(f"{f}/**/*.py")]
     assert misspelt(tmp_path, *PAGES, *code, ROOT / "Makefile") == []
 
 

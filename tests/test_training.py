@@ -16,12 +16,12 @@ from PIL import Image
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
+from apps.sharing.share import as_classifier, save_classifier
 from helpers import images, keras, training
 from helpers.data import DataError, Pictures, load_dataset
 from helpers.images import SQUASH, ResizeRule
 from helpers.models import Classifier, load_classifier, unchanged
 from helpers.networks import leaves, logits_of, parts
-from helpers.share import as_classifier, save_classifier
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

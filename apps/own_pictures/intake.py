@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from apps.sharing.share import write_card
 from helpers.cleaning import apply_corrections, kinds_of, read_corrections, retire_corrections
 from helpers.data import (
     TITLES,
@@ -24,9 +25,8 @@ from helpers.data import (
     listed,
     visible,
 )
-from helpers.share import plain, write_card
 from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
-from safeguards.text import printable
+from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
 LIKENESS = 0.95  # of two pictures that count as one, see `find_look_alikes`

@@ -1,10 +1,10 @@
 """Classify a folder or bucket of pictures on as many machines as there are, with Ray Data.
 
-python scale/predict_many.py FOLDER OUT [--model NAME] [--actors 2] [--address HOST:PORT]
+python apps/many/predict_many.py FOLDER OUT [--model NAME] [--actors 2] [--address HOST:PORT]
 
 FOLDER is one that every machine sees under the same path, or an address of an object store, as in
 s3://bucket/pictures (with s3fs installed; fsspec knows dozens of kinds). So is OUT, which becomes
-a folder of Parquet files; its rows are those of `helpers.batch.predict_folder`, in any order.
+a folder of Parquet files; its rows are those of `apps.many.folder.predict_folder`, in any order.
 Without --address all happens on this machine; docs/scale.md says how to start more. Stopped, the
 same command goes on where it was; pictures that have come since are added.
 """
@@ -27,7 +27,7 @@ import ray
 from pyarrow import dataset, parquet
 from ray.data import ActorPoolStrategy, DataContext
 
-from helpers.batch import BatchError, Predictor, names_below
+from apps.many.folder import BatchError, Predictor, names_below
 from helpers.images import resize
 from helpers.models import DEFAULT
 from helpers.training import base_of, progress_bar
