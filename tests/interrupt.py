@@ -26,8 +26,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from apps.sharing import share
 from exercises import _core
-from helpers import cleaning, data, exercises, share, training
+from helpers import cleaning, data, training
 from helpers.data import Pictures
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
@@ -97,7 +98,7 @@ class Progress:
         _core._keep({"exercise": "05.1", "done": True, "answer": f"{os.getpid()} {turn} " * 50})
 
     def check(self):
-        found = exercises._core.events()
+        found = _core.events()
         assert len(found) >= self.known, "an answer is lost"
         self.known = len(found)
         for event in found:

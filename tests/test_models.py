@@ -525,37 +525,6 @@ def test_vgg16_by_hand_and_through_the_registry(served, tmp_path, monkeypatch):
         )
 
 
-# -- a computer with little memory -----------------------------------------------------------------
-
-LARGE_LAYER = """
-import hostile
-from helpers import keras
-draw, shape = keras.initializers.GlorotUniform.__call__, (20_000, 1_000)
-if PLAIN:
-    draw = draw.__wrapped__
-draw(keras.initializers.GlorotUniform(1), (10, 10))
-before = hostile.peak()
-drawn = draw(keras.initializers.GlorotUniform(1), shape).numpy().ravel()[::999]
-print(hostile.peak() - before, drawn.sum())
-"""
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-def test_a_large_layers_weights_are_drawn_in_less_memory():
-    """As Keras alone draws them, but for one copy less: 80 MB in this layer."""
-    answers = []
-    for plain in (True, False):
-        code = f"PLAIN = {plain}{LARGE_LAYER}"
-        command, tests = [sys.executable, "-c", code], Path(__file__).parent
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tests)
-        assert done.returncode == 0, done.stderr
-        answers.append([float(number) for number in done.stdout.split()])
-    (plain_mb, plain_sum), (lean_mb, lean_sum) = answers
-    assert lean_sum == plain_sum
-    assert lean_mb < plain_mb - 41
-
-
 # -- the key of all that answers depend on ---------------------------------------------------------
 
 

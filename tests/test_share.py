@@ -21,6 +21,7 @@ import tiny
 from scipy.special import softmax
 from tiny import SIZE
 
+from apps.sharing import share
 from apps.sharing.share import (
     Exported,
     as_classifier,
@@ -33,7 +34,7 @@ from apps.sharing.share import (
     raw_network,
     save_classifier,
 )
-from helpers import keras, load_classifier, models, share
+from helpers import keras, load_classifier, models
 from helpers.data import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
@@ -656,7 +657,8 @@ def test_exports_of_the_default_network(tmp_path, dataset, capfd):
 
 AN_EXPORT = """
 import contextlib, hostile, sys
-from helpers import load_classifier, share
+from apps.sharing import share
+from helpers import load_classifier
 if PLAIN:
     share._collected = contextlib.nullcontext
 classifier = load_classifier()
