@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from apps.sharing.share import export_litert, export_onnx, load_exported, parity
 from benchmarks.report import Part, alone, axes_of, ratio, ratio_bars, said, toy
 from helpers import load_classifier
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.measure import in_turns
 
 TEXT = """\

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import ipywidgets
 
-from helpers.data import NO_PICTURES, TITLES, DataError, visible
 from helpers.images import load_image
 from helpers.models import picture_key
+from helpers.pictures import NO_PICTURES, TITLES, DataError, visible
 from helpers.plots import image_tag
 from panels._parts import LABELS, Work, alert, fetch_web, remember
 from safeguards.pictures import ImageError

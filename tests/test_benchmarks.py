@@ -12,9 +12,10 @@ from apps.many.folder import Summary
 from apps.sharing.share import Parity
 from benchmarks import __main__ as bench
 from benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
-from helpers.data import DataError, load_dataset
+from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.models import ROOT
+from helpers.pictures import DataError
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

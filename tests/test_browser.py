@@ -108,7 +108,7 @@ from pathlib import Path
 import numpy as np
 from IPython.display import HTML, display
 from helpers import load_classifier, load_image
-from helpers.data import Pictures
+from helpers.pictures import Pictures
 from helpers.training import new_model
 from panels import *
 

@@ -1,4 +1,4 @@
-"""helpers.data: what is loaded, that no split leaks, and that every fault names its place."""
+"""helpers.datasets, helpers.pictures: what is loaded, that no split leaks, and that every fault names its place."""
 
 import hashlib
 import io
@@ -16,13 +16,14 @@ import pytest
 from PIL import Image
 from server import Server
 
-from helpers import data, keras, load_classifier, load_image
-from helpers.data import DataError, Pictures, find_near_duplicates, listed, load_dataset, split
+from helpers import datasets, keras, load_classifier, load_image
+from helpers.datasets import find_near_duplicates, load_dataset, split
 from helpers.images import SAMPLES, ResizeRule, to_batch
 from helpers.models import REGISTRY, picture_key
+from helpers.pictures import TITLES, DataError, Pictures, listed
 from safeguards import addresses
 
-TABLE = dict(data.PUBLIC)  # before tests lead it to their own server
+TABLE = dict(datasets.PUBLIC)  # before tests lead it to their own server
 
 
 class Shape:
@@ -755,7 +756,7 @@ def serve(server, monkeypatch, name, archive):
     entry = TABLE[name]._replace(
         address=server.address + name, sha256=hashlib.sha256(archive).hexdigest()
     )
-    monkeypatch.setitem(data.PUBLIC, name, entry)
+    monkeypatch.setitem(datasets.PUBLIC, name, entry)
 
 
 def test_the_table_of_public_sets():
@@ -909,7 +910,7 @@ def test_parts_of_the_shipped_set_share_nothing(capsys):
     assert found.classes == ("desktop", "handheld", "laptop", "other")
     assert capsys.readouterr().out == ""
     parts = (found.train, found.validation, found.open_test())
-    assert [part.name for part in parts] == [f"computers/{title}" for title in data.TITLES]
+    assert [part.name for part in parts] == [f"computers/{title}" for title in TITLES]
     for a, b in combinations(parts, 2):
         assert not set(keys(a)) & set(keys(b))
         assert find_near_duplicates(a, b) == []

@@ -19,7 +19,7 @@ from image_errors import raises
 from PIL import Image, ImageCms
 
 from helpers import load_classifier
-from helpers.data import COMPUTERS
+from helpers.datasets import COMPUTERS
 from helpers.images import (
     SAMPLES,
     SQUASH,

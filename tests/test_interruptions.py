@@ -18,10 +18,11 @@ from PIL import Image
 
 from apps.sharing.share import as_classifier, model_card, save_classifier
 from helpers import cleaning, keras, load_classifier, training
-from helpers.data import DataError, Pictures, load_dataset
+from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule
 from helpers.models import Classifier
+from helpers.pictures import DataError, Pictures
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 from panels.collect import collect_widget
 from safeguards.whole_files import incoming, note_digest, whole
@@ -102,7 +103,7 @@ def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
 
 def test_two_downloads_at_once_are_no_fault(tmp_path, monkeypatch):
     """The one that is slower finds the set of the other in its place."""
-    from helpers import data
+    from helpers import datasets
 
     def slow(name, address, archive, megabytes):
         other = tmp_path / name / "a"
@@ -111,11 +112,13 @@ def test_two_downloads_at_once_are_no_fault(tmp_path, monkeypatch):
         return "sum"
 
     monkeypatch.setenv("TRANSFER_DATA", str(tmp_path))
-    monkeypatch.setitem(data.PUBLIC, "set", data.Public("http://x", "sum", "1", "all", "none"))
+    monkeypatch.setitem(
+        datasets.PUBLIC, "set", datasets.Public("http://x", "sum", "1", "all", "none")
+    )
     monkeypatch.setattr(data, "_download", slow)
     monkeypatch.setattr(data, "_unpack", lambda archive, folder: (folder / "all" / "a").mkdir(
         parents=True))  # fmt: skip
-    assert (data._public("set") / "a" / "1").read_text() == "whole"
+    assert (datasets._public("set") / "a" / "1").read_text() == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from helpers import load_classifier
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, RECORDED, ROOT
 
 spec = importlib.util.spec_from_file_location("curves", ROOT / "tools/record_learning_curves.py")

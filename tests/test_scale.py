@@ -23,7 +23,7 @@ import tiny
 from apps.many.folder import BatchError, predict_folder, read_predictions
 from apps.sharing.share import save_classifier
 from helpers import load_classifier, load_image
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.models import ROOT
 from helpers.training import new_model
 

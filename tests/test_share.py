@@ -35,7 +35,7 @@ from apps.sharing.share import (
     save_classifier,
 )
 from helpers import keras, load_classifier, models
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction

@@ -23,10 +23,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from helpers.data import NO_PICTURES
 from helpers.images import resize
 from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
+from helpers.pictures import NO_PICTURES
 from helpers.training import progress_bar
 from safeguards.pictures import UNREACHABLE, ImageError
 from safeguards.whole_files import whole

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from apps.sharing.share import save_classifier
 from helpers import keras, load_classifier
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, unchanged
 from helpers.training import fine_tune, new_model, unfreeze
 

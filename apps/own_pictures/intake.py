@@ -14,17 +14,8 @@ from tqdm.auto import tqdm
 
 from apps.sharing.share import write_card
 from helpers.cleaning import apply_corrections, kinds_of, read_corrections, retire_corrections
-from helpers.data import (
-    TITLES,
-    DataError,
-    Pictures,
-    class_like_part,
-    find_look_alikes,
-    fingerprint,
-    groups,
-    listed,
-    visible,
-)
+from helpers.datasets import class_like_part, find_look_alikes, groups
+from helpers.pictures import TITLES, DataError, Pictures, fingerprint, listed, visible
 from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
