@@ -105,19 +105,17 @@ def test_two_downloads_at_once_are_no_fault(tmp_path, monkeypatch):
     """The one that is slower finds the set of the other in its place."""
     from helpers import datasets
 
-    def slow(name, address, archive, megabytes):
+    def slow(name, address, sha256, megabytes, folder):
         other = tmp_path / name / "a"
         other.mkdir(parents=True)
         (other / "1").write_text("whole")
-        return "sum"
+        (folder / "all" / "a").mkdir(parents=True)
 
     monkeypatch.setenv("TRANSFER_DATA", str(tmp_path))
     monkeypatch.setitem(
         datasets.PUBLIC, "set", datasets.Public("http://x", "sum", "1", "all", "none")
     )
-    monkeypatch.setattr(data, "_download", slow)
-    monkeypatch.setattr(data, "_unpack", lambda archive, folder: (folder / "all" / "a").mkdir(
-        parents=True))  # fmt: skip
+    monkeypatch.setattr(datasets, "fetch_archive", slow)
     assert (datasets._public("set") / "a" / "1").read_text() == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from apps.own_pictures.intake import LEAST, STRICTER, look_through
-from helpers import datasets
+from helpers import datasets, pictures
 from helpers.cleaning import out_of_fold
 from helpers.datasets import find_look_alikes, find_near_duplicates, groups, split
 from helpers.look_alikes import look, look_alikes
-from helpers.pictures import DataError, Fingerprint, Pictures, listed
+from helpers.pictures import DataError, Fingerprint, Pictures
 
 
 def written(folder, pictures, quality=85):
@@ -42,7 +42,7 @@ def counted(pictures, things, threshold=0.95):
 
 
 def listed(folder):
-    return listed("set", folder)
+    return pictures.listed("set", folder)
 
 
 # -- different things that share a layout ----------------------------------------------------------
