@@ -28,6 +28,7 @@ from helpers.images import SQUASH, ResizeRule, load_image, resize
 from helpers.labels import Prediction, imagenet_classes
 from helpers.models import REGISTRY, WeightsUnavailable
 from helpers.weights import ADDRESS
+from safeguards import whole_files
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -389,8 +390,8 @@ def test_a_hash_is_computed_once_for_a_file_that_stays_as_it_is(folders, monkeyp
     monkeypatch.setitem(REGISTRY, "vgg16", REGISTRY["vgg16"]._replace(digest=digest))
     (folders[0] / OWN["vgg16"]).write_bytes(DATA)
     computed = []
-    compute = models.file_digest
-    monkeypatch.setattr(models, "file_digest", lambda *a: computed.append(a) or compute(*a))
+    compute = whole_files.file_digest
+    monkeypatch.setattr(whole_files, "file_digest", lambda *a: computed.append(a) or compute(*a))
     for _ in range(3):
         assert models.is_intact("vgg16", folders[0] / OWN["vgg16"])
     assert len(computed) == 1

@@ -334,7 +334,7 @@ class TestTheCommand:
 
     def test_make_page_without_npm_says_so(self, tmp_path):
         for name in ("apps/page/page.sh", "apps/page/package-lock.json"):
-            (tmp_path / name).parent.mkdir()
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "cmp").symlink_to(shutil.which("cmp"))
@@ -358,7 +358,7 @@ class TestTheCommand:
         assert len(packages) > 5
         assert all(entry["integrity"].startswith("sha512-") for entry in packages)
         assert not any("resolved" in entry for entry in packages)
-        assert "npm ci --ignore-scripts" in (ROOT / "tools" / "page.sh").read_text()
+        assert "npm ci --ignore-scripts" in (ROOT / "apps" / "page" / "page.sh").read_text()
 
 
 # -- in a browser ----------------------------------------------------------------------------------
