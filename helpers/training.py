@@ -15,7 +15,7 @@ from tqdm import auto, std
 
 from helpers.data import Pictures
 from helpers.files import whole
-from helpers.keys import key_of
+from helpers.keys import key_of, undescribed
 from helpers.networks import (
     NetworkError,
     assembled,
@@ -46,9 +46,13 @@ def extract_features(classifier, pictures, cache=None):
     and libraries (`helpers.keys`); of anything that changed or is damaged they are computed anew.
     cache: the folder, else
     that named by TRANSFER_CACHE, else ~/.cache/transfer-learning/features; where it cannot be
-    written, a line says so. Raises what `pictures.array` raises for an unreadable picture."""
+    written, or the base has layers that are not Keras's own, a line says that they are not kept.
+    Raises what `pictures.array` raises for an unreadable picture."""
     base, compiled = _base(classifier.network)
     folder = cache or os.environ.get("TRANSFER_CACHE") or "~/.cache/transfer-learning/features"
+    why = undescribed(base)
+    if why:
+        print(f"Features of {classifier.name} are not kept, but computed each time: {why}")
     with progress_bar(len(pictures), "features") as bar:
         key = _key(classifier, base, pictures)
         path = Path(folder).expanduser() / f"{key}.float32"
@@ -62,7 +66,8 @@ def extract_features(classifier, pictures, cache=None):
                 pictures,
                 bar,
             )
-            _write(path, key, features)
+            if not why:
+                _write(path, key, features)
         bar.update(len(pictures) - bar.n)
     return features.reshape(len(pictures), base.output_shape[-1])
 
