@@ -155,7 +155,7 @@ def _check(part):
         module = getattr(one, "__module__", None) or type(one).__module__
         if not module.startswith("keras.") or type(part).__name__ in CARRIERS:
             name = getattr(one, "__qualname__", type(one).__qualname__)
-            raise _foreign(part, f"runs {name}, which is not Keras's own")
+            raise _foreign(part, f"runs code that is not Keras's own ({name})")
 
 
 def _foreign(part, what):
