@@ -24,9 +24,15 @@ from helpers.networks import (
     leaves,
     parts,
     picture_size,
+    replay,
+    run,
 )
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
+COPYING = (
+    "Register its class with keras.saving.register_keras_serializable, and let its get_config "
+    "return all that its __init__ takes; or use Keras's own layers in its place."
+)
 _bases = WeakKeyDictionary()  # network → its base, and that compiled
 
 
@@ -106,14 +112,15 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
 
     keras.utils.set_random_seed(seed)
     source = base_of(classifier)
-    base = keras.models.clone_model(source)
+    base = keras.models.clone_model(source, clone_function=_copy, recursive=True)
     if pretrained:
         base.set_weights(source.get_weights())
+        _check_copy(source, base)
     for layer in parts(base):  # a copied layer keeps what it was, whatever the base around it says
         layer.trainable = not pretrained
     x = inputs = keras.Input((classifier.size, classifier.size, 3))
     if augment is not None:  # a copy starts with the seed, whatever the original was used for
-        x = type(augment).from_config(augment.get_config() | {"name": "augmentation"})(x)
+        x = _copy(augment, name="augmentation")(x)
     x = base(preprocessed(x, classifier))
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
@@ -123,6 +130,47 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     model.rule = classifier.rule  # how `fit` and `predict` prepare pictures
     model.terms = classifier.terms if pretrained else ""  # fresh weights are nobody else's
     return model
+
+
+def _copy(layer, **changes):
+    """A layer of the same kind and settings, with weights of its own."""
+    try:
+        return type(layer).from_config(layer.get_config() | changes)
+    except Exception as error:  # of somebody's own layer anything can come
+        raise NetworkError(
+            f"The layer {layer.name!r} ({type(layer).__name__}) cannot be copied. {COPYING}"
+        ) from error
+
+
+def _check_copy(source, copy):
+    """NetworkError where a layer, such as somebody's own, does something else in the copy."""
+    if undescribed(source) is None:  # Keras's own settings are all copied
+        return
+    wanted, found = [], []
+    for network, outputs in ((source, wanted), (copy, found)):
+        replay(network, _noise(network), partial(_noted, outputs))
+    for (step, one), (_, other) in zip(wanted, found, strict=True):
+        if not np.array_equal(one, other, equal_nan=True):
+            raise NetworkError(
+                f"The layer {step.name!r} ({type(step).__name__}) does something else when it is "
+                f"copied. {COPYING}"
+            )
+
+
+def _noted(outputs, step, *arguments, **options):
+    """Run a step of a network, and add what it puts out to a list."""
+    from helpers import keras
+
+    result = run(step, *arguments, **options)
+    outputs += [(step, np.asarray(each)) for each in keras.tree.flatten(result)]
+    return result
+
+
+def _noise(network):
+    """Two random inputs of a network, in a list: float32 0…255."""
+    rng = np.random.default_rng(0)
+    shapes = [[2, *(side or 32 for side in tensor.shape[1:])] for tensor in network.inputs]
+    return [rng.uniform(0, 255, shape).astype("float32") for shape in shapes]
 
 
 def preprocessed(x, classifier):
@@ -163,8 +211,9 @@ def unfreeze(model, layers=None):
     """Make the last `layers` layers of a model's base trainable (None: all), the others not.
     Where networks are nested in the base, their layers count, not they. BatchNorm layers stay
     frozen, each by itself: then they use their moving statistics and never update them, whatever
-    the version of Keras. ValueError for a number of layers that the base does not have, and for a
-    network with a class of its own in it, whose layers cannot be told apart."""
+    the version of Keras. ValueError for a number of layers that the base does not have, for a
+    network with a class of its own in it, whose layers cannot be told apart, and for a layer that
+    changes its weights by itself even where it is frozen."""
     from helpers import keras
 
     base = model.get_layer("base")
@@ -173,12 +222,50 @@ def unfreeze(model, layers=None):
     layers = count if layers is None else layers
     if not 0 <= layers <= count:
         raise ValueError(f"The base has {count} layers: layers={layers} should be 0…{count}.")
+    base.trainable = False
+    _check_frozen(base)
+    before = [(layer, layer.trainable) for layer in parts(base)]
+    base.trainable = False
+    try:
+        _check_frozen(base)
+    finally:
+        for layer, trainable in before:
+            layer.trainable = trainable
     for layer in parts(base):  # what is nested, too: Keras leaves out what stands in a frozen one
         layer.trainable = True
     for position, layer in enumerate(single):
         for part in parts(layer):  # a layer can have others inside, such as TimeDistributed
             frozen = isinstance(part, keras.layers.BatchNormalization)
             part.trainable = position >= count - layers and not frozen
+
+
+def _check_frozen(network):
+    """ValueError, with its name, for a frozen layer of a network that changes its weights while
+    others learn. Found by letting the network do so once, with noise, if it has any layer that
+    might: of Keras's own BatchNormalization does not, and SpectralNormalization does."""
+    from helpers import keras
+
+    layers = [part for part in parts(network) if not isinstance(part, keras.Model)]
+    if all(
+        type(layer).__module__.startswith("keras.")
+        and not isinstance(layer, keras.layers.SpectralNormalization)
+        for layer in layers
+    ):
+        return
+    before = [(variable, variable.numpy()) for variable in network.variables]
+    noise = _noise(network)
+    network(noise[0] if len(noise) == 1 else noise, training=True)
+    moved = {id(v) for v, was in before if not np.array_equal(v.numpy(), was)}
+    for variable, was in before:
+        variable.assign(was)
+    for layer in layers:
+        if not layer.trainable and moved & {id(weight) for weight in layer.weights}:
+            raise ValueError(
+                f"The layer {layer.name!r} ({type(layer).__name__}) changes its weights in "
+                "training even where it is frozen. If it is yours, let its call change them only "
+                "where `training and self.trainable` holds, as BatchNormalization does; else use "
+                "another in its place."
+            )
 
 
 def fit(
@@ -199,7 +286,8 @@ def fit(
     is augmented, it runs once over each picture instead of once an epoch. The same for the same
     seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
     ValueError for labels the model has no output for, for a model that puts out anything but
-    logits, such as probabilities, and for patience without validation. Whoever
+    logits, such as probabilities, for patience without validation, and for a frozen layer that
+    would change its weights all the same. Whoever
     interrupts it keeps what was learned: with patience that of the best epoch so far."""
     from helpers import keras
 
@@ -219,6 +307,8 @@ def fit(
             _compile(trained, learning_rate)
             width = front.output_shape[-1]
             prepare = partial(_outputs, _compiled(front), width, partial(_pixels, model))
+        else:
+            _check_frozen(model)
         ended, best = [], None  # a bar that is not shown does not count
         tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ended.append(bar.update()))
         if patience is not None:
