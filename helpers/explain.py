@@ -31,7 +31,8 @@ STAYING = {
     *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Divide", "TrueDivide"),
     *("Negative", "Absolute", "Abs", "Square", "Sqrt", "Power", "Exp", "Log", "Log1p", "Cast"),
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu", "Mish", "Softplus"),
-    *("Sigmoid", "HardSigmoid", "HardSilu", "Tanh", "Clip", "LayerScale"),  # that of ConvNeXt
+    *("Sigmoid", "HardSigmoid", "HardSilu", "Tanh", "Clip"),
+    *("LayerScale", "CustomScaleLayer"),  # those of ConvNeXt and InceptionResNetV2
 }
 CHANNELS = {"Concatenate", "Flip", "Split", "Mean", "Max", "Min", "Sum"}  # where along these
 # What may make the answer of the last maps, beside STAYING; CUTTING: not of maps themselves.
