@@ -30,8 +30,9 @@ from helpers.networks import (
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
 COPYING = (
-    "Register its class with keras.saving.register_keras_serializable, and let its get_config "
-    "return all that its __init__ takes; or use Keras's own layers in its place."
+    "Register its class, and functions that it is given, with "
+    "keras.saving.register_keras_serializable, and let its get_config return all that its "
+    "__init__ takes; or use Keras's own layers in its place."
 )
 _bases = WeakKeyDictionary()  # network → its base, and that compiled
 
