@@ -6,35 +6,74 @@ import json
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
+from types import EllipsisType
+from uuid import uuid4
 
 import numpy as np
 from PIL import Image
 
 from helpers.images import resize
-from helpers.networks import NetworkError, check_graph, replay
+from helpers.networks import NetworkError, check_graph, parts, replay
 from safeguards.pictures import ImageError
 
 RUNTIMES = "keras", "tensorflow", "numpy", "pillow"
 LARGE = 4000, 3000  # pixels of the largest test picture: a photograph of 12 megapixels
+SHOWN = 6  # of the prepared pictures are computed: the preparation shows in all
 DIGITS = 3  # of outputs: other processors differ by about a millionth
-FORGOTTEN = "name", "trainable"  # of a layer's configuration: its outputs do not depend on them
+# Keras's own layers that run what somebody else wrote.
+CARRIERS = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
+# Of a layer's configuration: its outputs do not depend on them.
+FORGOTTEN = "name", "trainable"
+TRAINING = "_initializer", "_regularizer", "_constraint"  # ends of such names
 
 
 def key_of(network, size, rule, preprocess_input, *more):
     """SHA-256, in hexadecimal, of all that a network's outputs for picture files
-    depend on. Those are: how it is built (without the names of layers), its weights,
-    what it makes of fixed noise, the packages that compute it, and what our reader
-    makes of fixed picture files, which it is given in `size` and `rule`. network:
-    (n, size, size, 3) → numbers, a Keras model or any other callable;
-    preprocess_input: what comes before it; more: texts to put into the key."""
-    rng = np.random.default_rng(0)
-    few = np.concatenate([np.zeros((1, 8, 8, 3)), rng.uniform(0, 255, (2, 8, 8, 3))])
-    noise = rng.uniform(0, 255, (2, size, size, 3)).astype("float32")
-    weights = network.get_weights() if hasattr(network, "get_weights") else []
-    texts = [f"{size} {rule}", *more, *_versions(), _read(size, rule), *_steps(network)]
-    texts += [_exactly(preprocess_input(few.astype("float32"))), *map(_exactly, weights)]
-    texts += [_roughly(_outputs(network, preprocess_input(noise)))]
+    depend on. Those are: its steps, with their settings and weights (without names),
+    what it makes of fixed pictures, the packages that compute it, and what our reader
+    makes of fixed picture files, which it is given in `size` and `rule`. Where nobody
+    can tell all of that (see `undescribed`), the key is another one each time.
+    network: (n, size, size, 3) → numbers, a Keras model, or a file's graph with its
+    `digest`; preprocess_input: what comes before it; more: texts to put into the
+    key."""
+    prepared = preprocess_input(_pictures(size))
+    texts = [f"{size} {rule}", *more, *_versions(), _read(size, rule), _exactly(prepared)]
+    options = {} if hasattr(network, "digest") else {"training": False}
+    try:
+        texts += [*_steps(network), _roughly(network(prepared[-SHOWN:], **options))]
+    except NetworkError:
+        texts.append(uuid4().hex)
     return sha256("\n".join(texts).encode()).hexdigest()
+
+
+def undescribed(network):
+    """Why a network's configuration and weights do not say all that it does, in two
+    sentences, or None where they do: where all layers and functions are Keras's own.
+    Other code can change while its name and its settings stay the same."""
+    try:
+        _steps(network)
+    except NetworkError as error:
+        return str(error)
+    return None
+
+
+def _pictures(size):
+    """Pictures that show what is done to them: the colours without grey, at last black
+    and white, ramps through all values, noise of pixels and of larger squares:
+    float32 (12, size, size, 3)."""
+    rng = np.random.default_rng(0)
+    plain = np.array([*product((0, 255), repeat=3)])[[*range(1, 7), 0, 7], None, None]
+    ramp = np.arange(size * size).reshape(size, size, 1) * 256 // max(256, size * size)
+    squares = np.arange(size) * 8 // size
+    pictures = [
+        *plain,
+        ramp,
+        (ramp + [0, 85, 170]) % 256,
+        rng.integers(0, 256, (size, size, 3)),
+        rng.integers(0, 256, (8, 8, 3))[squares][:, squares],
+    ]
+    return np.stack([np.broadcast_to(p, (size, size, 3)) for p in pictures]).astype("float32")
 
 
 def _exactly(array):
@@ -42,22 +81,14 @@ def _exactly(array):
     return f"{array.dtype} {array.shape} {sha256(array.tobytes()).hexdigest()}"
 
 
-def _roughly(array):
-    """A few weighted sums, to so many digits that processors agree on."""
-    array = np.asarray(array, "float64")
-    signs = np.random.default_rng(1).choice([-1.0, 1.0], (4, *array.shape[1:]))
-    sums = np.tensordot(array, signs, (range(1, array.ndim), range(1, array.ndim)))
-    sums /= np.sqrt(max(1, signs[0].size))
-    scale = np.sqrt(np.square(array).mean())
-    log_scale = np.log(scale) if scale > 0 else 0.0
-    shares = np.round([log_scale, *np.ravel(sums / scale if scale > 0 else sums)], DIGITS)
-    return f"{array.shape} {(shares + 0.0).tolist()}"  # adding 0 makes one of 0.0 and -0.0
-
-
-def _outputs(network, batch):
-    if hasattr(network, "get_weights"):
-        return np.asarray(network(batch, training=False)).astype("float64")
-    return network(batch)
+def _roughly(outputs):
+    """A few weighted sums of each row, to so many digits that processors agree on."""
+    rows = np.asarray(outputs).astype("float64").reshape(len(outputs), -1)
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], (rows.shape[1], 4))
+    scale = np.sqrt(np.square(rows).mean(axis=1, keepdims=True))
+    scale = np.maximum(scale, 1e-3 * scale.max() + 1e-30)
+    shares = np.hstack([np.log(scale), rows @ signs / scale / np.sqrt(rows.shape[1])])
+    return f"{(np.round(shares, DIGITS) + 0.0).tolist()}"  # adding 0: no -0.0
 
 
 def _versions():
@@ -72,73 +103,89 @@ def _versions():
 
 
 def _steps(network):
-    """A line for each step of a network: what it does and with which earlier steps'
-    outputs. What is nested is written out, so that only what is computed counts."""
+    """A line for each step of a network: what it does, with which weights and which
+    earlier steps' outputs. What is nested is written out, so that only what is
+    computed counts. NetworkError where Keras's configuration does not say that."""
+    from helpers import keras
+
+    if hasattr(network, "digest"):
+        return [network.digest]
+    check_graph(network)
     lines = []
 
-    def call(operation, *arguments, **options):
-        about = _about(operation)
-        lines.append(json.dumps([about, arguments, options], sort_keys=True, default=_text))
-        outputs = len(operation._inbound_nodes[0].output_tensors)
+    def call(step, *arguments, **options):
+        lines.append(_line(step, arguments, options))
+        outputs = len(step._inbound_nodes[0].output_tensors)
         found = [f"step {len(lines)} output {k}" for k in range(outputs)]
         return found if outputs > 1 else found[0]
 
-    try:
-        check_graph(network)
-    except NetworkError:  # its steps are not known: what it makes of noise has to tell
-        return [type(network).__qualname__]
-    replay(network, [f"input {k}" for k in range(len(network.inputs))], call)
-    return lines
+    outputs = replay(network, [f"input {k}" for k in range(len(network.inputs))], call)
+    models = [part for part in parts(network) if isinstance(part, keras.Model)]
+    for model in models:
+        _check(model)
+    types = {f"{tensor.dtype}" for model in models for tensor in model.inputs}
+    return [*lines, f"{outputs} {sorted(types)}"]
 
 
-def _about(operation):
-    kind = type(operation)
+def _line(step, arguments, options):
+    """A step's class, settings and weights, the steps of networks that it holds, such
+    as TimeDistributed, and what it is given."""
+    from helpers import keras
+
+    inner = parts(step) if isinstance(step, keras.Layer) else [step]
+    networks = [part for part in inner if isinstance(part, keras.Model)]
+    for part in inner:
+        _check(part)
+    kind = f"{type(step).__module__}.{type(step).__qualname__}"
+    weights = [_exactly(weight) for weight in getattr(step, "weights", ())]
     try:
-        config = operation.get_config()
-    except NotImplementedError:  # a layer of somebody's own: its outputs for noise tell
-        config = {}
-    if function := getattr(operation, "function", None):  # a Lambda's: without where it was written
-        config = {"function": _text(function), "arguments": config.get("arguments")}
-    return [f"{kind.__module__}.{kind.__qualname__}", _bare(config)]
+        line = [kind, _bare(step.get_config()), weights, arguments, options]
+        line += map(_steps, networks)
+        return json.dumps(line, sort_keys=True, default=_text)
+    except (NotImplementedError, TypeError) as error:
+        raise _foreign(step, "is given what Keras cannot write down") from error
+
+
+def _check(part):
+    """NetworkError where a layer, or a function that it holds, is not Keras's own."""
+    from helpers import keras
+
+    held = {} if isinstance(part, keras.Model) else vars(part)
+    held = [value for name, value in held.items() if not name.endswith(TRAINING)]
+    for one in (type(part), *filter(callable, held)):
+        module = getattr(one, "__module__", None) or type(one).__module__
+        if not module.startswith("keras.") or type(part).__name__ in CARRIERS:
+            name = getattr(one, "__qualname__", type(one).__qualname__)
+            raise _foreign(part, f"runs code that is not Keras's own ({name})")
+
+
+def _foreign(part, what):
+    return NetworkError(
+        f"{part.name!r} {what}, so nobody can tell from outside what it does, or whether "
+        "that has changed. Use Keras's own layers and functions in its place."
+    )
 
 
 def _bare(config):
-    """A configuration without what changes nothing."""
-    if isinstance(config, dict):
-        if "DTypePolicy" in str(config.get("class_name")):  # its name says what it does
-            return config
-        return {key: _bare(value) for key, value in config.items() if key not in FORGOTTEN}
-    return [*map(_bare, config)] if isinstance(config, list | tuple) else config
+    """A configuration without what changes nothing, or is said by a network's steps."""
+    if isinstance(config, list | tuple):
+        return [*map(_bare, config)]
+    kind = isinstance(config, dict) and f"{config.get('class_name')}"
+    if not kind or "DTypePolicy" in kind:  # whose name says what it does
+        return config
+    if kind in ("Functional", "Sequential"):
+        return kind
+    kept = (key for key in config if key not in FORGOTTEN and not key.endswith(TRAINING))
+    return {key: _bare(config[key]) for key in kept}
 
 
 def _text(value):
-    """Anything that JSON does not know, without its place in memory."""
-    if isinstance(value, slice):
-        return repr((value.start, value.stop, value.step))
-    if hasattr(value, "__code__"):
-        return json.dumps(_function(value, ()), default=_text)
+    """What a step is given and JSON does not know: parts of an index, and arrays."""
     if hasattr(value, "__array__"):
         return _exactly(np.asarray(value))
-    return getattr(value, "__qualname__", type(value).__qualname__)
-
-
-def _function(function, callers):
-    """What a function does, as far as Python can tell: its code, its defaults, and the values and
-    functions around it. callers: those whose description this one is part of."""
-    if function in callers:
-        return function.__qualname__
-    around = [cell.cell_contents for cell in function.__closure__ or ()]
-    inner = [
-        _function(value, (*callers, function)) if hasattr(value, "__code__") else value
-        for value in around
-    ]
-    return [_code(function.__code__), function.__defaults__, function.__kwdefaults__, inner]
-
-
-def _code(code):
-    """A code object and those inside it, without the file and line they stand in."""
-    constants = [_code(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
-    return [code.co_code.hex(), code.co_names, constants]
+    if isinstance(value, slice | EllipsisType):
+        return repr(value)
+    raise TypeError(value)
 
 
 # -- what our reader makes of files ----------------------------------------------------
