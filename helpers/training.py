@@ -16,15 +16,8 @@ from tqdm import auto, std
 from helpers.data import Pictures
 from helpers.files import whole
 from helpers.keys import key_of
-from helpers.networks import (
-    NetworkError,
-    assembled,
-    check_graph,
-    check_logits,
-    leaves,
-    parts,
-    picture_size,
-)
+from helpers.networks import check_logits, picture_size
+from helpers.steps import NetworkError, assembled, check_graph, leaves, parts
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
 _bases = WeakKeyDictionary()  # network → its base, and that compiled
@@ -193,9 +186,10 @@ def fit(
     epoch's weights are restored at the end, wherever that is. Where the base is frozen and nothing
     is augmented, it runs once over each picture instead of once an epoch. The same for the same
     seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
-    ValueError for labels the model has no output for, for a model that puts out anything but
-    logits, such as probabilities, and for patience without validation. Whoever
-    interrupts it keeps what was learned: with patience that of the best epoch so far."""
+    ValueError for labels the model has no output for, for a model whose last layers do not say
+    that it puts out logits (see `logits_of` of helpers.networks), and for patience without
+    validation. Whoever interrupts it keeps what was learned: with patience that of the best epoch
+    so far."""
     from helpers import keras
 
     if patience is not None and validation is None:
@@ -275,7 +269,7 @@ def fine_tune(
 def predict(model, pictures):
     """A model's probabilities: float32 (n, classes), each row sums to 1.
     model: of logits, as from `new_model` or `fit_head`; pictures: `Pictures`, or an array of what
-    the model takes. ValueError for a model that puts out anything but logits, and where a loaded
+    the model takes. ValueError as in `fit` for a model of anything but logits, and where a loaded
     model does not know how to prepare `Pictures`."""
     check_logits(model, "predict")
     pixels, width = partial(_pixels, model), model.output_shape[-1]
