@@ -14,18 +14,9 @@ from scipy.special import softmax
 from tqdm import auto, std
 
 from helpers.keys import key_of, undescribed
-from helpers.networks import (
-    NetworkError,
-    assembled,
-    check_graph,
-    check_logits,
-    leaves,
-    parts,
-    picture_size,
-    replay,
-    run,
-)
+from helpers.networks import check_logits, picture_size
 from helpers.pictures import Pictures
+from helpers.steps import NetworkError, assembled, check_graph, leaves, parts, replay, run
 from safeguards.whole_files import whole
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
@@ -286,9 +277,9 @@ def fit(
     epoch's weights are restored at the end, wherever that is. Where the base is frozen and nothing
     is augmented, it runs once over each picture instead of once an epoch. The same for the same
     seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
-    ValueError for labels the model has no output for, for a model that puts out anything but
-    logits, such as probabilities, for patience without validation, and for a frozen layer that
-    would change its weights all the same. Whoever
+    ValueError for labels the model has no output for, for a model whose last layers do not say
+    that it puts out logits (see `logits_of` of helpers.networks), for patience without
+    validation, and for a frozen layer that would change its weights all the same. Whoever
     interrupts it keeps what was learned: with patience that of the best epoch so far."""
     from helpers import keras
 
@@ -371,7 +362,7 @@ def fine_tune(
 def predict(model, pictures):
     """A model's probabilities: float32 (n, classes), each row sums to 1.
     model: of logits, as from `new_model` or `fit_head`; pictures: `Pictures`, or an array of what
-    the model takes. ValueError for a model that puts out anything but logits, and where a loaded
+    the model takes. ValueError as in `fit` for a model of anything but logits, and where a loaded
     model does not know how to prepare `Pictures`."""
     check_logits(model, "predict")
     pixels, width = partial(_pixels, model), model.output_shape[-1]

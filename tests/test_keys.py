@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 import pytest
 import variants
-from helpers.batch import BatchError, predict_folder, read_predictions
-from helpers.data import Pictures
 from PIL import Image
 
+from apps.many.folder import BatchError, predict_folder, read_predictions
 from helpers import keras
 from helpers.keys import undescribed
+from helpers.pictures import Pictures
 from helpers.training import extract_features
 
 layers = keras.layers
