@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from helpers.images import resize, to_batch
-from helpers.keys import undescribed
 from helpers.models import Classifier
-from helpers.networks import check_logits, ends_in, only_trains, picture_size, replay, run
+from safeguards.keys import undescribed
+from safeguards.logits import check_logits, ends_in, picture_size
+from safeguards.networks import only_trains, replay, run
 
 PART = 8  # pictures at a time: for the gradients a network keeps much of what it computes
 MOVED = 0.1  # of a side, or one place of a map: what is shown further off misleads visibly
@@ -144,7 +145,7 @@ def _last_maps(network, size):
         raise ValueError(
             "Grad-CAM needs logits, but this model puts out logarithms of probabilities, whose "
             "gradient vanishes where it is sure: take the model without them. Of a log_softmax, "
-            "logits_of(model) from helpers.networks does so."
+            "logits_of(model) from safeguards.logits does so."
         )
     why = undescribed(network)
     if why:

@@ -13,10 +13,11 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import auto, std
 
-from helpers.keys import key_of, undescribed
-from helpers.networks import check_logits, picture_size
+from helpers.images import resize
 from helpers.pictures import Pictures
-from helpers.steps import NetworkError, assembled, check_graph, leaves, parts, replay, run
+from safeguards.keys import key_of, undescribed
+from safeguards.logits import check_logits, picture_size
+from safeguards.networks import NetworkError, assembled, check_graph, leaves, parts, replay, run
 from safeguards.whole_files import whole
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
@@ -41,10 +42,10 @@ def base_of(classifier):
 def extract_features(classifier, pictures, cache=None):
     """The base's features of all `Pictures`: float32 (n, d), in their order.
     They are kept on disk and used again for the same picture files and the same base, preparation
-    and libraries (`helpers.keys`); of anything that changed or is damaged they are computed anew.
-    cache: the folder, else
-    that named by TRANSFER_CACHE, else ~/.cache/transfer-learning/features; where it cannot be
-    written, or the base has layers that are not Keras's own, a line says that they are not kept.
+    and libraries (`safeguards.keys`); of anything that changed or is damaged they are computed
+    anew. cache: the folder, else that named by TRANSFER_CACHE, else
+    ~/.cache/transfer-learning/features; where it cannot be written, or the base has layers that
+    are not Keras's own, a line says that they are not kept.
     Raises what `pictures.array` raises for an unreadable picture."""
     base, compiled = _base(classifier.network)
     folder = cache or os.environ.get("TRANSFER_CACHE") or "~/.cache/transfer-learning/features"
@@ -278,7 +279,7 @@ def fit(
     is augmented, it runs once over each picture instead of once an epoch. The same for the same
     seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
     ValueError for labels the model has no output for, for a model whose last layers do not say
-    that it puts out logits (see `logits_of` of helpers.networks), for patience without
+    that it puts out logits (see `logits_of` of safeguards.logits), for patience without
     validation, and for a frozen layer that would change its weights all the same. Whoever
     interrupts it keeps what was learned: with patience that of the best epoch so far."""
     from helpers import keras
@@ -497,7 +498,7 @@ def _scaling(preprocess_input):
 
 def _key(classifier, base, pictures):
     """SHA-256 of all that features depend on: the base and its preparation, and the files."""
-    base_key = key_of(base, classifier.size, classifier.rule, classifier.preprocess_input)
+    base_key = key_of(base, classifier.size, classifier.rule, resize, classifier.preprocess_input)
     key = sha256(base_key.encode())
     for position, path in enumerate(pictures.paths):
         try:

@@ -19,7 +19,7 @@ from apps.sharing.share import as_classifier, save_classifier
 from helpers import keras, load_classifier, models
 from helpers.explain import grad_cam
 from helpers.images import ResizeRule
-from helpers.networks import logits_of
+from safeguards.logits import logits_of
 from safeguards.model_files import ModelFileError, read_details
 from safeguards.whole_files import SUMS, digest, note_digest, shipped
 

@@ -1,4 +1,4 @@
-"""helpers.keys: networks that answer differently have different keys, however alike they
+"""safeguards.keys: networks that answer differently have different keys, however alike they
 look, and of networks with code that nobody can compare nothing is used again."""
 
 import re
@@ -11,9 +11,9 @@ from PIL import Image
 
 from apps.many.folder import BatchError, predict_folder, read_predictions
 from helpers import keras
-from helpers.keys import undescribed
 from helpers.pictures import Pictures
 from helpers.training import extract_features
+from safeguards.keys import undescribed
 
 layers = keras.layers
 ops = keras.ops

@@ -41,10 +41,10 @@ from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
 from helpers.measure import memory
 from helpers.models import LICENCES, REGISTRY, Classifier, terms_of
-from helpers.networks import logits_of
-from helpers.steps import operations
 from helpers.training import augmentation, base_of, fit, new_model, predict
+from safeguards.logits import logits_of
 from safeguards.model_files import ModelFileError
+from safeguards.networks import operations
 
 PAIRS = tuple((name, name) for name in "abcd")
 
@@ -923,7 +923,7 @@ def test_an_exports_key_changes_with_the_file_and_the_reader(suffix, tmp_path, m
     key = read.key()
     assert key == load_exported(tmp_path / f"mine{suffix}").key() != mine.key()
     assert dataclasses.replace(read, rule=ResizeRule(fraction=0.5)).key() != key
-    monkeypatch.setattr("helpers.keys.version", lambda name: "9")
+    monkeypatch.setattr("safeguards.keys.version", lambda name: "9")
     assert read.key() != key
 
 

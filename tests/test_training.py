@@ -21,9 +21,9 @@ from helpers import images, keras, training
 from helpers.datasets import load_dataset
 from helpers.images import SQUASH, ResizeRule
 from helpers.models import Classifier, load_classifier, unchanged
-from helpers.networks import logits_of
 from helpers.pictures import DataError, Pictures
-from helpers.steps import leaves, parts
+from safeguards.logits import logits_of
+from safeguards.networks import leaves, parts
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -24,11 +24,11 @@ import numpy as np
 from scipy.special import softmax
 
 from helpers.images import resize
-from helpers.keys import undescribed
 from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
 from helpers.pictures import NO_PICTURES
 from helpers.training import progress_bar
+from safeguards.keys import undescribed
 from safeguards.pictures import UNREACHABLE, ImageError
 from safeguards.whole_files import whole
 

@@ -20,8 +20,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from apps.sharing.portable import for_older_keras
-from helpers.images import ResizeRule, to_batch
-from helpers.keys import key_of
+from helpers.images import ResizeRule, resize, to_batch
 from helpers.measure import Timing
 from helpers.models import (
     AT_ONCE,
@@ -29,8 +28,17 @@ from helpers.models import (
     load_classifier,
     unchanged,
 )
-from helpers.networks import check_logits, ends_in, logits_of
-from helpers.steps import (
+from helpers.training import preprocessed
+from safeguards.keys import key_of
+from safeguards.logits import check_logits, ends_in, logits_of
+from safeguards.model_files import (
+    DOCUMENTS,
+    MAX_SIDE,
+    ModelFileError,
+    check_finite,
+    parse_details,
+)
+from safeguards.networks import (
     assembled,
     check_graph,
     only_trains,
@@ -38,14 +46,6 @@ from helpers.steps import (
     replay,
     rewired,
     run,
-)
-from helpers.training import preprocessed
-from safeguards.model_files import (
-    DOCUMENTS,
-    MAX_SIDE,
-    ModelFileError,
-    check_finite,
-    parse_details,
 )
 from safeguards.text import plain
 from safeguards.whole_files import digest, note_digest, shipped, whole
@@ -480,8 +480,8 @@ class Exported(Classifier):
         return np.log(np.maximum(self.network(batch), 1e-30))
 
     def key(self):
-        """SHA-256, in hexadecimal, of all that predictions depend on: see `helpers.keys`."""
-        return key_of(self.network, self.size, self.rule, unchanged, self.network.digest)
+        """SHA-256, in hexadecimal, of all that predictions depend on: see `safeguards.keys`."""
+        return key_of(self.network, self.size, self.rule, resize, unchanged, self.network.digest)
 
 
 def load_exported(path):

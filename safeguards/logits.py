@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.steps import (
+from safeguards.networks import (
     NetworkError,
     assembled,
     bared,
@@ -77,7 +77,7 @@ def _kind(step):
 
 def _hands_on(step):
     """Whether a step is one of those that may follow the one that gives a meaning."""
-    from helpers import keras
+    import keras
 
     if _kind(step) == "Activation":
         return step.activation is keras.activations.linear
@@ -93,7 +93,7 @@ def _said(step):
 
 def _meaning(step, tensor):
     """`End.what` of a step, whatever it is given. tensor: its output."""
-    from helpers import keras
+    import keras
 
     kind = _kind(step)
     if kind == "Identity":
@@ -122,7 +122,7 @@ def check_logits(network, who):
     if end.what in ("logits", "logarithm") and not one:
         return
     what = f"ends in a {end.what} (layer {end.step.name!r})"
-    to_do = "Pass logits_of(model), from helpers.networks."
+    to_do = "Pass logits_of(model), from safeguards.logits."
     anew = "let the last layer be Dense(n) without activation, and train the model anew."
     if end.what == "unknown":
         activation = getattr(getattr(end.step, "activation", None), "__name__", "")
@@ -131,7 +131,7 @@ def check_logits(network, who):
         shares = "the probability of yes" if one else "probabilities with sum 1"
         to_do = (
             "Only you can know whether these are some. If so, pass logits_of(model, "
-            f'"logits"), from helpers.networks, or, if they are {shares}, '
+            f'"logits"), from safeguards.logits, or, if they are {shares}, '
             f'logits_of(model, "probabilities"). If neither, {anew}'
         )
     elif one and end.what in ("logits", "sigmoid"):
@@ -171,7 +171,7 @@ def logits_of(model, outputs=None, size=64):
     outputs: "logits" or "probabilities", where layers do not tell what comes out; size:
     pixels a side to try that with, where any will do. ValueError where nobody can tell,
     where `outputs` is not true, and for what has no such logits, as four sigmoids."""
-    from helpers import keras
+    import keras
 
     end, one = ends_in(model), _has_one(model)
     hopeless = ("softmax", "logarithm") if one else ("sigmoid",)
@@ -207,7 +207,7 @@ def logits_of(model, outputs=None, size=64):
 def _check_said(model, outputs, end, size):
     """ValueError where a model does not put out what somebody says, as far as its
     layers, or its outputs for a black, a white and a noise picture, tell."""
-    from helpers import keras
+    import keras
 
     if outputs not in ("logits", "probabilities"):
         raise ValueError(f'outputs is "logits" or "probabilities", not {outputs!r}.')

@@ -14,7 +14,7 @@ class NetworkError(ValueError):
 def is_graph(layer):
     """Whether a layer is a network whose steps are known: a built Functional or
     Sequential one."""
-    from helpers import keras
+    import keras
 
     if isinstance(layer, keras.Sequential):
         return layer.built and type(layer).call is keras.Sequential.call
@@ -27,7 +27,7 @@ def is_graph(layer):
 def check_graph(network):
     """NetworkError, with its name, for a network whose steps are not known, at any
     depth."""
-    from helpers import keras
+    import keras
 
     if not is_graph(network):
         kind = type(network)
@@ -51,7 +51,7 @@ def check_graph(network):
 def assembled(inputs, outputs, name=None):
     """A Functional keras.Model between symbolic tensors, in lists; of a Sequential's
     as well."""
-    from helpers import keras
+    import keras
 
     one = [tensors[0] if len(tensors) == 1 else tensors for tensors in (inputs, outputs)]
     return keras.Model(*one, name=name)
@@ -77,7 +77,7 @@ def replay(network, inputs, call):
     what else to do at a step, with what the steps before it returned. These need not be
     tensors, so that a network can be asked about as well as computed. NetworkError for
     a network with a class of its own."""
-    from helpers import keras
+    import keras
 
     def step(operation, *arguments, **options):
         if isinstance(operation, keras.Model):
@@ -96,7 +96,7 @@ def leaves(network):
     """The layers of a network in order, those of nested networks in place of these:
     a list. NetworkError for a network with a class of its own, whose layers cannot
     be told apart."""
-    from helpers import keras
+    import keras
 
     check_graph(network)
     found = []
@@ -118,7 +118,7 @@ def parts(layer):
 def operations(network):
     """The steps of a network, layers or not, those of nested networks in place of
     these: a list. NetworkError for a network with a class of its own."""
-    from helpers import keras
+    import keras
 
     check_graph(network)
     found = []
@@ -132,7 +132,7 @@ def rewired(network, change):
     change(step): the step itself, a layer to take its place, or None to leave it
     out. It is asked about each step at any depth; the network itself comes back
     where nothing changes."""
-    from helpers import keras
+    import keras
 
     if all(change(step) is step for step in operations(network)):
         return network
@@ -187,7 +187,7 @@ def walk(tensor, hands_on):
     """From a symbolic tensor back through the steps that hands_on(step) is true for,
     into nested networks and out of them → (the step before these, what that put out,
     the steps on the way)."""
-    from helpers import keras
+    import keras
 
     passed, around = [], []
     while True:
@@ -209,7 +209,7 @@ def walk(tensor, hands_on):
 def bared(tensor, end, hands_on):
     """A symbolic tensor as it would be without the activation of the step `end`, to
     which `walk` leads. Of a layer that has it inside a copy without it is made."""
-    from helpers import keras
+    import keras
 
     step, given, place = made_by(tensor)
     nested = isinstance(step, keras.Model)

@@ -13,8 +13,7 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image
 
-from helpers.images import resize
-from helpers.networks import NetworkError, check_graph, parts, replay
+from safeguards.networks import NetworkError, check_graph, parts, replay
 from safeguards.pictures import ImageError
 
 RUNTIMES = "keras", "tensorflow", "numpy", "pillow"
@@ -28,17 +27,17 @@ FORGOTTEN = "name", "trainable"
 TRAINING = "_initializer", "_regularizer", "_constraint"  # ends of such names
 
 
-def key_of(network, size, rule, preprocess_input, *more):
+def key_of(network, size, rule, resize, preprocess_input, *more):
     """SHA-256, in hexadecimal, of all that a network's outputs for picture files
     depend on. Those are: its steps, with their settings and weights (without names),
     what it makes of fixed pictures, the packages that compute it, and what our reader
-    makes of fixed picture files, which it is given in `size` and `rule`. Where nobody
-    can tell all of that (see `undescribed`), the key is another one each time.
+    makes of fixed picture files. Where nobody can tell all of that (see `undescribed`),
+    the key is another one each time.
     network: (n, size, size, 3) → numbers, a Keras model, or a file's graph with its
-    `digest`; preprocess_input: what comes before it; more: texts to put into the
-    key."""
+    `digest`; resize: our reader, (file, size, rule) → an image; preprocess_input: what
+    comes before the network; more: texts to put into the key."""
     prepared = preprocess_input(_pictures(size))
-    texts = [f"{size} {rule}", *more, *_versions(), _read(size, rule), _exactly(prepared)]
+    texts = [f"{size} {rule}", *more, *_versions(), _read(size, rule, resize), _exactly(prepared)]
     options = {} if hasattr(network, "digest") else {"training": False}
     try:
         texts += [*_steps(network), _roughly(network(prepared[-SHOWN:], **options))]
@@ -106,10 +105,10 @@ def _steps(network):
     """A line for each step of a network: what it does, with which weights and which
     earlier steps' outputs. What is nested is written out, so that only what is
     computed counts. NetworkError where Keras's configuration does not say that."""
-    from helpers import keras
-
     if hasattr(network, "digest"):
         return [network.digest]
+    import keras
+
     check_graph(network)
     lines = []
 
@@ -130,7 +129,7 @@ def _steps(network):
 def _line(step, arguments, options):
     """A step's class, settings and weights, the steps of networks that it holds, such
     as TimeDistributed, and what it is given."""
-    from helpers import keras
+    import keras
 
     inner = parts(step) if isinstance(step, keras.Layer) else [step]
     networks = [part for part in inner if isinstance(part, keras.Model)]
@@ -148,7 +147,7 @@ def _line(step, arguments, options):
 
 def _check(part):
     """NetworkError where a layer, or a function that it holds, is not Keras's own."""
-    from helpers import keras
+    import keras
 
     held = {} if isinstance(part, keras.Model) else vars(part)
     held = [value for name, value in held.items() if not name.endswith(TRAINING)]
@@ -192,14 +191,14 @@ def _text(value):
 
 
 @cache  # a tenth of a second for each size and rule, once a process
-def _read(size, rule):
+def _read(size, rule, resize):
     """A hash of the pixels that `resize` makes of fixed picture files."""
     found = sha256()
     for data in _files():
         try:
             found.update(np.asarray(resize(data, size, rule)).tobytes())
         except ImageError as error:
-            found.update(type(error).__name__.encode())
+            found.update(error.kind.encode())
     return found.hexdigest()
 
 
