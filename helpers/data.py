@@ -3,9 +3,11 @@
 A folder holds class folders, or train/, validation/ (or val/) and perhaps test/ with class folders
 in each; every file in a class folder is a picture. A fault is a DataError that names the place."""
 
+import io
 import math
 import os
 import re
+import struct
 import tarfile
 import zipfile
 from collections import Counter, namedtuple
@@ -14,13 +16,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from PIL import ExifTags, Image
 from tqdm.auto import tqdm
 
 from helpers.fetch import FetchError, download
 from helpers.files import digest, incoming
-from helpers.images import ImageError, ResizeRule, load_image, load_with_doubts, resize
+from helpers.images import FORMATS, ImageError, ResizeRule, load_image, load_with_doubts, resize
 from helpers.labels import read_table
-from helpers.look_alikes import look, look_alikes
+from helpers.look_alikes import ALIKE, look, look_alikes, undecided
 from helpers.models import ROOT, picture_key
 
 COMPUTERS, SQUARE = ROOT / "data" / "computers", ResizeRule()
@@ -33,8 +36,8 @@ Public = namedtuple("Public", "address sha256 megabytes folder flaw")
 PUBLIC = {name: Public(*rest) for name, *rest in read_table("datasets.tsv")}
 _openings = Counter()  # of test sets in this session, by folder
 # key: the same for the same pixels; look: a `Look`, see helpers.look_alikes; doubts: why it may not
-# show what was meant, see `load_with_doubts`.
-Fingerprint = namedtuple("Fingerprint", "key look doubts")
+# show what was meant, see `load_with_doubts`; taken: when, as the camera wrote it, or None.
+Fingerprint = namedtuple("Fingerprint", "key look doubts taken", defaults=[None])
 _known = {}  # SHA-256 of a file → its Fingerprint
 COMPARISONS = 16  # kept in this session
 _compared = {}  # hash of what was compared → the pairs found
@@ -248,31 +251,31 @@ def groups(pictures, alike=()):
     return names[np.array([find(i) for i in range(len(names))], int)[row_of_key]]
 
 
-def find_near_duplicates(pictures_a, pictures_b=None, threshold=0.95):
+def find_near_duplicates(pictures_a, pictures_b=None, threshold=ALIKE):
     """Pairs of pictures that look alike: [(path in a, path in b), …], the most alike first; see
     `find_look_alikes`. pictures_b: None looks for pairs within pictures_a."""
     several = [pictures_a] if pictures_b is None else [pictures_a, pictures_b]
     return [(a, b) for _, a, b in find_look_alikes(*several, threshold=threshold)]
 
 
-def find_look_alikes(*several, threshold=0.95):
+def find_look_alikes(*several, threshold=ALIKE):
     """How much pictures look alike: [(likeness, path, path), …], the most alike first.
     several: one `Pictures`, or some between which to look for pairs. threshold: the likeness from
-    which on two pictures count as alike, above 0; from 1 on none do.
-    Found are copies in another size, quality or brightness, or with up to a tenth of each side cut
-    off, shots in a row, and films. Where a dozen or more share a layout (a fixed camera, a page, a
-    white ground), only what differs is compared. Of many that are alike, also by way of others, as
-    few pairs are given as join them: each picture is in one of them at least.
+    which on two pictures count as alike, above 0; from 1 on none do. At 0.95 two pictures differ
+    nowhere by more than JPEG, a resize or a camera's noise may change; each 0.95 again is as much.
+    Found are copies in another size, quality or brightness, with up to a tenth of each side cut
+    off, shots of one scene from the hand, and films, whose files must be named in order or hold the
+    time they were taken. Of many that are alike, also by way of others, as few pairs are given as
+    join them: each picture is in one of them at least.
     Missed are mirrored copies, those turned by more than a few degrees, small parts of a picture,
-    and most crops of fine texture alone, such as stars. Films of a fixed camera are known by the
-    names of their files, which must follow one another. Different things that are nearly the same,
-    in the same place, may be taken for one thing: look at the pairs, and raise the
-    threshold where they are wrong. How it is done stands in `helpers.look_alikes`."""
+    and of things on a plain ground those that were cut out and then resized, or made brighter.
+    Different things that differ by less than noise may change count as one: look at the pairs, and
+    raise the threshold where they are wrong. How it is done stands in `helpers.look_alikes`."""
     paths = [path for pictures in several for path in pictures.paths]
     known = [known for pictures in several for known in _fingerprints(pictures)]
     parts = np.repeat(np.arange(len(several)), [len(pictures) for pictures in several])
     parts = parts if len(several) > 1 else None
-    order = _order(paths)
+    order = _order(paths, [one.taken for one in known])
     # The same pictures are asked about again and again: by `look_through`, then by `out_of_fold`.
     asked = repr(
         ([one.key for one in known], order, threshold, parts if parts is None else [*parts])
@@ -285,15 +288,30 @@ def find_look_alikes(*several, threshold=0.95):
     return [(pair.likeness, paths[pair.first], paths[pair.second]) for pair in _compared[asked]]
 
 
-def _order(paths):
-    """Whole numbers, by folder and name: 1 apart where one file comes next to another, 9 before 10,
-    as cameras and programs that take films apart number them."""
+def find_undecided(pictures, alike):
+    """Pictures that resemble others as a whole and differ somewhere, so that pixels cannot tell
+    frames of a film from two things: (how many, (likeness, path, path) of the nearest), or None.
+    alike: the pairs of paths that count as one."""
+    looks = [known.look for known in _fingerprints(pictures)]
+    found = undecided(looks, groups(pictures, alike))
+    if found is None:
+        return None
+    count, (likeness, first, second) = found
+    return count, (likeness, pictures.paths[first], pictures.paths[second])
 
-    def key(path):
+
+def _order(paths, times):
+    """Whole numbers, 1 apart where one file of a folder comes next to another: by the time they
+    were taken if all of its files hold one, else by name, 9 before 10, as cameras and programs that
+    take films apart number them."""
+    timeless = {path.parent for path, time in zip(paths, times, strict=True) if time is None}
+
+    def key(path, time):
         parts = re.split(r"(\d+)", path.name)
-        return path.parent, [(not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+        name = [(not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+        return path.parent, "" if path.parent in timeless else time, name
 
-    keys = {path: key(path) for path in paths}
+    keys = {path: key(path, time) for path, time in zip(paths, times, strict=True)}
     place, folder, number = {}, None, -1
     for path in sorted(keys, key=keys.get):
         number += 1 if path.parent == folder else 2
@@ -312,8 +330,21 @@ def fingerprint(path):
     key = sha256(_read(path)).digest()
     if key not in _known:
         image, doubts = _load(path, load_with_doubts)
-        _known[key] = Fingerprint(picture_key(image), look(image), doubts)
+        _known[key] = Fingerprint(picture_key(image), look(image), doubts, taken(_read(path)))
     return _known[key]
+
+
+def taken(data):
+    """When a picture was taken, as its camera wrote it into the file's bytes: a text that sorts by
+    time, or None where it wrote nothing that can be read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            found = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    except (OSError, SyntaxError, ValueError, struct.error):  # of EXIF data that are damaged
+        return None
+    time = str(found.get(ExifTags.Base.DateTimeOriginal, ""))
+    part = str(found.get(ExifTags.Base.SubsecTimeOriginal, "")).strip()
+    return f"{time} {part}" if re.fullmatch(r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", time) else None
 
 
 def _load(path, load=load_image):

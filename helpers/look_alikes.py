@@ -1,56 +1,57 @@
 """Which pictures show the same: copies in other sizes, qualities and crops, shots in a row, films.
 
-Small grey copies are compared, in three ways:
+A copy differs from its original everywhere a little and nowhere much: by what JPEG, a resize or a
+camera's noise change. Two things differ somewhere much, and be it in a needle or a faint spot. So
+what counts is the largest local difference of two small copies, in light and in colour, on coarse
+and on fine grids, by what noise may do there. It follows the pictures when one is a cut-out of the
+other, or the hand moved (Lucas and Kanade 1981), and when one is brighter.
 
-1. As they are. Unrelated photographs hardly ever correlate at 0.95; two shots of one thing do.
-2. By what differs. Parts under a fixed camera, scanned pages or products on white all correlate at
-   0.95, since most of each picture is what they share. Where a dozen or more are that alike, their
-   mean picture is taken away first. Two of them are alike if they differ much less than others do.
-3. Moved. A picture that lies within another, shifted or enlarged, was cut out of it, or the hand
-   moved between two shots (Lucas and Kanade 1981 find the place)."""
+Where pixels cannot tell, the order helps: frames of a film are named or taken one after another,
+and far more alike than others of their folder."""
 
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-SIDE = 64  # pixels, of a grey copy
-COARSE = 16  # pixels, for pictures as they are: averages out what JPEG and sharpening do
-FINE = 32  # pixels, for what differs: a screw on a bench is a pixel or two
-TINT = 8  # pixels, of the colours
-CONTRAST = 40  # grey levels: the deviation every copy is given, an ordinary photograph's
-NOISE = 1.5  # grey levels that noise and JPEG may change in a fine copy
-GREY = 5  # levels of Cb and Cr below which a picture counts as one without colours
-LAYOUT = 12  # pictures: from fewer, no mean picture can be told from a burst of one thing
-NEIGHBOUR = 0.85  # correlation of others whose layout a smaller group may share
-KIND = 24  # pictures of a group that may share a layout of its own, as parts of one kind do
-NEXT = 0.5  # likeness of pictures that follow one another in a film
-MIDDLE = 0.8  # of each side: how much of a picture is looked for in another
-TINY = 8  # pixels, for finding out where it is worth looking
-PROMISING = 0.6  # correlation of such copies from which on it is
-HELPS = 0.7  # of the difference of tiny copies: what remains at most where moving them may help
-CANDIDATES = 5  # pictures at most in which each is looked for
-BLURS = 2.5, 1.0  # pixels: much for large movements first, then little for small ones
-ROUGHLY = 0.9  # correlation of much blurred copies below which they are not looked at closely
-POINTS = 18  # across and down, at which a moved picture is compared
-PLACES = 6  # across and down, of which the one with the largest difference counts
-EXPLAINED = 0.75  # of the difference must go when a picture is moved, or it was no movement
-# of a movement, at once and altogether: pixels across and down, zoom, turn in radians
-FARTHEST = (-4, -4, -0.1, -0.05), (4, 4, 0.1, 0.05)
-LIMITS = (-16, -16, 0.6, -0.12), (16, 16, 1.2, 0.12)
-BLOCK = 1024  # rows compared at once, for memory
-MANY = 10**6  # edges kept before those that join nothing new go
+SIDE = 64  # cells across and down a copy's light
+COLOUR = 32  # cells across and down its colours, which are compared in 16
+ALIKE = 0.95  # the likeness of two pictures that differ by as much as noise may change at most
+NOISE = {64: 6.5, 32: 3.5, 16: 2.2}  # grey levels it may change in a cell of so many a side
+COLOUR_NOISE = 3.6  # levels of Cb and Cr, in a cell of the colours
+EDGES = 0.35  # of what a cell differs from those next to it: what another sharpness may change
+WHITE = 250  # grey levels from which on a cell may be overexposed, and says nothing on brightness
+BRIGHT = 220  # grey levels from which on a brighter copy may have lost some
+SMALL = 170  # pixels across and down, below which a cell holds so few that they change more
+FLAT = 20  # grey levels: the detail of a cell that no edge goes through
+RESAMPLED = 1.5  # times the noise of pictures that are where they are, in moved ones
+TONES = 8  # grey levels: the deviation without which a picture is of one tone
+GREY = 5  # levels of Cb and Cr below which a picture has no colours
+STRUCTURE = 6  # grey levels between neighbours, from which on there is something to see in a cell
+TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast to be believed
+CANDIDATES = 8  # pictures which each is compared with at a time
+MOVED = 3  # of them, in which it is looked for at another place
+EXPLAINED = 0.5  # of the difference must go when a picture is moved, or it was no movement
+OVERLAP = 0.6  # of a picture must lie in the other
+LAYOUT = 0.85  # correlation of pictures that share a background
+CLIQUE = 0.75  # of copies of one picture must be like the one in their middle
+STEP = 0.01  # by which likeness is raised until they are
+UNSURE = 0.949  # the likeness of pictures that are alike by way of others only
+RESEMBLING = 0.95  # correlation of pictures that may be frames of one film
+FOLLOWING = 0.8  # correlation of frames that follow one another, at least
+CHANCE = 0.02  # of the pairs that do not follow one another are as alike as frames of a film
+BLOCK = 512  # rows compared at once, for memory
+STILL = np.array([0, 1, 0, 0, 0, 1], "float32")  # x, x by u, x by v; y, y by u, y by v
 
 
 class Look(NamedTuple):
-    """A picture as it is compared. grey: uint8 (64, 64); tint: uint8 (8, 8, 2), Cb and Cr, 128
-    where there is no colour; aspect: width / height."""
+    """A picture as it is compared. light: uint8 (64, 64); colour: uint8 (32, 32, 2), Cb and Cr, 128
+    where there is no colour; size: width and height in pixels."""
 
-    grey: np.ndarray
-    tint: np.ndarray
-    aspect: float
+    light: np.ndarray
+    colour: np.ndarray
+    size: tuple
 
 
 class Pair(NamedTuple):
@@ -63,12 +64,12 @@ class Pair(NamedTuple):
 
 def look(image):
     """The `Look` of an RGB PIL image."""
-    small = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC).convert("YCbCr")
-    tint = np.asarray(small.resize((TINT, TINT), Image.Resampling.BOX))[:, :, 1:]
-    return Look(np.asarray(small.getchannel(0)), tint, image.width / image.height)
+    small = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3).convert("YCbCr")
+    colour = np.asarray(small.resize((COLOUR, COLOUR), Image.Resampling.BOX))[:, :, 1:]
+    return Look(np.asarray(small.getchannel(0)), colour, image.size)
 
 
-def look_alikes(looks, order, threshold=0.95, parts=None):
+def look_alikes(looks, order, threshold=ALIKE, parts=None):
     """The `Pair`s that look alike, the most alike first; where many are alike, also by way of
     others, as few pairs as join them, so that each of these pictures is in one of the pairs.
     looks: a `Look` a picture. order: whole numbers (n,), which differ by 1 where a picture follows
@@ -76,448 +77,395 @@ def look_alikes(looks, order, threshold=0.95, parts=None):
     parts: numbers (n,), to find pairs of different parts only."""
     if len(looks) < 2 or threshold >= 1:
         return []
-    copies = _Copies(looks, order)
-    parts = None if parts is None else np.asarray(parts)
-    found = _Forest(len(looks), parts)
-    keys, nearest = _as_they_are(copies, threshold)
-    for group in _groups(keys):
-        _by_what_differs(copies, group, nearest, threshold, found)
-    _moved(copies, threshold, found)
-    return found.pairs()
+    copies = _Copies(looks)
+    found = _following(copies, np.asarray(order))
+    keys = np.arange(len(looks)) if parts is None else np.unique(parts, return_inverse=True)[1]
+    in_order = found[:, keys[found[0].astype(int)] != keys[found[1].astype(int)]]
+    still, moved = [np.empty((3, 0))], [in_order]
+    rows, tried = np.arange(len(looks)), np.empty(0, int)
+    bar = tqdm(desc="comparing", leave=False, delay=2)
+    while len(rows):
+        bar.update()
+        others = _nearest(copies, rows, keys)
+        a, b = np.repeat(rows, others.shape[1]), others.ravel()
+        rank = np.tile(np.arange(others.shape[1]), len(rows))
+        first, second = np.minimum(a, b), np.maximum(a, b)
+        codes, once = np.unique(first * len(looks) + second, return_index=True)
+        once = once[(b[once] >= 0) & ~np.isin(codes, tried)]
+        tried = np.concatenate((tried, codes))
+        found = _compared(copies, first[once], second[once], rank[once] < MOVED, keys)
+        still, moved = still + found[0], moved + found[1]
+        if parts is not None:
+            break
+        keys = _connected(len(looks), np.concatenate(still + moved, 1), threshold)
+        # Who has found nobody but their own has not seen the others yet.
+        rows = rows[((others >= 0) & (keys[others] == keys[rows][:, None])).all(1)]
+    still = _without_chains(copies, np.concatenate(still, 1))
+    found = np.concatenate((still, *moved), 1)
+    first, second, likeness = _fewest(len(looks), found, threshold)
+    ranked = np.lexsort((second, first, -likeness))
+    found = zip(likeness[ranked].tolist(), first[ranked], second[ranked], strict=True)
+    return [Pair(value, int(a), int(b)) for value, a, b in found]
+
+
+def undecided(looks, keys):
+    """How many pictures resemble one of another key as a whole, though they differ somewhere, and
+    the `Pair` of the nearest of them; None where there are none.
+    looks: a `Look` a picture; keys: (n,), the same for pictures that count as one."""
+    if len(looks) < 2:
+        return None
+    copies, rows = _Copies(looks), np.arange(len(looks))
+    nearest = _nearest(copies, rows, np.unique(keys, return_inverse=True)[1])[:, 0]
+    like = nearest >= 0
+    like[like] = (copies.shape[rows[like]] * copies.shape[nearest[like]]).sum(1) >= RESEMBLING
+    a, b = rows[like], nearest[like]
+    if not len(a):
+        return None
+    likeness = _likeness(copies, a, b)
+    best = likeness.argmax()
+    return len(a), Pair(float(likeness[best]), *sorted((int(a[best]), int(b[best]))))
 
 
 class _Copies:
-    """The small copies of all pictures, standardised: a brighter copy of a picture is the same."""
+    """The small copies of all pictures, on several grids."""
 
-    def __init__(self, looks, order):
-        self.grey = np.array([look.grey for look in looks], "float32")
-        self.aspect = np.array([look.aspect for look in looks], "float32")
-        self.order = np.asarray(order)
-        self.coarse = _unit(_shrunk(self.grey, COARSE))
-        fine = _shrunk(self.grey, FINE)
-        self.fine = _unit(fine) * (CONTRAST * FINE)
-        tint = np.array([look.tint for look in looks], "float32").reshape(len(looks), -1) - 128
-        self.scale = CONTRAST / np.maximum(fine.std(1), 1)
-        self.coloured = _deviation(tint) > GREY
-        self.tint = tint * self.scale[:, None]
-        # What a tone on the whole picture, as of sepia or of another light, does not explain
-        tone = _unit(_shrunk(self.grey, TINT))[:, :, None]
-        pattern = tint.reshape(len(looks), -1, 2)
-        pattern = pattern - pattern.mean(1, keepdims=True)
-        pattern = (pattern - tone * (tone * pattern).sum(1, keepdims=True)).reshape(len(looks), -1)
-        self.patterned = _deviation(pattern) > GREY
-        self.pattern = pattern * self.scale[:, None]
+    def __init__(self, looks):
+        light = np.array([look.light for look in looks], "float32")
+        self.light = {side: _shrunk(light, side) for side in NOISE}
+        self.detail = {side: _detail(grid) for side, grid in self.light.items()}
+        colour = np.array([look.colour for look in looks], "float32") - 128
+        self.fine_colour = np.ascontiguousarray(np.moveaxis(colour, 3, 0))
+        self.size = np.array([look.size for look in looks], "float32")
+        self.colour = [_shrunk(channel, 16) for channel in self.fine_colour]
+        blue, red = self.colour
+        strongest = np.maximum(1.402 * red, 1.772 * blue)
+        self.strongest = np.maximum(strongest, -0.344 * blue - 0.714 * red)
+        self.noise = np.maximum(1, SMALL / np.sqrt(self.size.prod(1)))
+        self.grey = np.abs(colour).max((1, 2, 3)) < GREY
+        self.textured = (self.detail[32] > STRUCTURE).mean((1, 2)) > TEXTURED
+        # To find candidates: contrast and brightness count little, colours much
+        n = len(looks)
+        coarse = self.light[16].reshape(n, -1)
+        contrast = 40 / np.maximum(coarse.std(1, keepdims=True), TONES)
+        colour = colour.reshape(n, 8, 4, 8, 4, 2).mean((2, 4)).reshape(n, -1)
+        shape = (coarse - coarse.mean(1, keepdims=True)) * contrast
+        self.rows = np.concatenate((shape, 4 * colour * contrast, coarse.mean(1)[:, None] / 4), 1)
+        self.shape = shape / np.maximum(np.linalg.norm(shape, axis=1, keepdims=True), 1)
 
     def __len__(self):
-        return len(self.grey)
-
-    def other_colours(self, rows, others):
-        """Where colours differ more than they agree: bool (rows, others). A grey or toned copy has
-        no other colours; two pictures of one tone each have, if it is not the same."""
-        both = self.patterned[rows][:, None] & self.patterned[others]
-        neither = ~self.patterned[rows][:, None] & ~self.patterned[others]
-        neither &= self.coloured[rows][:, None] & self.coloured[others]
-        return np.where(
-            both,
-            _disagree(self.pattern[rows], self.pattern[others]),
-            neither & _disagree(self.tint[rows], self.tint[others]),
-        )
+        return len(self.size)
 
 
-def _deviation(rows):
-    return np.sqrt(np.square(rows).mean(1))
+def _shrunk(grid, side):
+    step = grid.shape[1] // side
+    return grid.reshape(len(grid), side, step, side, step).mean((2, 4))
 
 
-def _disagree(a, b):
-    energy = np.square(a).sum(1)[:, None] + np.square(b).sum(1)
-    return 2 * a @ b.T < energy / 2
+def _detail(grid):
+    """How much each cell differs at most from those above, below and beside it."""
+    found = np.zeros_like(grid)
+    down, across = np.abs(np.diff(grid, axis=1)), np.abs(np.diff(grid, axis=2))
+    for part, change in (
+        (found[:, 1:], down),
+        (found[:, :-1], down),
+        (found[:, :, 1:], across),
+        (found[:, :, :-1], across),
+    ):
+        np.maximum(part, change, out=part)
+    return found
 
 
-def _shrunk(grey, side):
-    """Square copies (n, s, s), smaller: (n, side²)."""
-    step = grey.shape[1] // side
-    return grey.reshape(len(grey), side, step, side, step).mean((2, 4)).reshape(len(grey), -1)
-
-
-def _unit(rows):
-    """Rows without their mean, of length 1: the product of two is their correlation."""
-    rows = rows - rows.mean(1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
-
-
-class _Forest:
-    """Of all pairs that are added the most alike that join the same pictures: a maximum spanning
-    forest, so memory stays small where thousands are alike."""
-
-    def __init__(self, n, parts=None):
-        from scipy.sparse import csr_array
-
-        self.parts = parts
-        self.best = csr_array((n, n))  # likeness + 3, as 0 is no pair
-
-    def add(self, rows, others, likeness):
-        """Add pairs, each once: positions and likenesses, three arrays of one length."""
-        from scipy.sparse import coo_array
-
-        keep = rows != others
-        if self.parts is not None:
-            keep &= self.parts[rows] != self.parts[others]
-        rows, others, likeness = rows[keep], others[keep], likeness[keep]
-        places = np.minimum(rows, others), np.maximum(rows, others)
-        new = coo_array((likeness + 3.0, places), self.best.shape)
-        self.best = self.best.maximum(new.tocsr())
-        if self.best.nnz > MANY:
-            self.reduced()
-
-    def reduced(self):
-        """The pairs that are needed, as arrays: positions, the lower one first, and likenesses."""
-        from scipy.sparse.csgraph import minimum_spanning_tree
-
-        costs = self.best.copy()
-        costs.data = 8 - costs.data
-        tree = minimum_spanning_tree(costs).tocoo()
-        tree.data = 8 - tree.data
-        self.best = tree.tocsr()
-        return tree.row, tree.col, tree.data - 3
-
-    def keys(self):
-        """A number for each position, the same for those that are joined."""
-        return _connected(self.best)
-
-    def pairs(self):
-        """The `Pair`s, the most alike first."""
-        first, second, likeness = self.reduced()
-        order = np.lexsort((second, first, -likeness))
-        found = zip(likeness[order].tolist(), first[order], second[order], strict=True)
-        return [Pair(value, int(a), int(b)) for value, a, b in found]
-
-
-def _connected(graph):
+def _connected(n, found, threshold):
+    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    first, second = found[:2, found[2] >= threshold].astype(int)
+    graph = coo_array((np.ones(len(first)), (first, second)), (n, n))
     return connected_components(graph, directed=False)[1]
 
 
-def _groups(keys):
-    """The positions of those with the same key, an array for each key that two or more have."""
-    order = np.argsort(keys, kind="stable")
-    parted = np.split(order, np.flatnonzero(np.diff(keys[order])) + 1)
-    return [group for group in parted if len(group) > 1]
-
-
-# -- 1. as they are --------------------------------------------------------------------------------
-
-
-def _as_they_are(copies, threshold):
-    """Keys (n,), the same for pictures that correlate, also by way of others; and the nearest of
-    each picture, positions (n, LAYOUT), itself first, -1 in the place of any that is no NEIGHBOUR.
-    """
+def _fewest(n, found, threshold):
+    """Of all pairs the most alike that join the same pictures: a maximum spanning forest."""
     from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
 
-    n = len(copies)
-    keys, nearest = np.arange(n), np.full((n, LAYOUT), -1)
-    everything = np.arange(n)
-    for start in range(0, n, BLOCK):
-        rows = everything[start : start + BLOCK]
-        likeness = copies.coarse[rows] @ copies.coarse.T
-        likeness[np.arange(len(rows)), rows] = 2  # itself comes first
-        k = min(n, LAYOUT)
-        best = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
-        values = np.take_along_axis(likeness, best, 1)
-        ranked = np.argsort(-values, axis=1, kind="stable")
-        best = np.take_along_axis(best, ranked, 1)
-        near = np.take_along_axis(values, ranked, 1) >= NEIGHBOUR
-        nearest[rows, :k] = np.where(near, best, -1)
-        likeness[copies.other_colours(rows, everything)] = -1
-        likeness[everything < rows[:, None]] = -1  # each pair once
-        a, b = np.nonzero(likeness >= threshold)
-        # a picture is joined to the first one of its group so far, and to those it is like now
-        first = np.unique(keys, return_index=True)[1][keys]
-        a, b = np.concatenate((rows[a], everything)), np.concatenate((b, first))
-        keys = _connected(coo_array((np.ones(len(a), bool), (a, b)), (n, n)))
-    return keys, nearest
+    found = found[:, found[2] >= threshold]
+    found = found[:, np.argsort(-found[2], kind="stable")]
+    first, second = found[:2].astype(int)
+    once = np.unique(first * n + second, return_index=True)[1]
+    first, second, likeness = first[once], second[once], found[2, once]
+    tree = minimum_spanning_tree(coo_array((2 - likeness, (first, second)), (n, n)).tocsr())
+    tree = tree.tocoo()
+    return tree.row, tree.col, 2 - tree.data
 
 
-# -- 2. by what differs ----------------------------------------------------------------------------
+def _nearest(copies, rows, keys):
+    """The nearest pictures of other keys: positions (rows, CANDIDATES), the nearest first, -1 where
+    there are no more."""
+    count = min(CANDIDATES, len(copies) - 1)
+    energy = np.square(copies.rows).sum(1)
+    found = []
+    for block in np.split(rows, range(BLOCK, len(rows), BLOCK)):
+        distance = energy - 2 * copies.rows[block] @ copies.rows.T
+        grey = copies.grey[block]  # of which picture in colours are these copies?
+        distance[grey] = -(copies.shape[block[grey]] @ copies.shape.T)
+        distance[keys[block][:, None] == keys] = np.inf
+        best = np.argpartition(distance, count - 1, axis=1)[:, :count]
+        far = np.take_along_axis(distance, best, 1)
+        ranked = np.argsort(far, axis=1, kind="stable")
+        best = np.where(np.isinf(far), -1, best)
+        found.append(np.take_along_axis(best, ranked, 1))
+    return np.concatenate(found)
 
 
-def _by_what_differs(copies, group, nearest, threshold, found):
-    """Add to `found` the pairs of a group of alike pictures that are not alike just by layout."""
-    context = group
-    if len(group) < LAYOUT:
-        others = nearest[group].T.ravel()  # the nearest of each come first
-        others = list(dict.fromkeys(others[(others >= 0) & ~np.isin(others, group)].tolist()))
-        context = np.concatenate((group, others[: LAYOUT - len(group)])).astype(int)
-    if len(context) < LAYOUT or (len(group) >= LAYOUT and _hand_held(copies, group, threshold)):
-        for rows in np.split(group, range(BLOCK, len(group), BLOCK)):
-            likeness = copies.coarse[rows] @ copies.coarse[group].T
-            likeness[copies.other_colours(rows, group)] = -1
-            likeness[group <= rows[:, None]] = -1
-            a, b = np.nonzero(likeness >= threshold)
-            found.add(rows[a], group[b], likeness[a, b])
-        return
-    # What is joined decides; what is told may be pairs of different parts only.
-    own, told = _Forest(len(copies)), _Forest(len(copies), found.parts)
-    for rows, likeness in _differences(copies, context):
-        likeness[~np.isin(rows, group)] = -1
-        likeness[:, ~np.isin(context, group)] = -1
-        likeness[context <= rows[:, None]] = -1
-        a, b = np.nonzero(likeness >= threshold)
-        own.add(rows[a], context[b], likeness[a, b])
-        told.add(rows[a], context[b], likeness[a, b])
-    films = _films(copies, context, group)
-    for forest in (own, told):
-        forest.add(*films)
-    first, second, likeness = told.reduced()
-    for kind in _groups(own.keys()):
-        if KIND <= len(kind) < len(group):
-            _by_what_differs(copies, kind, nearest, threshold, found)
-        else:
-            there = np.isin(first, kind)
-            found.add(first[there], second[there], likeness[there])
-
-
-def _differences(copies, context):
-    """Blocks of likeness by what differs: yields (positions, floats (positions, context))."""
-    fine, tint = copies.fine[context], copies.tint[context]
-    level = NOISE * np.median(copies.scale[context])
-    fine, noise = _weighted(fine, level)
-    coloured = copies.coloured[context]
-    # A pixel of the colours stands for as many of the fine copy, and counts as much as all of them.
-    tint, more = _weighted(tint * (FINE / TINT), level * (FINE / TINT), coloured)
-    energy, colours = np.square(fine).sum(1), np.square(tint).sum(1)
-    for start in range(0, len(context), BLOCK):
-        rows = slice(start, start + BLOCK)
-        both = coloured[rows][:, None] & coloured
-        usual = energy[rows][:, None] + energy
-        excess = usual - 2 * fine[rows] @ fine.T - noise
-        usual_colours = (colours[rows][:, None] + colours) * both
-        usual = usual + usual_colours
-        excess += usual_colours - 2 * (tint[rows] @ tint.T) * both - more * both
-        yield context[rows], 1 - excess.clip(0) / np.maximum(usual, 1e-6)
-
-
-def _weighted(rows, noise, counted=None):
-    """Rows without the mean of those counted, less where nothing but noise differs; and the sum of
-    squares that noise (its deviation) alone makes of the difference of two."""
-    known = rows if counted is None or not counted.any() else rows[counted]
-    rows = rows - known.mean(0)
-    variance = np.square(known - known.mean(0)).mean(0)
-    weights = variance / (variance + noise**2)
-    return rows * np.sqrt(weights), 2 * noise**2 * weights.sum()
-
-
-def _films(copies, context, group):
-    """The pairs of a group that follow one another, positions and likenesses, if it is a film or a
-    burst: if those that do are more alike than nine tenths of the others of their folder."""
-    none = np.empty(0, int), np.empty(0, int), np.empty(0)
-    ranked = context[np.argsort(copies.order[context], kind="stable")]
-    follow = np.diff(copies.order[ranked]) == 1
-    a, b = ranked[:-1][follow], ranked[1:][follow]
-    if len(a) < 10:
-        return none
-    random = np.random.default_rng(0)
-    x, y = random.integers(0, len(ranked), (2, 4000))
-    x, y = np.minimum(x, y), np.maximum(x, y)
-    breaks = np.concatenate(([0], np.cumsum(np.diff(copies.order[ranked]) != 1)))
-    apart = (y - x > 3) & (breaks[x] == breaks[y])
-    x, y = ranked[x[apart]], ranked[y[apart]]
-    if len(x) < 20:
-        return none
-    near, far = (_pairwise(copies, context, *pairs) for pairs in ((a, b), (x, y)))
-    if np.median(near) <= np.quantile(far, 0.9):
-        return none
-    alike = (near >= NEXT) & np.isin(a, group) & np.isin(b, group)
-    return a[alike], b[alike], near[alike]
-
-
-def _pairwise(copies, context, a, b):
-    """Likeness by what differs, of some pairs of positions."""
-    place = np.full(len(copies), -1)
-    place[context] = np.arange(len(context))
-    result = np.empty(len(a), "float32")
-    for rows, likeness in _differences(copies, context):
-        here = np.isin(a, rows)
-        result[here] = likeness[place[a[here]] - place[rows[0]], place[b[here]]]
-    return result
-
-
-# -- 3. moved --------------------------------------------------------------------------------------
-
-
-def _hand_held(copies, group, threshold):
-    """Whether a group is shots of one scene from the hand: between two the whole picture moves."""
-    random = np.random.default_rng(0)
-    a, b = random.integers(0, len(group), (2, 48))
-    a, b = group[a[a != b]], group[b[a != b]]
-    return np.mean(_registered(copies, a, b, _still(len(a))) >= threshold) >= 0.5
-
-
-def _windows():
-    """Where the middle of a picture may lie in another: (left, top, right, bottom) in 0…1."""
-    for across, down in (
-        *((side, side) for side in (MIDDLE, 0.72, 0.64)),
-        *((MIDDLE, 0.6), (0.6, MIDDLE)),  # where a side was cut off
-    ):
-        for left, top in product(_places(across), _places(down)):
-            yield left, top, left + across, top + down
-
-
-def _places(side):
-    return np.linspace(0, 1 - side, round((1 - side) / 0.1) + 1)
-
-
-def _cut(grey, left, top, right, bottom):
-    """Tiny copies of a part of each picture, of length 1: (n, TINY²)."""
-    across, down = _averages(left, right), _averages(top, bottom)
-    return _unit((down @ grey @ across.T).reshape(len(grey), -1))
-
-
-def _averages(start, end):
-    """A matrix (TINY, SIDE) that averages the pixels between two places in 0…1."""
-    edges, pixels = np.linspace(start, end, TINY + 1) * SIDE, np.arange(SIDE)
-    shares = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    shares = shares.clip(0)
-    return (shares / shares.sum(1, keepdims=True)).astype("float32")
-
-
-def _moved(copies, threshold, found):
-    """Add to `found` what lies within another picture, moved."""
-    n = len(copies)
-    edge = (1 - MIDDLE) / 2
-    middle = _cut(copies.grey, edge, edge, 1 - edge, 1 - edge)
-    windows = list(_windows())
-    parts = np.stack([_cut(copies.grey, *window) for window in windows])
-    k = min(CANDIDATES, n - 1)
-    keys = found.keys()
-    pairs = []
-    for start in tqdm(range(0, n, BLOCK), "comparing", leave=False, delay=2):
-        rows = np.arange(start, min(start + BLOCK, n))
-        unmoved = copies.coarse[rows] @ copies.coarse.T
-        near = (unmoved >= PROMISING) & (unmoved < threshold)
-        unmoved = middle[rows] @ middle.T
-        best = parts[0, rows] @ middle.T
-        for part in parts[1:]:
-            np.maximum(best, part[rows] @ middle.T, out=best)
-        best[(1 - best > HELPS * (1 - unmoved)) & ~near] = -1
-        best[np.arange(len(rows)), rows] = -1
-        if found.parts is not None:
-            best[found.parts[rows][:, None] == found.parts] = -1
-        else:
-            best[keys[rows][:, None] == keys] = -1  # joined already
-        others = np.argpartition(-best, k - 1, axis=1)[:, :k]
-        a, b = np.nonzero(np.take_along_axis(best, others, 1) >= PROMISING)
-        pairs.append(np.column_stack((rows[a], others[a, b])))
-    pairs = np.concatenate(pairs)
-    for some in np.split(pairs, range(512, len(pairs), 512)):
+def _compared(copies, a, b, move, keys):
+    """Compare pictures a and b where they are and, if `move`, moved → two lists of arrays (3, m) of
+    positions and likeness."""
+    still, moved = [], []
+    for some in np.split(np.arange(len(a)), range(BLOCK, len(a), BLOCK)):
+        here = _likeness(copies, a[some], b[some])
+        still.append(np.stack((a[some], b[some], here)))
+        some = some[move[some] & (here < ALIKE)]
         if not len(some):
             continue
-        a, b = some.T
-        fit = np.einsum("wpd,pd->wp", parts[:, a], middle[b])
-        left, top, right, bottom = np.array(windows)[fit.argmax(0)].T
-        zoom = np.maximum(right - left, bottom - top) / MIDDLE
-        x, y = ((left + right) / 2 - 0.5) * SIDE, ((top + bottom) / 2 - 0.5) * SIDE
-        start = np.column_stack((x, y, zoom, 0 * x)).astype("float32")
-        likeness = _registered(copies, a, b, start)
-        same = (likeness >= threshold) & ~copies.other_colours(a, b).diagonal()
-        for once in (same & (a < b), same & (a > b)):
-            found.add(a[once], b[once], likeness[once])
+        place, fit = _followed(copies, a[some], b[some])
+        some, place = some[fit >= EXPLAINED], place[fit >= EXPLAINED]
+        there = _likeness(copies, a[some], b[some], place)
+        moved.append(np.stack((a[some], b[some], there)))
+        for row in np.flatnonzero(there < ALIKE):
+            moved.append(_elsewhere(copies, a[some[row]], b[some[row]], place[row], keys))
+    return still, moved
 
 
-def _registered(copies, a, b, start):
-    """Likeness (n,) of the middle of pictures b to what is at its best place in pictures a, where
-    the two differ most; -1 where moving it there does not explain most of the difference.
-    start: where to begin, (n, 4): shifts in pixels, zoom, turn in radians."""
-    likeness = np.full(len(a), -1.0)
-    place, roughly = _pair(copies, a, b, BLURS[0]).follow(start)
-    near = roughly >= ROUGHLY
-    if near.any():
-        a, b, place = a[near], b[near], place[near]
-        pair = _pair(copies, a, b, BLURS[1])
-        place, after = pair.follow(place)
-        unmoved = _Followed(copies, a, BLURS[1], np.ones(len(a)), pair.goal).at(_still(len(a)))[0]
-        explained = 1 - after <= (1 - EXPLAINED) * (1 - _correlation(unmoved, pair.goal))
-        difference = _unit(pair.at(place)[0]) - _unit(pair.goal)
-        side = POINTS // PLACES
-        squares = np.square(difference).reshape(len(a), PLACES, side, PLACES, side)
-        worst = squares.mean((2, 4)).max((1, 2)) * POINTS**2
-        likeness[near] = np.where(explained & pair.inside(place), 1 - worst / 2, -1)
-    return likeness
+def _without_chains(copies, found):
+    """Copies of one picture are all like one another. Where pictures that have not moved are alike
+    only by way of others, they are things of slightly different shades: count as less alike."""
+    least = ALIKE
+    while least < 1:
+        keys = _connected(len(copies), found, least)
+        pairs = found[:, found[2] >= least]
+        chained = False
+        for key in np.flatnonzero(np.bincount(keys) > 2):
+            group = np.flatnonzero(keys == key)
+            own = keys[found[0].astype(int)] == key
+            own &= (keys[found[1].astype(int)] == key) & (found[2] >= ALIKE)
+            middle = np.bincount(found[:2, own].astype(int).ravel()).argmax()
+            others = group[group != middle]
+            alike = _likeness(copies, others, np.full(len(others), middle))
+            if np.mean(alike >= ALIKE) < CLIQUE:
+                found[2, own & (found[2] < least + STEP)] = UNSURE
+                chained = True
+        if not chained:
+            break
+        least += STEP
+    return found
 
 
-def _pair(copies, a, b, blur):
-    """Pictures a, in which the middle of pictures b is to be followed."""
-    goal = _Followed(copies, b, blur, np.ones(len(b))).at(_still(len(b)))[0]
-    return _Followed(copies, a, blur, copies.aspect[b] / copies.aspect[a], goal)
+def _elsewhere(copies, a, b, place, keys):
+    """Picture b is a cut-out of something like a, but not of a: of which with its background?"""
+    others = np.flatnonzero((copies.shape @ copies.shape[a] >= LAYOUT) & (keys != keys[b]))
+    grid = copies.light[16]
+    same = np.repeat(place[None], len(others), 0)
+    goal = np.broadcast_to(grid[b], (len(others), 16, 16))
+    fit = _correlation(_at(grid, others, same), goal, _inside(same, 16))
+    others = others[np.argsort(-fit, kind="stable")[:MOVED]]
+    same = np.repeat(b, len(others))
+    place, _ = _followed(copies, others, same, np.repeat(place[None], len(others), 0))
+    likeness = _likeness(copies, others, same, place)
+    return np.stack((np.minimum(others, b), np.maximum(others, b), likeness))
 
 
-def _still(n):
-    return np.tile(np.array([0, 0, 1, 0], "float32"), (n, 1))
+# -- the largest local difference ------------------------------------------------------------------
 
 
-def _correlation(a, b):
-    return (_unit(a) * _unit(b)).sum(1)
+def _likeness(copies, a, b, place=None):
+    """Likeness (m,) of pictures a, at a place (m, 6) if they are moved, and b."""
+    textured = copies.textured[a] & copies.textured[b]
+    brighter = copies.light[16][a].mean((1, 2)) > copies.light[16][b].mean((1, 2))
+    brighter = brighter[:, None, None]
+
+    light = {side: grid[a] for side, grid in copies.light.items()}
+    detail = {side: grid[a] for side, grid in copies.detail.items()}
+    if place is not None:
+        moved = _at(copies.light[SIDE], a, place)
+        light = {side: _shrunk(moved, side) for side in (32, 16)}
+        detail = {side: _detail(grid) for side, grid in light.items()}
+
+    def ranked(of_a, of_b):
+        """The darker one first."""
+        return np.where(brighter, of_b, of_a), np.where(brighter, of_a, of_b)
+
+    inside = _inside(place, 16)
+    inside = np.ones((len(a), 16, 16), bool) if inside is True else inside
+    dark, bright = ranked(light[16], copies.light[16][b])
+    flat = np.minimum(detail[16], copies.detail[16][b]) < FLAT
+    weight = inside & (dark < WHITE) & (flat | textured[:, None, None])
+    gain, offset = _tone(dark, bright, weight, textured)
+    noise = np.maximum(copies.noise[a], copies.noise[b])[:, None, None]
+    noise *= 1 if place is None else RESAMPLED
+    # A brighter copy may have lost some of what was bright.
+    strongest = ranked(_at(copies.strongest, a, place), copies.strongest[b])[0]
+    peak = gain * (dark + strongest) + offset
+    lost = np.minimum((peak - BRIGHT).clip(0), (255 * (gain - 1)).clip(0))
+    lost *= textured[:, None, None]
+    coloured = inside & ~(textured & (copies.grey[a] != copies.grey[b]))[:, None, None]
+    worst = np.zeros(len(a))
+    for side in light:
+        dark, bright = ranked(light[side], copies.light[side][b])
+        edges = np.minimum(detail[side], copies.detail[side][b])
+        difference = np.abs((gain * dark + offset).clip(0, 255) - bright)
+        difference = (difference - _grown(lost, side)).clip(0) * _grown(inside, side)
+        difference /= noise * NOISE[side] + EDGES * edges
+        worst = np.maximum(worst, difference.max((1, 2)))
+    for fine, channel in zip(copies.fine_colour, copies.colour, strict=True):
+        of_a, of_b = _shrunk(_at(fine, a, place), 16), channel[b]
+        dark, bright = ranked(of_a, of_b)
+        edges = np.minimum(_detail(of_a), _detail(of_b))
+        difference = (np.abs(gain * dark - bright) - lost / 2).clip(0) * coloured
+        difference /= noise * COLOUR_NOISE + EDGES * edges
+        worst = np.maximum(worst, difference.max((1, 2)))
+    if place is not None:
+        worst[~(textured | _is_cut_out(copies, a, b, place))] = np.inf
+    return ALIKE**worst
 
 
-class _Followed:
-    """Blurred copies, and a square grid of points in each that can be moved.
-    ratio: (n,), the aspect of what is looked for by that of these pictures; goal: the grey values
-    of what is looked for, (n, POINTS²)."""
+def _grown(grid, side):
+    return grid.repeat(side // 16, 1).repeat(side // 16, 2)
 
-    def __init__(self, copies, rows, blur, ratio, goal=None):
-        from scipy.ndimage import gaussian_filter
 
-        self.goal = goal
+def _tone(dark, bright, weight, textured):
+    """By what gain and offset (m, 1, 1) the brighter pictures are brighter, in cells that count."""
+    total = np.maximum(weight.sum((1, 2)), 1)
+    mean, goal, square, product = (
+        (values * weight).sum((1, 2)) / total for values in (dark, bright, dark**2, dark * bright)
+    )
+    variance = square - mean**2
+    gain = np.where(variance > TONES**2, product / np.maximum(square, 1), 1).clip(0.8, 1.3)
+    slope = ((product - mean * goal) / np.maximum(variance, 1)).clip(0.6, 1.7)
+    gain = np.where(textured, slope, gain)
+    offset = np.where(textured, goal - slope * mean, 0)
+    return gain[:, None, None], offset[:, None, None]
 
-        grey = gaussian_filter(copies.grey[rows], (0, blur, blur), mode="nearest")
-        changes = np.gradient(grey, axis=(2, 1))
-        self.pixels = np.stack((grey, *changes), 3).reshape(-1, 3)
-        grid = np.linspace(-0.5, 0.5, POINTS, dtype="float32") * MIDDLE * SIDE
-        across, down = (points.ravel() for points in np.meshgrid(grid, grid))
-        self.u = across * (ratio / np.maximum(ratio, 1))[:, None]
-        self.v = down / np.maximum(ratio, 1)[:, None]
-        aspect = copies.aspect[rows][:, None]  # the copies are squares, the pictures are not
-        self.turned_u, self.turned_v = -self.v / aspect, self.u * aspect
 
-    def where(self, place):
-        """The points in pixels, x and y (n, POINTS²), at places (n, 4)."""
-        x, y, zoom, turn = place.T[:, :, None]
-        x = (SIDE - 1) / 2 + x + zoom * self.u + turn * self.turned_u
-        y = (SIDE - 1) / 2 + y + zoom * self.v + turn * self.turned_v
-        return x, y
+# -- moved -----------------------------------------------------------------------------------------
 
-    def inside(self, place):
-        """Whether all points lie in the picture, or next to it: bool (n,)."""
-        x, y = self.where(place)
-        return (np.minimum(x, y).min(1) > -2) & (np.maximum(x, y).max(1) < SIDE + 1)
 
-    def at(self, place):
-        """Grey values and their changes across and down: three of (n, POINTS²)."""
-        x, y = (points.clip(0, SIDE - 1.001) for points in self.where(place))
-        left, top = x.astype(int), y.astype(int)
-        x, y = (x - left)[:, :, None], (y - top)[:, :, None]
-        corner = (np.arange(len(left))[:, None] * SIDE + top) * SIDE + left
-        upper = self.pixels[corner] * (1 - x) + self.pixels[corner + 1] * x
-        lower = self.pixels[corner + SIDE] * (1 - x) + self.pixels[corner + SIDE + 1] * x
-        return np.moveaxis(upper * (1 - y) + lower * y, 2, 0)
+def _points(place, side):
+    """Where the cells of a grid lie at places (m, 6): x and y in cells, (m, side²)."""
+    ends = (np.arange(side, dtype="float32") + 0.5) / side - 0.5
+    u, v = (points.ravel() for points in np.meshgrid(ends, ends))
+    x = place[:, 0, None] + place[:, 1, None] * u + place[:, 2, None] * v
+    y = place[:, 3, None] + place[:, 4, None] * u + place[:, 5, None] * v
+    return (x + 0.5) * side - 0.5, (y + 0.5) * side - 0.5
 
-    def follow(self, place, steps=5):
-        """The places near `place` where the points are most like the goal, and how much: Gauss and
-        Newton's steps, in which the goal may be brighter or of more contrast."""
-        best, likeness = place, np.full(len(place), -1.0)
+
+def _inside(place, side):
+    """Which cells lie within the picture: bool (m, side, side)."""
+    if place is None:
+        return True
+    x, y = _points(place, side)
+    low, high = -0.5, side - 0.5
+    return ((x > low) & (x < high) & (y > low) & (y < high)).reshape(-1, side, side)
+
+
+def _at(grid, rows, place):
+    """The grids (m, side, side) of some pictures at places (m, 6)."""
+    if place is None:
+        return grid[rows]
+    side = grid.shape[1]
+    x, y = (points.clip(0, side - 1.001) for points in _points(place, side))
+    left, top = x.astype(int), y.astype(int)
+    x, y = x - left, y - top
+    corner = (rows[:, None] * side + top) * side + left
+    cells = grid.reshape(-1)
+    upper = cells[corner] * (1 - x) + cells[corner + 1] * x
+    lower = cells[corner + side] * (1 - x) + cells[corner + side + 1] * x
+    return (upper * (1 - y) + lower * y).reshape(-1, side, side)
+
+
+def _followed(copies, a, b, place=None):
+    """Where pictures b lie in pictures a (m, 6), and how much of the difference that explains."""
+    place = np.repeat(STILL[None], len(a), 0) if place is None else place
+    before = _correlation(copies.light[32][a], copies.light[32][b], True)
+    best, likeness = place, np.full(len(a), -1.0)
+    for side, steps in ((16, 8), (32, 5)):
+        grid = copies.light[side]
+        goal = grid[b].reshape(len(b), -1)
+        ends = (np.arange(side, dtype="float32") + 0.5) / side - 0.5
+        u, v = (points.ravel() for points in np.meshgrid(ends, ends))
+        place, likeness = best, np.full(len(a), -1.0)
         for _ in range(steps):
-            now, across, down = self.at(place)
-            found = _correlation(now, self.goal)
+            now = _shrunk(_at(copies.light[2 * side], a, place), side)
+            inside = _inside(place, side)
+            found = _correlation(now, grid[b], inside)
+            found[inside.mean((1, 2)) < OVERLAP] = -1
             better = found > likeness
             best = np.where(better[:, None], place, best)
             likeness = np.where(better, found, likeness)
-            zoomed = across * self.u + down * self.v
-            turned = across * self.turned_u + down * self.turned_v
-            system = np.stack((across, down, zoomed, turned, -self.goal, now), 2)
-            system -= system.mean(1, keepdims=True)
-            system, rest = system[:, :, :5], -system[:, :, 5]
-            square = np.einsum("nki,nkj->nij", system, system)
-            square += np.eye(5) * (1e-5 * np.trace(square, axis1=1, axis2=2)[:, None, None] + 1e-6)
-            step = np.linalg.solve(square, np.einsum("nki,nk->ni", system, rest)[:, :, None])
-            place = (place + step[:, :4, 0].clip(*FARTHEST)).clip(*LIMITS).astype("float32")
-        return best, likeness
+            down, across = (
+                change.reshape(len(a), -1) * side for change in np.gradient(now, axis=(1, 2))
+            )
+            now, inside = now.reshape(len(a), -1), inside.reshape(len(a), -1)
+            system = (across, across * u, across * v, down, down * u, down * v, now, now * 0 + 1)
+            system = np.stack(system, 2) * inside[:, :, None]
+            square = system.swapaxes(1, 2) @ system
+            rest = system.swapaxes(1, 2) @ ((goal - now) * inside)[:, :, None]
+            ridge = 1e-4 * np.trace(square, axis1=1, axis2=2) / 8 + 1e-3
+            square += np.eye(8, dtype="float32") * ridge[:, None, None]
+            step = np.linalg.solve(square, rest)[:, :6, 0]
+            # the step is measured on the moved picture
+            turn = np.stack((place[:, [1, 2]], place[:, [4, 5]]), 1)
+            shift = step.reshape(-1, 2, 3)
+            place = place + np.einsum("mij,mjk->mik", turn, shift).reshape(-1, 6).clip(-0.1, 0.1)
+    explained = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
+    return best, explained
+
+
+def _correlation(one, other, inside):
+    """Of grids (m, side, side), in the cells that are inside: (m,)."""
+    inside = np.broadcast_to(inside, one.shape)
+    total = np.maximum(inside.sum((1, 2), keepdims=True), 1)
+    one = (one - (one * inside).sum((1, 2), keepdims=True) / total) * inside
+    other = (other - (other * inside).sum((1, 2), keepdims=True) / total) * inside
+    length = np.sqrt(np.square(one).sum((1, 2)) * np.square(other).sum((1, 2)))
+    return (one * other).sum((1, 2)) / np.maximum(length, 1)
+
+
+def _is_cut_out(copies, a, b, place):
+    """Whether, pixel by pixel, one picture is a part of the other: (m,)."""
+    scale = place[:, [1, 5]] * copies.size[a] / copies.size[b]
+    same = (np.abs(scale - 1) < 0.02).all(1) & (copies.size[a] != copies.size[b]).any(1)
+    straight = np.abs(place[:, [2, 4]]).max(1) < 0.02
+    edges = np.abs(place[:, [0, 3]]) + np.abs(place[:, [1, 5]]) / 2 - 0.5
+    within = (edges < 0.01).all(1)
+    # or b's view holds all of a
+    around = (np.abs(place[:, [0, 3]]) - np.abs(place[:, [1, 5]]) / 2 + 0.5 < 0.01).all(1)
+    return same & straight & (within | around)
+
+
+# -- in order --------------------------------------------------------------------------------------
+
+
+def _following(copies, order):
+    """The pairs that follow one another in films and bursts, as alike as threshold ALIKE."""
+    found = []
+    ranked = np.argsort(order, kind="stable")
+    breaks = np.flatnonzero(np.diff(order[ranked]) != 1) + 1
+    for folder in np.split(ranked, breaks):
+        a, b = folder[:-1], folder[1:]
+        random = np.random.default_rng(0)
+        x, y = random.integers(0, len(folder), (2, 4000))
+        apart = np.abs(x - y) > 8
+        x, y = folder[x[apart]], folder[y[apart]]
+        if len(a) < 10 or not len(x):
+            continue
+        near, far = (
+            np.square(copies.rows[one] - copies.rows[other]).sum(1)
+            for one, other in ((a, b), (x, y))
+        )
+        alike = near <= np.quantile(far, CHANCE)
+        alike &= (copies.shape[a] * copies.shape[b]).sum(1) >= FOLLOWING
+        if alike.sum() >= max(5, 5 * CHANCE * len(a)):
+            found.append(np.stack((np.minimum(a, b), np.maximum(a, b)))[:, alike])
+    pairs = np.concatenate((np.empty((2, 0)), *found), 1)
+    return np.concatenate((pairs, np.full((1, pairs.shape[1]), ALIKE)))
