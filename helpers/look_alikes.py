@@ -25,14 +25,18 @@ WHITE = 250  # grey levels from which on a cell may be overexposed, and says not
 BRIGHT = 220  # grey levels from which on a brighter copy may have lost some
 SMALL = 170  # pixels across and down, below which a cell holds so few that they change more
 FLAT = 20  # grey levels: the detail of a cell that no edge goes through
-RESAMPLED = 1.5  # times the noise of pictures that are where they are, in moved ones
+RESAMPLED = 2.5  # times the noise of pictures that are where they are, in moved ones
 TONES = 8  # grey levels: the deviation without which a picture is of one tone
 GREY = 5  # levels of Cb and Cr below which a picture has no colours
 STRUCTURE = 6  # grey levels between neighbours, from which on there is something to see in a cell
 TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast to be believed
 CANDIDATES = 8  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
+MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
 EXPLAINED = 0.5  # of the difference must go when a picture is moved, or it was no movement
+FOLLOW = {8: 6, 16: 5, 32: 5}  # steps on each grid, where a picture is looked for
+EDGE = 0.045  # of a side, next to which a moved picture is not compared: nothing lies beyond it
+CLOSE = 0.98  # correlation from which on two are looked at closer even if nothing moved
 OVERLAP = 0.6  # of a picture must lie in the other
 LAYOUT = 0.85  # correlation of pictures that share a background
 CLIQUE = 0.75  # of copies of one picture must be like the one in their middle
@@ -87,19 +91,23 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
     while len(rows):
         bar.update()
         others = _nearest(copies, rows, keys)
-        a, b = np.repeat(rows, others.shape[1]), others.ravel()
-        rank = np.tile(np.arange(others.shape[1]), len(rows))
+        mates = _mates(copies, rows, keys)
+        a = np.concatenate((np.repeat(rows, others.shape[1]), mates[0]))
+        b = np.concatenate((others.ravel(), mates[1]))
+        move = np.tile(np.arange(others.shape[1]) < MOVED, len(rows))
+        move = np.concatenate((move, np.ones(len(mates[0]), bool)))
         first, second = np.minimum(a, b), np.maximum(a, b)
         codes, once = np.unique(first * len(looks) + second, return_index=True)
         once = once[(b[once] >= 0) & ~np.isin(codes, tried)]
         tried = np.concatenate((tried, codes))
-        found = _compared(copies, first[once], second[once], rank[once] < MOVED, keys)
+        found = _compared(copies, first[once], second[once], move[once], keys)
         still, moved = still + found[0], moved + found[1]
         if parts is not None:
             break
         keys = _connected(len(looks), np.concatenate(still + moved, 1), threshold)
         # Who has found nobody but their own has not seen the others yet.
         rows = rows[((others >= 0) & (keys[others] == keys[rows][:, None])).all(1)]
+    bar.close()
     still = _without_chains(copies, np.concatenate(still, 1))
     found = np.concatenate((still, *moved), 1)
     first, second, likeness = _fewest(len(looks), found, threshold)
@@ -131,8 +139,8 @@ class _Copies:
 
     def __init__(self, looks):
         light = np.array([look.light for look in looks], "float32")
-        self.light = {side: _shrunk(light, side) for side in NOISE}
-        self.detail = {side: _detail(grid) for side, grid in self.light.items()}
+        self.light = {side: _shrunk(light, side) for side in (64, 32, 16, 8)}
+        self.detail = {side: _detail(grid) for side, grid in self.light.items() if side > 8}
         colour = np.array([look.colour for look in looks], "float32") - 128
         self.fine_colour = np.ascontiguousarray(np.moveaxis(colour, 3, 0))
         self.size = np.array([look.size for look in looks], "float32")
@@ -226,14 +234,14 @@ def _compared(copies, a, b, move, keys):
         here = _likeness(copies, a[some], b[some])
         still.append(np.stack((a[some], b[some], here)))
         some = some[move[some] & (here < ALIKE)]
-        if not len(some):
-            continue
         place, fit = _followed(copies, a[some], b[some])
         some, place = some[fit >= EXPLAINED], place[fit >= EXPLAINED]
+        if not len(some):
+            continue
         there = _likeness(copies, a[some], b[some], place)
         moved.append(np.stack((a[some], b[some], there)))
-        for row in np.flatnonzero(there < ALIKE):
-            moved.append(_elsewhere(copies, a[some[row]], b[some[row]], place[row], keys))
+        other = there < ALIKE
+        moved += _elsewhere(copies, a[some][other], b[some][other], place[other], keys)
     return still, moved
 
 
@@ -261,18 +269,42 @@ def _without_chains(copies, found):
     return found
 
 
+def _mates(copies, rows, keys):
+    """Some pictures that share a background with each: two arrays of positions."""
+    random = np.random.default_rng(0)
+    others = random.integers(0, len(copies), (len(rows), MATES))
+    alike = np.einsum("id,ikd->ik", copies.shape[rows], copies.shape[others]) >= LAYOUT
+    alike &= keys[others] != keys[rows][:, None]
+    row, column = np.nonzero(alike)
+    return rows[row], others[row, column]
+
+
 def _elsewhere(copies, a, b, place, keys):
-    """Picture b is a cut-out of something like a, but not of a: of which with its background?"""
-    others = np.flatnonzero((copies.shape @ copies.shape[a] >= LAYOUT) & (keys != keys[b]))
-    grid = copies.light[16]
-    same = np.repeat(place[None], len(others), 0)
-    goal = np.broadcast_to(grid[b], (len(others), 16, 16))
-    fit = _correlation(_at(grid, others, same), goal, _inside(same, 16))
-    others = others[np.argsort(-fit, kind="stable")[:MOVED]]
-    same = np.repeat(b, len(others))
-    place, _ = _followed(copies, others, same, np.repeat(place[None], len(others), 0))
-    likeness = _likeness(copies, others, same, place)
-    return np.stack((np.minimum(others, b), np.maximum(others, b), likeness))
+    """Where one picture is cut out of something like another, but not of that: of which of those
+    with its background? → arrays (3, m) of positions and likeness."""
+    found, grid, done = [], copies.light[16], set()
+    for one, other, where in zip(a, b, place, strict=True):
+        if where[1] * where[5] > 1:  # it is the first that is cut out of the second
+            one, other, where = other, one, _back(where)
+        if other in done:
+            continue
+        done.add(other)
+        others = np.flatnonzero((copies.shape @ copies.shape[one] >= LAYOUT) & (keys != keys[other]))
+        same = np.repeat(where[None], len(others), 0)
+        goal = np.broadcast_to(grid[other], (len(others), 16, 16))
+        fit = _correlation(_at(grid, others, same), goal, _inside(same, 16))
+        others = others[np.argsort(-fit, kind="stable")[:MOVED]]
+        same = np.full(len(others), other)
+        where, _ = _followed(copies, others, same, np.repeat(where[None], len(others), 0))
+        likeness = _likeness(copies, others, same, where)
+        found.append(np.stack((np.minimum(others, other), np.maximum(others, other), likeness)))
+    return found
+
+
+def _back(place):
+    """The place of a in b, where place (6,) is that of b in a."""
+    turn = np.linalg.inv(place.reshape(2, 3)[:, 1:])
+    return np.column_stack((-turn @ place[[0, 3]], turn)).ravel().astype("float32")
 
 
 # -- the largest local difference ------------------------------------------------------------------
@@ -284,7 +316,7 @@ def _likeness(copies, a, b, place=None):
     brighter = copies.light[16][a].mean((1, 2)) > copies.light[16][b].mean((1, 2))
     brighter = brighter[:, None, None]
 
-    light = {side: grid[a] for side, grid in copies.light.items()}
+    light = {side: copies.light[side][a] for side in NOISE}
     detail = {side: grid[a] for side, grid in copies.detail.items()}
     if place is not None:
         moved = _at(copies.light[SIDE], a, place)
@@ -295,8 +327,7 @@ def _likeness(copies, a, b, place=None):
         """The darker one first."""
         return np.where(brighter, of_b, of_a), np.where(brighter, of_a, of_b)
 
-    inside = _inside(place, 16)
-    inside = np.ones((len(a), 16, 16), bool) if inside is True else inside
+    inside = np.ones((len(a), 16, 16), bool) if place is None else _inside(place, 16)
     dark, bright = ranked(light[16], copies.light[16][b])
     flat = np.minimum(detail[16], copies.detail[16][b]) < FLAT
     weight = inside & (dark < WHITE) & (flat | textured[:, None, None])
@@ -360,11 +391,9 @@ def _points(place, side):
 
 
 def _inside(place, side):
-    """Which cells lie within the picture: bool (m, side, side)."""
-    if place is None:
-        return True
-    x, y = _points(place, side)
-    low, high = -0.5, side - 0.5
+    """Which cells lie within the picture, and not at its very edge: bool (m, side, side)."""
+    x, y = (points / side for points in _points(place, side))
+    low, high = EDGE - 0.5 / side, 1 - EDGE - 0.5 / side
     return ((x > low) & (x < high) & (y > low) & (y < high)).reshape(-1, side, side)
 
 
@@ -384,41 +413,52 @@ def _at(grid, rows, place):
 
 
 def _followed(copies, a, b, place=None):
-    """Where pictures b lie in pictures a (m, 6), and how much of the difference that explains."""
-    place = np.repeat(STILL[None], len(a), 0) if place is None else place
-    before = _correlation(copies.light[32][a], copies.light[32][b], True)
+    """Where pictures b lie in pictures a (m, 6), and how much of the difference that explains, from
+    coarse to fine: Gauss and Newton's steps, in which b may be brighter or of more contrast."""
+    place = np.repeat(STILL[None], len(a), 0) if place is None else place.copy()
+    explained, rows = np.zeros(len(a)), np.arange(len(a))
+    for side, steps in FOLLOW.items():
+        if not len(rows):
+            break
+        found, likeness = _level(copies, a[rows], b[rows], place[rows], side, steps)
+        still = copies.light[side]
+        before = _correlation(still[a[rows]], still[b[rows]], True)
+        place[rows] = found
+        explained[rows] = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
+        # small movements do not show on a coarse grid
+        rows = rows[(explained[rows] >= EXPLAINED) | (likeness >= CLOSE)]
+    return place, explained
+
+
+def _level(copies, a, b, place, side, steps):
+    """The best places (m, 6) near `place` on a grid, and the correlation there."""
+    finer, goal = copies.light[2 * side], copies.light[side][b]
+    ends = (np.arange(side, dtype="float32") + 0.5) / side - 0.5
+    u, v = (points.ravel() for points in np.meshgrid(ends, ends))
     best, likeness = place, np.full(len(a), -1.0)
-    for side, steps in ((16, 8), (32, 5)):
-        grid = copies.light[side]
-        goal = grid[b].reshape(len(b), -1)
-        ends = (np.arange(side, dtype="float32") + 0.5) / side - 0.5
-        u, v = (points.ravel() for points in np.meshgrid(ends, ends))
-        place, likeness = best, np.full(len(a), -1.0)
-        for _ in range(steps):
-            now = _shrunk(_at(copies.light[2 * side], a, place), side)
-            inside = _inside(place, side)
-            found = _correlation(now, grid[b], inside)
-            found[inside.mean((1, 2)) < OVERLAP] = -1
-            better = found > likeness
-            best = np.where(better[:, None], place, best)
-            likeness = np.where(better, found, likeness)
-            down, across = (
-                change.reshape(len(a), -1) * side for change in np.gradient(now, axis=(1, 2))
-            )
-            now, inside = now.reshape(len(a), -1), inside.reshape(len(a), -1)
-            system = (across, across * u, across * v, down, down * u, down * v, now, now * 0 + 1)
-            system = np.stack(system, 2) * inside[:, :, None]
-            square = system.swapaxes(1, 2) @ system
-            rest = system.swapaxes(1, 2) @ ((goal - now) * inside)[:, :, None]
-            ridge = 1e-4 * np.trace(square, axis1=1, axis2=2) / 8 + 1e-3
-            square += np.eye(8, dtype="float32") * ridge[:, None, None]
-            step = np.linalg.solve(square, rest)[:, :6, 0]
-            # the step is measured on the moved picture
-            turn = np.stack((place[:, [1, 2]], place[:, [4, 5]]), 1)
-            shift = step.reshape(-1, 2, 3)
-            place = place + np.einsum("mij,mjk->mik", turn, shift).reshape(-1, 6).clip(-0.1, 0.1)
-    explained = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
-    return best, explained
+    for _ in range(steps):
+        now = _shrunk(_at(finer, a, place), side)
+        inside = _inside(place, side)
+        found = _correlation(now, goal, inside)
+        found[inside.mean((1, 2)) < OVERLAP] = -1
+        better = found > likeness
+        best = np.where(better[:, None], place, best)
+        likeness = np.where(better, found, likeness)
+        down, across = (
+            change.reshape(len(a), -1) * side for change in np.gradient(now, axis=(1, 2))
+        )
+        rest = (goal - now).reshape(len(a), -1)
+        now, inside = now.reshape(len(a), -1), inside.reshape(len(a), -1)
+        system = (across, across * u, across * v, down, down * u, down * v, now, now * 0 + 1)
+        system = np.stack(system, 2) * inside[:, :, None]
+        square = system.swapaxes(1, 2) @ system
+        rest = system.swapaxes(1, 2) @ rest[:, :, None]
+        ridge = 1e-5 * np.trace(square, axis1=1, axis2=2) + 1e-3
+        square += np.eye(8, dtype="float32") * ridge[:, None, None]
+        step = np.linalg.solve(square, rest)[:, :6].reshape(-1, 2, 3)
+        turn = place.reshape(-1, 2, 3)[:, :, 1:]  # the step was found on the moved picture
+        place = place + (turn @ step).reshape(-1, 6).clip(-0.1, 0.1)
+    return best, likeness
 
 
 def _correlation(one, other, inside):
