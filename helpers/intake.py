@@ -120,9 +120,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         for reason in fingerprint(path).doubts
     ]
     if corrections is None or not Path(corrections).exists():
-        return Intake(
-            once, left_out, doubtful, pairs, _undecided(once, pairs), once, {}, []
-        )
+        return Intake(once, left_out, doubtful, pairs, _undecided(once, pairs), once, {}, [])
     retired = retire_corrections(once, corrections)
     pictures = apply_corrections(once, corrections)
     doubtful = [remark for remark in doubtful if remark.path in {*pictures.paths}]

@@ -20,6 +20,7 @@ COLOUR = 32  # cells across and down its colours, which are compared in 16
 ALIKE = 0.95  # the likeness of two pictures that differ by as much as noise may change at most
 NOISE = {64: 6.5, 32: 3.5, 16: 2.2}  # grey levels it may change in a cell of so many a side
 COLOUR_NOISE = 3.6  # levels of Cb and Cr, in a cell of the colours
+HOPELESS = 14  # times the noise, from which on likeness is under a half and need not be exact
 EDGES = 0.35  # of what a cell differs from those next to it: what another sharpness may change
 WHITE = 250  # grey levels from which on a cell may be overexposed, and says nothing on brightness
 BRIGHT = 220  # grey levels from which on a brighter copy may have lost some
@@ -30,7 +31,7 @@ TONES = 8  # grey levels: the deviation without which a picture is of one tone
 GREY = 5  # levels of Cb and Cr below which a picture has no colours
 STRUCTURE = 6  # grey levels between neighbours, from which on there is something to see in a cell
 TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast to be believed
-CANDIDATES = 8  # pictures which each is compared with at a time
+CANDIDATES = 6  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
 MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
 EXPLAINED = 0.5  # of the difference must go when a picture is moved, or it was no movement
@@ -140,14 +141,13 @@ class _Copies:
     def __init__(self, looks):
         light = np.array([look.light for look in looks], "float32")
         self.light = {side: _shrunk(light, side) for side in (64, 32, 16, 8)}
-        self.detail = {side: _detail(grid) for side, grid in self.light.items() if side > 8}
         colour = np.array([look.colour for look in looks], "float32") - 128
         self.fine_colour = np.ascontiguousarray(np.moveaxis(colour, 3, 0))
         self.size = np.array([look.size for look in looks], "float32")
         self.colour = [_shrunk(channel, 16) for channel in self.fine_colour]
-        blue, red = self.colour
-        strongest = np.maximum(1.402 * red, 1.772 * blue)
-        self.strongest = np.maximum(strongest, -0.344 * blue - 0.714 * red)
+        self.detail = {side: _detail(self.light[side]) for side in NOISE}
+        self.colour_detail = [_detail(channel) for channel in self.colour]
+        self.mean = self.light[8].mean((1, 2))
         self.noise = np.maximum(1, SMALL / np.sqrt(self.size.prod(1)))
         self.grey = np.abs(colour).max((1, 2, 3)) < GREY
         self.textured = (self.detail[32] > STRUCTURE).mean((1, 2)) > TEXTURED
@@ -165,8 +165,11 @@ class _Copies:
 
 
 def _shrunk(grid, side):
-    step = grid.shape[1] // side
-    return grid.reshape(len(grid), side, step, side, step).mean((2, 4))
+    """Means of the cells of grids (n, s, s), so that `side` are left on a side."""
+    while grid.shape[1] > side:
+        upper = grid[:, ::2, ::2] + grid[:, ::2, 1::2]
+        grid = (upper + grid[:, 1::2, ::2] + grid[:, 1::2, 1::2]) / 4
+    return grid
 
 
 def _detail(grid):
@@ -289,7 +292,9 @@ def _elsewhere(copies, a, b, place, keys):
         if other in done:
             continue
         done.add(other)
-        others = np.flatnonzero((copies.shape @ copies.shape[one] >= LAYOUT) & (keys != keys[other]))
+        others = np.flatnonzero(
+            (copies.shape @ copies.shape[one] >= LAYOUT) & (keys != keys[other])
+        )
         same = np.repeat(where[None], len(others), 0)
         goal = np.broadcast_to(grid[other], (len(others), 16, 16))
         fit = _correlation(_at(grid, others, same), goal, _inside(same, 16))
@@ -313,48 +318,59 @@ def _back(place):
 def _likeness(copies, a, b, place=None):
     """Likeness (m,) of pictures a, at a place (m, 6) if they are moved, and b."""
     textured = copies.textured[a] & copies.textured[b]
-    brighter = copies.light[16][a].mean((1, 2)) > copies.light[16][b].mean((1, 2))
-    brighter = brighter[:, None, None]
-
-    light = {side: copies.light[side][a] for side in NOISE}
-    detail = {side: grid[a] for side, grid in copies.detail.items()}
-    if place is not None:
+    brighter = copies.mean[a] > copies.mean[b]
+    inside = np.ones((len(a), 16, 16), bool) if place is None else _inside(place, 16)
+    if place is None:  # the darker one first
+        a, b = np.where(brighter, b, a), np.where(brighter, a, b)
+        light = {16: copies.light[16][a]}
+        colours = [channel[a] for channel in copies.colour]
+    else:
         moved = _at(copies.light[SIDE], a, place)
         light = {side: _shrunk(moved, side) for side in (32, 16)}
-        detail = {side: _detail(grid) for side, grid in light.items()}
+        colours = [_shrunk(_at(channel, a, place), 16) for channel in copies.fine_colour]
 
     def ranked(of_a, of_b):
-        """The darker one first."""
-        return np.where(brighter, of_b, of_a), np.where(brighter, of_a, of_b)
+        if place is None:
+            return of_a, of_b
+        first = brighter[:, None, None]
+        return np.where(first, of_b, of_a), np.where(first, of_a, of_b)
 
-    inside = np.ones((len(a), 16, 16), bool) if place is None else _inside(place, 16)
     dark, bright = ranked(light[16], copies.light[16][b])
-    flat = np.minimum(detail[16], copies.detail[16][b]) < FLAT
+    flat = np.minimum(_detail(dark), _detail(bright)) < FLAT
     weight = inside & (dark < WHITE) & (flat | textured[:, None, None])
     gain, offset = _tone(dark, bright, weight, textured)
     noise = np.maximum(copies.noise[a], copies.noise[b])[:, None, None]
     noise *= 1 if place is None else RESAMPLED
     # A brighter copy may have lost some of what was bright.
-    strongest = ranked(_at(copies.strongest, a, place), copies.strongest[b])[0]
-    peak = gain * (dark + strongest) + offset
-    lost = np.minimum((peak - BRIGHT).clip(0), (255 * (gain - 1)).clip(0))
+    blue, red = (
+        ranked(one, channel[b])[0] for one, channel in zip(colours, copies.colour, strict=True)
+    )
+    strongest = np.maximum(np.maximum(1.402 * red, 1.772 * blue), -0.344 * blue - 0.714 * red)
+    lost = np.minimum(gain * (dark + strongest) + offset - BRIGHT, 255 * (gain - 1)).clip(0)
     lost *= textured[:, None, None]
     coloured = inside & ~(textured & (copies.grey[a] != copies.grey[b]))[:, None, None]
     worst = np.zeros(len(a))
-    for side in light:
-        dark, bright = ranked(light[side], copies.light[side][b])
-        edges = np.minimum(detail[side], copies.detail[side][b])
-        difference = np.abs((gain * dark + offset).clip(0, 255) - bright)
-        difference = (difference - _grown(lost, side)).clip(0) * _grown(inside, side)
-        difference /= noise * NOISE[side] + EDGES * edges
-        worst = np.maximum(worst, difference.max((1, 2)))
-    for fine, channel in zip(copies.fine_colour, copies.colour, strict=True):
-        of_a, of_b = _shrunk(_at(fine, a, place), 16), channel[b]
-        dark, bright = ranked(of_a, of_b)
-        edges = np.minimum(_detail(of_a), _detail(of_b))
+    for of_a, channel, detail in zip(colours, copies.colour, copies.colour_detail, strict=True):
+        dark, bright = ranked(of_a, channel[b])
+        edges = np.minimum(detail[a] if place is None else _detail(of_a), detail[b])
         difference = (np.abs(gain * dark - bright) - lost / 2).clip(0) * coloured
         difference /= noise * COLOUR_NOISE + EDGES * edges
         worst = np.maximum(worst, difference.max((1, 2)))
+    rows = np.arange(len(a))
+    for side in (16, 32, 64) if place is None else (16, 32):
+        of_a = copies.light[side][a[rows]] if place is None else light[side][rows]
+        dark, bright = of_a, copies.light[side][b[rows]]
+        if place is not None:
+            first = brighter[rows][:, None, None]
+            dark, bright = np.where(first, bright, dark), np.where(first, dark, bright)
+        difference = np.abs((gain[rows] * dark + offset[rows]).clip(0, 255) - bright)
+        difference = difference - _grown(lost[rows], side)
+        difference *= _grown(inside[rows], side)
+        of_a = copies.detail[side][a[rows]] if place is None else _detail(of_a)
+        edges = np.minimum(of_a, copies.detail[side][b[rows]])
+        difference /= noise[rows] * NOISE[side] + EDGES * edges
+        worst[rows] = np.maximum(worst[rows], difference.max((1, 2)))
+        rows = rows[worst[rows] < HOPELESS]
     if place is not None:
         worst[~(textured | _is_cut_out(copies, a, b, place))] = np.inf
     return ALIKE**worst
@@ -375,7 +391,7 @@ def _tone(dark, bright, weight, textured):
     slope = ((product - mean * goal) / np.maximum(variance, 1)).clip(0.6, 1.7)
     gain = np.where(textured, slope, gain)
     offset = np.where(textured, goal - slope * mean, 0)
-    return gain[:, None, None], offset[:, None, None]
+    return gain[:, None, None].astype("float32"), offset[:, None, None].astype("float32")
 
 
 # -- moved -----------------------------------------------------------------------------------------

@@ -181,18 +181,25 @@ def walk(clips=8, frames=25, seed=0, speed=0.02):
     return found
 
 
-CHANGES = {
+SAVED = {
     "half the size": lambda image: image.resize((image.width // 2, image.height // 2)),
     "twice the size": lambda image: image.resize((image.width * 2, image.height * 2)),
-    "quality 20": lambda image: image,  # how it is written is what differs
-    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "quality 30": lambda image: image,  # how it is written is what differs
+    "10 % darker": lambda image: ImageEnhance.Brightness(image).enhance(0.9),
+}
+CUT = {
+    "3 % cut off": lambda image: cropped(image, 0.03, 0.03, 0.03, 0.03),
+    "10 % cut off on one side": lambda image: cropped(image, 0.1, 0, 0, 0),
+    "8 % cut off all around": lambda image: cropped(image, 0.08, 0.08, 0.08, 0.08),
+}
+CHANGES = {
+    **SAVED,
+    **CUT,
+    "10 % brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
     "less contrast": lambda image: image.point(lambda value: 40 + value * 3 // 4),
     "grey": lambda image: image.convert("L").convert("RGB"),
     "sharper": lambda image: image.filter(ImageFilter.SHARPEN),
-    "3 % cut off": lambda image: cropped(image, 0.03, 0.03, 0.03, 0.03),
-    "10 % cut off on one side": lambda image: cropped(image, 0.1, 0, 0, 0),
     "12 % cut off below": lambda image: cropped(image, 0, 0, 0, 0.12),
-    "8 % cut off all around": lambda image: cropped(image, 0.08, 0.08, 0.08, 0.08),
     "to a square": lambda image: cropped(image, 0.125, 0, 0.125, 0),
     "off the middle": lambda image: cropped(image, 0.12, 0.02, 0.03, 0.1),
 }
