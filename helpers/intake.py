@@ -52,9 +52,10 @@ class Remark(NamedTuple):
 class Intake(NamedTuple):
     """pictures: the `Pictures` that can be used, each once, their labels as decided; left_out: a
     `Remark` on every other file; doubtful: a `Remark` on each that is used, but may not show what
-    was meant; alike: the pairs of paths in pictures that look alike, those in
-    two classes first; undecided: what pixels could not decide, a text, or "" for nothing; given: the pictures before decisions; decided: {position in given: label, or
-    None for discard}; retired: why earlier decisions hold no longer, a text each."""
+    was meant; alike: the pairs of paths in pictures that look alike, those in two classes first;
+    undecided: what pixels could not decide, a text, or "" for nothing; given: the pictures before
+    decisions; decided: {position in given: label, or None for discard}; retired: why earlier
+    decisions hold no longer, a text each."""
 
     pictures: Pictures
     left_out: list

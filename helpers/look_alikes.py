@@ -34,13 +34,15 @@ TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast 
 CANDIDATES = 6  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
 MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
-EXPLAINED = 0.5  # of the difference must go when a picture is moved, or it was no movement
+EXPLAINED = 0.7  # of the difference must go when a picture is moved, or it was no movement
 FOLLOW = {8: 6, 16: 5, 32: 5}  # steps on each grid, where a picture is looked for
+LEAST_MOVE = 0.006  # of a side: less than that is no movement
 EDGE = 0.045  # of a side, next to which a moved picture is not compared: nothing lies beyond it
 CLOSE = 0.98  # correlation from which on two are looked at closer even if nothing moved
 OVERLAP = 0.6  # of a picture must lie in the other
 LAYOUT = 0.85  # correlation of pictures that share a background
-CLIQUE = 0.75  # of copies of one picture must be like the one in their middle
+RELATED = 0.5  # correlation of such pictures if one of them is cut out
+CLIQUE = 0.9  # of copies of one picture must be like the one in their middle
 STEP = 0.01  # by which likeness is raised until they are
 UNSURE = 0.949  # the likeness of pictures that are alike by way of others only
 RESEMBLING = 0.95  # correlation of pictures that may be frames of one film
@@ -238,7 +240,8 @@ def _compared(copies, a, b, move, keys):
         still.append(np.stack((a[some], b[some], here)))
         some = some[move[some] & (here < ALIKE)]
         place, fit = _followed(copies, a[some], b[some])
-        some, place = some[fit >= EXPLAINED], place[fit >= EXPLAINED]
+        good = (fit >= EXPLAINED) & (np.abs(place - STILL).max(1) >= LEAST_MOVE)
+        some, place = some[good], place[good]
         if not len(some):
             continue
         there = _likeness(copies, a[some], b[some], place)
@@ -254,7 +257,6 @@ def _without_chains(copies, found):
     least = ALIKE
     while least < 1:
         keys = _connected(len(copies), found, least)
-        pairs = found[:, found[2] >= least]
         chained = False
         for key in np.flatnonzero(np.bincount(keys) > 2):
             group = np.flatnonzero(keys == key)
@@ -276,7 +278,7 @@ def _mates(copies, rows, keys):
     """Some pictures that share a background with each: two arrays of positions."""
     random = np.random.default_rng(0)
     others = random.integers(0, len(copies), (len(rows), MATES))
-    alike = np.einsum("id,ikd->ik", copies.shape[rows], copies.shape[others]) >= LAYOUT
+    alike = np.einsum("id,ikd->ik", copies.shape[rows], copies.shape[others]) >= RELATED
     alike &= keys[others] != keys[rows][:, None]
     row, column = np.nonzero(alike)
     return rows[row], others[row, column]
@@ -442,7 +444,7 @@ def _followed(copies, a, b, place=None):
         place[rows] = found
         explained[rows] = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
         # small movements do not show on a coarse grid
-        rows = rows[(explained[rows] >= EXPLAINED) | (likeness >= CLOSE)]
+        rows = rows[(explained[rows] >= EXPLAINED - 0.2) | (likeness >= CLOSE)]
     return place, explained
 
 

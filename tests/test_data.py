@@ -659,7 +659,7 @@ def test_near_duplicates_in_two_parts_are_reported(parts, capsys):
     load_dataset(parts)
     assert capsys.readouterr().out == (
         "given: 2 pictures look like one in another part, which may flatter scores. Most alike: "
-        "train/cats/001.png and test/dogs/copy.jpg (likeness 1.00). See find_look_alikes.\n"
+        "train/cats/001.png and test/dogs/copy.jpg (likeness 0.96). See find_look_alikes.\n"
     )
     (parts / "val" / "cats" / "copy.png").write_bytes(original.read_bytes())
     load_dataset(parts)
