@@ -34,11 +34,11 @@ TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast 
 CANDIDATES = 6  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
 MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
-EXPLAINED = 0.7  # of the difference must go when a picture is moved, or it was no movement
+EXPLAINED = 0.5  # of the difference must go when a picture is moved, or it was no movement
 FOLLOW = {8: 6, 16: 5, 32: 5}  # steps on each grid, where a picture is looked for
 LEAST_MOVE = 0.006  # of a side: less than that is no movement
 EDGE = 0.045  # of a side, next to which a moved picture is not compared: nothing lies beyond it
-CLOSE = 0.98  # correlation from which on two are looked at closer even if nothing moved
+CLOSE = 0.9  # correlation from which on two are looked at closer even if nothing moved
 OVERLAP = 0.6  # of a picture must lie in the other
 LAYOUT = 0.85  # correlation of pictures that share a background
 RELATED = 0.5  # correlation of such pictures if one of them is cut out
@@ -150,7 +150,7 @@ class _Copies:
         self.detail = {side: _detail(self.light[side]) for side in NOISE}
         self.colour_detail = [_detail(channel) for channel in self.colour]
         self.mean = self.light[8].mean((1, 2))
-        self.noise = np.maximum(1, SMALL / np.sqrt(self.size.prod(1)))
+        self.noise = np.maximum(1, SMALL / np.sqrt(self.size.prod(1))) ** 1.5
         self.grey = np.abs(colour).max((1, 2, 3)) < GREY
         self.textured = (self.detail[32] > STRUCTURE).mean((1, 2)) > TEXTURED
         # To find candidates: contrast and brightness count little, colours much
@@ -441,10 +441,10 @@ def _followed(copies, a, b, place=None):
         found, likeness = _level(copies, a[rows], b[rows], place[rows], side, steps)
         still = copies.light[side]
         before = _correlation(still[a[rows]], still[b[rows]], True)
-        place[rows] = found
         explained[rows] = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
-        # small movements do not show on a coarse grid
-        rows = rows[(explained[rows] >= EXPLAINED - 0.2) | (likeness >= CLOSE)]
+        good = explained[rows] >= EXPLAINED
+        place[rows[good]] = found[good]
+        rows = rows[good | (before >= CLOSE)]  # small movements do not show on a coarse grid
     return place, explained
 
 
