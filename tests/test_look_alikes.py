@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from apps.own_pictures.intake import LEAST, look_through
+from apps.own_pictures.intake import LEAST, look_through, place
 from helpers import datasets, pictures
 from helpers.cleaning import out_of_fold
 from helpers.datasets import find_look_alikes, find_near_duplicates, groups, split
