@@ -22,7 +22,6 @@ from scipy.special import softmax
 from apps.sharing.portable import for_older_keras
 from helpers.images import ResizeRule, to_batch
 from helpers.keys import key_of
-from helpers.measure import Timing
 from helpers.models import (
     AT_ONCE,
     Classifier,
@@ -37,6 +36,7 @@ from helpers.networks import (
     operations,
     rewired,
 )
+from helpers.timing import Timing
 from helpers.training import preprocessed
 from safeguards.model_files import (
     DOCUMENTS,
