@@ -25,8 +25,8 @@ class Timing(NamedTuple):
 
 def time_alternately(calls, repeats=30, warm_up=3):
     """Time functions against each other → {name: seconds, float (repeats,)}.
-    calls: {name: function without arguments}; warm_up: untimed calls of each beforehand.
-    ValueError where there is nothing to time."""
+    calls: {name: function without arguments}; warm_up: untimed calls of each
+    beforehand. ValueError where there is nothing to time."""
     if not calls or repeats < 1 or warm_up < 1:
         raise ValueError("Give at least one function, repeat and call to warm up.")
     # The first calls compile and allocate.
@@ -70,8 +70,8 @@ def memory(source, loader=load_classifier):
     """How many megabytes a fresh Python process holds once it has loaded a model and
     classified one picture: a float. Its libraries count too (TensorFlow alone takes
     several hundred).
-    source: a model's name or file, as `loader` takes it; loader: a module's function that
-    returns a classifier. The process imports that module and nothing else of ours.
+    source: a model's name or file, as `loader` takes it; loader: a module's function
+    that returns a classifier. The process imports that module and nothing else of ours.
     RuntimeError with the last line the process wrote, where it fails."""
     code = MEASURE_MEMORY.format(module=loader.__module__, function=loader.__name__)
     command = [sys.executable, "-c", code, str(source)]

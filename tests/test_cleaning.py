@@ -9,18 +9,17 @@ import pytest
 from PIL import Image
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from helpers.cleaning import (
-    COLUMNS,
-    CorrectionsError,
-    apply_corrections,
-    out_of_fold,
-    read_corrections,
-    suspicion,
-    write_corrections,
-)
+from helpers.cleaning import out_of_fold, suspicion
 from helpers.data import COMPUTERS, DataError, Pictures, load_dataset
 from helpers.models import load_classifier
 from helpers.training import extract_features
+from panels.corrections import (
+    COLUMNS,
+    CorrectionsError,
+    apply_corrections,
+    read_corrections,
+    write_corrections,
+)
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
