@@ -6,14 +6,14 @@ from helpers.data import find_near_duplicates, groups
 
 
 def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
-    """Class probabilities of each picture from a head trained on other pictures only:
-    float (n, classes), each row sums to 1.
+    """Class probabilities of each picture from a head trained on other pictures only.
     The head is the standardised logistic regression of lesson 05, the folds hold equal
     shares of each class (scikit-learn's `cross_val_predict`), and pictures that look
     alike (see `find_near_duplicates`) share a fold, so that none is judged by its own
-    copy. features: (n, d), in the order of the `Pictures`; alike: pairs of paths that
-    look alike, None: look for them. ValueError where a class has too few pictures for
-    the folds."""
+    copy.
+    features: (n, d), in the order of the `Pictures`; alike: pairs of paths that look
+    alike, None: look for them. Returns float (n, classes), each row sums to 1.
+    ValueError where a class has too few pictures for the folds."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -47,8 +47,7 @@ def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
 
 
 def _split(features, pictures, group_of_each, folds, seed):
-    """Each fold's rows to train on and to predict; every class is in each training
-    set."""
+    """Each fold's rows to train on and to predict; all classes are in each training."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     labels = pictures.labels

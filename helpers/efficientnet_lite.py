@@ -8,9 +8,9 @@ runs fast and survives 8-bit rounding."""
 
 import math
 
-# The seven stages of EfficientNet-B0. Columns: how often the block is repeated; the side
-# of its filter, in pixels; the stride of the first repeat; how many times the block widens
-# the channels; how many channels come out.
+# The seven stages of EfficientNet-B0. Columns: how often the block is repeated; the
+# side of its filter, in pixels; the stride of the first repeat; how many times the
+# block widens the channels; how many channels come out.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -31,10 +31,10 @@ WIDTH_AND_DEPTH = {
 
 
 def efficientnet_lite(name, size, classes=1000, activation=None):
-    """A network of the EfficientNet-Lite family with random weights, as a plain
-    keras.Model. name: a key of WIDTH_AND_DEPTH. Takes float32 (n, size, size, 3), RGB
-    after `preprocess_input`; returns logits (n, classes), or what `activation` makes of
-    them."""
+    """A network of the EfficientNet-Lite family with random weights: a keras.Model.
+    name: a key of WIDTH_AND_DEPTH; size: pixels a side. The network takes float32
+    (n, size, size, 3), RGB after `preprocess_input`, and returns logits (n, classes),
+    or what `activation` makes of them."""
     from helpers import keras
 
     width, depth = WIDTH_AND_DEPTH[name]
@@ -60,8 +60,7 @@ def efficientnet_lite(name, size, classes=1000, activation=None):
 
 
 def _block(x, channels, kernel, stride, expansion, name):
-    """An inverted residual: widen the channels, filter each by itself, narrow them
-    again."""
+    """An inverted residual: widen the channels, filter each one, narrow them again."""
     from helpers import keras
 
     start = x
@@ -110,16 +109,15 @@ def _normalised(x, name, activation=True):
 
 
 def _multiple_of_8(channels):
-    """The nearest multiple of 8, which suits processors, but at least 0.9 ×
-    `channels`."""
+    """The nearest multiple of 8, but at least 0.9 × `channels`; processors like it."""
     rounded = int(channels + 4) // 8 * 8
     rounded = max(8, rounded)
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
 def preprocess_input(batch):
-    """Scale RGB from 0…255 to about -1…1, as the network learned it; a new array or
-    tensor."""
+    """Scale RGB from 0…255 to about -1…1, as the network learned it.
+    Returns a new array or tensor."""
     return (batch - 127) / 128
 
 

@@ -14,14 +14,14 @@ from sklearn.metrics import classification_report, confusion_matrix
 from helpers.models import RECORDED
 from safeguards.whole_files import SUMS, shipped
 
-# Made by tools/record_validation.py.
+DRAWS = 10_000  # of the bootstrap
+# Made by tools/record_validation.py, which asked networks about two sets of pictures.
 RECORDED_VALIDATION = RECORDED / "validation.npz"
-PICTURE_SETS = ("imagenet_val", "photos")  # what it holds answers for
+PICTURE_SETS = ("imagenet_val", "photos")
 
 
 class RecordingError(RuntimeError):
-    """The recorded answers are missing, or not the shipped ones; says what to do
-    next."""
+    """The recorded answers are missing or not the shipped ones; says what to do."""
 
 
 class Estimate(NamedTuple):
@@ -59,19 +59,25 @@ def accuracy(labels, predicted):
 
 
 def bootstrap_mean(values, seed=0):
-    """The mean of one number per picture → `Estimate` with the 95 % percentile
-    interval. It comes from 10,000 draws of as many pictures, with repetition (Efron
-    1979). If all values are equal the interval has no width: a weakness of the method,
-    not certainty. values: floats (n,), n at least 2."""
+    """The mean of one number per picture → `Estimate` with a bootstrap interval.
+    It's the 95 % percentile interval from 10,000 draws of as many pictures, with
+    repetition (Efron 1979). If all values are equal it has no width: a weakness of the
+    method, not certainty.
+    values: floats (n,), n at least 2; ValueError otherwise."""
     values = np.asarray(values, float)
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
         raise ValueError(
             "Give one finite number a picture, two or more; this has shape "
             f"{values.shape}, finite: {np.isfinite(values).all()}."
         )
-    interval = bootstrap(
-        (values,), np.mean, n_resamples=10_000, method="percentile", rng=seed
-    ).confidence_interval
+    drawn = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=DRAWS,
+        method="percentile",
+        rng=seed,
+    )
+    interval = drawn.confidence_interval
     low = float(interval.low)
     high = float(interval.high)
     return Estimate(float(values.mean()), low, high, len(values))
@@ -88,8 +94,8 @@ def difference(labels, predicted_a, predicted_b, seed=0):
 
 
 def report(labels, predicted, classes):
-    """A text table: precision, recall, F1 and number of pictures of each class,
-    averages. classes: names in the order of the positions. nan marks what's undefined,
+    """A text table: precision, recall, F1 and number of pictures, by class and
+    averaged. classes: names in the order of the positions. nan marks what's undefined,
     such as the precision of a class that's never predicted. See
     `sklearn.metrics.classification_report`."""
     labels, predicted = _class_positions(labels, predicted, classes=len(classes))
@@ -103,8 +109,8 @@ def report(labels, predicted, classes):
 
 
 def confusion(labels, predicted, n_classes):
-    """How often each class (row) was taken for each (column): int (n_classes,
-    n_classes)."""
+    """How often each class (row) was taken for each class (column).
+    Returns int (n_classes, n_classes)."""
     labels, predicted = _class_positions(labels, predicted, classes=n_classes)
     return confusion_matrix(labels, predicted, labels=range(n_classes))
 
@@ -118,22 +124,24 @@ def expected_cost(positive, scores, threshold, miss, alarm, weights=None):
     positive, scores, weights = _checked_scores(positive, scores, weights)
     _check_costs(miss, alarm)
     order = np.argsort(scores)
+    scores = scores[order]
+    positive = positive[order]
+    weights = weights[order]
     # No goes to the lowest scores, so the sums over the lowest 0, 1, 2, … are enough.
-    positive_weights = (weights * positive)[order]
-    negative_weights = (weights * ~positive)[order]
-    missed_up_to = np.append(0, np.cumsum(positive_weights))
-    refused_up_to = np.append(0, np.cumsum(negative_weights))
-    answers_no = np.searchsorted(scores[order], threshold)
-    missed = missed_up_to[answers_no]
-    alarms = refused_up_to[-1] - refused_up_to[answers_no]
-    cost = (miss * missed + alarm * alarms) / weights.sum()
+    positives_below = np.append(0, np.cumsum(weights * positive))
+    negatives_below = np.append(0, np.cumsum(weights * ~positive))
+    answers_no = np.searchsorted(scores, threshold)
+    misses = positives_below[answers_no]
+    alarms = negatives_below[-1] - negatives_below[answers_no]
+    cost = (miss * misses + alarm * alarms) / weights.sum()
     return cost if np.ndim(threshold) else float(cost)
 
 
 def thresholds(scores):
-    """One threshold for each way to split these scores into no and yes: floats,
-    ascending. The first says yes to all, the last no to all, the others lie halfway
-    between neighbours. scores: probabilities (n,), 0…1."""
+    """One threshold for each way to split these scores into no and yes.
+    The first says yes to all, the last no to all, the others lie halfway between
+    neighbours. scores: probabilities (n,), 0…1; ValueError otherwise. Returns floats,
+    ascending."""
     different = np.unique(np.asarray(scores, float))
     # NaN is sorted to the end, and is not <= 1.
     if not different.size or not (different[0] >= 0 and different[-1] <= 1):
@@ -153,32 +161,33 @@ def choose_threshold(positive, scores, miss, alarm, weights=None):
     scores: probabilities (n,), 0…1; the rest as for `expected_cost`."""
     candidates = thresholds(scores)
     costs = expected_cost(positive, scores, candidates, miss, alarm, weights)
-    cheapest = candidates[np.isclose(costs, costs.min(), rtol=1e-9, atol=0)]
-    return float(cheapest[(len(cheapest) - 1) // 2])
+    is_cheapest = np.isclose(costs, costs.min(), rtol=1e-9, atol=0)
+    cheapest = candidates[is_cheapest]
+    middle = (len(cheapest) - 1) // 2
+    return float(cheapest[middle])
 
 
 def threshold_from_costs(miss, alarm):
     """The probability from which a yes is cheaper than a no: alarm / (alarm + miss).
-    It holds for calibrated probabilities (Elkan 2001). Costs are 0 or more, not both
-    0."""
+    It holds for calibrated probabilities (Elkan 2001). Costs are 0 or more; both 0
+    are a ValueError."""
     _check_costs(miss, alarm)
     return alarm / (alarm + miss)
 
 
 def expected_calibration_error(probabilities, labels, bins=15):
-    """The mean distance between confidence and accuracy over equally wide bins, 0…1
-    (Guo et al. 2017).
-    probabilities: floats (n, classes), each row sums to 1; labels: class positions
-    (n,)."""
+    """The mean distance between confidence and accuracy over equally wide bins, 0…1.
+    See Guo et al. (2017). probabilities: floats (n, classes), each row sums to 1;
+    labels: class positions (n,)."""
     probabilities = np.asarray(probabilities)
-    rows = probabilities.ndim == 2
-    if not rows or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
+    is_table = probabilities.ndim == 2
+    if not is_table or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
         raise ValueError(
             "Probabilities should be (pictures, classes), each row with sum 1."
         )
-    labels, predicted = _class_positions(
-        labels, probabilities.argmax(axis=1), classes=probabilities.shape[1]
-    )
+    n_classes = probabilities.shape[1]
+    predicted = probabilities.argmax(axis=1)
+    labels, predicted = _class_positions(labels, predicted, classes=n_classes)
     right = predicted == labels
     confidence = probabilities.max(axis=1)
     bin_of_each = np.minimum((confidence * bins).astype(int), bins - 1)
@@ -193,8 +202,8 @@ def recorded_answers(pictures="imagenet_val"):
     """What networks answered for labelled photographs that can't be shipped.
     pictures: "imagenet_val", 650 of ImageNet's validation set, cut to 227 × 227 pixels;
     or "photos", 200 others that may be training pictures: good for differences only.
-    Returns (labels, answers, about): class positions (n,) of `imagenet_classes()`; a
-    dict from a run's name to its class positions (n,); a dict that says how they were
+    Returns (labels, answers, provenance): class positions (n,) of `imagenet_classes()`;
+    a dict from a run's name to its class positions (n,); a dict that says how they were
     made. A run has the name of a network of the registry, or one like
     "efficientnet_lite0 at 128 px", or "efficientnet_lite0, not scaled at all", with one
     of the ways of lesson 02. ValueError for other pictures, RecordingError where the
@@ -204,18 +213,18 @@ def recorded_answers(pictures="imagenet_val"):
             f"No answers about {pictures!r} are recorded, only {PICTURE_SETS}."
         )
     names = ("runs", f"{pictures}/labels", f"{pictures}/answers")
-    (runs, labels, answers), about = _read_recorded(*names)
+    (runs, labels, answers), provenance = _read_recorded(*names)
     answers_of_run = dict(zip(runs.tolist(), answers.astype(int), strict=True))
-    return labels.astype(int), answers_of_run, about
+    return labels.astype(int), answers_of_run, provenance
 
 
 def recorded_logits():
     """EfficientNet-Lite0's logits for the 650 pictures of "imagenet_val".
-    Returns (labels, logits, about): class positions (n,), float32 (n, 1000), a dict
-    that says how they were made. RecordingError where the file isn't the shipped
-    one."""
-    (labels, logits), about = _read_recorded("imagenet_val/labels", "logits")
-    return labels.astype(int), logits.astype("float32"), about
+    Returns (labels, logits, provenance): class positions (n,), float32 (n, 1000), a
+    dict that says how they were made. RecordingError where the file isn't what was
+    shipped."""
+    (labels, logits), provenance = _read_recorded("imagenet_val/labels", "logits")
+    return labels.astype(int), logits.astype("float32"), provenance
 
 
 def _read_recorded(*names):
@@ -230,16 +239,15 @@ def _read_recorded(*names):
             )
         with np.load(path) as file:
             arrays = [file[name] for name in names]
-            about = json.loads(file["about"].item())
+            provenance = json.loads(file["about"].item())
     except OSError as error:
         reason = error.strerror
         raise RecordingError(f"{path} can't be read ({reason}). {advice}") from error
-    return arrays, about
+    return arrays, provenance
 
 
 def _class_positions(*arrays, classes=None):
-    """Class positions as arrays of one length, the labels first; ValueError
-    otherwise."""
+    """Labels and predictions as arrays of one length; ValueError otherwise."""
     arrays = [np.asarray(array) for array in arrays]
     shapes = ", ".join(str(array.shape) for array in arrays)
     if any(array.ndim == 2 for array in arrays):
@@ -268,8 +276,7 @@ def _class_positions(*arrays, classes=None):
 
 
 def _checked_scores(positive, scores, weights):
-    """The truth (bool), scores and weights, arrays of one length; ValueError
-    otherwise."""
+    """The truth, scores and weights as arrays of one length; ValueError otherwise."""
     positive = np.asarray(positive)
     scores = np.asarray(scores, float)
     if weights is None:

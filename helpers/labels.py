@@ -19,16 +19,16 @@ class Prediction(NamedTuple):
 
 
 def read_table(file):
-    """The rows of one of this package's .tsv files below its header, as lists of
-    texts."""
+    """The rows of one of this package's .tsv files, without its header: lists of
+    str."""
     text = (resources.files("helpers") / file).read_text("utf-8")
     return [line.split("\t") for line in text.splitlines()[1:]]
 
 
 @cache
 def imagenet_classes():
-    """The 1000 (wnid, name) pairs as in Keras's own class index, sorted by wnid: in the
-    order of the networks' outputs."""
+    """The 1000 (wnid, name) pairs in the order of the networks' outputs.
+    They are those of Keras's own class index, sorted by wnid."""
     return tuple((wnid, name) for wnid, name in read_table("imagenet_classes.tsv"))
 
 
@@ -41,8 +41,8 @@ def decode(probabilities, classes, top=5):
     probabilities = np.asarray(probabilities)
     if probabilities.shape[-1:] != (len(classes),):
         raise ValueError(
-            f"{len(classes)} classes, but probabilities of shape {probabilities.shape}: "
-            "pass the class list of the model that made them."
+            f"{len(classes)} classes, but probabilities of shape "
+            f"{probabilities.shape}: pass the class list of the model that made them."
         )
     if top < 1 or np.isnan(probabilities).any():
         raise ValueError(
@@ -60,7 +60,7 @@ def decode(probabilities, classes, top=5):
     return predictions
 
 
-# Groups of ImageNet classes that mean one thing to people: their positions in the table.
+# Groups of ImageNet classes that mean one thing to people: positions in the table.
 GROUPS = {
     "computers": [527, 590, 620, 681],  # desktop, hand-held, laptop, notebook
     "cats": range(281, 286),  # tabby … Egyptian cat: the house cats

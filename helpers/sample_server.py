@@ -48,7 +48,7 @@ def _start_server():
     """Serve the samples to this computer until Python ends → the server's address."""
     server = ThreadingHTTPServer((HOST, 0), _SampleHandler)
     Thread(target=server.serve_forever, daemon=True).start()
-    # Where web traffic goes through a proxy, this computer must still be asked directly.
+    # Where web traffic goes through a proxy, this computer must be asked directly.
     exceptions = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
     os.environ["no_proxy"] = f"{HOST},{exceptions}"
     return f"http://{HOST}:{server.server_port}"

