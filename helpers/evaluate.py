@@ -53,9 +53,12 @@ def accuracy(labels, predicted):
     right = labels == predicted
     test = binomtest(int(right.sum()), len(right))
     interval = test.proportion_ci(method="wilson")
-    low = float(interval.low)
-    high = float(interval.high)
-    return Estimate(float(right.mean()), low, high, len(right))
+    return Estimate(
+        value=float(right.mean()),
+        low=float(interval.low),
+        high=float(interval.high),
+        n=len(right),
+    )
 
 
 def bootstrap_mean(values, seed=0):
@@ -78,9 +81,12 @@ def bootstrap_mean(values, seed=0):
         rng=seed,
     )
     interval = drawn.confidence_interval
-    low = float(interval.low)
-    high = float(interval.high)
-    return Estimate(float(values.mean()), low, high, len(values))
+    return Estimate(
+        value=float(values.mean()),
+        low=float(interval.low),
+        high=float(interval.high),
+        n=len(values),
+    )
 
 
 def difference(labels, predicted_a, predicted_b, seed=0):
@@ -90,7 +96,8 @@ def difference(labels, predicted_a, predicted_b, seed=0):
     labels, a, b = _class_positions(labels, predicted_a, predicted_b)
     a_right = (labels == a).astype(int)
     b_right = (labels == b).astype(int)
-    return Difference(*bootstrap_mean(b_right - a_right, seed))
+    mean = bootstrap_mean(b_right - a_right, seed)
+    return Difference(*mean)
 
 
 def report(labels, predicted, classes):
@@ -194,7 +201,9 @@ def expected_calibration_error(probabilities, labels, bins=15):
     total = 0
     for bin_number in range(bins):
         inside = bin_of_each == bin_number
-        total += abs(np.sum(right[inside]) - np.sum(confidence[inside]))
+        right_answers = np.sum(right[inside])
+        expected = np.sum(confidence[inside])
+        total += abs(right_answers - expected)
     return float(total / len(labels))
 
 

@@ -21,8 +21,9 @@ class Prediction(NamedTuple):
 def read_table(file):
     """The rows of one of this package's .tsv files, without its header: lists of
     str."""
-    text = (resources.files("helpers") / file).read_text("utf-8")
-    return [line.split("\t") for line in text.splitlines()[1:]]
+    table = resources.files("helpers") / file
+    lines = table.read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines[1:]]
 
 
 @cache

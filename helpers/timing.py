@@ -52,7 +52,12 @@ def latency(calls, pictures=1, repeats=30, warm_up=3):
     for name, seconds in time_alternately(calls, repeats, warm_up).items():
         milliseconds = 1000 * seconds / pictures
         low, median, high = np.percentile(milliseconds, (25, 50, 75))
-        timings[name] = Timing(float(median), float(low), float(high), repeats)
+        timings[name] = Timing(
+            median=float(median),
+            low=float(low),
+            high=float(high),
+            n=repeats,
+        )
     return timings
 
 
