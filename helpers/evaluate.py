@@ -130,6 +130,7 @@ def expected_cost(positive, scores, threshold, miss, alarm, weights=None):
     threshold."""
     positive, scores, weights = _checked_scores(positive, scores, weights)
     _check_costs(miss, alarm)
+    total_weight = weights.sum()
     order = np.argsort(scores)
     scores = scores[order]
     positive = positive[order]
@@ -140,7 +141,7 @@ def expected_cost(positive, scores, threshold, miss, alarm, weights=None):
     answers_no = np.searchsorted(scores, threshold)
     misses = positives_below[answers_no]
     alarms = negatives_below[-1] - negatives_below[answers_no]
-    cost = (miss * misses + alarm * alarms) / weights.sum()
+    cost = (miss * misses + alarm * alarms) / total_weight
     return cost if np.ndim(threshold) else float(cost)
 
 
