@@ -4,16 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from exercises._core import (
-    Explore,
-    Fill,
-    Hint,
-    Predict,
-    call,
-    numbers,
-    recognise,
-    told_apart,
-)
+from exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise, told_apart
 from helpers.labels import decode, imagenet_classes
 
 

@@ -2,16 +2,7 @@
 
 import numpy as np
 
-from exercises._core import (
-    Explore,
-    Fill,
-    Hint,
-    Predict,
-    call,
-    numbers,
-    recognise,
-    told_apart,
-)
+from exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise, told_apart
 
 
 def recall_and_precision(answer):

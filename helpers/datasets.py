@@ -17,15 +17,7 @@ from tqdm.auto import tqdm
 
 from helpers.labels import read_table
 from helpers.models import ROOT
-from helpers.pictures import (
-    PART_NAMES,
-    TITLES,
-    DataError,
-    Pictures,
-    fingerprint,
-    listed,
-    visible,
-)
+from helpers.pictures import PART_NAMES, TITLES, DataError, Pictures, fingerprint, listed, visible
 from safeguards.addresses import FetchError
 from safeguards.archives import ArchiveError, fetch_archive
 from safeguards.look_alikes import ALIKE, look_alikes, undecided

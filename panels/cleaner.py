@@ -6,17 +6,17 @@ from functools import partial
 import ipywidgets
 import numpy as np
 
-from helpers.cleaning import CorrectionsError, kinds_of, read_corrections, write_corrections
 from helpers.labels import Prediction
 from helpers.pictures import DataError
 from panels._parts import LABELS, Work, alert, bar_table, figure
+from panels.corrections import CorrectionsError, kinds_of, read_corrections, write_corrections
 
 
 def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     """A panel that shows pictures one by one, the most suspicious first, to keep their label, give
     them another, or discard them. Each decision is in the corrections file at once (see
-    `helpers.cleaning`), undo takes the last one out, and a cell that is run again goes on where the
-    file ends. The pictures themselves stay as they are.
+    `panels.corrections`), undo takes the last one out, and a cell that is run again goes on where
+    the file ends. The pictures themselves stay as they are.
     pictures: `Pictures`; suspicion: floats (n,); file: the corrections file's path; probabilities:
     (n, classes) as from `out_of_fold`, to be shown and to propose a label; first: how many to go
     through, None: all. Returns an ipywidgets VBox with the parts `keep`, `label`, `relabel`,

@@ -28,12 +28,12 @@ from PIL import Image
 
 from apps.sharing import share
 from exercises import _core
-from helpers import cleaning, datasets, training
+from helpers import datasets, training
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.models import Classifier
 from helpers.pictures import Pictures
-from panels import collect
+from panels import collect, corrections
 from safeguards.whole_files import note_digest, shipped, whole
 
 
@@ -78,10 +78,10 @@ class Corrections:
     def write(self, turn):
         count = 1 + turn * 37 % 300
         decisions = {i: (i + count) % 2 for i in range(count)}
-        cleaning.write_corrections(self.pictures, self.file, decisions)
+        corrections.write_corrections(self.pictures, self.file, decisions)
 
     def check(self):
-        found = cleaning.read_corrections(self.pictures, self.file)
+        found = corrections.read_corrections(self.pictures, self.file)
         assert found == {i: (i + len(found)) % 2 for i in range(len(found))}
         if found:
             yield self.file

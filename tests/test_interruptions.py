@@ -17,13 +17,14 @@ import tiny
 from PIL import Image
 
 from apps.sharing.share import as_classifier, model_card, save_classifier
-from helpers import cleaning, keras, load_classifier, training
+from helpers import keras, load_classifier, training
 from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule
 from helpers.models import Classifier
 from helpers.pictures import DataError, Pictures
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
+from panels import corrections
 from panels.collect import collect_widget
 from safeguards.whole_files import incoming, note_digest, whole
 
@@ -157,11 +158,11 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, pictures, no_ro
         (folder / name).write_text("before")
     note_digest(folder / "card.md")  # else it is somebody's, and the new one goes beside it
     (folder / "c.csv").unlink()
-    cleaning.write_corrections(pictures, folder / "c.csv", {0: 1})
+    corrections.write_corrections(pictures, folder / "c.csv", {0: 1})
     before = (folder / "c.csv").read_bytes()
 
-    with pytest.raises(cleaning.CorrectionsError, match="cannot be written .*File too large"):
-        cleaning.write_corrections(pictures, folder / "c.csv", dict.fromkeys(range(400), 0))
+    with pytest.raises(corrections.CorrectionsError, match="cannot be written .*File too large"):
+        corrections.write_corrections(pictures, folder / "c.csv", dict.fromkeys(range(400), 0))
     assert (folder / "c.csv").read_bytes() == before
 
     with pytest.raises(OSError, match="too large") as caught:
@@ -192,8 +193,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, pictures, capsys):
     """A file in the place of a folder refuses root as well."""
     (tmp_path / "file").touch()
     no_folder = tmp_path / "file" / "folder"
-    with pytest.raises(cleaning.CorrectionsError, match="name a file in a folder of yours"):
-        cleaning.write_corrections(pictures, no_folder / "c.csv", {0: 1})
+    with pytest.raises(corrections.CorrectionsError, match="name a file in a folder of yours"):
+        corrections.write_corrections(pictures, no_folder / "c.csv", {0: 1})
     with pytest.raises(OSError) as caught:
         save_classifier(dense(), no_folder / "m.keras")
     assert "name a folder of yours" in caught.value.__notes__[0]

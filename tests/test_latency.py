@@ -5,7 +5,7 @@ import pytest
 from benchmarks import one_picture
 from benchmarks import start_up as bench
 from helpers import load_classifier, load_image
-from helpers.measure import latency
+from helpers.timing import latency
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,7 @@ from tqdm import tqdm
 from helpers.evaluate import RECORDED_VALIDATION
 from helpers.images import crop_box, load_image, to_batch
 from helpers.labels import imagenet_classes
-from helpers.models import (
-    DEFAULT,
-    ROOT,
-    WeightsUnavailable,
-    find_weights,
-    load_classifier,
-)
+from helpers.models import DEFAULT, ROOT, WeightsUnavailable, find_weights, load_classifier
 from safeguards.whole_files import digest, note_digest, whole
 
 SETS = ("imagenet_val", "photos")

@@ -15,14 +15,9 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from apps.sharing.share import write_card
-from helpers.cleaning import apply_corrections, kinds_of, read_corrections, retire_corrections
-from helpers.datasets import (
-    class_like_part,
-    find_look_alikes,
-    find_undecided,
-    groups,
-)
+from helpers.datasets import class_like_part, find_look_alikes, find_undecided, groups
 from helpers.pictures import TITLES, DataError, Pictures, fingerprint, listed, visible
+from panels.corrections import apply_corrections, kinds_of, read_corrections, retire_corrections
 from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
@@ -81,7 +76,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
     Left out are files that are no pictures, damaged or too large, copies (the first one stays), and
     pictures that lie in two classes, as nobody knows which is right. threshold: from which likeness
     on two pictures count as one, as in `find_look_alikes`; from 1 on only copies do. corrections: a
-    corrections file (see `helpers.cleaning`), applied where there is one, after
+    corrections file (see `panels.corrections`), applied where there is one, after
     `retire_corrections`. DataError where there is no such folder, it has another form, or a class
     has fewer than LEAST different pictures; CorrectionsError for a file that is damaged or takes a
     class all of its pictures."""

@@ -23,14 +23,7 @@ import numpy as np
 from apps.sharing.share import export_onnx, load_exported
 from helpers.images import load_image
 from helpers.labels import imagenet_classes
-from helpers.models import (
-    DEFAULT,
-    LICENCES,
-    ROOT,
-    Classifier,
-    WeightsUnavailable,
-    load_classifier,
-)
+from helpers.models import DEFAULT, LICENCES, ROOT, Classifier, WeightsUnavailable, load_classifier
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.text import printable, typed

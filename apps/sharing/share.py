@@ -21,23 +21,12 @@ from scipy.special import softmax
 
 from apps.sharing.portable import for_older_keras
 from helpers.images import ResizeRule, resize, to_batch
-from helpers.measure import Timing
-from helpers.models import (
-    AT_ONCE,
-    Classifier,
-    load_classifier,
-    unchanged,
-)
+from helpers.models import AT_ONCE, Classifier, load_classifier, unchanged
+from helpers.timing import Timing
 from helpers.training import preprocessed
 from safeguards.keys import key_of
 from safeguards.logits import check_logits, ends_in, logits_of
-from safeguards.model_files import (
-    DOCUMENTS,
-    MAX_SIDE,
-    ModelFileError,
-    check_finite,
-    parse_details,
-)
+from safeguards.model_files import DOCUMENTS, MAX_SIDE, ModelFileError, check_finite, parse_details
 from safeguards.networks import (
     assembled,
     check_graph,
