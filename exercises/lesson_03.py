@@ -12,7 +12,7 @@ from exercises._core import (
     call,
     numbers,
     recognise,
-    told_apart,
+    draw_distinct,
 )
 from helpers.labels import decode, imagenet_classes
 
@@ -103,7 +103,7 @@ def calibration_error(answer):
         return [error, *sum(mistakes.values(), [])], confidence, correct, error, mistakes
 
     for n, bins in ((60, 12), (300, 15)):
-        confidence, correct, error, mistakes = told_apart(partial(draw, n, bins))
+        confidence, correct, error, mistakes = draw_distinct(partial(draw, n, bins))
         handed = confidence.copy(), correct.copy()
         given = numbers(call(answer, *handed, bins))
         if given.size != 1:

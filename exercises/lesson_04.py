@@ -10,7 +10,7 @@ from exercises._core import (
     call,
     numbers,
     recognise,
-    told_apart,
+    draw_distinct,
 )
 
 
@@ -35,7 +35,7 @@ def recall_and_precision(answer):
         }
         return np.concatenate([right, *mistakes.values()]), counts, right, mistakes
 
-    counts, right, mistakes = told_apart(draw)
+    counts, right, mistakes = draw_distinct(draw)
     order = random.permutation(sum(counts))
     truth = np.repeat([True, True, False, False], counts)[order]
     given = _two(answer, truth, np.repeat([True, False, True, False], counts)[order])
@@ -103,7 +103,7 @@ def _settled(answer, dear, cheap):
         costs = [[expected_cost(*s, way, **price) for way in ways] for s in (validation, test)]
         return costs, price, validation, test, ways, costs
 
-    price, validation, test, ways, costs = told_apart(draw)
+    price, validation, test, ways, costs = draw_distinct(draw)
     miss, alarm, formula = price["miss"], price["alarm"], ways[3]
 
     def cost(pair, threshold):

@@ -25,7 +25,7 @@ def unfrozen(answer):
     for n in range(total, -1, -1):
         for layer in (*base.layers, base):
             layer.trainable = False
-        call(answer, base, n, nothing=True)
+        call(answer, base, n, may_return_none=True)
         counted = {id(weight) for weight in base.trainable_weights}
         found = {layer.name for layer in base.layers if counted & {id(w) for w in layer.weights}}
         wanted = trained(base.layers[total - n :])
