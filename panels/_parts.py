@@ -9,7 +9,7 @@ from traitlets import TraitError
 
 from helpers.images import resize
 from helpers.plots import BLUE, image_tag
-from safeguards.pictures import ImageError, fetch
+from safeguards.pictures import NO_HTTP, ImageError, fetch
 from safeguards.text import printable
 
 PAUSE = 0.3  # seconds after its work in which a panel takes no click
@@ -43,7 +43,8 @@ def fetch_web(url):
     """The bytes at an http(s) address; an ImageError for all else, as nobody at a panel may read
     paths of this machine."""
     if not url.lower().startswith(("http://", "https://")):
-        raise ImageError("Give an http:// or https:// address, or choose your own file below.")
+        advice = "Give an http:// or https:// address, or choose your own file below."
+        raise ImageError(advice, NO_HTTP)
     return fetch(url)
 
 
