@@ -10,7 +10,16 @@ import ipywidgets
 
 from helpers.images import load_image, sample_names
 from helpers.models import REGISTRY, WeightsUnavailable, has_weights, load_classifier
-from panels._parts import LABELS, Work, alert, bar_table, fetch_web, figure, remember, seen
+from panels._common import (
+    LABELS,
+    Worker,
+    alert_html,
+    bar_table,
+    fetch_web,
+    figure_html,
+    network_input_html,
+    persist_values,
+)
 from safeguards.pictures import ImageError
 
 MOST = 10  # answers a picture
@@ -40,14 +49,14 @@ def classify_widget(classifier, top=5, threshold=0.0):
     panel.threshold = ipywidgets.FloatSlider(threshold, min=0, max=1, step=0.05)
     panel.threshold.description = "Not sure below"
     panel.result = result = ipywidgets.HTML()
-    work = Work(result, button)
+    work = Worker(result, button)
     chosen, answers, about = classifier, [], (classifier.name, tuple(classifier.classes))
     pictures = _pictures.get(about, [])  # (name, sample, bytes or ImageError) each
 
     def classify(new=None):
         nonlocal pictures
         pictures = _pictures[about] = new or pictures
-        with work("Classifying …" if len(pictures) < 2 else f"Classifying {len(pictures)} …"):
+        with work.busy("Classifying …" if len(pictures) < 2 else f"Classifying {len(pictures)} …"):
             answers[:] = [_answer(name, source, chosen) for name, source in pictures]
         draw()
 
@@ -57,7 +66,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
 
     def by_address():
         url, sample.value = address.value.strip(), None
-        with work("Fetching the picture …"):
+        with work.busy("Fetching the picture …"):
             try:
                 fetched = fetch_web(url)
             except ImageError as error:
@@ -83,16 +92,16 @@ def classify_widget(classifier, top=5, threshold=0.0):
         if model.value == chosen.name:
             return
         problem, own = "", model.value == classifier.name
-        with work(f"Loading {model.value} …"):
+        with work.busy(f"Loading {model.value} …"):
             try:
                 chosen = classifier if own else _loaded(model.value)
             except WeightsUnavailable as error:
-                problem = alert(error, "No model")
+                problem = alert_html(error, "No model")
         model.value = chosen.name
         classify()
         result.value = problem + result.value
 
-    remember(("classify", *about), address=address, sample=sample, model=model,
+    persist_values(("classify", *about), address=address, sample=sample, model=model,
              top=panel.top, threshold=panel.threshold)  # fmt: skip
     work.on_click(by_click)
     work.observe(address, lambda change: change["new"].strip() and by_address())
@@ -154,14 +163,14 @@ def _answer(name, source, classifier):
         image = load_image(source)
     except ImageError as error:
         said = str(error)  # an address is named in it
-        failed = alert(said if said.startswith(name) else f"{name}: {said}")
+        failed = alert_html(said if said.startswith(name) else f"{name}: {said}")
         return lambda top, threshold: failed
     started = time.perf_counter()
     predictions = classifier.predict(image, MOST)
     seconds = time.perf_counter() - started
     small = image.copy()
     small.thumbnail((240, 240))
-    shown = figure(small, f"Classified: {name}", name) + seen(image, classifier)
+    shown = figure_html(small, f"Classified: {name}", name) + network_input_html(image, classifier)
     return partial(_section, shown, predictions, seconds, classifier)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from helpers.cleaning import CorrectionsError, kinds_of, read_corrections, write_corrections
 from helpers.data import DataError
 from helpers.labels import Prediction
-from panels._parts import LABELS, Work, alert, bar_table, figure
+from panels._common import LABELS, Worker, alert_html, bar_table, figure_html
 
 
 def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
@@ -41,7 +41,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     panel.undo = undo = ipywidgets.Button(description="Undo", icon="undo")
     panel.progress = progress = ipywidgets.IntProgress(0, 0, len(order), description="Decided")
     panel.status, panel.shown = ipywidgets.HTML(), ipywidgets.HTML()
-    current, work = None, Work(panel.status)
+    current, work = None, Worker(panel.status)
 
     def draw(decisions, said=""):
         nonlocal current
@@ -65,7 +65,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
         try:
             panel.shown.value = _card(pictures, current, given, scores)
         except DataError as error:  # the decision before it is in the file all the same
-            panel.shown.value = alert(error, "This picture cannot be shown")
+            panel.shown.value = alert_html(error, "This picture cannot be shown")
 
     def act(change):
         """Read the file, change what it says, write it, and show what is next."""
@@ -75,7 +75,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
             write_corrections(pictures, file, decisions)
             draw(decisions, said)
         except (CorrectionsError, DataError) as error:
-            panel.status.value = alert(error, "Nothing was changed")
+            panel.status.value = alert_html(error, "Nothing was changed")
 
     def decide(choose, decisions):
         if current is not None:  # None: the file could not be read before
@@ -101,7 +101,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     try:
         draw(read_corrections(pictures, file))
     except (CorrectionsError, DataError) as error:
-        panel.status.value = alert(error, "These corrections cannot be used")
+        panel.status.value = alert_html(error, "These corrections cannot be used")
     wrap = ipywidgets.Layout(flex_flow="row wrap")
     panel.children = [
         panel.status,
@@ -124,7 +124,9 @@ def _card(pictures, position, given, scores):
     (image,), path = pictures[position].images(), pictures.paths[position]
     image.thumbnail((320, 320))
     least = 240 if max(image.size) < 240 else 0
-    shown = figure(image, f"The picture labelled {given}", f"{path.parent.name}/{path.name}", least)
+    shown = figure_html(
+        image, f"The picture labelled {given}", f"{path.parent.name}/{path.name}", least
+    )
     beside = f"<div>Learned from the other pictures:{bar_table(scores)}</div>" if scores else ""
     return (
         f"<p>Labelled <b>{html.escape(given)}</b>. Is it?</p>"

@@ -12,7 +12,7 @@ from helpers.data import NO_PICTURES, TITLES, DataError, visible
 from helpers.images import load_image
 from helpers.models import picture_key
 from helpers.plots import image_tag
-from panels._parts import LABELS, Work, alert, fetch_web, remember
+from panels._common import LABELS, Worker, alert_html, fetch_web, persist_values
 from safeguards.pictures import ImageError
 from safeguards.whole_files import whole
 
@@ -39,15 +39,15 @@ def collect_widget(classes, folder):
     panel.button = button = ipywidgets.Button(icon="plus", button_style="primary")
     panel.upload = upload = ipywidgets.FileUpload(multiple=True, accept="image/*")
     panel.counts, panel.result = ipywidgets.HTML(), ipywidgets.HTML()
-    work, known = Work(panel.result, button), {}
+    work, known = Worker(panel.result, button), {}
 
     def add(sources):
         """Keep each (name, function that returns its bytes) → names of what could not be had."""
         rows, failed = [], []
-        with work("Looking at what is there …"):
+        with work.busy("Looking at what is there …"):
             _look(folder, known)
         for i, (name, read) in enumerate(sources, 1):
-            with work(f"Picture {i} of {len(sources)} …"):
+            with work.busy(f"Picture {i} of {len(sources)} …"):
                 try:
                     rows.append((name, *_kept(load_image(read()), folder, target.value, known)))
                 except (ImageError, OSError) as error:
@@ -88,7 +88,7 @@ def collect_widget(classes, folder):
         part.style, part.layout.width = LABELS, "44em"
     for part in (button, upload):
         part.layout.width = "auto"
-    remember(("collect", folder.resolve()), target=target, addresses=addresses)
+    persist_values(("collect", folder.resolve()), target=target, addresses=addresses)
     work.on_click(by_click)
     work.observe(upload, by_upload)
     work.observe(target, count)
@@ -164,7 +164,7 @@ def _kept(image, folder, label, known):
 def _report(rows):
     """What became of each (name, what, small picture or None), as an HTML list."""
     if not rows:
-        return alert("Paste one or more, one a line.", "No addresses")
+        return alert_html("Paste one or more, one a line.", "No addresses")
     items = ""
     for name, what, small in rows:
         picture = image_tag(small, f"Kept: {name}") + " " if small else ""

@@ -7,7 +7,7 @@ import numpy as np
 
 from helpers.explain import grad_cam, overlay
 from helpers.plots import BLUE, ORANGE, image_tag
-from panels._parts import LABELS, Work, alert, remember
+from panels._common import LABELS, Worker, alert_html, persist_values
 
 PER_PAGE = 8
 SIDE = 144  # pixels of a picture on the page
@@ -43,7 +43,7 @@ def error_browser(pictures, probabilities, model):
     panel.before = before = ipywidgets.Button(description="Previous page", icon="arrow-left")
     panel.after = after = ipywidgets.Button(description="Next page", icon="arrow-right")
     panel.result = result = ipywidgets.HTML()
-    work = Work(result)
+    work = Worker(result)
 
     def look(rows):
         """Make the cards of these pictures, those that are not there yet, all in one go."""
@@ -70,11 +70,11 @@ def error_browser(pictures, probabilities, model):
         count = f"{len(rows)} pictures, {wrong[rows].sum()} answered wrong"
         status = f"<p role='status'>{count}; page {page.value} of {pages}.</p>"
         try:
-            with work("Looking inside …"):
+            with work.busy("Looking inside …"):
                 look(shown)
             result.value = status + "".join(cards[i] for i in shown)
         except ValueError as error:  # of the pictures, or of Grad-CAM
-            result.value = status + alert(error, "These cannot be shown")
+            result.value = status + alert_html(error, "These cannot be shown")
 
     def filtered(_):
         if page.value == 1:
@@ -82,7 +82,7 @@ def error_browser(pictures, probabilities, model):
         page.value = 1  # which draws, too, if it was another
 
     about = pictures.name, pictures.paths, hash(probabilities.tobytes())
-    remember(("errors", *about), truth=truth, answer=answer, page=page)
+    persist_values(("errors", *about), truth=truth, answer=answer, page=page)
     for part, tip in (
         (truth, "Show only pictures that really are of this class"),
         (answer, "Show only pictures that the model takes for this class"),

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from helpers.images import load_image, sample_names, to_batch
 from helpers.labels import decode
-from panels._parts import LABELS, Work, bar_table, figure, number, remember
+from panels._common import LABELS, Worker, bar_table, figure_html, format_number, persist_values
 
 SHAPES = {"cut to a square": "square", "squashed": "each_side"}
 OWN, TWICE = "the model's own", "÷ 255, then its own"
@@ -45,10 +45,10 @@ def preprocess_widget(classifier, image="cat"):
     panel.colours.value = own.colours
     panel.scaling = ipywidgets.RadioButtons(description="Scaling", options=list(SCALINGS))
     panel.status, panel.result = ipywidgets.HTML(), ipywidgets.HTML()
-    choices, work = (panel.shape, panel.colours, panel.scaling), Work(panel.status)
+    choices, work = (panel.shape, panel.colours, panel.scaling), Worker(panel.status)
 
     def update(_=None):
-        with work("Working …"):
+        with work.busy("Working …"):
             picture = load_image(pictures[panel.picture.value])
             right = own.run(picture, own.shape, own.colours, OWN)
             yours = own.run(picture, *(choice.value for choice in choices))
@@ -69,7 +69,7 @@ def preprocess_widget(classifier, image="cat"):
     ):
         part.tooltip, part.style, part.layout.max_width = tip, LABELS, "100%"
     about = classifier.name, tuple(classifier.classes)
-    remember(("preprocess", *about), picture=panel.picture, shape=panel.shape,
+    persist_values(("preprocess", *about), picture=panel.picture, shape=panel.shape,
              colours=panel.colours, scaling=panel.scaling)  # fmt: skip
     for part in (panel.picture, *choices):
         work.observe(part, update)
@@ -133,7 +133,7 @@ class _Preparation:
 
     def judged(self, shape, colours, scaling):
         """Which choice is right and which wrong, as HTML list items."""
-        wants = f"black as {number(self._black.min())}, white as {number(self._white.max())}"
+        wants = f"black as {format_number(self._black.min())}, white as {format_number(self._white.max())}"
         made, own = self._made(self._plain, scaling.value), self._scaled(self._plain)
         said = ""
         for part, right, wanted in (
@@ -154,6 +154,6 @@ def _compared(yours, right):
 
 
 def _column(title, seen, predictions, low, high):
-    said = f"{title}: numbers {number(low)} to {number(high)}"
-    picture = figure(seen, f"What is seen, {title}", said, 224)
+    said = f"{title}: numbers {format_number(low)} to {format_number(high)}"
+    picture = figure_html(seen, f"What is seen, {title}", said, 224)
     return f"<div style='width: 22em; max-width: 100%'>{picture}{bar_table(predictions)}</div>"

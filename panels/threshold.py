@@ -6,7 +6,7 @@ import ipywidgets
 import numpy as np
 
 from helpers.plots import BLUE, ORANGE, image_tag
-from panels._parts import Work
+from panels._common import Worker
 
 
 def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
@@ -52,7 +52,7 @@ def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
         more = f"; the last {len(changed[:8])} to change:" if len(changed) else "."
         result.value = f"{_table(counts)}<p role='status'>{said}{more}</p>{shown}"
 
-    Work(result).observe(slider, update)
+    Worker(result).observe(slider, update)
     update()
     panel = ipywidgets.VBox([slider, result])
     panel.slider, panel.result = slider, result

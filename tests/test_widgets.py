@@ -16,7 +16,7 @@ from helpers.images import ResizeRule, sample_names, to_batch
 from helpers.labels import Prediction
 from helpers.models import WeightsUnavailable
 from helpers.plots import BLUE, ORANGE, image_tag
-from panels import _parts, classify, classify_widget, threshold_widget
+from panels import _common, classify, classify_widget, threshold_widget
 
 OTHER = "efficientnet_lite0"  # what can be chosen in the panel
 
@@ -66,7 +66,7 @@ def site():
 @pytest.fixture(autouse=True)
 def new_session():
     """A session in which no panel has been made."""
-    _parts._kept.clear()
+    _common._remembered.clear()
     classify._pictures.clear()
 
 

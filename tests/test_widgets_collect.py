@@ -13,7 +13,7 @@ from server import Server
 
 from helpers.data import DataError, load_dataset
 from helpers.images import load_image
-from panels import _parts, collect, collect_widget
+from panels import _common, collect, collect_widget
 
 NORTH = {1: "N", 2: (52, 31, 0)}  # of Exif's place: GPSLatitudeRef and GPSLatitude
 
@@ -40,7 +40,7 @@ def site():
 @pytest.fixture(autouse=True)
 def new_session():
     """A session in which no panel has been made."""
-    _parts._kept.clear()
+    _common._remembered.clear()
 
 
 @pytest.fixture
