@@ -67,7 +67,7 @@ def site():
 def new_session():
     """A session in which no panel has been made."""
     _common._remembered.clear()
-    classify._pictures.clear()
+    classify._last_pictures.clear()
 
 
 @pytest.fixture
@@ -397,9 +397,9 @@ def other(monkeypatch):
     """Another classifier, which takes the place of a network of the registry."""
     other, loads = Rows(OTHER), []
     monkeypatch.setattr(classify, "load_classifier", lambda name: loads.append(name) or other)
-    classify._loaded.cache_clear()
+    classify._load_model.cache_clear()
     yield SimpleNamespace(classifier=other, loads=loads)
-    classify._loaded.cache_clear()
+    classify._load_model.cache_clear()
 
 
 def test_another_model_classifies_the_same_picture(panel, classifier, other, site):
