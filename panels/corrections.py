@@ -88,7 +88,9 @@ def write_corrections(pictures, file, decisions):
         path = pictures.paths[position]
         if label is not None and not 0 <= label < len(classes):
             last = len(classes) - 1
-            raise CorrectionsError(f"Label {label} of {_name_in_set(path)} should be in 0…{last}.")
+            raise CorrectionsError(
+                f"Label {label} of {_name_in_set(path)} should be in 0…{last}."
+            )
         given = pictures.labels[position]
         new_class = ""
         if label is None:
@@ -122,7 +124,9 @@ def apply_corrections(pictures, file):
     The pictures' files stay as they are. CorrectionsError as for `read_corrections`,
     where there is no file, and where a class would lose all of its pictures."""
     if not Path(file).expanduser().is_file():
-        raise CorrectionsError(f"There is no corrections file {file}: check its name and folder.")
+        raise CorrectionsError(
+            f"There is no corrections file {file}: check its name and folder."
+        )
     labels = pictures.labels.copy()
     kept = np.ones(len(pictures), bool)
     for position, label in read_corrections(pictures, file).items():
@@ -145,7 +149,9 @@ def _write(file, rows):
         with (
             whole(file) as unfinished,
             # "surrogateescape": a file's name may be no UTF-8
-            unfinished.open("w", newline="", encoding="utf-8", errors="surrogateescape") as lines,
+            unfinished.open(
+                "w", newline="", encoding="utf-8", errors="surrogateescape"
+            ) as lines,
         ):
             for row in [COLUMNS, *rows]:
                 # A carriage return in a name isn't quoted by itself.
@@ -164,13 +170,17 @@ def _rows(file):
     CorrectionsError where it's no corrections file."""
     try:
         # "-sig": spreadsheets begin their files with a mark.
-        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+        with file.open(
+            newline="", encoding="utf-8-sig", errors="surrogateescape"
+        ) as lines:
             rows = list(csv.reader(lines, strict=True))
     except FileNotFoundError:
         return []
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CorrectionsError(f"{file} cannot be read ({reason}): name another file.") from error
+        raise CorrectionsError(
+            f"{file} cannot be read ({reason}): name another file."
+        ) from error
     if not rows or tuple(rows[0]) != COLUMNS:
         raise CorrectionsError(
             f"{file} is no corrections file: its first line should be {','.join(COLUMNS)}."

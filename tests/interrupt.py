@@ -113,7 +113,7 @@ class Collected:
         self.folder = folder
 
     def write(self, turn):
-        collect._kept(noise(turn, 300), self.folder, "ab"[turn % 2], {})
+        collect._keep("noise", noise(turn, 300), self.folder, "ab"[turn % 2], {})
 
     def check(self):
         for path in self.folder.glob("*/*.jpg"):
