@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.data import TITLES, find_near_duplicates, groups, read_file
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")
 
@@ -146,7 +146,7 @@ def write_corrections(pictures, file, decisions):
 def _write(file, rows):
     try:
         with (
-            whole(file) as part,
+            atomic_write(file) as part,
             part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as lines,
         ):
             for row in rows:  # a name with a carriage return in it is not quoted by itself

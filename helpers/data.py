@@ -22,7 +22,7 @@ from helpers.look_alikes import look, look_alikes
 from helpers.models import ROOT, picture_key
 from safeguards.addresses import FetchError, download
 from safeguards.pictures import ImageError
-from safeguards.whole_files import digest, incoming
+from safeguards.whole_files import digest, temporary_folder_in
 
 COMPUTERS, SQUARE = ROOT / "data" / "computers", ResizeRule()
 TITLES = ("train", "validation", "test")
@@ -419,7 +419,7 @@ def _public(name):
     if target.is_dir():
         return target
     try:
-        with incoming(target.parent) as folder:
+        with temporary_folder_in(target.parent) as folder:
             archive, megabytes = folder / "archive", int(entry.megabytes)
             if _download(name, entry.address, archive, megabytes) != entry.sha256:
                 raise DataError(f"{name}: what arrived is damaged or another file; run this again.")

@@ -24,7 +24,7 @@ from helpers.networks import (
     parts,
     picture_size,
 )
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
 _bases = WeakKeyDictionary()  # network → its base, and that compiled
@@ -434,7 +434,7 @@ def _write(path, key, features):
     """Put features into the cache, or say why they are not kept."""
     data = features.tobytes()
     try:
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(sha256(key.encode() + data).digest() + data)
     except OSError as error:
         print(

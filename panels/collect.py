@@ -14,7 +14,7 @@ from helpers.models import picture_key
 from helpers.plots import image_tag
 from panels._parts import LABELS, Work, alert, fetch_web, remember
 from safeguards.pictures import ImageError
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 LONGEST, ENOUGH = 1024, 3  # pixels of a side; pictures a class for load_dataset's three parts
 SYSTEM = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
@@ -154,7 +154,7 @@ def _kept(image, folder, label, known):
     path = folder / label / f"{key}.jpg"
     while path.exists():  # something else by this name
         path = path.with_stem(f"{path.stem}_")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(buffer.getvalue())
     known[key] = known[stored] = path
     image.thumbnail((48, 48))

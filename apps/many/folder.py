@@ -29,7 +29,7 @@ from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
 from helpers.training import progress_bar
 from safeguards.pictures import UNREACHABLE, ImageError
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 ABOUT = "path", "bytes", "modified", "model", "error"
 FORMULA = "=+-@\t\r"  # a spreadsheet runs what begins with one of these
@@ -298,7 +298,7 @@ def _resume(table, predictor):
     It is written anew, without what is to be done again: what an interruption cut off, what could
     not be opened, and what has changed since."""
     numbers, old, current = array("Q"), 0, 0
-    with _explained(table), whole(table) as part, _open(part, "w") as new:
+    with _explained(table), atomic_write(table) as part, _open(part, "w") as new:
         lines = _lines(new, predictor.columns)
         lines.writeheader()
         for row in read_predictions(table) if table.exists() else ():

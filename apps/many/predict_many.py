@@ -32,7 +32,7 @@ from helpers.images import resize
 from helpers.models import DEFAULT
 from helpers.training import base_of, progress_bar
 from safeguards.pictures import UNREACHABLE, ImageError
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 BATCH = 32  # pictures in the network at a time
 NUMBERS = {"bytes": pa.int64(), "modified": pa.int64(), "probability": pa.float64()}
@@ -182,7 +182,7 @@ def keep(table, out, name):
     if store:
         store.pipe_file(join(place, f"{name}.parquet"), buffer.getvalue())
         return
-    with whole(Path(place, f"{name}.parquet")) as part:
+    with atomic_write(Path(place, f"{name}.parquet")) as part:
         part.write_bytes(buffer.getvalue())
 
 

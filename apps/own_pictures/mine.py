@@ -23,7 +23,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
 from safeguards.text import plain, printable
-from safeguards.whole_files import incoming, whole
+from safeguards.whole_files import atomic_write, temporary_folder_in
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
@@ -90,7 +90,7 @@ def reason(error, notebook):
         )
     if getattr(error, "ename", "") == "DataError":  # says all there is to say
         return error.evalue
-    with whole(stopped()) as part:
+    with atomic_write(stopped()) as part:
         nbformat.write(notebook, part)
     name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
     line = " ".join(text.split())
@@ -170,7 +170,7 @@ def main():
                 "Which pictures? Name a folder that holds one folder of pictures for each class, "
                 "as in: make mine PICTURES=~/Pictures/pets"
             )
-        with incoming(BUILD) as part:
+        with temporary_folder_in(BUILD) as part:
             (part / "mine").mkdir()
             pictures = Path(asked).expanduser().absolute()
             report(run(pictures, part / "mine", alike), pictures, part / "mine")

@@ -34,7 +34,7 @@ from helpers.models import (
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.text import printable, typed
-from safeguards.whole_files import incoming
+from safeguards.whole_files import temporary_folder_in
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
@@ -78,7 +78,7 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
             "one if you need nothing in it."
         )
     script, binary = _runtime()
-    with incoming(folder.parent) as made:
+    with temporary_folder_in(folder.parent) as made:
         page = made / "page"
         page.mkdir()
         exported, graph = _model(model, made / "model.onnx")

@@ -46,7 +46,7 @@ from safeguards.model_files import (
     parse_details,
 )
 from safeguards.text import plain
-from safeguards.whole_files import digest, note_digest, shipped, whole
+from safeguards.whole_files import atomic_write, digest, note_digest, shipped
 
 RUNTIMES = {".onnx": "onnxruntime", ".tflite": "LiteRT"}
 # How far an export may be from the classifier, in the probability of a class: …
@@ -161,7 +161,7 @@ def save_classifier(classifier, path):
     """
     path = _with_suffix(path, ".keras")
     check_finite(classifier.network, classifier.name)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         raw_network(classifier).save(part)
         for_older_keras(part)
         with ZipFile(part, "a") as file:
@@ -232,7 +232,7 @@ def export_onnx(classifier, path):
     same answers in onnxruntime. ValueError for another suffix, as in `save_classifier`, and for a
     layer, by name, that ONNX does not know or works out otherwise. See keras.Model.export."""
     path = _with_suffix(path, ".onnx")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         _exported(classifier, part, _write_onnx)
     return path
 
@@ -263,7 +263,7 @@ def export_litert(classifier, path, calibration=None):
     LiteRT, or, of int8, nearly the same for the calibration pictures. ValueError as in
     `export_onnx`. See tf.lite.TFLiteConverter."""
     path = _with_suffix(path, ".tflite")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         _exported(classifier, part, partial(_write_litert, calibration=calibration), calibration)
     return path
 
@@ -559,7 +559,7 @@ def write_card(path, text):
     others = (path.with_stem(f"{path.stem}_new{n}") for n in chain([""], count(2)))
     free = (p for p in chain([path], others) if not p.exists() or p.is_file() and shipped(p))
     path = next(free)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     note_digest(path)
     return path
