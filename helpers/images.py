@@ -67,8 +67,11 @@ def load_with_doubts(source):
     if isinstance(source, str) and source.strip() in SAMPLES:
         source = SAMPLES[source.strip()].path()
     is_file = not isinstance(source, Image.Image)
-    decoded = pictures.decode(pictures.read(source, ADVICE) if is_file else source)
-    image = _to_rgb(decoded.image, decoded.numbers, is_file)
+    if is_file:
+        source = pictures.read(source, ADVICE)
+    decoded = pictures.decode(source)
+    with pictures.faults_explained(source):  # some show only as the pixels are converted
+        image = _to_rgb(decoded.image, decoded.numbers, is_file)
     image.info.clear()  # it is upright and RGB now, whatever its metadata say
     return image, decoded.doubts
 
