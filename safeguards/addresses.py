@@ -77,8 +77,7 @@ def download(url, file, limit, seconds, accept="*/*", progress=_ignore):
     progress: is called now and then with the number of bytes so far, and the announced
         one or None.
 
-    A busy server is asked again. Raises a FetchError; what was written is of no use
-    then."""
+    A busy server is asked again. Raises a FetchError; discard what was written then."""
     end = time.monotonic() + seconds
     thread = _Download(url, file, limit, end, accept)
     thread.start()
@@ -220,8 +219,7 @@ def _pause(answer, attempt):
 
 
 def _check_public(address, port):
-    """Raise a RefusedError unless an IP address is public and its port that of the
-    web."""
+    """RefusedError unless an IP address is public and its port one of PORTS."""
     if (address, port) in EXEMPT:
         return
     ip = ipaddress.ip_address(address)
@@ -232,8 +230,7 @@ def _check_public(address, port):
 
 
 def _adapter(thread, scheme):
-    """What makes a download's connections; in hosted mode, only those that are
-    allowed."""
+    """What makes a download's connections: in hosted mode, only to public addresses."""
     public_only = hosted()
 
     class Adapter(IPFilterAdapter if public_only else HTTPAdapter):

@@ -79,8 +79,7 @@ def _check_members(path, members):
 
 def parse_details(documents, make_rule):
     """The JSON texts of DOCUMENTS, {name: text} → what `read_details` returns.
-    An exception, mostly ValueError, TypeError or KeyError, for what isn't of their
-    form."""
+    An exception, mostly ValueError, TypeError or KeyError, for any others."""
     classes, details = (json.loads(documents[name]) for name in DOCUMENTS)
     name = details["name"]
     size = details["size"]

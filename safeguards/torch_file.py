@@ -52,14 +52,12 @@ class Tensor(NamedTuple):
 # Python's own unpickler, as the one in C makes room for as many remembered objects as a
 # file claims.
 class WeightsUnpickler(pickle._Unpickler):
-    """Unpickles tensors' names and shapes; anything else a pickle asks for is
-    refused."""
+    """Unpickles tensors' names and shapes; refuses all else that a pickle asks for."""
 
     def find_class(self, module, name):
         """What stands for one of the four names; `TorchFileError` for any other."""
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            # New functions each time: a pickle could change the attributes of shared
-            # ones.
+            # New functions each time: a pickle could change attributes of shared ones.
             return lambda *arguments: self.tensor(*arguments)
         if (module, name) == ("collections", "OrderedDict"):
             return lambda: OrderedDict()
@@ -86,8 +84,7 @@ class WeightsUnpickler(pickle._Unpickler):
         last = offset
         for side, stride in zip(shape, strides, strict=True):
             last += (side - 1) * stride
-        fits = last < storage.count and math.prod(shape) <= storage.count
-        if 0 in shape or not fits:
+        if 0 in shape or last >= storage.count or math.prod(shape) > storage.count:
             raise TorchFileError("a tensor is empty or reaches beyond its storage")
         return Tensor(storage, offset, tuple(shape), tuple(strides))
 

@@ -41,8 +41,7 @@ CACHE_PIXELS = 400_000  # of a batch that fits a processor's cache
 
 
 class BatchError(ValueError):
-    """A folder or its table of predictions can't be used; says why, and what to do
-    next."""
+    """A folder or its table can't be used; says why, and what to do next."""
 
 
 class Summary(NamedTuple):
@@ -90,8 +89,7 @@ class Predictor:
         self.model = _no_formula(f"{self.classifier.name} {self.classifier.key()[:16]}")
         self._slots = Semaphore(AT_ONCE)
         self.columns = columns(min(top, len(self.classifier.classes)))
-        # The first prediction compiles the network: better here than in several
-        # threads.
+        # The first prediction compiles the network: here, before threads do.
         self._predictions(self._room_for(1))
 
     def __call__(self, names):
@@ -299,8 +297,7 @@ def _path_without_formula(name):
 
 
 def _path_hash(path):
-    """64 bits that stand for a path: eight bytes, where its text would take a
-    hundred."""
+    """64 bits that stand for a path, whose text would take a hundred bytes."""
     digest = blake2b(os.fsencode(path), digest_size=8).digest()
     return int.from_bytes(digest)
 

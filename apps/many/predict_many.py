@@ -244,8 +244,7 @@ def connect(address=None):
 
 
 def _check_address(address):
-    """BatchError unless something answers at HOST:PORT; Ray itself would try for
-    minutes."""
+    """BatchError unless HOST:PORT answers; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > MAX_PORT:
         raise BatchError(

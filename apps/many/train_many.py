@@ -5,8 +5,7 @@ python apps/many/train_many.py OUT.keras [--data computers] --hosts A:PORT B:POR
 --index 0
 
 The second form runs once on each host, with its own --index; all need the same data,
-and host 0 writes the file. docs/scale.md says when this pays, and why it's written as
-it is."""
+and host 0 writes the file. docs/scale.md says when this pays, and why it's done so."""
 
 import argparse
 import json
@@ -82,8 +81,7 @@ def fit_on_hosts(
         model = new_model(classifier, len(train.classes), seed=seed)
 
     def own_share(images, labels):
-        """What this host takes of a batch, and the size of the whole: all draw the
-        same."""
+        """This host's share of a batch that all of them draw, and the batch's size."""
         return images[index::hosts], labels[index::hosts], tf.size(labels)
 
     batches = train.batches(classifier, batch_size, seed).map(own_share)

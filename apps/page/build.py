@@ -127,8 +127,7 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
 
 
 def _check_folder(folder):
-    """FileExistsError where a folder holds files that would be lost with an older
-    page."""
+    """FileExistsError where a folder holds files that are no page's: they'd be lost."""
     if not folder.exists():
         return
     stems = {path.stem for path in STATIC.iterdir()}

@@ -16,8 +16,7 @@ c.Voila.ip = "127.0.0.1"
 # inherit this.
 os.environ.setdefault("TRANSFER_HOSTED", "1")
 c.Voila.tornado_settings = {
-    # Only under a name of this machine: no web site can give it one of its own, and
-    # read along.
+    # Only under a name of this machine: no web site can give it another.
     "allow_remote_access": False,
     # A page that closes asks for the end of its kernel. Its origin tells that it asks,
     # and no other site. To check a cookie as well, Voila would have to give it that
