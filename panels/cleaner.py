@@ -17,12 +17,7 @@ from panels._common import (
     status_html,
     wrapping_row,
 )
-from panels.corrections import (
-    CorrectionsError,
-    kinds_of,
-    read_corrections,
-    write_corrections,
-)
+from panels.corrections import CorrectionsError, kinds_of, read_corrections, write_corrections
 
 MAX_SIDE = 320  # pixels of the picture on show
 MIN_SIDE = 240  # pixels: smaller pictures are enlarged
@@ -32,7 +27,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     """A panel to check labels, one picture at a time, the most suspicious first.
 
     Each label can be kept or replaced, or the picture discarded. Every decision is in
-    the corrections file at once (see `helpers.cleaning`), undo takes the last one out,
+    the corrections file at once (see `panels.corrections`), undo takes the last one out,
     and a cell that is run again goes on where the file ends. The pictures themselves
     stay as they are.
 

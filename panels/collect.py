@@ -14,16 +14,9 @@ from helpers.images import load_image
 from helpers.models import picture_key
 from helpers.pictures import NO_PICTURES, TITLES, DataError, visible
 from helpers.plots import image_tag
-from panels._common import (
-    LABELS,
-    Worker,
-    alert_html,
-    fetch_web,
-    persist_values,
-    wrapping_row,
-)
+from panels._common import LABELS, Worker, alert_html, fetch_web, persist_values, wrapping_row
 from safeguards.pictures import ImageError
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 MAX_SIDE = 1024  # pixels of a picture that is kept
 JPEG_QUALITY = 95
@@ -245,7 +238,7 @@ def _keep(name, image, folder, label, known):
     path = folder / label / f"{key}.jpg"
     while path.exists():  # something else by this name
         path = path.with_stem(f"{path.stem}_")
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
     known[key] = path
     known[stored_key] = path

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.pictures import TITLES, read_file
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")
 
@@ -147,7 +147,7 @@ def _write(file, rows):
     """Replace a corrections file by these rows under the head line, in one step."""
     try:
         with (
-            whole(file) as unfinished,
+            atomic_write(file) as unfinished,
             # "surrogateescape": a file's name may be no UTF-8
             unfinished.open(
                 "w", newline="", encoding="utf-8", errors="surrogateescape"

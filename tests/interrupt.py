@@ -34,7 +34,7 @@ from helpers.images import ResizeRule, load_image
 from helpers.models import Classifier
 from helpers.pictures import Pictures
 from panels import collect, corrections
-from safeguards.whole_files import note_digest, shipped, whole
+from safeguards.whole_files import atomic_write, note_digest, shipped
 
 
 def noise(seed, side=24):
@@ -147,7 +147,7 @@ class Shipped:
         self.file = folder / "asset"
 
     def write(self, turn):
-        with whole(self.file) as part:
+        with atomic_write(self.file) as part:
             part.write_bytes(bytes([turn % 256]) * 500_000)
         note_digest(self.file)
 

@@ -26,7 +26,7 @@ from helpers.pictures import DataError, Pictures
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 from panels import corrections
 from panels.collect import collect_widget
-from safeguards.whole_files import incoming, note_digest, whole
+from safeguards.whole_files import atomic_write, note_digest, temporary_folder_in
 
 TESTS = Path(__file__).parent
 
@@ -83,8 +83,9 @@ def test_killed_while_a_model_is_saved(tmp_path, record_property):
 def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
     child = subprocess.Popen(
         [sys.executable, "-c", "import pathlib, sys, time\n"
-         "from safeguards.whole_files import incoming\n"
-         "with incoming(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(99)", tmp_path],
+         "from safeguards.whole_files import temporary_folder_in\n"
+         "with temporary_folder_in(pathlib.Path(sys.argv[1])):\n"
+         "    print(flush=True); time.sleep(99)", tmp_path],
         stdout=subprocess.PIPE,
     )  # fmt: skip
     child.stdout.readline()
@@ -94,11 +95,11 @@ def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
     old.mkdir()
     other.mkdir()
     os.utime(old, (0, time.time() - 25 * 3600))
-    with incoming(tmp_path) as ours:
+    with temporary_folder_in(tmp_path) as ours:
         assert {*tmp_path.iterdir()} == {theirs, other, ours}
     child.kill()
     child.wait()
-    with incoming(tmp_path) as ours:
+    with temporary_folder_in(tmp_path) as ours:
         assert {*tmp_path.iterdir()} == {other, ours}
 
 
@@ -209,7 +210,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, pictures, capsys):
 
 
 def test_whole_makes_no_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError), whole(tmp_path / "never"):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "never"):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -483,8 +483,8 @@ def command(monkeypatch, tmp_path, capfd):
 def test_earlier_results_get_the_next_number(tmp_path):
     for name in ("mine", "mine-2", "mine-3", "mine-stopped.ipynb", "mine-x"):
         (tmp_path / name).mkdir()
-    assert mine.kept(tmp_path / "mine") == tmp_path / "mine-4", "after the latest"
-    assert mine.kept(tmp_path / "page") == tmp_path / "page-1"
+    assert mine.next_numbered(tmp_path / "mine") == tmp_path / "mine-4", "after the latest"
+    assert mine.next_numbered(tmp_path / "page") == tmp_path / "page-1"
 
 
 def test_mine_without_a_folder(command, monkeypatch, tmp_path):

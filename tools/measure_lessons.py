@@ -29,7 +29,7 @@ import psutil
 from nbclient import NotebookClient
 from run_lessons import alone
 
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "docs" / "lesson_needs.tsv"
@@ -126,7 +126,7 @@ def record(table, tool, rows):
         writer.writerows(rows)
         texts = {table: out.getvalue(), GUIDE: text}
     for path, new in texts.items():
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(new, encoding="utf-8", newline="\n")
 
 
