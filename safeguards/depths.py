@@ -197,10 +197,10 @@ def _ends_in_flat_grey(image):
     if image.mode == "L":
         extrema = [extrema]
     darkest, brightest = GREY
-    for low, high in extrema:
-        if high - low > 2 or low < darkest or high > brightest:
-            return False
-    return True
+    return all(
+        high - low <= 2 and darkest <= low and high <= brightest
+        for low, high in extrema
+    )
 
 
 def misread(image):
