@@ -84,7 +84,7 @@ teaching: setup ## also install what instructors need: nbgrader, Sphinx, Jupyter
 scale: setup ## also install what many machines need: Ray
 	@sh tools/setup_more.sh scale Ray
 
-lock: setup ## renew the lock files from requirements*.txt; LOCK_ARGS=--upgrade takes all that is new
+lock: setup ## renew the lock files in requirements/; LOCK_ARGS=--upgrade takes all that is new
 	@sh tools/lock.sh
 
 audit: setup ## ask whether a package of the lock has a known vulnerability

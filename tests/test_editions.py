@@ -70,7 +70,7 @@ def texts(notebook, kind="markdown"):
 def test_instructors_keep_the_packages_that_learners_have():
     learners, instructors = (
         set(re.findall(r"(?m)^[\w.-]+==[^\s;]+", (ROOT / name).read_text()))
-        for name in ("requirements.lock", "requirements-teaching.lock")
+        for name in ("requirements/base.lock", "requirements/teaching.lock")
     )
     names = {pin.partition("==")[0] for pin in learners}
     shared = {pin for pin in instructors if pin.partition("==")[0] in names}

@@ -12,7 +12,7 @@ import pytest
 from lessons import LESSONS, NOTEBOOKS, PACKAGES, TEMPLATE, read
 
 ROOT = NOTEBOOKS.parent
-FOLDERS = "docs", "models", "data", "benchmarks"
+FOLDERS = "docs", "data", "benchmarks", "requirements"
 PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("page/*.md"),  # below it are others', fetched by npm

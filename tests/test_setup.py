@@ -59,7 +59,7 @@ def test_every_requirement_has_a_tried_range():
 @pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_the_lock_holds_every_requirement_within_its_range(python, platform):
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / "requirements/base.lock").read_text()
     here = {"python_full_version": python, "python_version": python[:4], "sys_platform": platform}
     pins = {}
     for pin in re.findall(r"(?m)^(\S+==.*?) \\\n(?: +--hash=sha256:\S+(?: \\)?\n)+", text):
@@ -110,10 +110,11 @@ class Machine:
         self.project, self.bin = folder / "a project", folder / "bin"
         (self.project / "tools").mkdir(parents=True)
         (self.project / "notebooks").mkdir()
+        (self.project / "requirements").mkdir()
         self.bin.mkdir()
         self.calls = folder / "calls"
-        for name in ("Makefile", "requirements.lock", "pyproject.toml"):
-            shutil.copy(ROOT / name, self.project)
+        for name in ("Makefile", "requirements/base.lock", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.project / name)
         for name in ("setup.sh", "lab.sh", "app.sh", "check_python.py"):
             shutil.copy(ROOT / "tools" / name, self.project / "tools")
         for tool in TOOLS:
@@ -171,7 +172,7 @@ class Machine:
         return subprocess.run(command, cwd=self.project, capture_output=True, text=True).stdout
 
     def pip_runs(self):
-        return self.calls.read_text().count("requirements.lock") if self.calls.exists() else 0
+        return self.calls.read_text().count("base.lock") if self.calls.exists() else 0
 
 
 @pytest.fixture
@@ -245,7 +246,7 @@ def test_second_run_installs_nothing(machine):
     machine.good_python("python3")
     assert machine.make("setup")[0] == 0
     first = machine.calls.read_text()
-    assert "--require-hashes -r requirements.lock\n" in first
+    assert "--require-hashes -r requirements/base.lock\n" in first
     assert "--no-deps --no-build-isolation -e .\n" in first
     assert "import tensorflow" in first
     assert "import matplotlib.font_manager" in first
@@ -254,7 +255,7 @@ def test_second_run_installs_nothing(machine):
     assert machine.calls.read_text() == "tools/check_python.py --existing\n"
 
 
-@pytest.mark.parametrize("changed", ["requirements.lock", "pyproject.toml"])
+@pytest.mark.parametrize("changed", ["requirements/base.lock", "pyproject.toml"])
 def test_changed_requirements_are_installed_into_the_same_environment(machine, changed):
     machine.good_python("python3")
     machine.make("setup")

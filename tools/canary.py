@@ -38,7 +38,7 @@ def pip(*arguments, check=True):
 
 def lock():
     """Make the environment hold what the lock says."""
-    pip("install", "--require-hashes", "-r", "requirements.lock")
+    pip("install", "--require-hashes", "-r", "requirements/base.lock")
 
 
 def versions():

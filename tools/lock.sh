@@ -1,8 +1,8 @@
 #!/bin/sh
-# Writes requirements.lock anew: every package that requirements.txt brings, on every system and
-# Python that we support, by version and hash; then requirements-teaching.lock, which agrees with
-# it, and requirements-scale.lock, which agrees with both. Needs the package index. LOCK_ARGS go to
-# uv: "--upgrade-package NAME" renews one package, "--upgrade" all; without, what is there is kept.
+# Writes requirements/base.lock anew: every package that requirements.txt brings, on every system and
+# Python that we support, by version and hash; then teaching.lock, which agrees with it, and
+# scale.lock, which agrees with both. Needs the package index. LOCK_ARGS go to uv:
+# "--upgrade-package NAME" renews one package, "--upgrade" all; without, what is there is kept.
 set -eu
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
@@ -13,10 +13,10 @@ lock() {
     # shellcheck disable=SC2086 # several arguments, split on purpose
     "$tools/bin/uv" pip compile --universal --python-version 3.11 --generate-hashes --no-header \
         --quiet --no-annotate --constraint "$tools/constraints" \
-        --no-emit-package transfer-learning-notebooks ${LOCK_ARGS:-} "$1.txt" -o "$1.lock"
+        --no-emit-package transfer-learning-notebooks ${LOCK_ARGS:-} "$1" -o "$2"
     # What is locked next agrees: the versions alone, as hashes may not stand in constraints.
-    sed -n 's/^\([^ #]*==[^\\]*\).*/\1/p' "$1.lock" >>"$tools/constraints"
+    sed -n 's/^\([^ #]*==[^\\]*\).*/\1/p' "$2" >>"$tools/constraints"
 }
-lock requirements
-lock requirements-teaching
-lock requirements-scale
+lock requirements.txt requirements/base.lock
+lock requirements/teaching.txt requirements/teaching.lock
+lock requirements/scale.txt requirements/scale.lock

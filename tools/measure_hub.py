@@ -4,7 +4,7 @@ Starts JupyterHub with configurable-http-proxy on loopback. So many learners log
 started, and at one moment all open lesson 01 and run every cell of it, over the same websocket that
 a browser uses. Memory is the proportional share (PSS) of each learner's server and kernel, looked
 at once a second; with --record, docs/hub_needs.tsv and the table in docs/teaching.md are written
-anew. Linux, with what requirements-teaching.txt names and configurable-http-proxy on PATH.
+anew. Linux, with what requirements/teaching.txt names and configurable-http-proxy on PATH.
 """
 
 import argparse

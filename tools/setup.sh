@@ -6,7 +6,7 @@ set -eu
 # What a finished set-up depends on: this folder (environments cannot be moved) and these files.
 wanted() {
     pwd
-    cat requirements.lock pyproject.toml tools/setup.sh
+    cat requirements/base.lock pyproject.toml tools/setup.sh
 }
 
 suitable() { "$1" tools/check_python.py 2>/dev/null; }
@@ -44,7 +44,7 @@ fi
 echo unfinished >"$state"
 # Just the files that were tried, by their hashes; what builds our own package is among them.
 pip() { PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check --no-input "$@"; }
-pip --require-hashes -r requirements.lock && pip --quiet --no-deps --no-build-isolation -e . || {
+pip --require-hashes -r requirements/base.lock && pip --quiet --no-deps --no-build-isolation -e . || {
     echo "The packages could not be installed (pip says why above). The same command tries again." >&2
     exit 1
 }

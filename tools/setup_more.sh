@@ -1,9 +1,9 @@
 #!/bin/sh
-# Adds to .venv what requirements-NAME.lock holds: sh tools/setup_more.sh NAME "what it is"; does
+# Adds to .venv what requirements/NAME.lock holds: sh tools/setup_more.sh NAME "what it is"; does
 # nothing where that is done. After tools/setup.sh, from the project's folder.
 set -eu
 
-lock=requirements-$1.lock state=.venv/$1-state
+lock=requirements/$1.lock state=.venv/$1-state
 
 wanted() { cat "$lock" tools/setup_more.sh; }
 
