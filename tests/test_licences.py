@@ -13,6 +13,7 @@ import yaml  # JupyterLab brings it
 from helpers.models import REGISTRY, terms_of
 
 ROOT = Path(__file__).resolve().parent.parent
+PAPER = ROOT / "docs" / "paper"
 OURS = {"BSD-3-Clause", "CC-BY-4.0"}
 # The texts themselves, which the specification leaves out.
 TEXTS = re.compile(r"LICENSES/.*|(.*/)?LICENSE[-.]?[^/]*|REUSE\.toml")
@@ -188,7 +189,7 @@ def test_an_invalid_citation_is_noticed(key, value):
 
 def paper():
     """The draft → (its metadata, its text)."""
-    _, head, text = (ROOT / "paper.md").read_text("utf-8").split("---\n", 2)
+    _, head, text = (PAPER / "paper.md").read_text("utf-8").split("---\n", 2)
     return yaml.safe_load(head), text
 
 
@@ -209,7 +210,7 @@ def test_the_paper_has_what_the_journal_asks_for():
 
 def test_every_reference_is_cited_and_can_be_found():
     head, text = paper()
-    entries = re.split(r"(?m)^@\w+\{", (ROOT / head["bibliography"]).read_text("utf-8"))[1:]
+    entries = re.split(r"(?m)^@\w+\{", (PAPER / head["bibliography"]).read_text("utf-8"))[1:]
     keys = [entry.partition(",")[0] for entry in entries]
     assert len(set(keys)) == len(keys)
     assert set(keys) == set(re.findall(r"@(\w+)", text))

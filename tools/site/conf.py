@@ -31,7 +31,7 @@ def setup(app):
     """Leave the paper out of the contents: in its journal's form, each section is a title."""
 
     def read(app, doctree):
-        if app.env.docname == "paper":
-            app.env.metadata["paper"]["orphan"] = True
+        if app.env.docname == "docs/paper/paper":
+            app.env.metadata["docs/paper/paper"]["orphan"] = True
 
     app.connect("doctree-read", read)
