@@ -95,7 +95,7 @@ def spent(reporter):
 
 
 def budgets():
-    """What tools/measure_lessons.py has recorded: {number: CPU seconds}."""
+    """What tools/record/measure_lessons.py has recorded: {number: CPU seconds}."""
     with NEEDS.open(encoding="utf-8", newline="") as file:
         next(file)  # where it is from
         rows = csv.DictReader(file, delimiter="\t")
@@ -113,7 +113,7 @@ def overdrawn(spent, budgets):
     return [
         f"Lesson {lesson} takes {spent[lesson]:.0f} CPU seconds; by what is recorded it should be "
         f"{scale * budgets[lesson]:.0f} here. Make it cheaper, or, if it is worth that, record "
-        "anew: tools/measure_lessons.py --record"
+        "anew: python -m tools.record.measure_lessons --record"
         for lesson in sorted(known)
         if spent[lesson] > scale * (GROWN * budgets[lesson] + ROOM)
     ]

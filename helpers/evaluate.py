@@ -14,7 +14,7 @@ from sklearn.metrics import classification_report, confusion_matrix
 from helpers.files import SUMS, shipped
 from helpers.models import RECORDED
 
-RECORDED_VALIDATION = RECORDED / "validation.npz"  # made by tools/record_validation.py
+RECORDED_VALIDATION = RECORDED / "validation.npz"  # made by tools/record/record_validation.py
 
 
 class RecordingError(RuntimeError):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import __main__ as bench
-from benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
 from helpers.batch import Summary
 from helpers.data import DataError, load_dataset
 from helpers.evaluate import accuracy
 from helpers.models import ROOT
 from helpers.share import Parity
+from tools.benchmarks import __main__ as bench
+from tools.benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -223,4 +223,7 @@ def test_each_runs_alone(monkeypatch, capsys):
 
 
 def test_the_kept_charts_are_small():
-    assert sum(path.stat().st_size for path in (ROOT / "benchmarks").glob("*/*.png")) < 150_000
+    assert (
+        sum(path.stat().st_size for path in (ROOT / "tools" / "benchmarks").glob("*/*.png"))
+        < 150_000
+    )

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def load():
     """The tool as a module, a new one each time."""
-    spec = importlib.util.spec_from_file_location("canary", ROOT / "tools" / "canary.py")
+    spec = importlib.util.spec_from_file_location("canary", ROOT / "tools" / "setup" / "canary.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -21,7 +21,7 @@ FOLDER = ROOT / "data" / "computers"
 CLASSES, SPLITS = ("desktop", "laptop", "handheld", "other"), ("train", "validation", "test")
 
 
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "tools" / "make_computers"))
 tool = importlib.import_module("render_computers")
 
 

@@ -5,7 +5,6 @@ itself stops where a lesson fails or a check refuses its solution.
 """
 
 import asyncio
-import importlib
 import json
 import os
 import re
@@ -24,10 +23,9 @@ from lessons import LESSONS, NOTEBOOKS, read
 from test_prose import dead
 
 from exercises._core import STUB, Explore, Fill, Predict, exercises
+from teaching import editions
 
 ROOT = NOTEBOOKS.parent
-sys.path.insert(0, str(ROOT / "tools"))
-editions = importlib.import_module("editions")
 
 # Light ones: with a panel, and with exercises that need no network's training.
 WITH_PANEL = next(path.relative_to(ROOT) for path in LESSONS if path.name.startswith("01"))
@@ -54,8 +52,8 @@ def teaching():
 def made(tmp_path_factory):
     """The folder with the editions that need no run, made by the command."""
     folder = tmp_path_factory.mktemp("build")
-    command = [sys.executable, ROOT / "tools" / "editions.py", "student", "nbgrader"]
-    subprocess.run([*command, "--to", folder], check=True, timeout=120)
+    command = [sys.executable, "-m", "teaching.editions", "student", "nbgrader"]
+    subprocess.run([*command, "--to", folder], cwd=ROOT, check=True, timeout=120)
     return folder
 
 

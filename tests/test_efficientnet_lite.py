@@ -29,7 +29,7 @@ def lite0():
 
 @each_lite
 def test_logits_are_those_of_the_port(name):
-    """Recorded by tools/compare_with_port.py from the PyTorch code the weights were made for."""
+    """Recorded by tools/record/compare_with_port.py from the code the weights were made for."""
     with np.load(LOGITS) as file:
         expected = file[name]
         pictures = [p if "/" not in p else models.ROOT / p for p in file["pictures"].tolist()]

@@ -27,10 +27,10 @@ def clone(tmp_path):
     """A folder as git clone makes it: two lessons, the Makefile and what it runs."""
     folder = tmp_path / "my lessons"
     (folder / "notebooks").mkdir(parents=True)
-    (folder / "tools").mkdir()
+    (folder / "tools" / "setup").mkdir(parents=True)
     for name in (LESSON, "04_choose_a_goal.ipynb"):
         (folder / "notebooks" / name).write_text(ORIGINAL)
-    for name in ("Makefile", ".gitignore", "tools/fresh.sh"):
+    for name in ("Makefile", ".gitignore", "tools/setup/fresh.sh"):
         shutil.copy(ROOT / name, folder / name)
     git(folder, "init", "-q")
     git(folder, "add", "-A")

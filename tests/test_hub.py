@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-VALUES = ROOT / "hub" / "values.yaml"
+VALUES = ROOT / "teaching" / "hub" / "values.yaml"
 CLASS = 8
 
 # -- the real hub ----------------------------------------------------------------------------------
@@ -32,9 +32,7 @@ def with_hub(test):
 
 @pytest.fixture(scope="module")
 def tool():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools"))
-        yield importlib.import_module("measure_hub")
+    return importlib.import_module("teaching.hub.measure_hub")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +160,7 @@ def test_the_first_start_hands_out_the_lessons_and_keeps_what_is_there(values, t
 
 
 def test_both_ways_hand_out_the_same(values):
-    config = (ROOT / "hub" / "jupyterhub_config.py").read_text(encoding="utf-8")
+    config = (ROOT / "teaching" / "hub" / "jupyterhub_config.py").read_text(encoding="utf-8")
     script = values["singleuser"]["lifecycleHooks"]["postStart"]["exec"]["command"][2]
     names = script.split("for name in ")[1].split(";")[0].split()
     assert f"SHARED = ({', '.join(map(repr, names))})".replace("'", '"') in config

@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmarks import one_picture
-from benchmarks import start_up as bench
 from helpers import load_classifier, load_image
 from helpers.measure import latency
+from tools.benchmarks import one_picture
+from tools.benchmarks import start_up as bench
 
 
 @pytest.fixture(scope="module")

@@ -28,10 +28,9 @@ from lessons import LESSONS, PACKAGES, TEMPLATE, code_cells, read
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from tools.release import hosted, launch
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-hosted = importlib.import_module("hosted")
-launch = importlib.import_module("launch")
 
 ADDRESS = "https://github.com/owner/lessons"
 COMMIT = "0123456789" * 4
@@ -43,7 +42,7 @@ COMMIT = "0123456789" * 4
 def test_the_buttons_are_those_of_the_address_in_the_citation():
     readme = launch.README.read_text("utf-8")
     address = launch.noted(launch.CITATION.read_text("utf-8"))
-    assert launch.placed(readme, address) == readme, "run tools/launch.py"
+    assert launch.placed(readme, address) == readme, "run tools/release/launch.py"
 
 
 def test_without_an_address_there_are_no_buttons():

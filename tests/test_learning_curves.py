@@ -1,7 +1,6 @@
 """The recorded learning curves of lesson 05, and the tool that makes them."""
 
 import csv
-import importlib.util
 import inspect
 from collections import Counter
 
@@ -14,11 +13,8 @@ from scipy.stats import binomtest
 
 from helpers import load_classifier
 from helpers.data import load_dataset
-from helpers.models import DEFAULT, RECORDED, ROOT
-
-spec = importlib.util.spec_from_file_location("curves", ROOT / "tools/record_learning_curves.py")
-curves = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(curves)
+from helpers.models import DEFAULT, RECORDED
+from tools.record import record_learning_curves as curves
 
 
 def read(path):

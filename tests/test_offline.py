@@ -60,7 +60,7 @@ def test_where_the_network_is_cut_off_only_this_machine_answers(tmp_path):
         "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
     )
     done = subprocess.run(
-        ["sh", ROOT / "tools" / "offline.sh", sys.executable, "-c", code],
+        ["sh", ROOT / "tools" / "setup" / "offline.sh", sys.executable, "-c", code],
         env={name: os.environ[name] for name in os.environ if name != "GUARD_LOG"},
         capture_output=True,
         text=True,

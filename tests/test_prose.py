@@ -12,7 +12,7 @@ import pytest
 from lessons import LESSONS, NOTEBOOKS, PACKAGES, TEMPLATE, read
 
 ROOT = NOTEBOOKS.parent
-FOLDERS = "docs", "data", "benchmarks", "requirements"
+FOLDERS = "docs", "data", "requirements", "tools"
 PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("page/*.md"),  # below it are others', fetched by npm
@@ -134,7 +134,9 @@ def test_no_word_is_misspelt(tmp_path):
         sources = (cell.source for cell in read(notebook).cells)
         (tmp_path / f"{notebook.stem}.txt").write_text("\n".join(sources), encoding="utf-8")
     code = [
-        path for f in (*PACKAGES, "page", "tests", "tools") for path in ROOT.glob(f"{f}/**/*.py")
+        path
+        for f in (*PACKAGES, "page", "teaching", "tests", "tools")
+        for path in ROOT.glob(f"{f}/**/*.py")
     ]
     assert misspelt(tmp_path, *PAGES, *code, ROOT / "Makefile") == []
 

@@ -1,6 +1,5 @@
 """The recorded answers: small, complete, of the shipped weights, and what the networks say."""
 
-import importlib.util
 import inspect
 import json
 
@@ -20,11 +19,8 @@ from helpers.evaluate import (
 )
 from helpers.files import note_digest
 from helpers.labels import imagenet_classes
-from helpers.models import DEFAULT, RECORDED, REGISTRY, ROOT, WeightsUnavailable
-
-spec = importlib.util.spec_from_file_location("validation", ROOT / "tools/record_validation.py")
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+from helpers.models import DEFAULT, RECORDED, REGISTRY, WeightsUnavailable
+from tools.record import record_validation as tool
 
 N = {"imagenet_val": 650, "photos": 200}
 WNIDS = [wnid for wnid, _ in imagenet_classes()]

@@ -1,4 +1,4 @@
-"""tools/render_computers.py: the plan, the scenes and the camera; and Blender where it is there."""
+"""How data/computers is made: the plan, the scenes, the camera; and Blender where it is there."""
 
 import importlib.util
 import inspect
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parent.parent / "tools" / "make_computers"
 sys.path.insert(0, str(TOOLS))
 tool = importlib.import_module("render_computers")
 camera, drawings, scenes, shapes, things = (

@@ -332,9 +332,8 @@ def test_a_cluster_lets_nobody_in_without_its_token(cluster):
 
 
 @pytest.fixture
-def costs(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    return importlib.import_module("scale_costs")
+def costs():
+    return importlib.import_module("tools.record.scale_costs")
 
 
 def given(costs, **changed):

@@ -80,10 +80,10 @@ def test_python_versions_are_in_step():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = SpecifierSet(project["requires-python"])
     suitable = [f"3.{minor}" for minor in range(20) if f"3.{minor}" in wanted]
-    check = (ROOT / "tools" / "check_python.py").read_text()
+    check = (ROOT / "tools" / "setup" / "check_python.py").read_text()
     first, last = re.search(r"FIRST, LAST = \(3, (\d+)\), \(3, (\d+)\)", check).groups()
     assert suitable == [f"3.{minor}" for minor in range(int(first), int(last) + 1)]
-    setup = (ROOT / "tools" / "setup.sh").read_text()
+    setup = (ROOT / "tools" / "setup" / "setup.sh").read_text()
     tried = re.search(r"PYTHON:-([^}]*) python3}", setup)[1].split()
     assert tried == [f"python{minor}" for minor in reversed(suitable)]
 
@@ -108,15 +108,15 @@ class Machine:
 
     def __init__(self, folder):
         self.project, self.bin = folder / "a project", folder / "bin"
-        (self.project / "tools").mkdir(parents=True)
+        (self.project / "tools" / "setup").mkdir(parents=True)
         (self.project / "notebooks").mkdir()
         (self.project / "requirements").mkdir()
         self.bin.mkdir()
         self.calls = folder / "calls"
         for name in ("Makefile", "requirements/base.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
-        for name in ("setup.sh", "lab.sh", "app.sh", "check_python.py"):
-            shutil.copy(ROOT / "tools" / name, self.project / "tools")
+        for name in ("setup/setup.sh", "setup/lab.sh", "app.sh", "setup/check_python.py"):
+            shutil.copy(ROOT / "tools" / name, self.project / "tools" / name)
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
 
@@ -140,7 +140,7 @@ class Machine:
         self.command(
             name,
             f"""case "$*" in
-            tools/check_python.py) ;;
+            tools/setup/check_python.py) ;;
             --version) echo Python of {name} ;;
             "-m venv .venv") mkdir -p .venv/bin; cp "{self.bin}/inside" .venv/bin/python ;;
             *) exit 1 ;;
@@ -167,8 +167,8 @@ class Machine:
         return done.returncode, [line for line in lines if not line.startswith("make: ***")]
 
     def check(self, python, *options):
-        """What tools/check_python.py says of a Python."""
-        command = [python, "tools/check_python.py", *options]
+        """What tools/setup/check_python.py says of a Python."""
+        command = [python, "tools/setup/check_python.py", *options]
         return subprocess.run(command, cwd=self.project, capture_output=True, text=True).stdout
 
     def pip_runs(self):
@@ -252,7 +252,7 @@ def test_second_run_installs_nothing(machine):
     assert "import matplotlib.font_manager" in first
     machine.calls.unlink()
     assert machine.make("setup") == (0, [])
-    assert machine.calls.read_text() == "tools/check_python.py --existing\n"
+    assert machine.calls.read_text() == "tools/setup/check_python.py --existing\n"
 
 
 @pytest.mark.parametrize("changed", ["requirements/base.lock", "pyproject.toml"])
@@ -365,7 +365,7 @@ def test_lab_serves_the_first_lesson(machine):
     (machine.project / ".venv").symlink_to(sys.prefix)
     shutil.copy(ROOT / "notebooks" / "00_start_here.ipynb", machine.project / "notebooks")
     process = subprocess.Popen(
-        ["sh", "tools/lab.sh", "--no-browser", "--port=0"],
+        ["sh", "tools/setup/lab.sh", "--no-browser", "--port=0"],
         cwd=machine.project,
         env={name: os.environ[name] for name in ("PATH", "HOME")},
         stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parent.parent / "tools" / "record"
 
 
 def tool(name, *arguments, **variables):
@@ -115,7 +115,7 @@ def test_every_panel_is_shown_by_its_lesson(panels, tmp_path):
     for name, (lesson, call, _) in panels["PANELS"].items():
         path = panels["up_to"](call, lesson, tmp_path)
         assert f"\n{call}" in nbformat.read(path, as_version=4).cells[-1].source, name
-        assert (TOOLS.parent / "docs" / f"{name}.png").is_file()
+        assert (TOOLS.parents[1] / "docs" / f"{name}.png").is_file()
 
 
 def test_an_unknown_panel_is_named():
