@@ -8,7 +8,7 @@
 scores 20 pictures that come with the lessons twice, with `helpers.efficientnet_lite` and with the
 PyTorch code of the package efficientnet-lite-pytorch, prints the largest difference between their
 logits, and fails where it is over 1e-3. With --record it writes the port's logits of five of them
-to tests/efficientnet_lite_logits.npz, which a test compares with ours ever after."""
+to tests/helpers/efficientnet_lite_logits.npz, which a test compares with ours ever after."""
 
 import argparse
 import subprocess
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-FIXTURE = ROOT / "tests" / "efficientnet_lite_logits.npz"
+FIXTURE = ROOT / "tests" / "helpers" / "efficientnet_lite_logits.npz"
 NAMES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 TOLERANCE = 1e-3  # of a logit
 RENDERS = 18  # how many of the shipped pictures are scored besides two samples

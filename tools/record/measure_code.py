@@ -6,7 +6,7 @@ One row a folder, by default helpers and its neighbours: code lines (without bla
 comments and docstrings), public definitions (functions, classes and their methods whose
 names don't begin with an underscore), and syntax nodes per code line, which tells packed
 lines from plain ones: others' teaching code has 4.5 to 9. CONTRIBUTING.md says how much
-`helpers` may hold, and tests/test_measure_code.py holds it to that.
+`helpers` may hold, and tests/tools/test_measure_code.py holds it to that.
 """
 
 import argparse

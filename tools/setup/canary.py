@@ -17,7 +17,7 @@ ENVIRONMENT = ROOT / ".canary"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 RESULT = ENVIRONMENT / "result.xml"
 # Says that what is installed lies in the ranges, which is what the canary leaves.
-RANGES = "tests/test_setup.py::test_every_requirement_has_a_tried_range"
+RANGES = "tests/tools/test_setup.py::test_every_requirement_has_a_tried_range"
 
 
 def requirements(bounded):
