@@ -28,7 +28,7 @@ unexport PYTHONHOME
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab, APP_ARGS=…"
-	@echo "to Voila, PAGE_ARGS=… to helpers.page; MODEL=mine.keras makes the pages use a model that you"
+	@echo "to Voila, PAGE_ARGS=… to apps.page.build; MODEL=mine.keras makes the pages use a model that you"
 	@echo "saved; ALIKE=0.98 makes fewer pictures count as one; EDITIONS=html writes only that one;"
 	@echo "TALLY=FOLDER holds what learners handed in."
 
@@ -39,13 +39,13 @@ fresh: ## bring the original of a lesson back, as in NOTEBOOK=03, and keep yours
 	@sh tools/setup/fresh.sh
 
 app: setup ## serve the classifier as a page, on this machine only
-	@sh tools/app.sh $(APP_ARGS)
+	@sh apps/served/app.sh $(APP_ARGS)
 
 page: setup ## write the classifier as a page that needs no server, to build/page/
-	@sh tools/page.sh $(PAGE_ARGS)
+	@sh apps/page/page.sh $(PAGE_ARGS)
 
 mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in build/mine
-	@.venv/bin/python tools/mine.py
+	@.venv/bin/python -m apps.own_pictures.mine
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
@@ -94,6 +94,6 @@ canary: setup ## try newer packages than the lock's, an hour or more; name the o
 	.venv/bin/python tools/setup/canary.py $(CANARY_ARGS)
 
 clean: ## remove the environment and all caches
-	rm -rf .venv .canary page/node_modules .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .canary apps/page/node_modules .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +

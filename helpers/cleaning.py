@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.data import TITLES, find_near_duplicates, groups, read_file
-from helpers.files import whole
+from helpers.datasets import find_near_duplicates, groups
+from helpers.pictures import TITLES, read_file
+from safeguards.whole_files import whole
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")
 

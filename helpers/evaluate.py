@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import classification_report, confusion_matrix
 
-from helpers.files import SUMS, shipped
 from helpers.models import RECORDED
+from safeguards.whole_files import SUMS, shipped
 
 RECORDED_VALIDATION = RECORDED / "validation.npz"  # made by tools/record/record_validation.py
 

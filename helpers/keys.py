@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 from PIL import Image
 
-from helpers.images import ImageError, resize
+from helpers.images import resize
 from helpers.networks import NetworkError, check_graph, replay
+from safeguards.pictures import ImageError
 
 RUNTIMES = "keras", "tensorflow", "numpy", "pillow"
 LARGE = 4000, 3000  # pixels of the largest test picture: a photograph of 12 megapixels

@@ -1,15 +1,11 @@
 """The registry of pretrained models: a network together with the rules its pictures must follow."""
 
 import importlib.util
-import json
-import math
 import os
 import sys
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
-from hashlib import file_digest, sha256
+from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +16,12 @@ from helpers import efficientnet_lite
 from helpers.images import ResizeRule, to_batch
 from helpers.keys import key_of
 from helpers.labels import decode, imagenet_classes, read_table
-from helpers.terminal import typed
-from helpers.torch_file import read_torch_file
+from safeguards.model_files import MAX_SIDE, digest_of, load_network, read_details
+from safeguards.text import typed
+from safeguards.torch_file import read_torch_file
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED = ROOT / "data" / "recorded"
-DOCUMENTS = "classes.json", "classifier.json"  # what a file says beside its network
-SIDE, CLASSES, LONGEST = 4096, 100_000, 1000  # of a picture, of a file, of a text: the most
-LARGEST = 2**27  # numbers that a layer may put out for a picture: half a gigabyte
-MEMBERS = [*DOCUMENTS, "config.json", "metadata.json", "model.weights.h5"]
 
 DEFAULT = "efficientnet_lite0"  # the network that everything uses unless told otherwise
 PACKAGE_VERSION = "0.1.0"  # of the packages that hold EfficientNet-Lite's weights
@@ -104,10 +97,6 @@ TERMS = (
 
 class WeightsUnavailable(RuntimeError):
     """A model's weights are neither on this machine nor to be had from the network."""
-
-
-class ModelFileError(ValueError):
-    """A file holds no classifier that can be loaded safely; says why, and what to do next."""
 
 
 @dataclass(frozen=True)  # _compiled keeps the network: dataclasses.replace makes a variant
@@ -232,17 +221,10 @@ def is_intact(name, path):
     path = Path(path)
     if path.name != Path(entry.file).name:
         return True
-    status = path.stat()
     if isinstance(entry.digest, int):
-        return status.st_size == entry.digest
+        return path.stat().st_size == entry.digest
     algorithm = "md5" if len(entry.digest) == 32 else "sha256"
-    return _digest(path, algorithm, status.st_size, status.st_mtime_ns) == entry.digest
-
-
-@cache
-def _digest(path, algorithm, _size, _time):
-    with open(path, "rb") as file:
-        return file_digest(file, algorithm).hexdigest()
+    return digest_of(path, algorithm) == entry.digest
 
 
 def has_weights(name):
@@ -253,8 +235,8 @@ def has_weights(name):
 def load_classifier(name=DEFAULT, size=None):
     """A pretrained network ready to use, with the rules its images must follow.
     name: one of `available()`; its weights come from `find_weights`, else from Keras's download.
-    Or a file of `helpers.share.save_classifier`, as a Path or a text that ends in .keras: it is
-    checked before Keras sees it, and loading it never runs code from it (`safe_mode`).
+    Or a file of `save_classifier`, as a Path or a text that ends in .keras: it is checked before
+    Keras sees it, and loading it never runs code from it (`safe_mode`).
     size: pixels a side, for a registry network that is to take other images than it learned from,
     such as smaller ones where training must be quick; None: its own size.
     ValueError for an unknown name or a size the network cannot take, WeightsUnavailable where there
@@ -293,158 +275,14 @@ def unchanged(batch):
 
 
 def _load_file(path):
-    """The `Classifier` in a file of `helpers.share.save_classifier`."""
-    from helpers import keras
+    """The `Classifier` in a file of `save_classifier`."""
+    from helpers import keras  # noqa: F401 (it starts Keras as the lessons need it)
 
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}: check its name and folder.")
-    try:
-        details = read_details(path)
-        _check_network(path, details["size"])
-        network = keras.models.load_model(path, compile=False, safe_mode=True)
-        shape = network.input_shape, network.output_shape
-    except (MemoryError, PermissionError, ModelFileError):
-        raise
-    except Exception as error:  # Keras raises nearly anything for a damaged or forbidden network
-        raise ModelFileError(
-            f"{path} cannot be loaded: it is damaged, of another version of Keras, or holds what "
-            "could run code (a Lambda, a custom layer). Have it saved anew by save_classifier."
-        ) from error
-    size, n = details["size"], len(details["classes"])
-    if shape not in [((None, side, side, 3), (None, n)) for side in (size, None)]:
-        raise ModelFileError(
-            f"{path} does not fit its own class list or size: {n} classes, {size} pixels, but a "
-            f"network from {shape[0]} to {shape[1]}. Have it saved anew by save_classifier."
-        )
-    check_finite(network, path)
+    details = read_details(path, ResizeRule)
+    network = load_network(path, details)
     return Classifier(network=network, preprocess_input=unchanged, **details)
-
-
-def check_finite(network, name):
-    """ModelFileError where a weight is no number: whatever such a network is shown, it fails."""
-    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
-        raise ModelFileError(
-            f"{name} holds weights that are no numbers (NaN or infinite), as training leaves them "
-            "that got out of hand. Train it anew, at a lower learning rate."
-        )
-
-
-def _uncompiled(part):
-    """A part of a network's description without how it was trained: no optimizer is to be made."""
-    return part | {"compile_config": None} if "compile_config" in part else part
-
-
-def _check_network(path, size):
-    """Look at the network in a file before it is made: ModelFileError for what is not Keras's own,
-    or takes more memory than the weights in the file or `LARGEST` justify."""
-    with zipfile.ZipFile(path) as file:
-        config = file.read("config.json")
-        room = file.getinfo("model.weights.h5").file_size
-    foreign = {
-        str(found) for found in _modules(json.loads(config)) if not f"{found}.".startswith("keras.")
-    }
-    if foreign:
-        raise ModelFileError(
-            f"{path} asks for code that is not Keras's own ({', '.join(sorted(foreign)):.200}): "
-            "loading it could run code. Have its author replace custom layers by Keras's own."
-        )
-    bare = json.dumps(json.loads(config, object_hook=_uncompiled))
-    # In a thread of its own, as Keras makes all variables that it owes to this thread later.
-    with ThreadPoolExecutor(1) as pool:
-        weights, outputs = pool.submit(_needed, bare, size).result()
-    if 2 * weights > room or outputs > LARGEST:  # float16, the smallest that is saved
-        raise ModelFileError(
-            f"{path} cannot be loaded: it asks for {weights:,} weights, but has {room:,} bytes of "
-            f"them, and for {outputs:,} numbers between layers. It is damaged or made to do harm: "
-            "ask its author for another."
-        )
-
-
-def _modules(config):
-    """The module of every object in a Keras configuration."""
-    if isinstance(config, dict):
-        if "class_name" in config and "module" in config:
-            yield config["module"]
-        config = [*config.values()]
-    for value in config if isinstance(config, list) else ():
-        yield from _modules(value)
-
-
-def _needed(config, size):
-    """(weights, most numbers that a layer puts out for a picture) of a network, without making its
-    variables."""
-    from helpers import keras
-
-    def outputs(network):
-        for layer in getattr(network, "operations", getattr(network, "layers", ())):
-            yield from outputs(layer)
-            for tensor in keras.tree.flatten(getattr(layer, "output", ())):
-                yield math.prod(side or 1 for side in tensor.shape)
-
-    with keras.StatelessScope(initialize_variables=False):
-        network = keras.models.model_from_json(config)
-        weights = sum(math.prod(v.shape) for v in network.variables)
-        if None in network.input_shape[1:]:  # it takes pictures of any size, but will get these
-            sized = keras.tree.map_structure(lambda _: keras.Input((size, size, 3)), network.input)
-            network = keras.models.clone_model(network, input_tensors=sized)
-    return weights, max(outputs(network), default=0)
-
-
-def read_details(path):
-    """What a file of `save_classifier` says beside its network, read without Keras, as a dict:
-    name, size, rule (`ResizeRule`), classes ((wnid, name) pairs), terms ("" in a file that has
-    none, as older ones). ModelFileError for any other file, and for one whose members could be
-    written elsewhere or are not of the size they say."""
-    if path.suffix != ".keras":
-        if path.suffix.lower() == ".keras":
-            raise ModelFileError(f"{path} should end in .keras, in small letters: rename it.")
-        raise ModelFileError(
-            f"{path} is no .keras file. An .h5 file can run code when it is loaded: open it only "
-            "if it is your own, with keras.models.load_model, and save it by save_classifier."
-        )
-    try:
-        with zipfile.ZipFile(path) as file:
-            members = file.infolist()
-            names = sorted(member.filename for member in members)
-            # Stored as they are, members cannot unfold to more than the file's own size.
-            plain = all(m.compress_type == zipfile.ZIP_STORED for m in members)
-            if not {*DOCUMENTS} <= {*names}:
-                raise ModelFileError(
-                    f"{path} holds no class list and resize rule, so nobody knows what its outputs "
-                    "mean. Save the model by helpers.share.save_classifier."
-                )
-            if (
-                names != MEMBERS
-                or not plain
-                or any(m.file_size != m.compress_size for m in members)
-            ):
-                raise ModelFileError(
-                    f"{path} holds something else than a classifier saved by save_classifier "
-                    f"({', '.join(names):.200}), perhaps to do harm. Ask its author for another."
-                )
-            return parse_details(**{name: file.read(name) for name in DOCUMENTS})
-    except (MemoryError, PermissionError, ModelFileError):
-        raise
-    except Exception as error:  # of zipfile, json, or what is made of what they return
-        raise ModelFileError(
-            f"{path} is damaged or no .keras file ({error}): copy or save it again."
-        ) from error
-
-
-def parse_details(**documents):
-    """The JSON texts classes.json and classifier.json, by name, → what `read_details` returns.
-    An exception, mostly ValueError, TypeError or KeyError, for what is not of their form."""
-    classes, details = (json.loads(documents[name]) for name in DOCUMENTS)
-    name, size, rule = details["name"], details["size"], ResizeRule(**details["rule"])
-    terms = details.get("terms", "")
-    pairs = tuple((wnid, text) for wnid, text in classes)
-    if not (type(size) is int and 0 < size <= SIDE and 0 < len(pairs) <= CLASSES):
-        raise ValueError(f"size or classes are missing, or over {SIDE} pixels or {CLASSES} classes")
-    for text in (name, terms, *(text for pair in pairs for text in pair)):
-        if not isinstance(text, str) or len(text) > LONGEST:
-            raise ValueError(f"names and terms should be text of at most {LONGEST} letters")
-        text.encode()  # half a letter, as JSON can hold it, could not be shown
-    return {"name": name, "size": size, "rule": rule, "classes": pairs, "terms": terms}
 
 
 def build_network(name, weights="search", activation=None, size=None):
@@ -508,8 +346,8 @@ def _check_size(name, size):
             f"{name} takes {REGISTRY[name].size} pixels and no other size: its dense layers need "
             f"every place of the image. Leave size out, or use {DEFAULT}."
         )
-    if type(size) is not int or not SMALLEST <= size <= SIDE:
-        raise ValueError(f"size is pixels a side, from {SMALLEST} to {SIDE}, not {size!r}.")
+    if type(size) is not int or not SMALLEST <= size <= MAX_SIDE:
+        raise ValueError(f"size is pixels a side, from {SMALLEST} to {MAX_SIDE}, not {size!r}.")
 
 
 def _distribution(entry):

@@ -13,8 +13,6 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import auto, std
 
-from helpers.data import Pictures
-from helpers.files import whole
 from helpers.keys import key_of
 from helpers.networks import (
     NetworkError,
@@ -25,6 +23,8 @@ from helpers.networks import (
     parts,
     picture_size,
 )
+from helpers.pictures import Pictures
+from safeguards.whole_files import whole
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
 _bases = WeakKeyDictionary()  # network → its base, and that compiled

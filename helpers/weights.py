@@ -13,7 +13,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from helpers.files import incoming
 from helpers.models import (
     REGISTRY,
     WeightsUnavailable,
@@ -21,6 +20,7 @@ from helpers.models import (
     find_weights,
     is_intact,
 )
+from safeguards.whole_files import incoming
 
 ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 STALLED = 60  # seconds without a byte

@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 
 from traitlets import TraitError
 
-from helpers.fetch import printable
-from helpers.images import ImageError, fetch, resize
+from helpers.images import resize
 from helpers.plots import BLUE, image_tag
+from safeguards.pictures import NO_HTTP, ImageError, fetch
+from safeguards.text import printable
 
 PAUSE = 0.3  # seconds after its work in which a panel takes no click
 LABELS = {"description_width": "8em"}  # so that the fields of a panel begin below one another
@@ -42,7 +43,9 @@ def fetch_web(url):
     """The bytes at an http(s) address; an ImageError for all else, as nobody at a panel may read
     paths of this machine."""
     if not url.lower().startswith(("http://", "https://")):
-        raise ImageError("Give an http:// or https:// address, or choose your own file below.")
+        raise ImageError(
+            "Give an http:// or https:// address, or choose your own file below.", NO_HTTP
+        )
     return fetch(url)
 
 

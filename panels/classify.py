@@ -8,9 +8,10 @@ from functools import cache, lru_cache, partial
 
 import ipywidgets
 
-from helpers.images import ImageError, load_image, sample_names
+from helpers.images import load_image, sample_names
 from helpers.models import REGISTRY, WeightsUnavailable, has_weights, load_classifier
 from panels._parts import LABELS, Work, alert, bar_table, fetch_web, figure, remember, seen
+from safeguards.pictures import ImageError
 
 MOST = 10  # answers a picture
 

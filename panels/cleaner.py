@@ -7,8 +7,8 @@ import ipywidgets
 import numpy as np
 
 from helpers.cleaning import CorrectionsError, kinds_of, read_corrections, write_corrections
-from helpers.data import DataError
 from helpers.labels import Prediction
+from helpers.pictures import DataError
 from panels._parts import LABELS, Work, alert, bar_table, figure
 
 

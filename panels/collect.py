@@ -8,12 +8,13 @@ from pathlib import Path
 
 import ipywidgets
 
-from helpers.data import NO_PICTURES, TITLES, DataError, visible
-from helpers.files import whole
-from helpers.images import ImageError, load_image
+from helpers.images import load_image
 from helpers.models import picture_key
+from helpers.pictures import NO_PICTURES, TITLES, DataError, visible
 from helpers.plots import image_tag
 from panels._parts import LABELS, Work, alert, fetch_web, remember
+from safeguards.pictures import ImageError
+from safeguards.whole_files import whole
 
 LONGEST, ENOUGH = 1024, 3  # pixels of a side; pictures a class for load_dataset's three parts
 SYSTEM = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}

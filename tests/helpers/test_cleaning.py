@@ -18,8 +18,9 @@ from helpers.cleaning import (
     suspicion,
     write_corrections,
 )
-from helpers.data import COMPUTERS, DataError, Pictures, load_dataset
+from helpers.datasets import COMPUTERS, load_dataset
 from helpers.models import load_classifier
+from helpers.pictures import DataError, Pictures
 from helpers.training import extract_features
 
 # TensorFlow's own, where Keras reads a variable

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from helpers import keras
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.explain import grad_cam, overlay
 from helpers.images import ResizeRule
 from helpers.models import Classifier

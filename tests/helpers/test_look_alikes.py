@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import data
+from apps.own_pictures.intake import LEAST, STRICTER, look_through
+from helpers import datasets, pictures
 from helpers.cleaning import out_of_fold
-from helpers.data import DataError, Pictures, find_look_alikes, find_near_duplicates, groups, split
-from helpers.intake import LEAST, STRICTER, look_through
+from helpers.datasets import find_look_alikes, find_near_duplicates, groups, split
 from helpers.look_alikes import look, look_alikes
+from helpers.pictures import DataError, Fingerprint, Pictures
 
 
 def written(folder, pictures, quality=85):
@@ -41,7 +42,7 @@ def counted(pictures, things, threshold=0.95):
 
 
 def listed(folder):
-    return data.listed("set", folder)
+    return pictures.listed("set", folder)
 
 
 # -- different things that share a layout ----------------------------------------------------------
@@ -158,7 +159,7 @@ def test_from_one_on_nothing_looks_alike(threshold):
 
 def numbered(n):
     """Pictures that are not there, each of other pixels."""
-    folder = data.Path("/nowhere/a")
+    folder = datasets.Path("/nowhere/a")
     return Pictures(
         "all", tuple(folder / f"{i}.png" for i in range(n)), np.arange(n) % 2, ("a", "b")
     )
@@ -183,7 +184,7 @@ PAIRS = {
 def test_groups_of_five_thousand_take_no_two_seconds(order, monkeypatch):
     """2,000 took 334 seconds when each pair went through all keys."""
     monkeypatch.setattr(
-        data, "fingerprint", lambda path: data.Fingerprint(f"{path.stem:>9}", None, [])
+        datasets, "fingerprint", lambda path: Fingerprint(f"{path.stem:>9}", None, [])
     )
     pictures = numbered(5000)
     pairs = PAIRS[order](pictures.paths)
@@ -201,8 +202,8 @@ def test_two_thousand_alike_are_found_soon():
 
 
 def test_groups_and_pairs_of_pictures_elsewhere(monkeypatch):
-    monkeypatch.setattr(data, "fingerprint", lambda path: data.Fingerprint(path.stem, None, []))
-    pictures, other = numbered(4), data.Path("/nowhere/a/9.png")
+    monkeypatch.setattr(datasets, "fingerprint", lambda path: Fingerprint(path.stem, None, []))
+    pictures, other = numbered(4), datasets.Path("/nowhere/a/9.png")
     paths = pictures.paths
     assert groups(
         pictures, [(paths[0], other), (other, paths[1]), (paths[3], paths[2])]
@@ -211,8 +212,8 @@ def test_groups_and_pairs_of_pictures_elsewhere(monkeypatch):
 
 def test_files_follow_one_another_as_cameras_number_them():
     names = ["f1.png", "f10.png", "f2.png", "f9.png", "10.png", "9a.png", "x.png"]
-    paths = [data.Path("/a") / name for name in names] + [data.Path("/b/f0.png")]
-    order = dict(zip(paths, data._order(paths), strict=True))
+    paths = [datasets.Path("/a") / name for name in names] + [datasets.Path("/b/f0.png")]
+    order = dict(zip(paths, datasets._order(paths), strict=True))
     first, *rest = sorted(order, key=order.get)
     assert [path.name for path in (first, *rest)] == [
         *("9a.png", "10.png", "f1.png", "f2.png", "f9.png", "f10.png", "x.png", "f0.png")

@@ -21,7 +21,6 @@ import requests
 import tiny
 import variants
 from legacy import save_legacy
-from lessons import SUPPORT
 from PIL import Image
 
 from helpers import keras, keys, models
@@ -29,6 +28,7 @@ from helpers.images import SQUASH, ResizeRule, load_image, resize
 from helpers.labels import Prediction, imagenet_classes
 from helpers.models import REGISTRY, WeightsUnavailable
 from helpers.weights import ADDRESS
+from safeguards import whole_files
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -390,8 +390,8 @@ def test_a_hash_is_computed_once_for_a_file_that_stays_as_it_is(folders, monkeyp
     monkeypatch.setitem(REGISTRY, "vgg16", REGISTRY["vgg16"]._replace(digest=digest))
     (folders[0] / OWN["vgg16"]).write_bytes(DATA)
     computed = []
-    compute = models.file_digest
-    monkeypatch.setattr(models, "file_digest", lambda *a: computed.append(a) or compute(*a))
+    compute = whole_files.file_digest
+    monkeypatch.setattr(whole_files, "file_digest", lambda *a: computed.append(a) or compute(*a))
     for _ in range(3):
         assert models.is_intact("vgg16", folders[0] / OWN["vgg16"])
     assert len(computed) == 1
@@ -524,37 +524,6 @@ def test_vgg16_by_hand_and_through_the_registry(served, tmp_path, monkeypatch):
         np.testing.assert_allclose(
             [found[wnid] for wnid, _ in imagenet_classes()], expected, 0, 1e-6
         )
-
-
-# -- a computer with little memory -----------------------------------------------------------------
-
-LARGE_LAYER = """
-import hostile
-from helpers import keras
-draw, shape = keras.initializers.GlorotUniform.__call__, (20_000, 1_000)
-if PLAIN:
-    draw = draw.__wrapped__
-draw(keras.initializers.GlorotUniform(1), (10, 10))
-before = hostile.peak()
-drawn = draw(keras.initializers.GlorotUniform(1), shape).numpy().ravel()[::999]
-print(hostile.peak() - before, drawn.sum())
-"""
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
-def test_a_large_layers_weights_are_drawn_in_less_memory():
-    """As Keras alone draws them, but for one copy less: 80 MB in this layer."""
-    answers = []
-    for plain in (True, False):
-        code = f"PLAIN = {plain}{LARGE_LAYER}"
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=SUPPORT)
-        assert done.returncode == 0, done.stderr
-        answers.append([float(number) for number in done.stdout.split()])
-    (plain_mb, plain_sum), (lean_mb, lean_sum) = answers
-    assert lean_sum == plain_sum
-    assert lean_mb < plain_mb - 41
 
 
 # -- the key of all that answers depend on ---------------------------------------------------------

@@ -16,12 +16,13 @@ from PIL import Image
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
+from apps.sharing.share import as_classifier, save_classifier
 from helpers import images, keras, training
-from helpers.data import DataError, Pictures, load_dataset
+from helpers.datasets import load_dataset
 from helpers.images import SQUASH, ResizeRule
 from helpers.models import Classifier, load_classifier, unchanged
 from helpers.networks import leaves, logits_of, parts
-from helpers.share import as_classifier, save_classifier
+from helpers.pictures import DataError, Pictures
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -224,7 +225,7 @@ def test_features_are_used_again_whatever_the_head_and_its_names(toy, tmp_path):
 
 
 EXTRACTED = """
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.training import extract_features
 part = load_dataset(rest[0]).train
 extract_features(variants.classifier(variants.network()), part, rest[1])

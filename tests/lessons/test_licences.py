@@ -53,7 +53,9 @@ def test_every_file_has_a_licence_and_every_entry_a_file():
     assert unused == []
 
 
-@pytest.mark.parametrize("path", ["docs/new.gif", "models/mine.keras", "page/static/font.woff2"])
+@pytest.mark.parametrize(
+    "path", ["docs/new.gif", "models/mine.keras", "apps/page/static/font.woff2"]
+)
 def test_what_nobody_thought_of_is_noticed(path):
     assert licence(path) is None
 

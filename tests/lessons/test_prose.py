@@ -14,7 +14,7 @@ ROOT = NOTEBOOKS.parent
 FOLDERS = "docs", "data", "requirements", "tools"
 PAGES = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("page/*.md"),  # below it are others', fetched by npm
+    *ROOT.glob("apps/*/*.md"),  # below it are others', fetched by npm
     *(page for f in FOLDERS for page in ROOT.glob(f"{f}/**/*.md")),
 ]
 PAGES = [page for page in PAGES if ".ipynb_checkpoints" not in page.parts]  # JupyterLab's
@@ -74,7 +74,7 @@ def test_no_word_is_misspelt(tmp_path):
         (tmp_path / f"{notebook.stem}.txt").write_text("\n".join(sources), encoding="utf-8")
     code = [
         path
-        for f in (*PACKAGES, "page", "teaching", "tests", "tools")
+        for f in (*PACKAGES, "teaching", "tests", "tools")
         for path in ROOT.glob(f"{f}/**/*.py")
     ]
     assert misspelt(tmp_path, *PAGES, *code, ROOT / "Makefile") == []

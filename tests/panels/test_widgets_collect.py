@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from server import Server
 
-from helpers.data import DataError, load_dataset
+from helpers.datasets import load_dataset
 from helpers.images import load_image
+from helpers.pictures import DataError
 from panels import _parts, collect, collect_widget
 
 NORTH = {1: "N", 2: (52, 31, 0)}  # of Exif's place: GPSLatitudeRef and GPSLatitude

@@ -11,9 +11,9 @@ from PIL import Image
 
 from helpers import keras
 from helpers.cleaning import apply_corrections, read_corrections, write_corrections
-from helpers.data import Pictures
 from helpers.explain import grad_cam, overlay
 from helpers.images import ResizeRule
+from helpers.pictures import Pictures
 from helpers.plots import BLUE, ORANGE, image_tag
 from panels import _parts, error_browser, errors, label_cleaner
 

@@ -1,4 +1,4 @@
-"""helpers.depths: what the numbers in a file mean: one table, each entry with its right pixels."""
+"""safeguards.depths: what the numbers in a file mean, a table with the right pixels of each."""
 
 import io
 import re
@@ -8,10 +8,12 @@ import zlib
 import numpy as np
 import pytest
 from hostile import chunk, encoded, picture, png
+from image_errors import raises
 from PIL import Image
 
-from helpers.depths import misses_data
-from helpers.images import NotAnImageError, TruncatedError, load_image, load_with_doubts
+from helpers.images import load_image, load_with_doubts
+from safeguards.depths import misses_data
+from safeguards.pictures import DAMAGED, NOT_AN_IMAGE
 
 SHADES = np.array([[0, 64, 128, 20], [200, 255, 30, 7]])  # of 255, what every file below shows
 ORDERS = {"little-endian": "<", "big-endian": ">"}
@@ -158,9 +160,7 @@ def test_tiffs_of_several_channels(channels, kind, order):
     tags = {} if extra is None else {338: [extra]}
     data = tiff(planes, ORDERS[order], photometric, tags=tags)
     if channels == "grey and alpha" and kind == "u16":
-        with pytest.raises(
-            NotAnImageError, match="holds 2 channels of 16-bit whole numbers, which"
-        ):
+        with raises(NOT_AN_IMAGE, match="holds 2 channels of 16-bit whole numbers, which"):
             load_image(data)
     else:
         assert np.abs(grey(data) - shades).max() <= 1
@@ -241,26 +241,24 @@ def test_what_cannot_be_read_is_called_what_it_is(kind, order, zero):
     make, words = UNREAD[kind]
     values = make()
     photometric = 2 if values.shape[2:] == (3,) else ZERO[zero]
-    with pytest.raises(NotAnImageError, match=f"^This TIFF holds {words}.*: save it with 8 bits"):
+    with raises(NOT_AN_IMAGE, match=f"^This TIFF holds {words}.*: save it with 8 bits"):
         load_image(tiff(values, ORDERS[order], photometric))
     if kind in ("half precision", "double precision", "grey and alpha"):
-        with pytest.raises(TruncatedError):  # but half of such a file is damaged
+        with raises(DAMAGED):  # but half of such a file is damaged
             load_image(tiff(values, ORDERS[order], photometric, whole=False))
 
 
 @pytest.mark.parametrize("bits", [10, 14])
 def test_odd_numbers_of_bits_are_called_what_they_are(bits):
     values, bits = stored(f"u{bits}")
-    with pytest.raises(NotAnImageError, match=f"holds {bits}-bit whole numbers"):
+    with raises(NOT_AN_IMAGE, match=f"holds {bits}-bit whole numbers"):
         load_image(tiff(values, bits=bits))
 
 
 @pytest.mark.parametrize("highest", [2, 255])
 def test_floats_over_one_are_called_what_they_are(highest):
     data = tiff((SHADES / 255 * highest).astype("float32"))
-    with pytest.raises(
-        NotAnImageError, match=f"^It holds float32 from 0 to {highest}, .* save it so"
-    ):
+    with raises(NOT_AN_IMAGE, match=f"^It holds float32 from 0 to {highest}, .* save it so"):
         load_image(data)
 
 
@@ -378,7 +376,7 @@ def test_where_restart_markers_are_missing_it_is_certain(options, mode, subsampl
     place = start.index(b"\xff\xda") + 12
     for share in (0.1, 0.5, 0.9):
         data = start[: place + round((len(start) - place) * share)] + b"\xff\xd9"
-        with pytest.raises(TruncatedError, match="Data are missing from it"):
+        with raises(DAMAGED, match="Data are missing from it"):
             load_image(data)
 
 

@@ -10,11 +10,13 @@ import hostile
 import numpy as np
 import pytest
 from hostile import bmp, chunk, corpus, encoded, exif, gif, jpeg, outcome, picture, png, scans, tiff
+from image_errors import raises
 from lessons import SUPPORT
 from PIL import Image
 
 from helpers import images
-from helpers.images import ImageError, TooLargeError, load_image
+from helpers.images import load_image
+from safeguards.pictures import DAMAGED, NOT_AN_IMAGE, TOO_LARGE, ImageError
 
 SECONDS = 5  # of computing, of the slowest file; a machine that is busy or slow included
 # What must not come of these: they hold a whole picture, or none.
@@ -28,16 +30,16 @@ PICTURES = (
     "animated webp", "tiff of three pages", "jpeg turned by a text", "jpeg turned by 65535",
 )  # fmt: skip
 ERRORS = {
-    "TooLargeError": (
+    TOO_LARGE: (
         "png pixel bomb", "png of 9500×9500", "png claims 2^31", "gif claims 65535×65535",
         "jpeg claims 65500×65500", "tiff claims 2^31", "tiff with huge tiles", "bmp claims 2^31",
         "webp claims 16 million", "jpeg of 1000 scans",
     ),
-    "NotAnImageError": (
+    NOT_AN_IMAGE: (
         "nothing", "html", "svg", "postscript", "ppm", "pcx", "ico", "jpeg 2000", "pdf", "heic",
         "zip", "program", "pickle", "html, then jpeg",
     ),
-    "TruncatedError": (
+    DAMAGED: (
         "jpeg cut before SOS", "jpeg cut within SOS", "png cut in IDAT", "webp cut in VP8L",
         "gif cut at 500", "bmp cut at -1", "tiff cut at -9", "png of another's signature",
         "png text bomb", "png profile bomb", "tiff with strips beyond the end",
@@ -115,7 +117,7 @@ def test_what_takes_too_long_is_given_up(kind, monkeypatch):
     """Up to 50 MB of small pieces, each of which costs time: minutes without the limit."""
     monkeypatch.setattr(images, "DECODING", 0.3)
     data, start = ENDLESS[kind](), time.thread_time()
-    with pytest.raises(TooLargeError, match="made to take much memory or time"):
+    with raises(TOO_LARGE, match="made to take much memory or time"):
         load_image(data)
     assert time.thread_time() - start < 2
 
@@ -154,7 +156,7 @@ def test_memory_stays_bounded(record_property):
 
 
 def test_scans_are_counted_but_not_those_in_other_data():
-    with pytest.raises(TooLargeError):
+    with raises(TOO_LARGE):
         load_image(scans(150))
     film = np.random.default_rng(0).bytes(3_000_000)  # as phones append it
     assert film.count(b"\xff\xda") > 20
@@ -189,7 +191,7 @@ def check_fuzz(parts, record_property):
         f"{found.total()} tried: {counts}; nothing else; slowest {slowest[0]:.1f} s, "
         f"at most {highest:.0f} MB",
     )
-    assert {"picture", "TruncatedError", "NotAnImageError", "TooLargeError"} <= {*found}
+    assert {"picture", DAMAGED, NOT_AN_IMAGE, TOO_LARGE} <= {*found}
 
 
 def test_damaged_variants(tmp_path, record_property):

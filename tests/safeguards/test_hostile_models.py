@@ -14,12 +14,12 @@ import h5py
 import numpy as np
 import pytest
 
+from apps.sharing.share import as_classifier, save_classifier
 from helpers import keras, load_classifier, models
 from helpers.explain import grad_cam
-from helpers.files import SUMS, digest, note_digest, shipped
 from helpers.images import ResizeRule
-from helpers.models import ModelFileError, read_details
-from helpers.share import as_classifier, save_classifier
+from safeguards.model_files import ModelFileError, read_details
+from safeguards.whole_files import SUMS, digest, note_digest, shipped
 
 layers = keras.layers
 WITNESS = "ran"  # a folder that hostile code would make
@@ -138,7 +138,7 @@ OTHERS = "not Keras's own"
 CONFIGS = {  # a change of config.json: what the error says
     "lambda": (in_place_of("Rescaling", class_name="Lambda", config={"function": LAMBDA}), "code"),
     "module os": (in_place_of("Rescaling", module="os", class_name="mkdir"), OTHERS),
-    "ours": (in_place_of("Rescaling", module="helpers.files", class_name="whole"), OTHERS),
+    "ours": (in_place_of("Rescaling", module="safeguards.whole_files", class_name="whole"), OTHERS),
     "looks like keras": (in_place_of("Rescaling", module="kerasx", class_name="ReLU"), OTHERS),
     "builtin": (with_layer("Dense", activation={
         "module": "builtins", "class_name": "function", "config": "eval",
@@ -289,7 +289,7 @@ def test_damaged_files_give_a_model_or_a_model_file_error(good, tmp_path, record
             damaged = damaged[: random.integers(len(damaged))]
         path.write_bytes(damaged)
         try:
-            read_details(path)
+            read_details(path, ResizeRule)
             found["read"] += 1
         except ModelFileError:
             found["ModelFileError"] += 1

@@ -16,15 +16,16 @@ import tiny
 from lessons import SUPPORT
 from PIL import Image
 
+from apps.sharing.share import as_classifier, model_card, save_classifier
 from helpers import cleaning, keras, load_classifier, training
-from helpers.data import DataError, Pictures, load_dataset
+from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
-from helpers.files import incoming, note_digest, whole
 from helpers.images import ResizeRule
 from helpers.models import Classifier
-from helpers.share import as_classifier, model_card, save_classifier
+from helpers.pictures import DataError, Pictures
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 from panels.collect import collect_widget
+from safeguards.whole_files import incoming, note_digest, whole
 
 
 def test_kills_leave_nothing_half_written_in_use(tmp_path, record_property):
@@ -42,7 +43,7 @@ def test_kills_leave_nothing_half_written_in_use(tmp_path, record_property):
 SAVE = """
 import sys
 from helpers import keras, load_classifier
-from helpers.share import as_classifier, save_classifier, export_onnx
+from apps.sharing.share import as_classifier, save_classifier, export_onnx
 from helpers.images import ResizeRule
 layers = keras.layers
 network = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3000),
@@ -78,7 +79,8 @@ def test_killed_while_a_model_is_saved(tmp_path, record_property):
 
 def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
     child = subprocess.Popen(
-        [sys.executable, "-c", "import pathlib, sys, time; from helpers.files import incoming\n"
+        [sys.executable, "-c", "import pathlib, sys, time\n"
+         "from safeguards.whole_files import incoming\n"
          "with incoming(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(99)", tmp_path],
         stdout=subprocess.PIPE,
     )  # fmt: skip
@@ -99,20 +101,20 @@ def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
 
 def test_two_downloads_at_once_are_no_fault(tmp_path, monkeypatch):
     """The one that is slower finds the set of the other in its place."""
-    from helpers import data
+    from helpers import datasets
 
-    def slow(name, address, archive, megabytes):
+    def slow(name, address, sha256, megabytes, folder):
         other = tmp_path / name / "a"
         other.mkdir(parents=True)
         (other / "1").write_text("whole")
-        return "sum"
+        (folder / "all" / "a").mkdir(parents=True)
 
     monkeypatch.setenv("TRANSFER_DATA", str(tmp_path))
-    monkeypatch.setitem(data.PUBLIC, "set", data.Public("http://x", "sum", "1", "all", "none"))
-    monkeypatch.setattr(data, "_download", slow)
-    monkeypatch.setattr(data, "_unpack", lambda archive, folder: (folder / "all" / "a").mkdir(
-        parents=True))  # fmt: skip
-    assert (data._public("set") / "a" / "1").read_text() == "whole"
+    monkeypatch.setitem(
+        datasets.PUBLIC, "set", datasets.Public("http://x", "sum", "1", "all", "none")
+    )
+    monkeypatch.setattr(datasets, "fetch_archive", slow)
+    assert (datasets._public("set") / "a" / "1").read_text() == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 

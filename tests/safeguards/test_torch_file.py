@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import torch_file
-from helpers.torch_file import MAGIC, PROTOCOL, TorchFileError, read_torch_file
+from safeguards import torch_file
+from safeguards.torch_file import MAGIC, PROTOCOL, TorchFileError, read_torch_file
 
 START = b"\x80\x02"
 ORDERED_DICT = b"ccollections\nOrderedDict\n"
@@ -225,7 +225,7 @@ def test_a_missing_file_is_an_oserror(tmp_path):
 MEASURE = """
 import resource, sys
 import numpy
-from helpers.torch_file import TorchFileError, read_torch_file
+from safeguards.torch_file import TorchFileError, read_torch_file
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     read_torch_file(sys.argv[1])

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from helpers.images import ImageError, load_image
+from helpers.images import load_image
+from safeguards.pictures import ImageError
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 NAMES = ("SOI", "APP0", "APP1", "DQT", "SOF", "DHT", "SOS")
@@ -315,7 +316,7 @@ def outcome(data):
         image = load_image(data)
     except ImageError as error:
         assert str(error), "it says why"
-        return type(error).__name__
+        return error.kind
     assert type(image) is Image.Image and image.mode == "RGB" and not image.info
     image.tobytes()  # it was decoded
     return "picture"

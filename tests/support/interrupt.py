@@ -26,14 +26,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from apps.sharing import share
 from exercises import _core
-from helpers import cleaning, data, exercises, share, training
-from helpers.data import Pictures
+from helpers import cleaning, datasets, training
 from helpers.evaluate import accuracy
-from helpers.files import note_digest, shipped, whole
 from helpers.images import ResizeRule, load_image
 from helpers.models import Classifier
+from helpers.pictures import Pictures
 from panels import collect
+from safeguards.whole_files import note_digest, shipped, whole
 
 
 def noise(seed, side=24):
@@ -97,7 +98,7 @@ class Progress:
         _core._keep({"exercise": "05.1", "done": True, "answer": f"{os.getpid()} {turn} " * 50})
 
     def check(self):
-        found = exercises._core.events()
+        found = _core.events()
         assert len(found) >= self.known, "an answer is lost"
         self.known = len(found)
         for event in found:
@@ -175,12 +176,12 @@ class Download:
         digest = sha256(archive.getvalue()).hexdigest()
         address = f"http://127.0.0.1:{server.server_port}/set.tgz"
         for i in range(1000):
-            data.PUBLIC[f"set{i}"] = data.Public(address, digest, "1", "all", "none")
+            datasets.PUBLIC[f"set{i}"] = datasets.Public(address, digest, "1", "all", "none")
         os.environ["TRANSFER_DATA"] = str(self.home)
 
     def write(self, turn):
         sys.stderr = io.StringIO()  # the bar
-        data._public(f"set{len(list(self.home.glob('set*')))}")
+        datasets._public(f"set{len(list(self.home.glob('set*')))}")
 
     def check(self):
         for path in self.home.glob("set*"):

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from helpers import keras
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.images import ResizeRule
 from helpers.labels import imagenet_classes
 from helpers.models import Classifier, unchanged

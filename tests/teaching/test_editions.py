@@ -143,7 +143,7 @@ def test_a_solution_that_no_cell_checks_is_named():
 def test_of_a_link_to_a_folder_or_to_helpers_only_the_text_stays(made):
     linked = []
     text = (
-        "In [tests/](../tests) [and](../helpers/data.py#L1), [a card](../data/README.md#x), "
+        "In [tests/](../tests) [and](../helpers/datasets.py#L1), [a card](../data/README.md#x), "
         "`[0](1)`, [all](https://x.org/y)."
     )
     assert editions.relinked(text, Path("docs"), Path(), editions.flat, linked) == (

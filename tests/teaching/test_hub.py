@@ -82,7 +82,7 @@ def test_a_kernel_has_the_tried_packages_and_asks_nothing_inside(tool, hub):
     ada = learner(tool, hub, "grace")
     cells = [
         "import sys; print(sys.executable)",
-        "from helpers.fetch import hosted; print(hosted())",
+        "from safeguards.addresses import hosted; print(hosted())",
         """from helpers import load_image, ImageError
 try:
     load_image("http://127.0.0.1:9/secret.png")

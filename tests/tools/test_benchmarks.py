@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.batch import Summary
-from helpers.data import DataError, load_dataset
+from apps.many.folder import Summary
+from apps.sharing.share import Parity
+from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.models import ROOT
-from helpers.share import Parity
+from helpers.pictures import DataError
 from tools.benchmarks import __main__ as bench
 from tools.benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
 

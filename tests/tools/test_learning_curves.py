@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from helpers import load_classifier
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, RECORDED
 from tools.record import record_learning_curves as curves
 

@@ -17,9 +17,9 @@ from helpers.evaluate import (
     recorded_answers,
     recorded_logits,
 )
-from helpers.files import note_digest
 from helpers.labels import imagenet_classes
 from helpers.models import DEFAULT, RECORDED, REGISTRY, WeightsUnavailable
+from safeguards.whole_files import note_digest
 from tools.record import record_validation as tool
 
 N = {"imagenet_val": 650, "photos": 200}

@@ -109,14 +109,16 @@ class Machine:
     def __init__(self, folder):
         self.project, self.bin = folder / "a project", folder / "bin"
         (self.project / "tools" / "setup").mkdir(parents=True)
+        (self.project / "apps" / "served").mkdir(parents=True)
         (self.project / "notebooks").mkdir()
         (self.project / "requirements").mkdir()
         self.bin.mkdir()
         self.calls = folder / "calls"
         for name in ("Makefile", "requirements/base.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
-        for name in ("setup/setup.sh", "setup/lab.sh", "app.sh", "setup/check_python.py"):
-            shutil.copy(ROOT / "tools" / name, self.project / "tools" / name)
+        for name in ("setup.sh", "lab.sh", "check_python.py"):
+            shutil.copy(ROOT / "tools" / "setup" / name, self.project / "tools" / "setup" / name)
+        shutil.copy(ROOT / "apps" / "served" / "app.sh", self.project / "apps" / "served")
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
 

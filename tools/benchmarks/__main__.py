@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from helpers.files import incoming
 from helpers.models import ROOT
+from safeguards.whole_files import incoming
 from tools.benchmarks import (
     folder,
     more_classes,

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from helpers.batch import AT_ONCE, fitting, predict_folder, read_predictions
+from apps.many.folder import AT_ONCE, fitting, predict_folder, read_predictions
 from helpers.images import resize
 from helpers.measure import in_turns
 from tools.benchmarks.report import (

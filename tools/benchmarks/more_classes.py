@@ -6,9 +6,9 @@ python -m tools.benchmarks.more_classes [--quick]
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from apps.sharing.share import as_classifier
 from helpers import keras, load_classifier, load_image
 from helpers.measure import in_turns
-from helpers.share import as_classifier
 from helpers.training import base_of, fit_head, preprocessed
 from tools.benchmarks.report import Part, alone, grown, ratio, toy
 

@@ -10,8 +10,8 @@ from time import perf_counter
 import numpy as np
 from scipy.stats import linregress, t
 
+from apps.many.folder import predict_folder
 from helpers import load_classifier
-from helpers.batch import predict_folder
 from tools.benchmarks.report import Part, alone, grown, linked, ratio, toy
 
 COUNTS = {250: 3, 1_000: 3, 4_000: 2, 16_000: 1}  # pictures: rounds, so that it takes minutes

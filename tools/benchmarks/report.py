@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.data import load_dataset
-from helpers.files import whole
+from helpers.datasets import load_dataset
 from helpers.images import ResizeRule
 from helpers.models import DEFAULT, Classifier, has_weights, load_classifier, unchanged
 from helpers.plots import COLOURS
+from safeguards.whole_files import whole
 
 
 class Ratio(NamedTuple):

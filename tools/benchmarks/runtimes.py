@@ -6,10 +6,10 @@ python -m tools.benchmarks.runtimes [--quick]
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from apps.sharing.share import export_litert, export_onnx, load_exported, parity
 from helpers import load_classifier
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.measure import in_turns
-from helpers.share import export_litert, export_onnx, load_exported, parity
 from tools.benchmarks.report import Part, alone, axes_of, ratio, ratio_bars, said, toy
 
 TEXT = """\

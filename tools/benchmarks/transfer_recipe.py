@@ -3,7 +3,7 @@
 python -m tools.benchmarks.transfer_recipe [--data hymenoptera] [--model mobilenet_v2]
                                            [--repeats 3] [--epochs 10] [--size 160]
 
---data: what helpers.data.load_dataset takes. The model's weights must be on this machine
+--data: what helpers.datasets.load_dataset takes. The model's weights must be on this machine
 (TRANSFER_WEIGHTS, or Keras's cache). Each repeat runs both ways in turn, in this process; the clock
 starts with the pretrained network in memory and the pictures as files, and stops when the
 validation pictures have their answers. No cache is used. Leave the machine alone meanwhile: the CPU
@@ -24,9 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from helpers import keras
-from helpers.data import DataError, load_dataset
+from helpers.datasets import load_dataset
 from helpers.evaluate import Estimate, accuracy, difference
 from helpers.models import DEFAULT, REGISTRY, has_weights, load_classifier
+from helpers.pictures import DataError
 from helpers.plots import BLUE, ORANGE
 from helpers.training import base_of, extract_features, preprocessed
 from tools.benchmarks.report import Part, axes_of, ratio, short, toy

@@ -30,7 +30,7 @@ import nbformat
 import psutil
 from nbclient import NotebookClient
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 from tools.record.run_lessons import alone
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,7 +19,7 @@ import nbformat
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 300_000  # milliseconds: lesson 07 trains before it shows anything

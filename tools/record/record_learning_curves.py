@@ -26,10 +26,10 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from helpers import keras, load_classifier
-from helpers.data import load_dataset
-from helpers.files import note_digest, whole
+from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, RECORDED, REGISTRY
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
+from safeguards.whole_files import note_digest, whole
 
 SIZE = 128  # pixels a side: at its own 224, training would take three times as long
 WAYS = ("frozen", "fine-tuned", "scratch")

@@ -27,7 +27,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from helpers.evaluate import RECORDED_VALIDATION
-from helpers.files import digest, note_digest, whole
 from helpers.images import crop_box, load_image, to_batch
 from helpers.labels import imagenet_classes
 from helpers.models import (
@@ -37,6 +36,7 @@ from helpers.models import (
     find_weights,
     load_classifier,
 )
+from safeguards.whole_files import digest, note_digest, whole
 
 SETS = ("imagenet_val", "photos")
 NETWORKS = (

@@ -16,7 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 

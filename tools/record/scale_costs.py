@@ -79,7 +79,7 @@ def steps(path, name):
 ACTORS = """
 import json, os, sys, time, ray
 from helpers.models import DEFAULT
-from predict_many import Worker, predict_many
+from apps.many.predict_many import Worker, predict_many
 
 class Timed(Worker):
     def __call__(self, block):
@@ -109,7 +109,7 @@ def ray_rates():
         source = sorted((ROOT / "data" / "computers" / "train").rglob("*.jpg"))
         for number in range(128 * BLOCKS):
             shutil.copy(source[number % len(source)], pictures / f"{number:06}.jpg")
-        own = {"PYTHONPATH": str(ROOT / "scale"), "RAY_worker_niceness": "0"}
+        own = {"RAY_worker_niceness": "0"}
         command = [sys.executable, "-c", ACTORS, pictures, place, str(TURNS)]
         off = {"RAY_USAGE_STATS_ENABLED": "0"}
         subprocess.run(command, env=os.environ | own | off, check=True)
@@ -273,7 +273,7 @@ def main():
         parser.add_argument(option, type=float, default=float(value), help=f"{about} ({value})")
     given = vars(parser.parse_args())
     if given.pop("record"):
-        from helpers.files import whole
+        from safeguards.whole_files import whole
         from tools.record.measure_lessons import machine
 
         rows = measured()

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 ROOT = Path(__file__).resolve().parents[2]
 CITATION, README = ROOT / "CITATION.cff", ROOT / "README.md"
@@ -175,7 +175,7 @@ def copied(notebook, name, address, commit):
             part.source = re.sub(r"(\])\((?![a-z]+:|#)([^)\s#]+)", change, part.source)
     code = "\n".join(part.source for part in notebook.cells if part.cell_type == "code")
     opens = {service.lower(): link for service, link in links(address, name).items()}
-    export = "helpers.share" in code or "onnxruntime" in code
+    export = "apps.sharing.share" in code or "onnxruntime" in code
     notebook.cells[1:1] = [
         new_markdown_cell(NOTE.format(**BADGES, **opens), id="hosted"),
         new_code_cell(cell(address, commit, export), id="fetch"),

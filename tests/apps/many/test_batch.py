@@ -19,8 +19,9 @@ import variants
 from lessons import SUPPORT
 from PIL import Image
 
-from helpers import batch, load_classifier
-from helpers.batch import BatchError, Predictor, columns, predict_folder, read_predictions
+from apps.many import folder as batch
+from apps.many.folder import BatchError, Predictor, columns, predict_folder, read_predictions
+from helpers import load_classifier
 from helpers.images import ResizeRule, load_image
 from helpers.models import ROOT, Classifier
 
@@ -197,7 +198,7 @@ def test_what_is_no_picture_has_an_error(tmp_path):
 def test_one_that_takes_too_much_costs_only_its_own_row(tmp_path, monkeypatch):
     folder = pictures(tmp_path / "p", 3)
     Image.new("RGB", (200, 200)).save(folder / "large.png")
-    monkeypatch.setattr("helpers.images.MAX_PIXELS", 10_000)
+    monkeypatch.setattr("safeguards.pictures.MAX_PIXELS", 10_000)
     assert predict_folder(folder, colours(), tmp_path / "t.csv")[:2] == (4, 1)
     assert "megapixels" in rows(tmp_path / "t.csv")["large.png"]["error"]
 

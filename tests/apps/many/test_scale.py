@@ -20,11 +20,11 @@ import psutil
 import pytest
 import tiny
 
+from apps.many.folder import BatchError, predict_folder, read_predictions
+from apps.sharing.share import save_classifier
 from helpers import load_classifier, load_image
-from helpers.batch import BatchError, predict_folder, read_predictions
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.models import ROOT
-from helpers.share import save_classifier
 from helpers.training import new_model
 
 pytestmark = [
@@ -32,19 +32,17 @@ pytestmark = [
     # TensorFlow's own, where Keras reads a variable
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
-SCALE = ROOT / "scale"
+SCALE = ROOT / "apps" / "many"
 COMPUTERS = ROOT / "data" / "computers"
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"
 
 
 @pytest.fixture(scope="module")
 def many():
-    """scale/predict_many.py. Skipped where Ray is not there; in CI that is a failure."""
+    """apps/many/predict_many.py. Skipped where Ray is not there; in CI that is a failure."""
     if not find_spec("ray"):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Ray (make scale)")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(SCALE)
-        yield importlib.import_module("predict_many")
+    return importlib.import_module("apps.many.predict_many")
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +206,6 @@ class Cluster:
             "RAY_AUTH_TOKEN": os.urandom(32).hex(),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_worker_niceness": "0",  # else they wait for whatever else this machine does
-            "PYTHONPATH": os.pathsep.join([str(SCALE), os.environ.get("PYTHONPATH", "")]),
         }
 
     def start(self, host):
@@ -383,7 +380,7 @@ def small(tmp_path_factory):
 
 
 def train_many(model, folder, out, *processes):
-    """Run scale/train_many.py with each process's options → what each printed."""
+    """Run apps/many/train_many.py with each process's options → what each printed."""
     command = [sys.executable, SCALE / "train_many.py", out, "--data", folder, "--model", model]
     command += ["--epochs", *map(str, EPOCHS)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -410,8 +407,7 @@ def assert_same_steps(found, expected, classifier):
 
 
 def test_several_devices_learn_what_one_does(model, small, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(SCALE)
-    fit_on_devices = importlib.import_module("train_many").fit_on_devices
+    fit_on_devices = importlib.import_module("apps.many.train_many").fit_on_devices
     classifier, train = load_classifier(model), load_dataset(small).train
     one = weights(fit_on_devices(classifier, train, ["CPU:0"], EPOCHS))
     train_many(model, small, tmp_path / "two.keras", ["--devices", "2"])
@@ -422,8 +418,7 @@ def test_several_devices_learn_what_one_does(model, small, tmp_path, monkeypatch
 def test_several_hosts_learn_what_one_does(model, small, tmp_path, monkeypatch):
     import tensorflow as tf
 
-    monkeypatch.syspath_prepend(SCALE)
-    fit_on_hosts = importlib.import_module("train_many").fit_on_hosts
+    fit_on_hosts = importlib.import_module("apps.many.train_many").fit_on_hosts
     classifier, train = load_classifier(model), load_dataset(small).train
     one = weights(fit_on_hosts(tf.distribute.get_strategy(), 0, classifier, train, EPOCHS))
     with contextlib.ExitStack() as stack:  # addresses that are free, and two

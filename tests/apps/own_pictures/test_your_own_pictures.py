@@ -1,4 +1,4 @@
-"""From a folder of photographs to a classifier: helpers.intake, the template notebook, make mine.
+"""From a folder of photographs to a classifier: the intake, the template notebook, make mine.
 
 The template as it is shipped is run by nbval, and its form is looked at in test_notebooks.py.
 """
@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from apps.own_pictures.intake import LEAST, Intake, data_card, look_through
+from apps.sharing.share import load_exported
 from helpers.cleaning import CorrectionsError, read_corrections, write_corrections
-from helpers.data import DataError, find_near_duplicates, groups, split
-from helpers.intake import LEAST, Intake, data_card, look_through
-from helpers.share import load_exported
+from helpers.datasets import find_near_duplicates, groups, split
+from helpers.pictures import DataError
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
-mine = importlib.import_module("mine")
+mine = importlib.import_module("apps.own_pictures.mine")
 
 HEIC = b"\0\0\0\x18ftypheic" + bytes(200)
 ODD = ("cats & <b>'dogs'", "5$_x$ 100 % [é]")
@@ -204,7 +204,7 @@ def test_a_folder_that_may_not_be_read(pets, monkeypatch):
     def refused(folder):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("helpers.intake.visible", refused)
+    monkeypatch.setattr("apps.own_pictures.intake.visible", refused)
     with pytest.raises(
         DataError, match="pets cannot be read .Permission denied.: check its rights"
     ):
@@ -521,7 +521,7 @@ def test_mine_passes_the_likeness_on(command, tmp_path, monkeypatch, asked, like
 
 def test_make_mine_passes_the_likeness_on():
     """`make mine ALIKE=0.98` sets what the tool reads."""
-    root = Path(mine.__file__).parent.parent
+    root = Path(mine.__file__).parents[2]
     lines = (root / "Makefile").read_text(encoding="utf-8").splitlines()
     assert {"export PICTURES", "export ALIKE"} <= {*lines}
     notebook = nbformat.read(mine.NOTEBOOK, as_version=4)

@@ -24,18 +24,22 @@ import pytest
 import tiny
 from browser import FLAGS, ROOT, Server, browser, free_port, new_page, violations
 from firefox import firefox
+from image_errors import raises
 from PIL import Image, ImageCms
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
 from server import Server as Site
 from tiny import SIZE
 
-from helpers import keras, load_classifier, load_image, page
+from apps.page import build as page
+from apps.page.build import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
+from apps.sharing.share import as_classifier, export_onnx, load_exported, save_classifier
+from helpers import keras, load_classifier, load_image
 from helpers.evaluate import accuracy
-from helpers.images import ResizeRule, TruncatedError, resize
-from helpers.models import LICENCES, ModelFileError, terms_of
-from helpers.page import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
-from helpers.share import as_classifier, export_onnx, load_exported, save_classifier
+from helpers.images import ResizeRule, resize
+from helpers.models import LICENCES, terms_of
+from safeguards.model_files import ModelFileError
+from safeguards.pictures import DAMAGED
 
 BAD = "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
 SURE = 200  # times larger logits give a random network clear answers
@@ -329,13 +333,13 @@ class TestTheCommand:
         assert said.count("\n") == 1
 
     def test_make_page_without_npm_says_so(self, tmp_path):
-        for name in ("tools/page.sh", "page/package-lock.json"):
-            (tmp_path / name).parent.mkdir()
+        for name in ("apps/page/page.sh", "apps/page/package-lock.json"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name)
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "cmp").symlink_to(shutil.which("cmp"))
         done = subprocess.run(
-            [shutil.which("sh"), "tools/page.sh"],
+            [shutil.which("sh"), "apps/page/page.sh"],
             cwd=tmp_path,
             env={"PATH": str(tmp_path / "bin")},
             capture_output=True,
@@ -347,12 +351,14 @@ class TestTheCommand:
         assert "nodejs.org" in done.stderr
 
     def test_the_lock_pins_each_file_by_hash_and_names_no_host(self):
-        lock = json.loads((ROOT / "page" / "package-lock.json").read_text(encoding="utf-8"))
+        lock = json.loads(
+            (ROOT / "apps" / "page" / "package-lock.json").read_text(encoding="utf-8")
+        )
         packages = [entry for path, entry in lock["packages"].items() if path]
         assert len(packages) > 5
         assert all(entry["integrity"].startswith("sha512-") for entry in packages)
         assert not any("resolved" in entry for entry in packages)
-        assert "npm ci --ignore-scripts" in (ROOT / "tools" / "page.sh").read_text()
+        assert "npm ci --ignore-scripts" in (ROOT / "apps" / "page" / "page.sh").read_text()
 
 
 # -- in a browser ----------------------------------------------------------------------------------
@@ -595,7 +601,7 @@ class TestSameAnswersAsInPython:
 
     def test_files_that_are_cut_off_are_refused_as_in_python(self, visit):
         for kind, data in cut_off().items():
-            with pytest.raises(TruncatedError):
+            with raises(DAMAGED):
                 load_image(data)
             with pytest.raises(PlaywrightError, match="damaged or not complete"):
                 visit.run(PIXELS.replace("RULE", WHOLE), data)
@@ -1198,12 +1204,12 @@ class TestHosts:
 
 @pytest.mark.thorough
 def test_our_nginx_lets_browsers_keep_all_but_index_html(built, tmp_path):
-    """page/static-nginx.conf with the real nginx."""
+    """apps/page/static-nginx.conf with the real nginx."""
     nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
     if not nginx:
         reason = "needs nginx (on Debian: apt install nginx-light)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    text, port = (ROOT / "page" / "static-nginx.conf").read_text(), free_port()
+    text, port = (ROOT / "apps" / "page" / "static-nginx.conf").read_text(), free_port()
     changes = {
         "listen 443 ssl;": f"listen 127.0.0.1:{port};",
         "    ssl_certificate /etc/ssl/classify.pem;\n": "",

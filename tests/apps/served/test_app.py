@@ -15,7 +15,7 @@ CLOSED = [
     "notebooks/app.ipynb",
     "app.ipynb",
     "00_start_here.ipynb",
-    "page/voila.py",
+    "apps/served/voila.py",
     "files/app.ipynb",
     "voila/files/",
     "voila/files/app.ipynb",
@@ -43,7 +43,7 @@ CLOSED = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The page, without the kernel that is otherwise started before anybody visits it."""
-    command = ["sh", "tools/app.sh", "--no-browser", f"--port={free_port()}"]
+    command = ["sh", "apps/served/app.sh", "--no-browser", f"--port={free_port()}"]
     log = tmp_path_factory.mktemp("app") / "log"
     server = Server([*command, "--preheat_kernel=False"], r"http://\S+", log)
     yield server
@@ -81,7 +81,7 @@ def test_listens_on_this_machine_only(server):
 
 
 def test_asks_public_addresses_only(server):
-    """As helpers.fetch does where this variable says so: tested there, and in the browser."""
+    """As safeguards.addresses does where this variable is set: tested there, and in the browser."""
     get(server)
     assert {kernel.environ()["TRANSFER_HOSTED"] for kernel in server.kernels()} == {"1"}
 

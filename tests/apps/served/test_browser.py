@@ -17,9 +17,9 @@ from PIL import ImageOps
 from playwright.sync_api import expect
 from server import Server as Site
 
+from apps.sharing.share import save_classifier
 from helpers import load_classifier, load_image, sample_names
 from helpers.models import DEFAULT
-from helpers.share import save_classifier
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def keep(request, screenshots):
 def serve_app(folder, *options, **variables):
     """The page, as `make app` serves it, but for the addresses it asks: those of `site` as well."""
     variables = {"TRANSFER_HOSTED": "0"} | variables
-    command = ["sh", "tools/app.sh", "--no-browser", f"--port={free_port()}", *options]
+    command = ["sh", "apps/served/app.sh", "--no-browser", f"--port={free_port()}", *options]
     return Server(command, r"http://127\.0\.0\.1:\d+/", folder / "app.log", **variables)
 
 
@@ -108,7 +108,7 @@ from pathlib import Path
 import numpy as np
 from IPython.display import HTML, display
 from helpers import load_classifier, load_image
-from helpers.data import Pictures
+from helpers.pictures import Pictures
 from helpers.training import new_model
 from panels import *
 
@@ -348,7 +348,7 @@ def test_on_a_page_names_stay_text_and_only_public_addresses_are_asked(
     """Our page's settings, for another notebook: one with all panels."""
     command = [sys.executable, "-m", "voila", hostile_notebook(tmp_path), "--no-browser"]
     command += [f"--port={free_port()}", f"--Voila.config_file_paths={ROOT / 'page'}"]
-    log, path = tmp_path / "app.log", str(ROOT / "page")
+    log, path = tmp_path / "app.log", str(ROOT / "apps" / "served")
     server = Server(command, r"http://127\.0\.0\.1:\d+/", log, JUPYTER_PATH=path)
     try:
         page = visit(chromium, server)

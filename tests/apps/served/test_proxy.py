@@ -1,4 +1,4 @@
-"""page/nginx.conf with the real nginx in front of the real page, all on this machine."""
+"""apps/served/nginx.conf with the real nginx in front of the real page, all on this machine."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def ask(tmp_path_factory):
         reason = "needs nginx and openssl (on Debian: apt install nginx-light openssl)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     folder = tmp_path_factory.mktemp("proxy")
-    command = ["sh", "tools/app.sh", "--no-browser", f"--port={free_port()}"]
+    command = ["sh", "apps/served/app.sh", "--no-browser", f"--port={free_port()}"]
     log = folder / "log"
     page = Server([*command, "--preheat_kernel=False"], r"http://\S+", log)
     certificate = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
@@ -39,7 +39,7 @@ def ask(tmp_path_factory):
     ).stdout
     (folder / "classify.htpasswd").write_text(f"ada:{hashed}")
     # As it is but for the places and ports, which are this test's own.
-    text, port = (ROOT / "page" / "nginx.conf").read_text(), free_port()
+    text, port = (ROOT / "apps" / "served" / "nginx.conf").read_text(), free_port()
     changes = {
         "127.0.0.1:8866": page.address.removeprefix("http://").rstrip("/"),
         "listen 443": f"listen 127.0.0.1:{port}",

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tiny
 
+from apps.sharing.portable import NEWER, for_older_keras
+from apps.sharing.share import as_classifier, save_classifier
 from helpers import keras, load_classifier
 from helpers.images import ResizeRule
-from helpers.portable import NEWER, for_older_keras
-from helpers.share import as_classifier, save_classifier
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

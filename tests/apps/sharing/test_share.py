@@ -22,15 +22,8 @@ from lessons import SUPPORT
 from scipy.special import softmax
 from tiny import SIZE
 
-from helpers import keras, load_classifier, models, share
-from helpers.data import load_dataset
-from helpers.evaluate import accuracy
-from helpers.images import ResizeRule, load_image
-from helpers.labels import Prediction
-from helpers.measure import memory
-from helpers.models import LICENCES, REGISTRY, Classifier, ModelFileError, terms_of
-from helpers.networks import logits_of, operations
-from helpers.share import (
+from apps.sharing import share
+from apps.sharing.share import (
     Exported,
     as_classifier,
     export_litert,
@@ -42,7 +35,16 @@ from helpers.share import (
     raw_network,
     save_classifier,
 )
+from helpers import keras, load_classifier, models
+from helpers.datasets import load_dataset
+from helpers.evaluate import accuracy
+from helpers.images import ResizeRule, load_image
+from helpers.labels import Prediction
+from helpers.measure import memory
+from helpers.models import LICENCES, REGISTRY, Classifier, terms_of
+from helpers.networks import logits_of, operations
 from helpers.training import augmentation, base_of, fit, new_model
+from safeguards.model_files import ModelFileError
 
 PAIRS = tuple((name, name) for name in "abcd")
 
@@ -147,7 +149,7 @@ def test_a_failed_save_leaves_what_was_there(tmp_path, learned, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("helpers.share.ZipFile.writestr", full)
+    monkeypatch.setattr("apps.sharing.share.ZipFile.writestr", full)
     with pytest.raises(OSError, match="no space"):
         save_classifier(learned, path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.keras"]
@@ -656,7 +658,8 @@ def test_exports_of_the_default_network(tmp_path, dataset, capfd):
 
 AN_EXPORT = """
 import contextlib, hostile, sys
-from helpers import load_classifier, share
+from apps.sharing import share
+from helpers import load_classifier
 if PLAIN:
     share._collected = contextlib.nullcontext
 classifier = load_classifier()

@@ -1,10 +1,8 @@
 """A classifier in one file: its class names, crop and preprocessing travel along."""
 
 import gc
-import html
 import json
 import os
-import re
 import shutil
 import tempfile
 import warnings
@@ -21,20 +19,14 @@ import numpy as np
 from PIL import Image
 from scipy.special import softmax
 
-from helpers.fetch import printable
-from helpers.files import digest, note_digest, shipped, whole
-from helpers.images import to_batch
+from apps.sharing.portable import for_older_keras
+from helpers.images import ResizeRule, to_batch
 from helpers.keys import key_of
 from helpers.measure import Timing
 from helpers.models import (
     AT_ONCE,
-    DOCUMENTS,
-    SIDE,
     Classifier,
-    ModelFileError,
-    check_finite,
     load_classifier,
-    parse_details,
     unchanged,
 )
 from helpers.networks import (
@@ -45,8 +37,16 @@ from helpers.networks import (
     operations,
     rewired,
 )
-from helpers.portable import for_older_keras
 from helpers.training import preprocessed
+from safeguards.model_files import (
+    DOCUMENTS,
+    MAX_SIDE,
+    ModelFileError,
+    check_finite,
+    parse_details,
+)
+from safeguards.text import plain
+from safeguards.whole_files import digest, note_digest, shipped, whole
 
 RUNTIMES = {".onnx": "onnxruntime", ".tflite": "LiteRT"}
 # How far an export may be from the classifier, in the probability of a class: …
@@ -86,8 +86,8 @@ def as_classifier(model, classes, name="mine", rule=None, size=None):
 
 def _side(model, size):
     """Pixels a side of the pictures a model takes; ValueError where it takes something else."""
-    if size is not None and not (isinstance(size, int | np.integer) and 0 < size <= SIDE):
-        raise ValueError(f"size={size!r} should be pixels a side, a whole number of 1…{SIDE}.")
+    if size is not None and not (isinstance(size, int | np.integer) and 0 < size <= MAX_SIDE):
+        raise ValueError(f"size={size!r} should be pixels a side, a whole number of 1…{MAX_SIDE}.")
     if len(model.inputs) > 1:
         names = ", ".join(tensor.name for tensor in model.inputs)
         raise ValueError(
@@ -415,7 +415,9 @@ def load_exported(path):
     try:
         run, documents = {".onnx": _onnx, ".tflite": _litert}[path.suffix](path)
         run.digest = digest(path)
-        return Exported(network=run, preprocess_input=unchanged, **parse_details(**documents))
+        return Exported(
+            network=run, preprocess_input=unchanged, **parse_details(documents, ResizeRule)
+        )
     except MemoryError:
         raise
     except Exception as error:  # the runtimes raise their own kinds for a damaged file
@@ -561,12 +563,6 @@ def write_card(path, text):
         part.write_text(text, encoding="utf-8")
     note_digest(path)
     return path
-
-
-def plain(text):
-    """A text, such as a stranger's class name, that Markdown shows as it is, in a table as well."""
-    text = html.escape(printable(" ".join(text.split())), quote=False)
-    return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", text)
 
 
 def _documents(classifier):

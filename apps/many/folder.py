@@ -23,12 +23,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from helpers.data import NO_PICTURES
-from helpers.files import whole
-from helpers.images import ImageError, UnreachableError, resize
+from helpers.images import resize
 from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
+from helpers.pictures import NO_PICTURES
 from helpers.training import progress_bar
+from safeguards.pictures import UNREACHABLE, ImageError
+from safeguards.whole_files import whole
 
 ABOUT = "path", "bytes", "modified", "model", "error"
 FORMULA = "=+-@\t\r"  # a spreadsheet runs what begins with one of these
@@ -84,11 +85,12 @@ class Predictor:
                 found = _version(self.folder / name)
                 pixels[len(good)] = np.asarray(resize(self.folder / name, size, rule))
                 good.append(row)
-            except (OSError, UnreachableError) as error:
-                cause = error.__cause__ or error  # not the whole path of this machine
-                row["error"] = f"It cannot be read ({getattr(cause, 'strerror', None) or cause})."
-                continue  # without a version, so that the next run tries again
-            except ImageError as error:
+            except (OSError, ImageError) as error:
+                if getattr(error, "kind", UNREACHABLE) == UNREACHABLE:
+                    cause = error.__cause__ or error  # not the whole path of this machine
+                    reason = getattr(cause, "strerror", None) or cause
+                    row["error"] = f"It cannot be read ({reason})."
+                    continue  # without a version, so that the next run tries again
                 row["error"] = str(error)
             row["bytes"], row["modified"] = found
         for row, best in zip(good, self._predictions(pixels[: len(good)]), strict=True):

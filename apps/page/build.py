@@ -1,5 +1,6 @@
-"""A page with no server: python -m helpers.page mine.onnx writes build/page/, for any static host.
+"""A page with no server, for any static host: `python -m apps.page.build mine.onnx`.
 
+It writes build/page/.
 The files there run the exported model in the visitor's browser. `make page` fetches what they need
 of onnxruntime-web first; without make, `npm ci --ignore-scripts` in the folder page does.
 """
@@ -19,24 +20,25 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.fetch import printable
-from helpers.files import incoming
-from helpers.images import MAX_BYTES, MAX_PIXELS, load_image
+from apps.sharing.share import export_onnx, load_exported
+from helpers.images import load_image
 from helpers.labels import imagenet_classes
 from helpers.models import (
     DEFAULT,
     LICENCES,
     ROOT,
     Classifier,
-    ModelFileError,
     WeightsUnavailable,
     load_classifier,
 )
-from helpers.share import export_onnx, load_exported
-from helpers.terminal import typed
+from safeguards.model_files import ModelFileError
+from safeguards.pictures import MAX_BYTES, MAX_PIXELS
+from safeguards.text import printable, typed
+from safeguards.whole_files import incoming
 
-STATIC = ROOT / "page" / "static"
-RUNTIME = ROOT / "page" / "node_modules" / "onnxruntime-web"
+HERE = Path(__file__).resolve().parent
+STATIC = HERE / "static"
+RUNTIME = HERE / "node_modules" / "onnxruntime-web"
 SCRIPT = "ort.wasm.bundle.min.mjs"  # of RUNTIME: runs models on one thread …
 BINARY = "ort-wasm-simd-threaded.wasm"  # … by this
 PAGE = ROOT / "build" / "page"
@@ -198,7 +200,7 @@ def _model(model, path):
         raise ModelFileError(
             f"{shown} cannot be used for a page: for a picture of raw RGB, 0…255, it does not give "
             f"{len(exported.classes)} probabilities. Scaling and softmax belong into the file: "
-            "export the model by helpers.share.export_onnx."
+            "export the model by apps.sharing.share.export_onnx."
         )
     return exported, _halved(path, exported)
 
@@ -260,7 +262,7 @@ def _licences(exported):
 
 def main(arguments=None):
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.page", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m apps.page.build", description=__doc__)
     parser.add_argument(
         "model",
         nargs="?",
@@ -278,7 +280,7 @@ def main(arguments=None):
         print(f"No page is written: {error}", file=sys.stderr)
         return 1
     print(f"{page}: {page_size(page) / 1e6:.1f} MB, to be put on any web host as it is.")
-    print("Browsers may keep every file but index.html; page/README.md says how to tell them.")
+    print("Browsers may keep every file but index.html; apps/page/README.md says how to tell them.")
     print("To look at it here, this serves it at http://127.0.0.1:8000 until you press Ctrl+C:")
     serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory"]
     print(typed(sys.executable, *serve, page))

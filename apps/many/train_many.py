@@ -1,7 +1,7 @@
 """Fine-tune on several devices of one machine, or on several machines: the same result, sooner.
 
-python scale/train_many.py OUT.keras [--data computers] [--size 128] [--devices 2]
-python scale/train_many.py OUT.keras [--data computers] --hosts A:PORT B:PORT --index 0
+python apps/many/train_many.py OUT.keras [--data computers] [--size 128] [--devices 2]
+python apps/many/train_many.py OUT.keras [--data computers] --hosts A:PORT B:PORT --index 0
 
 The second form runs once on each host, with its own --index; all need the same data, and host 0
 writes the file. docs/scale.md says when this pays, and why it is written as it is.
@@ -13,10 +13,10 @@ import os
 import sys
 from dataclasses import replace
 
+from apps.sharing.share import save_classifier
 from helpers import keras, load_classifier
-from helpers.data import load_dataset
+from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, unchanged
-from helpers.share import save_classifier
 from helpers.training import fine_tune, new_model, unfreeze
 
 EPOCHS, RATES = (20, 10), (1e-3, 1e-4)  # of the head alone, then of all

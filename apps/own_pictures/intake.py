@@ -12,21 +12,12 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from apps.sharing.share import write_card
 from helpers.cleaning import apply_corrections, kinds_of, read_corrections, retire_corrections
-from helpers.data import (
-    TITLES,
-    DataError,
-    Pictures,
-    class_like_part,
-    find_look_alikes,
-    fingerprint,
-    groups,
-    listed,
-    visible,
-)
-from helpers.fetch import printable
-from helpers.images import FORMATS, MAX_BYTES, TOO_LARGE
-from helpers.share import plain, write_card
+from helpers.datasets import class_like_part, find_look_alikes, groups
+from helpers.pictures import TITLES, DataError, Pictures, fingerprint, listed, visible
+from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
+from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
 LIKENESS = 0.95  # of two pictures that count as one, see `find_look_alikes`
@@ -238,7 +229,7 @@ def _fault(path):
         if not path.is_file():
             return "is no file, or a link that leads nowhere."
         if path.stat().st_size > MAX_BYTES:
-            return f"cannot be used. {TOO_LARGE}"
+            return f"cannot be used. {TOO_LARGE_ADVICE}"
         fingerprint(path)
     except DataError as error:
         return str(error).removeprefix(f"{path} ")

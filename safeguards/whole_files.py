@@ -51,10 +51,10 @@ def whole(path):
         raise
 
 
-def digest(path):
-    """The SHA-256 of a file, in hexadecimal. Raises an OSError."""
+def digest(path, algorithm="sha256"):
+    """The hash of a file, in hexadecimal. Raises an OSError."""
     with open(path, "rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+        return file_digest(file, algorithm).hexdigest()
 
 
 def shipped(path):

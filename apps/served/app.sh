@@ -1,6 +1,7 @@
 #!/bin/sh
-# Serves notebooks/app.ipynb as a page; arguments go to Voila. Run from the project's folder.
-# MODEL, or else TRANSFER_MODEL, names another model than EfficientNet-Lite0: a saved file or a known name.
+# Serves notebooks/app.ipynb as a page; arguments go to Voila. Run from the project's
+# folder. MODEL, or else TRANSFER_MODEL, names another model than EfficientNet-Lite0: a saved
+# file or a known name.
 set -eu
 
 model=${MODEL:-${TRANSFER_MODEL:-}}
@@ -20,5 +21,5 @@ if [ "$(uname)" = Linux ] && [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}${BROWSER:-}"
     set -- --no-browser "$@"
 fi
 # Where our template lies.
-export JUPYTER_PATH="$PWD/page"
-exec .venv/bin/python -m voila notebooks/app.ipynb "--Voila.config_file_paths=$PWD/page" "$@"
+export JUPYTER_PATH="$PWD/apps/served"
+exec .venv/bin/python -m voila notebooks/app.ipynb "--Voila.config_file_paths=$PWD/apps/served" "$@"

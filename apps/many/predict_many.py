@@ -1,10 +1,10 @@
 """Classify a folder or bucket of pictures on as many machines as there are, with Ray Data.
 
-python scale/predict_many.py FOLDER OUT [--model NAME] [--actors 2] [--address HOST:PORT]
+python apps/many/predict_many.py FOLDER OUT [--model NAME] [--actors 2] [--address HOST:PORT]
 
 FOLDER is one that every machine sees under the same path, or an address of an object store, as in
 s3://bucket/pictures (with s3fs installed; fsspec knows dozens of kinds). So is OUT, which becomes
-a folder of Parquet files; its rows are those of `helpers.batch.predict_folder`, in any order.
+a folder of Parquet files; its rows are those of `apps.many.folder.predict_folder`, in any order.
 Without --address all happens on this machine; docs/scale.md says how to start more. Stopped, the
 same command goes on where it was; pictures that have come since are added.
 """
@@ -27,11 +27,12 @@ import ray
 from pyarrow import dataset, parquet
 from ray.data import ActorPoolStrategy, DataContext
 
-from helpers.batch import BatchError, Predictor, names_below
-from helpers.files import whole
-from helpers.images import ImageError, UnreachableError, resize
+from apps.many.folder import BatchError, Predictor, names_below
+from helpers.images import resize
 from helpers.models import DEFAULT
 from helpers.training import base_of, progress_bar
+from safeguards.pictures import UNREACHABLE, ImageError
+from safeguards.whole_files import whole
 
 BATCH = 32  # pictures in the network at a time
 NUMBERS = {"bytes": pa.int64(), "modified": pa.int64(), "probability": pa.float64()}
@@ -98,7 +99,7 @@ class FeatureWorker(Worker):
             path = self.predictor.folder / name
             try:
                 if not path.is_file():
-                    raise UnreachableError("It is no file that can be read.")
+                    raise ImageError("It is no file that can be read.", UNREACHABLE)
                 pictures.append(resize(path, classifier.size, classifier.rule))
             except ImageError as error:
                 rows[-1]["error"] = str(error)

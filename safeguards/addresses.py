@@ -19,6 +19,8 @@ from requests.adapters import HTTPAdapter
 from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
+from safeguards.text import printable
+
 TIMEOUT, MAX_REDIRECTS = (5, 10), 5  # seconds to connect and between packets
 BUSY, RETRIES, PAUSE = (429, 503), 2, 0.5  # answers to ask again after; seconds, then twice as many
 PORTS = (80, 443)  # in hosted mode: others lead to services that are no web sites
@@ -50,11 +52,6 @@ def hosted():
     is JupyterHub. (The page sets it.)"""
     said = os.environ.get("TRANSFER_HOSTED")
     return said != "0" if said else any(name.startswith("JUPYTERHUB_") for name in os.environ)
-
-
-def printable(text):
-    """A stranger's text without what could steer a terminal or reorder a line."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
 def download(url, file, limit, seconds, accept="*/*", progress=lambda count, total: None):

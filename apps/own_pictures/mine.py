@@ -1,4 +1,6 @@
-"""Make a classifier of a folder of pictures: mine.py FOLDER, or make mine PICTURES=FOLDER.
+"""Make a classifier of a folder of pictures.
+
+make mine PICTURES=FOLDER, or python -m apps.own_pictures.mine FOLDER.
 
 With --alike 0.98, or make mine ALIKE=0.98, fewer pictures that look alike count as one.
 
@@ -20,11 +22,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
-from helpers.fetch import printable
-from helpers.files import incoming, whole
-from helpers.share import plain
+from safeguards.text import plain, printable
+from safeguards.whole_files import incoming, whole
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
 BUILD = ROOT / "build"
 PANEL = "application/vnd.jupyter.widget-view+json"

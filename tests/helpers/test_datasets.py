@@ -1,4 +1,4 @@
-"""helpers.data: what is loaded, that no split leaks, and that every fault names its place."""
+"""helpers.datasets and helpers.pictures: no split leaks, and every fault names its place."""
 
 import hashlib
 import io
@@ -16,12 +16,14 @@ import pytest
 from PIL import Image
 from server import Server
 
-from helpers import data, fetch, keras, load_classifier, load_image
-from helpers.data import DataError, Pictures, find_near_duplicates, listed, load_dataset, split
+from helpers import datasets, keras, load_classifier, load_image
+from helpers.datasets import find_near_duplicates, load_dataset, split
 from helpers.images import SAMPLES, ResizeRule, to_batch
 from helpers.models import REGISTRY, picture_key
+from helpers.pictures import TITLES, DataError, Pictures, listed
+from safeguards import addresses, archives
 
-TABLE = dict(data.PUBLIC)  # before tests lead it to their own server
+TABLE = dict(datasets.PUBLIC)  # before tests lead it to their own server
 
 
 class Shape:
@@ -137,7 +139,7 @@ def test_what_systems_leave_in_folders_is_no_picture(parts):
 def test_a_name_comes_before_a_folder(tmp_path, monkeypatch):
     fill(tmp_path / "flowers", {"a": 3, "b": 3})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data, "_public", lambda name: pytest.fail(f"{name} is asked for"))
+    monkeypatch.setattr(datasets, "_public", lambda name: pytest.fail(f"{name} is asked for"))
     assert load_dataset("./flowers").classes == load_dataset(Path("flowers")).classes == ("a", "b")
     with pytest.raises(pytest.fail.Exception, match="flowers is asked for"):
         load_dataset("flowers")
@@ -249,7 +251,7 @@ def test_unknown_names_list_the_known_ones(source, tmp_path, monkeypatch):
     words = r"Pass .* or the name of a data set: computers, hymenoptera, flowers, cats_vs_dogs\.$"
     with pytest.raises(DataError, match=f"^There is no folder {tmp_path / source}. {words}"):
         load_dataset(source)
-    monkeypatch.setattr(data, "COMPUTERS", tmp_path / "moved")
+    monkeypatch.setattr(datasets, "COMPUTERS", tmp_path / "moved")
     with pytest.raises(DataError, match=f"^There is no folder {tmp_path / 'moved'}"):
         load_dataset()
 
@@ -754,7 +756,7 @@ def serve(server, monkeypatch, name, archive):
     entry = TABLE[name]._replace(
         address=server.address + name, sha256=hashlib.sha256(archive).hexdigest()
     )
-    monkeypatch.setitem(data.PUBLIC, name, entry)
+    monkeypatch.setitem(datasets.PUBLIC, name, entry)
 
 
 def test_the_table_of_public_sets():
@@ -830,7 +832,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["hymenoptera", "flowers"])
 def test_a_failed_download_leaves_nothing_and_can_be_repeated(public, name, fault, monkeypatch):
-    monkeypatch.setattr(fetch, "TIMEOUT", (1, 0.5))
+    monkeypatch.setattr(addresses, "TIMEOUT", (1, 0.5))
     if fault == "missing":
         del public.files[name]
     elif fault == "other data":
@@ -847,13 +849,13 @@ def test_a_failed_download_leaves_nothing_and_can_be_repeated(public, name, faul
     assert listing(public.home) == [name]
 
 
-@pytest.mark.parametrize("step", ["_unpack", "_leave_out"])
-def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(public, step, monkeypatch):
+@pytest.mark.parametrize(("module", "step"), [(archives, "_unpack"), (datasets, "_leave_out")])
+def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(public, module, step, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(data, step, interrupt)
+        patch.setattr(module, step, interrupt)
         with pytest.raises(KeyboardInterrupt):
             load_dataset("flowers")
     assert listing(public.home) == []
@@ -908,7 +910,7 @@ def test_parts_of_the_shipped_set_share_nothing(capsys):
     assert found.classes == ("desktop", "handheld", "laptop", "other")
     assert capsys.readouterr().out == ""
     parts = (found.train, found.validation, found.open_test())
-    assert [part.name for part in parts] == [f"computers/{title}" for title in data.TITLES]
+    assert [part.name for part in parts] == [f"computers/{title}" for title in TITLES]
     for a, b in combinations(parts, 2):
         assert not set(keys(a)) & set(keys(b))
         assert find_near_duplicates(a, b) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 
 def test_a_file_is_there_when_it_is_complete(tmp_path):

@@ -1,13 +1,12 @@
-"""Labelled pictures: the shipped set, public ones, a learner's own folder; splits that do not leak.
+"""Data sets: the shipped one, public ones, a learner's own folder; splits that don't leak.
 
-A folder holds class folders, or train/, validation/ (or val/) and perhaps test/ with class folders
-in each; every file in a class folder is a picture. A fault is a DataError that names the place."""
+A folder holds class folders, or train/, validation/ (or val/) and perhaps test/ with class
+folders in each; every file in a class folder is a picture. A fault is a DataError that names
+the place."""
 
 import math
 import os
 import re
-import tarfile
-import zipfile
 from collections import Counter, namedtuple
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -16,101 +15,34 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from helpers.fetch import FetchError, download
-from helpers.files import digest, incoming
-from helpers.images import ImageError, ResizeRule, load_image, load_with_doubts, resize
 from helpers.labels import read_table
-from helpers.look_alikes import look, look_alikes
-from helpers.models import ROOT, picture_key
+from helpers.look_alikes import look_alikes
+from helpers.models import ROOT
+from helpers.pictures import (
+    PART_NAMES,
+    TITLES,
+    DataError,
+    Pictures,
+    fingerprint,
+    listed,
+    visible,
+)
+from safeguards.addresses import FetchError
+from safeguards.archives import ArchiveError, fetch_archive
+from safeguards.whole_files import incoming
 
-COMPUTERS, SQUARE = ROOT / "data" / "computers", ResizeRule()
-TITLES = ("train", "validation", "test")
-NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them, and .hidden files
-# One line a set in datasets.tsv. sha256: as pytorch/tutorials (.jenkins/download_data.py),
-# tensorflow/datasets (tf_flowers/checksums.tsv) and, where Microsoft publishes none, gomlx/gomlx
-# (dogs vs. cats) check it; flaw: a file that is no picture, "unreadable" (some are), or "none".
+COMPUTERS = ROOT / "data" / "computers"
+MAX_COMPARISONS = 16  # of sets for look-alikes, kept in this session
+
+# A line of datasets.tsv. sha256: as pytorch/tutorials (.jenkins/download_data.py),
+# tensorflow/datasets (tf_flowers/checksums.tsv) and, where Microsoft publishes none,
+# gomlx/gomlx (dogs vs. cats) check it; flaw: a file that is no picture, "unreadable" (some
+# are), or "none".
 Public = namedtuple("Public", "address sha256 megabytes folder flaw")
 PUBLIC = {name: Public(*rest) for name, *rest in read_table("datasets.tsv")}
+
 _openings = Counter()  # of test sets in this session, by folder
-# key: the same for the same pixels; look: a `Look`, see helpers.look_alikes; doubts: why it may not
-# show what was meant, see `load_with_doubts`.
-Fingerprint = namedtuple("Fingerprint", "key look doubts")
-_known = {}  # SHA-256 of a file → its Fingerprint
-COMPARISONS = 16  # kept in this session
 _compared = {}  # hash of what was compared → the pairs found
-
-
-class DataError(ValueError):
-    """A data set cannot be used as it is; says which file or class, and what to do next."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Pictures:
-    """Picture files with labels; nothing is decoded until it is asked for.
-    paths: of the files; labels: int64 (n,), positions in classes; classes: sorted names."""
-
-    name: str
-    paths: tuple[Path, ...]
-    labels: np.ndarray
-    classes: tuple[str, ...]
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __repr__(self):
-        counts = np.bincount(self.labels, minlength=len(self.classes))
-        each = ", ".join(f"{c} {n}" for c, n in zip(self.classes, counts, strict=True))
-        return f"<{self.name}: {len(self)} pictures, {each}>"
-
-    def __getitem__(self, index):
-        """The pictures a mask (n,) or an array of positions chooses, as `Pictures`."""
-        rows = np.atleast_1d(np.arange(len(self))[index])
-        return replace(self, paths=tuple(self.paths[i] for i in rows), labels=self.labels[rows])
-
-    def subset(self, per_class, seed=0):
-        """`per_class` pictures of each class, drawn by `seed`: a larger subset with the same seed
-        holds the smaller. DataError where a class has too few."""
-        rng, rows = np.random.default_rng(seed), []
-        for label, name in enumerate(self.classes):
-            own = np.flatnonzero(self.labels == label)
-            if not 1 <= per_class <= len(own):
-                raise DataError(
-                    f"{self.name} has {len(own)} pictures of {name}, but {per_class} were asked "
-                    "for: ask for 1 or more, and no more than its smallest class has."
-                )
-            rows.extend(rng.permutation(own)[:per_class])
-        return replace(self[np.sort(rows)], name=f"{self.name}, {per_class} per class")
-
-    def images(self):
-        """The pictures as `load_image` reads them; DataError names a file that is gone or bad."""
-        return [_load(path) for path in self.paths]
-
-    def array(self, size, rule=SQUARE, dtype="float32"):
-        """(n, size, size, 3) RGB in 0…255, as `to_batch` makes it. DataError as in `images`."""
-        array = np.empty((len(self), size, size, 3), dtype)
-        for row, path in zip(array, self.paths, strict=True):
-            row[:] = np.asarray(resize(_load(path), size, rule))
-        return array
-
-    def batches(self, classifier, batch_size=32, seed=None):
-        """A tf.data.Dataset of (float32 (b, size, size, 3) RGB in 0…255, int64 labels (b,)), cut
-        and resized by the classifier's own rule.
-        seed: None keeps the order; a number shuffles, anew in every epoch and the same for the same
-        seed. The files are read once, now, and kept in memory as bytes. DataError as in `images`.
-        """
-        import tensorflow as tf
-
-        pixels = tf.constant(self.array(classifier.size, classifier.rule, "uint8"))
-        labels, rng = tf.constant(self.labels), np.random.default_rng(seed)
-
-        def order():  # not tf.data's shuffle: that depends on TensorFlow's global seed, too
-            return range(len(self)) if seed is None else rng.permutation(len(self))
-
-        rows = tf.data.Dataset.from_generator(order, output_signature=tf.TensorSpec((), "int64"))
-        rows = rows.apply(tf.data.experimental.assert_cardinality(len(self)))
-        return rows.batch(batch_size).map(
-            lambda i: (tf.cast(tf.gather(pixels, i), tf.float32), tf.gather(labels, i))
-        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -164,7 +96,7 @@ def load_dataset(source="computers", seed=0):
             f"of a data set: computers, {', '.join(PUBLIC)}."
         )
     below = {path.name: path for path in visible(folder) if path.is_dir()}
-    if below.keys() & {*TITLES, "val"}:
+    if below.keys() & {*PART_NAMES}:
         parts = _given_parts(name, folder, below)
     else:
         parts = split(listed(name, folder), seed=seed)
@@ -279,7 +211,7 @@ def find_look_alikes(*several, threshold=0.95):
     )
     asked = sha256(asked.encode()).digest()
     if asked not in _compared:
-        while len(_compared) >= COMPARISONS:
+        while len(_compared) >= MAX_COMPARISONS:
             del _compared[next(iter(_compared))]  # the oldest
         _compared[asked] = look_alikes([one.look for one in known], order, threshold, parts)
     return [(pair.likeness, paths[pair.first], paths[pair.second]) for pair in _compared[asked]]
@@ -306,48 +238,10 @@ def _fingerprints(pictures):
     return [fingerprint(path) for path in bar]
 
 
-def fingerprint(path):
-    """The `Fingerprint` of a picture's file; bytes seen before in this session are not decoded
-    again. DataError, which begins with the path, where it is no good picture."""
-    key = sha256(_read(path)).digest()
-    if key not in _known:
-        image, doubts = _load(path, load_with_doubts)
-        _known[key] = Fingerprint(picture_key(image), look(image), doubts)
-    return _known[key]
-
-
-def _load(path, load=load_image):
-    try:
-        return load(_read(path))
-    except ImageError as error:
-        raise DataError(f"{path} cannot be used. {error} Or remove the file.") from error
-
-
-def _read(path):
-    if data := read_file(path):
-        return data
-    raise DataError(f"{path} is empty: replace or remove it, and load the set again.")
-
-
-def read_file(path):
-    """The bytes of a picture's file, even of an empty one; DataError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        advice = "put it back, or load the set again without it"
-        raise DataError(f"{path} cannot be read ({error.strerror}): {advice}.") from error
-
-
-def visible(folder):
-    """What is in a folder, by name, without what systems hide or leave there."""
-    found = [path for path in folder.iterdir() if path.name not in NO_PICTURES]
-    return sorted((p for p in found if not p.name.startswith(".")), key=lambda path: path.name)
-
-
 def class_like_part(folder):
     """DataError where a class folder has the name of a part: train, validation, val or test."""
     for path in visible(folder):
-        if path.name in (*TITLES, "val") and path.is_dir():
+        if path.name in PART_NAMES and path.is_dir():
             files = visible(path)
             if files and not any(file.is_dir() for file in files):
                 raise DataError(
@@ -374,41 +268,6 @@ def _given_parts(name, folder, below):
     return parts
 
 
-def listed(name, folder):
-    """The `Pictures` of a folder of class folders, none of them opened yet; DataError where the
-    folder has another form."""
-    paths, labels, classes = [], [], []
-    for path in visible(folder):
-        if path.is_dir():
-            classes.append(path)
-        elif path.is_symlink() and not path.exists():  # else a class would be missing in silence
-            raise DataError(f"{path} is a link that leads nowhere: mend or remove it.")
-    for label, path in enumerate(classes):
-        files = visible(path)
-        if inner := [file for file in files if file.is_dir()]:
-            if inner[0].is_symlink():
-                raise DataError(
-                    f"{path} should hold the pictures of one class, but holds {inner[0].name}, a "
-                    "link to a folder: put links to its pictures there, or the pictures, instead."
-                )
-            raise DataError(
-                f"{path} should hold the pictures of one class, but holds the folder "
-                f"{inner[0].name}: pass the folder just above the class folders, or move its "
-                "pictures up."
-            )
-        if not files:
-            raise DataError(f"{path} holds no pictures: add some, or remove this class.")
-        paths += files
-        labels += [label] * len(files)
-    if len(classes) < 2:
-        found = f"only one class ({classes[0].name})" if classes else "no class folders"
-        raise DataError(
-            f"{folder} has {found}: make a folder for each of two or more classes and put its "
-            "pictures in. To find one thing, fill the second with pictures that lack it."
-        )
-    return Pictures(name, tuple(paths), np.array(labels), tuple(path.name for path in classes))
-
-
 def _public(name):
     """The folder of a public set, downloaded if it is not there. Only a whole one is moved into
     place, so an interrupted run can be repeated."""
@@ -419,16 +278,15 @@ def _public(name):
         return target
     try:
         with incoming(target.parent) as folder:
-            archive, megabytes = folder / "archive", int(entry.megabytes)
-            if _download(name, entry.address, archive, megabytes) != entry.sha256:
-                raise DataError(f"{name}: what arrived is damaged or another file; run this again.")
-            _unpack(archive, folder)
+            fetch_archive(name, entry.address, entry.sha256, int(entry.megabytes), folder)
             _leave_out(name, folder / entry.folder, entry.flaw)
             try:
                 os.replace(folder / entry.folder, target)
             except OSError:
                 if not target.is_dir():  # else another process was faster
                     raise
+    except ArchiveError as error:
+        raise DataError(str(error)) from error
     except FetchError as error:
         raise DataError(
             f"{name} could not be downloaded ({error}). Check your connection and run this again; "
@@ -440,35 +298,6 @@ def _public(name):
             "MB of room there three times over, or set TRANSFER_DATA to another folder."
         ) from error
     return target
-
-
-def _download(name, address, path, megabytes):
-    """Write what is at an address to a file, with a progress bar → its SHA-256. A set twice as
-    large as it should be, or one that comes slower than a megabit a second, is given up."""
-
-    def show(count, total):
-        bar.total = total
-        bar.update(count - bar.n)
-
-    with path.open("wb") as file, tqdm(desc=name, unit="B", unit_scale=True) as bar:
-        download(address, file, 2 * 10**6 * megabytes, 60 + 8 * megabytes, progress=show)
-    return digest(path)
-
-
-def _unpack(archive, folder):
-    """Unpack a .zip or .tgz into a folder; an archive that would write elsewhere is refused."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
-            for name in file.namelist():
-                if not (folder / name).resolve().is_relative_to(folder):
-                    raise DataError(f"The archive is refused: {name} would be written elsewhere.")
-            file.extractall(folder)
-        return
-    with tarfile.open(archive) as file:
-        try:
-            file.extractall(folder, filter="data")
-        except tarfile.FilterError as error:
-            raise DataError(f"The archive is refused: {error}.") from error
 
 
 def _leave_out(name, folder, flaw):

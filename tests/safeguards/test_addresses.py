@@ -1,4 +1,4 @@
-"""helpers.fetch: whatever servers send or addresses say, it ends soon, small, and in words."""
+"""safeguards.addresses: whatever servers send, it ends soon, small, and in words."""
 
 import io
 import itertools
@@ -18,8 +18,8 @@ import pytest
 import urllib3
 from server import CHUNKED, DATA, GOOD, PACKED, Drip, Hostile, bomb, head, to
 
-from helpers import fetch
-from helpers.fetch import FetchError, RefusedError, SchemeError, TooMuchError, download
+from safeguards import addresses
+from safeguards.addresses import FetchError, RefusedError, SchemeError, TooMuchError, download
 
 SECONDS = 0.5  # given to a hostile server
 LIMIT = 10**6  # bytes
@@ -170,8 +170,8 @@ def hostile():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(fetch, "PAUSE", 0.05)
-    monkeypatch.setattr(fetch, "TIMEOUT", (5, 5))  # longer than what is given in all
+    monkeypatch.setattr(addresses, "PAUSE", 0.05)
+    monkeypatch.setattr(addresses, "TIMEOUT", (5, 5))  # longer than what is given in all
 
 
 def got(address, seconds=20, limit=LIMIT, **options):
@@ -195,7 +195,7 @@ def got(address, seconds=20, limit=LIMIT, **options):
 
 
 def threads():
-    return [t for t in threading.enumerate() if type(t).__module__ == fetch.__name__]
+    return [t for t in threading.enumerate() if type(t).__module__ == addresses.__name__]
 
 
 def gone(timeout=2):
@@ -262,7 +262,7 @@ def test_the_deadline_holds_where_tls_does_not_begin(name):
 
 
 def test_reads_have_a_limit_of_their_own(hostile, monkeypatch):
-    monkeypatch.setattr(fetch, "TIMEOUT", (0.3, 0.3))
+    monkeypatch.setattr(addresses, "TIMEOUT", (0.3, 0.3))
     with pytest.raises(FetchError, match="ReadTimeout"):
         got(url(hostile, "silence"), seconds=5)
     with pytest.raises(FetchError, match="Read timed out"):
@@ -367,7 +367,7 @@ def knocks(monkeypatch):
 
     def begin(address, *arguments, **options):
         begun.append(address)
-        if address in fetch.EXEMPT:
+        if address in addresses.EXEMPT:
             return connect(address, *arguments, **options)
         raise OSError("the tests stay on this machine")
 
@@ -378,7 +378,7 @@ def knocks(monkeypatch):
 @pytest.fixture
 def exempt(hostile, knocks, monkeypatch):
     """The hostile server may be asked in hosted mode; → where it listens."""
-    monkeypatch.setattr(fetch, "EXEMPT", frozenset({hostile.server_address}))
+    monkeypatch.setattr(addresses, "EXEMPT", frozenset({hostile.server_address}))
     return hostile.server_address
 
 
@@ -510,14 +510,14 @@ def test_hosted_mode_asks_no_proxy(knocks, monkeypatch):
 
 def test_hosted_mode_prints_nothing():
     code = (
-        "import io\nfrom helpers.fetch import FetchError, download\n"
+        "import io\nfrom safeguards.addresses import FetchError, download\n"
         "try:\n    download('http://127.0.0.1/', io.BytesIO(), 9, 9)\n"
         "except FetchError as error:\n    print(error)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env={"TRANSFER_HOSTED": "1"}, capture_output=True, text=True
     )
-    assert (done.stdout, done.stderr) == (f"{fetch.PUBLIC_ONLY}\n", "")
+    assert (done.stdout, done.stderr) == (f"{addresses.PUBLIC_ONLY}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -537,13 +537,13 @@ def test_when_it_is_hosted_mode(variables, wanted, monkeypatch):
     monkeypatch.delenv("TRANSFER_HOSTED", raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert fetch.hosted() is wanted
+    assert addresses.hosted() is wanted
 
 
 def test_no_environment_opens_hosted_mode(monkeypatch):
     """Only tests do, by changing the module."""
-    assert frozenset() == fetch.EXEMPT
-    assert "\nEXEMPT = frozenset()  #" in Path(fetch.__file__).read_text(encoding="utf-8")
+    assert frozenset() == addresses.EXEMPT
+    assert "\nEXEMPT = frozenset()  #" in Path(addresses.__file__).read_text(encoding="utf-8")
 
 
 def test_on_the_learners_own_machine_all_addresses_can_be_read(hostile, monkeypatch):

@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from helpers import models
-from helpers.terminal import typed
+from safeguards.text import typed
 
 NAMES = ["plain", "Ada L", "Ada's", "$HOME", "a;b", "é", "(1)", 'say "hi"']
 

@@ -4,7 +4,7 @@ import json
 import shutil
 from zipfile import ZipFile
 
-from helpers.files import whole
+from safeguards.whole_files import whole
 
 # Settings that Keras 3.15 writes for every layer and that 3.12 refuses, with their defaults: left
 # out, they mean the same to both.

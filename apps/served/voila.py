@@ -8,7 +8,8 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 c = get_config()  # noqa: F821
 
 c.Voila.ip = "127.0.0.1"
-# Who visits types addresses: helpers.fetch then asks public ones only. The kernels inherit this.
+# Visitors type addresses: safeguards.addresses then asks public ones only. The kernels
+# inherit this.
 os.environ.setdefault("TRANSFER_HOSTED", "1")
 c.Voila.tornado_settings = {
     # Only under a name of this machine: no web site can give it a name of its own and read along.

@@ -1,0 +1,1 @@
+"""What's built on the lessons: a folder's own classifier, exports, pages, many pictures."""

@@ -1,0 +1,1 @@
+"""Classify a folder of any size, here or on many machines, and learn from one."""

@@ -1,0 +1,1 @@
+"""Save a classifier, export it, run the exported file, describe it on a card."""

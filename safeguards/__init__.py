@@ -1,0 +1,1 @@
+"""What keeps strangers' addresses and files from doing harm; imports nothing else of ours."""

@@ -1,0 +1,257 @@
+"""Pictures from strangers: their bytes, and what is in them, within limits of time and memory."""
+
+import io
+import math
+import os
+import re
+import time
+import warnings
+from contextlib import suppress
+from typing import NamedTuple
+
+from PIL import (
+    ExifTags,
+    Image,
+    ImageFile,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
+from PIL.Image import Transpose
+
+from safeguards.addresses import FetchError, SchemeError, TooMuchError, download
+from safeguards.depths import Numbers, doubts, holds, misread, misses_data, numbers_in
+from safeguards.text import printable
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes phones' MPO
+MAX_BYTES = 50_000_000
+MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs
+FETCHING_SECONDS = 30  # for what is at an address
+DECODING_SECONDS = 10  # of computing
+JPEG_SCANS = 100  # each goes through all the pixels again
+METADATA_BYTES = 2**16  # of each entry that may say which way is up
+
+# The kinds of ImageError.
+UNREACHABLE = "unreachable"  # nothing could be read from this address, path or file
+NO_HTTP = "no http"  # an address that leads to neither http:// nor https://
+NOT_AN_IMAGE = "not an image"  # what was given isn't a picture, or is in no known format
+DAMAGED = "damaged"  # the picture's end or something else is missing or wrong
+TOO_LARGE = "too large"  # more than MAX_BYTES or MAX_PIXELS, or too costly to decode
+
+COSTLY_ADVICE = "It is made to take much memory or time: save the picture anew, or use another."
+TOO_LARGE_ADVICE = (
+    f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
+)
+
+# How to turn a picture, by the orientation that its Exif data give.
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+
+class ImageError(ValueError):
+    """A picture can't be used; says why, and what to do next.
+    kind: UNREACHABLE, NO_HTTP, NOT_AN_IMAGE, DAMAGED or TOO_LARGE of this module."""
+
+    def __init__(self, message, kind):
+        super().__init__(message)
+        self.kind = kind
+
+
+class Decoded(NamedTuple):
+    """A decoded picture. image: an upright PIL image of any mode; numbers: what its
+    values mean; doubts: why it may not show what was meant, a list of sentences' ends.
+    """
+
+    image: Image.Image
+    numbers: Numbers
+    doubts: list[str]
+
+
+def fetch(url):
+    """The bytes at an http(s) address, at most MAX_BYTES. Raises an ImageError."""
+    file = io.BytesIO()
+    shown = printable(f"{url:.200}")
+    try:
+        download(url, file, MAX_BYTES, FETCHING_SECONDS, accept="image/jpeg, image/*")
+    except TooMuchError as error:
+        raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE) from error
+    except SchemeError as error:
+        message = f"{shown} is no http(s):// address: save the picture and pass its path."
+        raise ImageError(message, NO_HTTP) from error
+    except FetchError as error:
+        raise ImageError(
+            f"{shown} cannot be read ({error}). Check it and your connection, or save the "
+            "picture in a browser and use that file.",
+            UNREACHABLE,
+        ) from error
+    return file.getvalue()
+
+
+def read(source, advice):
+    """The bytes of a picture from an http(s) address, a path, bytes, a binary file or an
+    ipywidgets upload, at most MAX_BYTES. advice: what can be passed instead, for the
+    ImageError where there is nothing to read."""
+    if isinstance(source, str):
+        bare = source.strip()
+        if re.match(r"(?i)[a-z][a-z0-9+.-]+://|(data|file|blob):", bare):
+            return _checked(fetch(bare), advice)
+        if not os.path.lexists(os.path.expanduser(source)):  # a name may end in a blank
+            source = bare
+    if isinstance(source, (tuple, list)):
+        if len(source) != 1:
+            raise ImageError(
+                f"{len(source)} uploads: pass one, the first is upload.value[0].",
+                NOT_AN_IMAGE,
+            )
+        source = source[0]
+    if isinstance(source, dict):
+        source = source.get("content")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        source = io.BytesIO(source)
+    is_path = isinstance(source, (str, os.PathLike))
+    if not is_path and not hasattr(source, "read"):
+        raise ImageError(f"This {type(source).__name__} is no picture. {advice}", NOT_AN_IMAGE)
+    try:
+        if is_path:
+            with open(os.path.expanduser(source), "rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        else:
+            data = source.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(
+            f"{source!r:.200} cannot be read ({reason}). {advice}", UNREACHABLE
+        ) from error
+    return _checked(data, advice)
+
+
+def _checked(data, advice):
+    """The bytes as they are; an ImageError where they are none, or too many."""
+    if not data or not isinstance(data, bytes):
+        raise ImageError(f"There is nothing to read, or only text. {advice}", NOT_AN_IMAGE)
+    if len(data) > MAX_BYTES:
+        raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE)
+    return data
+
+
+def decode(source):
+    """Decode a picture's bytes, or load a PIL image: → `Decoded`. Raises an ImageError."""
+    data = b"" if isinstance(source, Image.Image) else source
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of odd metadata
+            image = _opened(data) if data else source
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if 0 in image.size:
+                raise ImageError("This picture has no pixels: nothing is left of it.", NOT_AN_IMAGE)
+            numbers = numbers_in(image)
+            image.load()
+            return Decoded(_upright(image), numbers, doubts(image, numbers))
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE) from error
+    except ImageError:
+        raise
+    except Exception as error:  # a decoder may raise anything on a damaged file
+        raise _explained(data, isinstance(error, UnidentifiedImageError)) from error
+
+
+class _Bounded(io.BytesIO):
+    """Bytes for a decoder that has DECODING_SECONDS, and not much more to read than there
+    is: some files consist of pieces that take long each, or of a hundred references to the
+    same megabyte."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.end = time.thread_time() + DECODING_SECONDS
+        self.left = 4 * len(data) + 2**20
+        self.tiff = data[:2] in (b"II", b"MM")
+
+    def read(self, size=-1):
+        # Pillow keeps all tags of a TIFF; those over a megabyte it reads in such pieces, and
+        # goes on without what it does not get.
+        skipped = self.tiff and size == ImageFile.SAFEBLOCK
+        found = super().read(0 if skipped else size)
+        self.left -= len(found)
+        if self.left < 0 or time.thread_time() > self.end:
+            raise ImageError(COSTLY_ADVICE, TOO_LARGE)
+        return found
+
+
+def _opened(data):
+    """The picture in a file, not decoded yet; ImageError where that could take for ever."""
+    if data[:2] == b"\xff\xd8":
+        # By chance the marker of a scan is in other data as well.
+        if data.count(b"\xff\xda") > JPEG_SCANS + len(data) / 2**15:
+            raise ImageError(COSTLY_ADVICE, TOO_LARGE)
+        if misses_data(data):
+            raise ImageError(
+                "Data are missing from it: save or download the picture again.", DAMAGED
+            )
+    file = _Bounded(data)
+    image = Image.open(file, formats=FORMATS)
+    # It may read a block for each of its strips.
+    file.left += ImageFile.MAXBLOCK * len(image.tile)
+    tags = getattr(image, "tag_v2", {})
+    tile = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
+    if math.prod(int(tags.get(side, 1)) for side in tile) > MAX_PIXELS:
+        raise ImageError(COSTLY_ADVICE, TOO_LARGE)
+    if misread(image):
+        raise UnidentifiedImageError
+    return image
+
+
+def _upright(image):
+    """The picture turned as its metadata say (TIFFs, Pillow has turned already)."""
+    about = Image.new("1", (1, 1))
+    about.info = {
+        name: value[:METADATA_BYTES]
+        for name, value in image.info.items()
+        if isinstance(value, bytes | str)
+    }
+    turn = None
+    with suppress(Exception):  # broken metadata cannot say which way is up
+        turn = TURNS.get(about.getexif().get(ExifTags.Base.Orientation))
+    return image if turn is None else image.transpose(turn)
+
+
+def _explained(data, unknown):
+    """Why these bytes could not be read as a picture, as an ImageError.
+    unknown: whether Pillow knows no way to read them."""
+    start = data[:1000]
+    text = re.sub(rb"(?s)<!--.*?(-->|$)|<\?.*?(\?>|$)", b"", start)
+    root = re.search(rb"(?i)<(?:!doctype\s+)?(?:\w+:)?([a-z]+)", text)
+    if root and root[1].lower() == b"svg":
+        return ImageError("This is a drawing, SVG, not a picture: export it as PNG.", NOT_AN_IMAGE)
+    if re.search(rb"(?i)<html|<!doctype html", start):
+        return ImageError(
+            "This is a web page: copy the address of the picture in it.", NOT_AN_IMAGE
+        )
+    if start[4:8] == b"ftyp":
+        return ImageError(
+            "This looks like HEIC, as phones write it, or a film: save as JPEG.",
+            NOT_AN_IMAGE,
+        )
+    held = None
+    # Of a damaged TIFF there is nothing to say.
+    with suppress(Exception), warnings.catch_warnings(action="ignore"):
+        held = unknown and holds(_Bounded(data))
+    if held:
+        return ImageError(
+            f"This TIFF holds {held}, which cannot be read: save it with 8 bits.",
+            NOT_AN_IMAGE,
+        )
+    known = rb"\xff\xd8|\x89PNG|RIFF|GIF8|BM|II[*+]\0|MM\0[*+]"
+    if re.match(known, start) or not start:
+        return ImageError(
+            "It is damaged or not complete: save or download the picture again.", DAMAGED
+        )
+    return ImageError(
+        f"No picture in a known format: save it as one of {', '.join(FORMATS)}.",
+        NOT_AN_IMAGE,
+    )
