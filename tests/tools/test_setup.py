@@ -425,8 +425,8 @@ def test_app_gets_the_flags_it_needs(machine, system, variables, flags):
         machine, "APP_ARGS=--port=9999", system=system, **variables
     )
     assert (status, lines, model) == (0, [], "")
-    assert template == f"{machine.project}/page"
-    configuration = f"--Voila.config_file_paths={machine.project}/page"
+    assert template == f"{machine.project}/apps/served"
+    configuration = f"--Voila.config_file_paths={machine.project}/apps/served"
     assert call == f"-m voila notebooks/app.ipynb {configuration}{flags} --port=9999"
 
 
