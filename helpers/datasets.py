@@ -16,7 +16,6 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from helpers.labels import read_table
-from helpers.look_alikes import look_alikes
 from helpers.models import ROOT
 from helpers.pictures import (
     PART_NAMES,
@@ -29,6 +28,7 @@ from helpers.pictures import (
 )
 from safeguards.addresses import FetchError
 from safeguards.archives import ArchiveError, fetch_archive
+from safeguards.look_alikes import ALIKE, look_alikes, undecided
 from safeguards.whole_files import incoming
 
 COMPUTERS = ROOT / "data" / "computers"
@@ -180,31 +180,31 @@ def groups(pictures, alike=()):
     return names[np.array([find(i) for i in range(len(names))], int)[row_of_key]]
 
 
-def find_near_duplicates(pictures_a, pictures_b=None, threshold=0.95):
+def find_near_duplicates(pictures_a, pictures_b=None, threshold=ALIKE):
     """Pairs of pictures that look alike: [(path in a, path in b), …], the most alike first; see
     `find_look_alikes`. pictures_b: None looks for pairs within pictures_a."""
     several = [pictures_a] if pictures_b is None else [pictures_a, pictures_b]
     return [(a, b) for _, a, b in find_look_alikes(*several, threshold=threshold)]
 
 
-def find_look_alikes(*several, threshold=0.95):
+def find_look_alikes(*several, threshold=ALIKE):
     """How much pictures look alike: [(likeness, path, path), …], the most alike first.
     several: one `Pictures`, or some between which to look for pairs. threshold: the likeness from
-    which on two pictures count as alike, above 0; from 1 on none do.
-    Found are copies in another size, quality or brightness, or with up to a tenth of each side cut
-    off, shots in a row, and films. Where a dozen or more share a layout (a fixed camera, a page, a
-    white ground), only what differs is compared. Of many that are alike, also by way of others, as
-    few pairs are given as join them: each picture is in one of them at least.
+    which on two pictures count as alike, above 0; from 1 on none do. At 0.95 two pictures differ
+    nowhere by more than JPEG, a resize or a camera's noise may change; each 0.95 again is as much.
+    Found are copies in another size, quality or brightness, with up to a tenth of each side cut
+    off, shots of one scene from the hand, and films, whose files must be named in order or hold the
+    time they were taken. Of many that are alike, also by way of others, as few pairs are given as
+    join them: each picture is in one of them at least.
     Missed are mirrored copies, those turned by more than a few degrees, small parts of a picture,
-    and most crops of fine texture alone, such as stars. Films of a fixed camera are known by the
-    names of their files, which must follow one another. Different things that are nearly the same,
-    in the same place, may be taken for one thing: look at the pairs, and raise the
-    threshold where they are wrong. How it is done stands in `helpers.look_alikes`."""
+    and of things on a plain ground those that were cut out and then resized, or made brighter.
+    Different things that differ by less than noise may change count as one: look at the pairs, and
+    raise the threshold where they are wrong. How it is done stands in `safeguards.look_alikes`."""
     paths = [path for pictures in several for path in pictures.paths]
     known = [known for pictures in several for known in _fingerprints(pictures)]
     parts = np.repeat(np.arange(len(several)), [len(pictures) for pictures in several])
     parts = parts if len(several) > 1 else None
-    order = _order(paths)
+    order = _order(paths, [one.taken for one in known])
     # The same pictures are asked about again and again: by `look_through`, then by `out_of_fold`.
     asked = repr(
         ([one.key for one in known], order, threshold, parts if parts is None else [*parts])
@@ -217,15 +217,30 @@ def find_look_alikes(*several, threshold=0.95):
     return [(pair.likeness, paths[pair.first], paths[pair.second]) for pair in _compared[asked]]
 
 
-def _order(paths):
-    """Whole numbers, by folder and name: 1 apart where one file comes next to another, 9 before 10,
-    as cameras and programs that take films apart number them."""
+def find_undecided(pictures, alike):
+    """Pictures that resemble others as a whole and differ somewhere, so that pixels cannot tell
+    frames of a film from two things: (how many, (likeness, path, path) of the nearest), or None.
+    alike: the pairs of paths that count as one."""
+    looks = [known.look for known in _fingerprints(pictures)]
+    found = undecided(looks, groups(pictures, alike))
+    if found is None:
+        return None
+    count, (likeness, first, second) = found
+    return count, (likeness, pictures.paths[first], pictures.paths[second])
 
-    def key(path):
+
+def _order(paths, times):
+    """Whole numbers, 1 apart where one file of a folder comes next to another: by the time they
+    were taken if all of its files hold one, else by name, 9 before 10, as cameras and programs that
+    take films apart number them."""
+    timeless = {path.parent for path, time in zip(paths, times, strict=True) if time is None}
+
+    def key(path, time):
         parts = re.split(r"(\d+)", path.name)
-        return path.parent, [(not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+        name = [(not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+        return path.parent, "" if path.parent in timeless else time, name
 
-    keys = {path: key(path) for path in paths}
+    keys = {path: key(path, time) for path, time in zip(paths, times, strict=True)}
     place, folder, number = {}, None, -1
     for path in sorted(keys, key=keys.get):
         number += 1 if path.parent == folder else 2

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.special import softmax
 
 from helpers import efficientnet_lite
-from helpers.images import ResizeRule, to_batch
-from helpers.keys import key_of
+from helpers.images import ResizeRule, resize, to_batch
 from helpers.labels import decode, imagenet_classes, read_table
+from safeguards.keys import key_of
 from safeguards.model_files import MAX_SIDE, digest_of, load_network, read_details
 from safeguards.text import typed
 from safeguards.torch_file import read_torch_file
@@ -152,9 +152,9 @@ class Classifier:
         return decode(self.probabilities([image])[0], self.classes, top)
 
     def key(self):
-        """SHA-256, in hexadecimal, of all that predictions depend on: see `helpers.keys`."""
+        """SHA-256, in hexadecimal, of all that predictions depend on: see `safeguards.keys`."""
         classes = repr(self.classes)
-        return key_of(self.network, self.size, self.rule, self.preprocess_input, classes)
+        return key_of(self.network, self.size, self.rule, resize, self.preprocess_input, classes)
 
     def __repr__(self):
         return f"<{self.name}: {self.size}×{self.size} pixels, {len(self.classes)} classes>"

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from helpers.images import ResizeRule, load_image, load_with_doubts, resize
-from helpers.look_alikes import look
 from helpers.models import picture_key
-from safeguards.pictures import ImageError
+from safeguards.look_alikes import look
+from safeguards.pictures import ImageError, taken
 
 SQUARE = ResizeRule()
 TITLES = ("train", "validation", "test")
@@ -18,8 +18,9 @@ PART_NAMES = (*TITLES, "val")  # what a folder of one part may be called
 NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them
 
 # What's known of a picture's file. key: the same for the same pixels; look: what
-# `helpers.look_alikes` compares; doubts: why it may not show what was meant, a list.
-Fingerprint = namedtuple("Fingerprint", "key look doubts")
+# `safeguards.look_alikes` compares; doubts: why it may not show what was meant, a list;
+# taken: when, as the camera wrote it, or None.
+Fingerprint = namedtuple("Fingerprint", "key look doubts taken", defaults=[None])
 _fingerprints = {}  # SHA-256 of a file → its Fingerprint
 
 
@@ -163,10 +164,12 @@ def visible(folder):
 def fingerprint(path):
     """The `Fingerprint` of a picture's file; bytes seen before in this session aren't decoded
     again. DataError, which begins with the path, where it's no good picture."""
-    key = sha256(_read(path)).digest()
+    data = _read(path)
+    key = sha256(data).digest()
     if key not in _fingerprints:
         image, doubts = _load(path, load_with_doubts)
-        _fingerprints[key] = Fingerprint(picture_key(image), look(image), doubts)
+        known = Fingerprint(picture_key(image), look(image), doubts, taken(data))
+        _fingerprints[key] = known
     return _fingerprints[key]
 
 

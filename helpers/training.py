@@ -13,20 +13,19 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import auto, std
 
-from helpers.keys import key_of
-from helpers.networks import (
-    NetworkError,
-    assembled,
-    check_graph,
-    check_logits,
-    leaves,
-    parts,
-    picture_size,
-)
+from helpers.images import resize
 from helpers.pictures import Pictures
+from safeguards.keys import key_of, undescribed
+from safeguards.logits import check_logits, picture_size
+from safeguards.networks import NetworkError, assembled, check_graph, leaves, parts, replay, run
 from safeguards.whole_files import whole
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
+COPYING = (
+    "Register its class, and functions that it is given, with "
+    "keras.saving.register_keras_serializable, and let its get_config return all that its "
+    "__init__ takes; or use Keras's own layers in its place."
+)
 _bases = WeakKeyDictionary()  # network → its base, and that compiled
 
 
@@ -43,12 +42,16 @@ def base_of(classifier):
 def extract_features(classifier, pictures, cache=None):
     """The base's features of all `Pictures`: float32 (n, d), in their order.
     They are kept on disk and used again for the same picture files and the same base, preparation
-    and libraries (`helpers.keys`); of anything that changed or is damaged they are computed anew.
-    cache: the folder, else
-    that named by TRANSFER_CACHE, else ~/.cache/transfer-learning/features; where it cannot be
-    written, a line says so. Raises what `pictures.array` raises for an unreadable picture."""
+    and libraries (`safeguards.keys`); of anything that changed or is damaged they are computed
+    anew. cache: the folder, else that named by TRANSFER_CACHE, else
+    ~/.cache/transfer-learning/features; where it cannot be written, or the base has layers that
+    are not Keras's own, a line says that they are not kept.
+    Raises what `pictures.array` raises for an unreadable picture."""
     base, compiled = _base(classifier.network)
     folder = cache or os.environ.get("TRANSFER_CACHE") or "~/.cache/transfer-learning/features"
+    why = undescribed(base)
+    if why:
+        print(f"Features of {classifier.name} are not kept, but computed each time: {why}")
     with progress_bar(len(pictures), "features") as bar:
         key = _key(classifier, base, pictures)
         path = Path(folder).expanduser() / f"{key}.float32"
@@ -62,7 +65,8 @@ def extract_features(classifier, pictures, cache=None):
                 pictures,
                 bar,
             )
-            _write(path, key, features)
+            if not why:
+                _write(path, key, features)
         bar.update(len(pictures) - bar.n)
     return features.reshape(len(pictures), base.output_shape[-1])
 
@@ -101,14 +105,15 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
 
     keras.utils.set_random_seed(seed)
     source = base_of(classifier)
-    base = keras.models.clone_model(source)
+    base = keras.models.clone_model(source, clone_function=_copy, recursive=True)
     if pretrained:
         base.set_weights(source.get_weights())
+        _check_copy(source, base)
     for layer in parts(base):  # a copied layer keeps what it was, whatever the base around it says
         layer.trainable = not pretrained
     x = inputs = keras.Input((classifier.size, classifier.size, 3))
     if augment is not None:  # a copy starts with the seed, whatever the original was used for
-        x = type(augment).from_config(augment.get_config() | {"name": "augmentation"})(x)
+        x = _copy(augment, name="augmentation")(x)
     x = base(preprocessed(x, classifier))
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
@@ -118,6 +123,47 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     model.rule = classifier.rule  # how `fit` and `predict` prepare pictures
     model.terms = classifier.terms if pretrained else ""  # fresh weights are nobody else's
     return model
+
+
+def _copy(layer, **changes):
+    """A layer of the same kind and settings, with weights of its own."""
+    try:
+        return type(layer).from_config(layer.get_config() | changes)
+    except Exception as error:  # of somebody's own layer anything can come
+        raise NetworkError(
+            f"The layer {layer.name!r} ({type(layer).__name__}) cannot be copied. {COPYING}"
+        ) from error
+
+
+def _check_copy(source, copy):
+    """NetworkError where a layer, such as somebody's own, does something else in the copy."""
+    if undescribed(source) is None:  # Keras's own settings are all copied
+        return
+    wanted, found = [], []
+    for network, outputs in ((source, wanted), (copy, found)):
+        replay(network, _noise(network), partial(_noted, outputs))
+    for (step, one), (_, other) in zip(wanted, found, strict=True):
+        if not np.array_equal(one, other, equal_nan=True):
+            raise NetworkError(
+                f"The layer {step.name!r} ({type(step).__name__}) does something else when it is "
+                f"copied. {COPYING}"
+            )
+
+
+def _noted(outputs, step, *arguments, **options):
+    """Run a step of a network, and add what it puts out to a list."""
+    from helpers import keras
+
+    result = run(step, *arguments, **options)
+    outputs += [(step, np.asarray(each)) for each in keras.tree.flatten(result)]
+    return result
+
+
+def _noise(network):
+    """Two random inputs of a network, in a list: float32 0…255."""
+    rng = np.random.default_rng(0)
+    shapes = [[2, *(side or 32 for side in tensor.shape[1:])] for tensor in network.inputs]
+    return [rng.uniform(0, 255, shape).astype("float32") for shape in shapes]
 
 
 def preprocessed(x, classifier):
@@ -158,8 +204,9 @@ def unfreeze(model, layers=None):
     """Make the last `layers` layers of a model's base trainable (None: all), the others not.
     Where networks are nested in the base, their layers count, not they. BatchNorm layers stay
     frozen, each by itself: then they use their moving statistics and never update them, whatever
-    the version of Keras. ValueError for a number of layers that the base does not have, and for a
-    network with a class of its own in it, whose layers cannot be told apart."""
+    the version of Keras. ValueError for a number of layers that the base does not have, for a
+    network with a class of its own in it, whose layers cannot be told apart, and for a layer that
+    changes its weights by itself even where it is frozen."""
     from helpers import keras
 
     base = model.get_layer("base")
@@ -168,12 +215,50 @@ def unfreeze(model, layers=None):
     layers = count if layers is None else layers
     if not 0 <= layers <= count:
         raise ValueError(f"The base has {count} layers: layers={layers} should be 0…{count}.")
+    base.trainable = False
+    _check_frozen(base)
+    before = [(layer, layer.trainable) for layer in parts(base)]
+    base.trainable = False
+    try:
+        _check_frozen(base)
+    finally:
+        for layer, trainable in before:
+            layer.trainable = trainable
     for layer in parts(base):  # what is nested, too: Keras leaves out what stands in a frozen one
         layer.trainable = True
     for position, layer in enumerate(single):
         for part in parts(layer):  # a layer can have others inside, such as TimeDistributed
             frozen = isinstance(part, keras.layers.BatchNormalization)
             part.trainable = position >= count - layers and not frozen
+
+
+def _check_frozen(network):
+    """ValueError, with its name, for a frozen layer of a network that changes its weights while
+    others learn. Found by letting the network do so once, with noise, if it has any layer that
+    might: of Keras's own BatchNormalization does not, and SpectralNormalization does."""
+    from helpers import keras
+
+    layers = [part for part in parts(network) if not isinstance(part, keras.Model)]
+    if all(
+        type(layer).__module__.startswith("keras.")
+        and not isinstance(layer, keras.layers.SpectralNormalization)
+        for layer in layers
+    ):
+        return
+    before = [(variable, variable.numpy()) for variable in network.variables]
+    noise = _noise(network)
+    network(noise[0] if len(noise) == 1 else noise, training=True)
+    moved = {id(v) for v, was in before if not np.array_equal(v.numpy(), was)}
+    for variable, was in before:
+        variable.assign(was)
+    for layer in layers:
+        if not layer.trainable and moved & {id(weight) for weight in layer.weights}:
+            raise ValueError(
+                f"The layer {layer.name!r} ({type(layer).__name__}) changes its weights in "
+                "training even where it is frozen. If it is yours, let its call change them only "
+                "where `training and self.trainable` holds, as BatchNormalization does; else use "
+                "another in its place."
+            )
 
 
 def fit(
@@ -193,8 +278,9 @@ def fit(
     epoch's weights are restored at the end, wherever that is. Where the base is frozen and nothing
     is augmented, it runs once over each picture instead of once an epoch. The same for the same
     seed and a fresh model on one machine; sets Python's, NumPy's and TensorFlow's global seeds.
-    ValueError for labels the model has no output for, for a model that puts out anything but
-    logits, such as probabilities, and for patience without validation. Whoever
+    ValueError for labels the model has no output for, for a model whose last layers do not say
+    that it puts out logits (see `logits_of` of safeguards.logits), for patience without
+    validation, and for a frozen layer that would change its weights all the same. Whoever
     interrupts it keeps what was learned: with patience that of the best epoch so far."""
     from helpers import keras
 
@@ -214,6 +300,8 @@ def fit(
             _compile(trained, learning_rate)
             width = front.output_shape[-1]
             prepare = partial(_outputs, _compiled(front), width, partial(_pixels, model))
+        else:
+            _check_frozen(model)
         ended, best = [], None  # a bar that is not shown does not count
         tick = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ended.append(bar.update()))
         if patience is not None:
@@ -275,7 +363,7 @@ def fine_tune(
 def predict(model, pictures):
     """A model's probabilities: float32 (n, classes), each row sums to 1.
     model: of logits, as from `new_model` or `fit_head`; pictures: `Pictures`, or an array of what
-    the model takes. ValueError for a model that puts out anything but logits, and where a loaded
+    the model takes. ValueError as in `fit` for a model of anything but logits, and where a loaded
     model does not know how to prepare `Pictures`."""
     check_logits(model, "predict")
     pixels, width = partial(_pixels, model), model.output_shape[-1]
@@ -410,7 +498,7 @@ def _scaling(preprocess_input):
 
 def _key(classifier, base, pictures):
     """SHA-256 of all that features depend on: the base and its preparation, and the files."""
-    base_key = key_of(base, classifier.size, classifier.rule, classifier.preprocess_input)
+    base_key = key_of(base, classifier.size, classifier.rule, resize, classifier.preprocess_input)
     key = sha256(base_key.encode())
     for position, path in enumerate(pictures.paths):
         try:

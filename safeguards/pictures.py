@@ -4,6 +4,7 @@ import io
 import math
 import os
 import re
+import struct
 import time
 import warnings
 from contextlib import suppress
@@ -218,6 +219,20 @@ def _upright(image):
     with suppress(Exception):  # broken metadata cannot say which way is up
         turn = TURNS.get(about.getexif().get(ExifTags.Base.Orientation))
     return image if turn is None else image.transpose(turn)
+
+
+def taken(data):
+    """When a picture was taken, as its camera wrote it into the file's bytes: a text that
+    sorts by time, or None where it wrote nothing that can be read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            entries = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    except (OSError, SyntaxError, ValueError, struct.error):  # of damaged Exif data
+        return None
+    time_taken = str(entries.get(ExifTags.Base.DateTimeOriginal, ""))
+    fraction = str(entries.get(ExifTags.Base.SubsecTimeOriginal, "")).strip()
+    known = re.fullmatch(r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", time_taken)
+    return f"{time_taken} {fraction}" if known else None
 
 
 def _explained(data, unknown):

@@ -28,6 +28,7 @@ from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
 from helpers.pictures import NO_PICTURES
 from helpers.training import progress_bar
+from safeguards.keys import undescribed
 from safeguards.pictures import UNREACHABLE, ImageError
 from safeguards.whole_files import whole
 
@@ -118,6 +119,8 @@ def predict_folder(
     probability of the `top` likeliest classes. What is no readable picture has an error instead.
     Run again after an interruption, or with more pictures, it adds what is missing and replaces
     rows of files that have changed since; those that could not be opened are tried again.
+    Of a network with layers that are not Keras's own nobody can tell whether it is still the same:
+    a line says that no later run can go on with its table.
     model: as in `Predictor`; batch_size: pictures in the network at a time, None: `fitting`;
     threads: None: one more than cores; progress: show a bar with rate and time left. One run at a
     time can write to a table. BatchError where the folder cannot be read, or the table cannot be
@@ -127,6 +130,12 @@ def predict_folder(
     folder, out = (Path(path).expanduser().resolve() for path in (folder, out))
     any(names_below(folder))  # BatchError before a model is loaded
     predictor = Predictor(model, folder, top)
+    why = undescribed(predictor.classifier.network)
+    if why:
+        print(
+            f"No later run can go on with a table of {predictor.classifier.name}: name another "
+            f"file each time. {why}"
+        )
     done = _resume(out, predictor)
 
     def missing():

@@ -1,6 +1,8 @@
 """What somebody's folder of pictures holds: every file is tried before anything learns from it, and
 of each that cannot be used there is a line that says why. The files stay as they are."""
 
+import bisect
+import math
 import statistics
 import zipfile
 from collections import Counter
@@ -14,14 +16,19 @@ from tqdm.auto import tqdm
 
 from apps.sharing.share import write_card
 from helpers.cleaning import apply_corrections, kinds_of, read_corrections, retire_corrections
-from helpers.datasets import class_like_part, find_look_alikes, groups
+from helpers.datasets import (
+    class_like_part,
+    find_look_alikes,
+    find_undecided,
+    groups,
+)
 from helpers.pictures import TITLES, DataError, Pictures, fingerprint, listed, visible
 from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
 LIKENESS = 0.95  # of two pictures that count as one, see `find_look_alikes`
-STRICTER = (0.96, 0.97, 0.98, 0.99, 0.995, 1)  # what to try where that joins too many; 1: none
+LEAST_LIKENESS = 0.5  # that may be asked for
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
 
 
@@ -40,14 +47,16 @@ class Remark(NamedTuple):
 class Intake(NamedTuple):
     """pictures: the `Pictures` that can be used, each once, their labels as decided; left_out: a
     `Remark` on every other file; doubtful: a `Remark` on each that is used, but may not show what
-    was meant; alike: the pairs of paths in pictures that look alike, those in
-    two classes first; given: the pictures before decisions; decided: {position in given: label, or
-    None for discard}; retired: why earlier decisions hold no longer, a text each."""
+    was meant; alike: the pairs of paths in pictures that look alike, those in two classes first;
+    undecided: what pixels could not decide, a text, or "" for nothing; given: the pictures before
+    decisions; decided: {position in given: label, or None for discard}; retired: why earlier
+    decisions hold no longer, a text each."""
 
     pictures: Pictures
     left_out: list
     doubtful: list
     alike: list
+    undecided: str
     given: Pictures
     decided: dict
     retired: list
@@ -107,7 +116,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         for reason in fingerprint(path).doubts
     ]
     if corrections is None or not Path(corrections).exists():
-        return Intake(once, left_out, doubtful, pairs, once, {}, [])
+        return Intake(once, left_out, doubtful, pairs, _undecided(once, pairs), once, {}, [])
     retired = retire_corrections(once, corrections)
     pictures = apply_corrections(once, corrections)
     doubtful = [remark for remark in doubtful if remark.path in {*pictures.paths}]
@@ -115,7 +124,8 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         pictures, threshold, left_out, f" This is so after the decisions in {corrections}."
     )
     decided = read_corrections(once, corrections)
-    return Intake(pictures, left_out, doubtful, pairs, once, decided, retired)
+    unsure = _undecided(pictures, pairs)
+    return Intake(pictures, left_out, doubtful, pairs, unsure, once, decided, retired)
 
 
 def data_card(intake, path, parts):
@@ -268,7 +278,7 @@ def _enough(pictures, threshold, left_out, when=""):
     found = find_look_alikes(pictures, threshold=threshold)
     few, mixed = _faults(pictures, found)
     if few:
-        raise DataError(_too_few(pictures, found, few, left_out, threshold) + when)
+        raise DataError(_too_few(pictures, found, few, left_out) + when)
     if mixed:
         label_of = dict(zip(pictures.paths, pictures.labels.tolist(), strict=True))
         label = pictures.classes.index(mixed[0])
@@ -278,7 +288,7 @@ def _enough(pictures, threshold, left_out, when=""):
         )
         raise DataError(
             f"Nearly all pictures of {printable(mixed[0])} look like some of other classes, as do "
-            f"{_told(pair)}: sort them out.{_other_threshold(pictures, threshold)}{when}"
+            f"{_told(pair)}: sort them out.{_other_threshold(pictures, found)}{when}"
         )
     found.sort(key=lambda pair: pair[1].parent == pair[2].parent)
     return [(first, second) for _, first, second in found]
@@ -298,7 +308,7 @@ def _faults(pictures, found):
     return few, mixed
 
 
-def _too_few(pictures, found, few, left_out, threshold):
+def _too_few(pictures, found, few, left_out):
     """What to say of classes with too few different pictures."""
     said, joined = [], []
     for name, count in few.items():
@@ -314,7 +324,7 @@ def _too_few(pictures, found, few, left_out, threshold):
         text += f" Files left out there: {len(lost)}, such as {lost[0]}"
     if joined:  # the pair that is joined least surely shows best whether that is right
         text += f" The least alike of those that count as one are {_told(min(joined))}."
-        text += _other_threshold(pictures, threshold)
+        text += _other_threshold(pictures, found)
     return text
 
 
@@ -323,14 +333,35 @@ def _told(pair):
     return f"{' and '.join(map(place, paths))} (likeness {likeness:.3f})"
 
 
-def _other_threshold(pictures, threshold):
-    """How to have fewer pictures count as one, if there is a threshold at which all is well."""
-    for value in STRICTER:
-        if value > threshold:
-            few, mixed = _faults(pictures, find_look_alikes(pictures, threshold=value))
-            if not few and not mixed:
-                return (
-                    f" If they show two things, let fewer count as one: make mine ALIKE={value} …, "
-                    f"or look_through(folder, threshold={value})."
-                )
-    return ""
+def _other_threshold(pictures, found):
+    """How to have fewer pictures count as one, if there is a threshold at which all is well: the
+    lowest just above the likeness of a pair."""
+    above = sorted({min(1, math.floor(1000 * likeness + 1) / 1000) for likeness, *_ in found} | {1})
+
+    def is_well(value):
+        return not any(_faults(pictures, [pair for pair in found if pair[0] >= value]))
+
+    value = above[min(bisect.bisect_left(above, True, key=is_well), len(above) - 1)]
+    if any(_faults(pictures, find_look_alikes(pictures, threshold=value))):
+        return ""
+    return (
+        f" If they show two things, let fewer count as one: make mine ALIKE={value} …, or "
+        f"look_through(folder, threshold={value})."
+    )
+
+
+def _undecided(pictures, pairs):
+    """What to say of pictures that may be frames of a film or two things, or ""."""
+    found = find_undecided(pictures, pairs)
+    if found is None:
+        return ""
+    count, pair = found
+    text = (
+        f"Not decided: {count} pictures resemble another and differ in places, as do {_told(pair)}."
+        " They count as different things. If they are frames of a film, name the files in the order"
+        " in which they were taken."
+    )
+    value = math.floor(100 * pair[0]) / 100
+    if value >= LEAST_LIKENESS:
+        text += f" If those two show one thing, make mine ALIKE={value} … lets them count as one."
+    return text

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import warnings
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -20,8 +20,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from apps.sharing.portable import for_older_keras
-from helpers.images import ResizeRule, to_batch
-from helpers.keys import key_of
+from helpers.images import ResizeRule, resize, to_batch
 from helpers.measure import Timing
 from helpers.models import (
     AT_ONCE,
@@ -29,21 +28,24 @@ from helpers.models import (
     load_classifier,
     unchanged,
 )
-from helpers.networks import (
-    assembled,
-    check_graph,
-    check_logits,
-    only_trains,
-    operations,
-    rewired,
-)
 from helpers.training import preprocessed
+from safeguards.keys import key_of
+from safeguards.logits import check_logits, ends_in, logits_of
 from safeguards.model_files import (
     DOCUMENTS,
     MAX_SIDE,
     ModelFileError,
     check_finite,
     parse_details,
+)
+from safeguards.networks import (
+    assembled,
+    check_graph,
+    only_trains,
+    operations,
+    replay,
+    rewired,
+    run,
 )
 from safeguards.text import plain
 from safeguards.whole_files import digest, note_digest, shipped, whole
@@ -52,28 +54,28 @@ RUNTIMES = {".onnx": "onnxruntime", ".tflite": "LiteRT"}
 # How far an export may be from the classifier, in the probability of a class: …
 EXACT = 1e-3
 EXACT_LOG = 0.02  # … and in its logarithm
+REPEATED = 1e-4  # how far a second answer may be from the first, as a share of the largest
 ROUNDED = 0.1  # where the classifier itself works in half precision
 INT8 = 0.15  # … on average, of pictures that it was calibrated with
 # Names of dtypes and of Keras's policies that a runtime may not know, or answer in.
 HALF = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
 
 
-def as_classifier(model, classes, name="mine", rule=None, size=None):
-    """A trained model of logits for RGB 0…255, as of `new_model` and `fit`, as a `Classifier`.
-    classes: names, as `Dataset.classes`, or (wnid, name) pairs, in output order; a name without a
-    WordNet id stands for both. rule: how a picture becomes a square, None: `model.rule`. size:
-    pixels a side, needed where the model takes pictures of any size. ValueError where classes and
-    outputs differ or classes have no order, the outputs are no logits (`logits_of` of
-    helpers.networks may help), the input is no square RGB picture, or no rule is known."""
+def as_classifier(model, classes, name="mine", rule=None, size=None, outputs=None):
+    """A trained model for RGB 0…255, as of `new_model` and `fit`, as a `Classifier`.
+    classes: names, as `Dataset.classes`, or (wnid, name) pairs, in output order; a name
+    without a WordNet id stands for both. rule: how a picture becomes a square, None:
+    `model.rule`. size: pixels a side, needed where the model takes pictures of any
+    size. outputs: "logits" or "probabilities", needed where the model's last layers do
+    not tell what it puts out, and then tried with three pictures; of probabilities the
+    classifier takes logarithms. ValueError where classes and outputs differ or classes
+    have no order, the outputs are neither, the input is no square RGB picture, or no
+    rule is known."""
     check_graph(model)
     size = _side(model, size)
     pairs = _pairs(classes)
-    if len(model.outputs) > 1:
-        names = ", ".join(model.output_names)
-        raise ValueError(
-            f"The model has {len(model.outputs)} outputs ({names}): pass keras.Model(model.inputs, "
-            "model.outputs[k]) with the k of the one that holds the classes."
-        )
+    if outputs is not None or ends_in(model).what == "softmax":
+        model = logits_of(model, outputs, size)
     check_logits(model, "a Classifier")
     if model.output_shape != (None, len(pairs)):
         raise ValueError(f"{len(pairs)} classes, but the model's output is {model.output_shape}.")
@@ -156,11 +158,12 @@ def save_classifier(classifier, path):
     pairs, and classifier.json: name, size, resize rule, and the terms of pretrained weights.
     Outputs stay logits. The file appears whole or not at all, and only if it answers as the
     classifier does. ValueError for another suffix, a preprocessing that is no scaling, layers that
-    are not Keras's own, outputs that are no logits, weights that are no numbers, and a file that
-    answers otherwise.
+    are not Keras's own, outputs that are no logits, weights that are no numbers, a classifier that
+    answers with no number or with something else each time, and a file that answers otherwise.
     """
     path = _with_suffix(path, ".keras")
     check_finite(classifier.network, classifier.name)
+    check_logits(classifier.network, "a Classifier")
     with whole(path) as part:
         raw_network(classifier).save(part)
         for_older_keras(part)
@@ -174,7 +177,7 @@ def save_classifier(classifier, path):
                 f"{classifier.name} is not saved: its file could not be loaded safely. Replace "
                 "Lambda and custom layers by Keras's own."
             ) from error
-        check_logits(network, "a Classifier")
+        _check_answers(classifier)
         batch = _test_pictures(classifier.size)
         with np.errstate(invalid="ignore"):  # what is no number is told below
             found = softmax(np.asarray(network(batch, training=False)), axis=-1)
@@ -286,52 +289,102 @@ def _write_litert(classifier, path, calibration=None):
             file.writestr(name, text)
 
 
+def _check_answers(classifier):
+    """ValueError where a classifier itself answers the test pictures with what is no
+    number, or with something else each time: no file could answer as it does."""
+    reason = _unsound(classifier)
+    if reason is None:
+        return
+    step = _culprit(classifier, lambda front: _unsound(front) is not None)
+    if step is None:  # with the weights in float32 it does
+        to_do = "Half precision cannot hold its numbers: build it in float32, with these weights"
+    else:
+        to_do = f"Mend or replace its layer {step.name!r} ({type(step).__name__})"
+    raise ValueError(f"{classifier.name} cannot be passed on: it {reason}. {to_do}.")
+
+
+def _unsound(classifier):
+    """What is wrong with a classifier's own answers, in words, or None."""
+    pictures = _test_pictures(classifier.size)
+    first, again = (
+        classifier.forward(classifier.preprocess_input(pictures.copy())) for _ in range(2)
+    )
+    if not (np.isfinite(first).all() and np.isfinite(again).all()):
+        return "answers plain pictures, a ramp or noise with what is no number"
+    if np.abs(first - again).max() > REPEATED * np.abs(first).max():
+        return "answers the same pictures with something else each time"
+    return None
+
+
+# suffix: (the function that exports so, what writes the file)
+WRITERS = {
+    ".onnx": ("export_onnx", _write_onnx),
+    ".tflite": ("export_litert", _write_litert),
+}
+
+
 def _exported(classifier, path, write, calibration=None):
-    """Write an export at `path` and try it in its runtime; ValueError says what is wrong."""
+    """Write an export at `path` and try it in its runtime; ValueError says what is
+    wrong, from which layer on, and what to do."""
     check_finite(classifier.network, classifier.name)
     check_logits(classifier.network, "a Classifier")
+    _check_answers(classifier)
     raw_network(classifier)  # what it refuses is no fault of the runtime
     reason = _failure(classifier, path, write, calibration)
     if reason is None:
         return
-    layer = None
-    if calibration is None:
-        layer = _culprit(classifier, path.with_name(f"one_layer{path.suffix}"), write)
-    if layer is not None:
-        raise ValueError(
-            f"{classifier.name} is not exported: the layer {layer.name!r} ("
-            f"{type(layer).__name__}) does not work in {RUNTIMES[path.suffix]}: the file {reason}. "
-            "Replace it or its activation by others of Keras, or use the other format."
+    text = f"{classifier.name} is not exported: the file {reason}."
+    if calibration is not None:
+        if _failure(classifier, path, _write_litert) is None:
+            raise ValueError(f"{text} Without calibration, as float32, it can be.")
+        write = _write_litert
+    part = path.with_name(f"part{path.suffix}")
+    step = _culprit(classifier, lambda front: _failure(front, part, write) is not None)
+    if step is not None:
+        text = (
+            f"{classifier.name} is not exported: the layer {step.name!r} ("
+            f"{type(step).__name__}) does not work in {RUNTIMES[path.suffix]}: with it the "
+            f"file {reason}."
         )
-    raise ValueError(f"{classifier.name} is not exported: the file {reason}.")
+    suffix, (export, other) = next((s, o) for s, o in WRITERS.items() if s != path.suffix)
+    if _failure(classifier, path.with_name(f"other{suffix}"), other) is None:
+        raise ValueError(f"{text} {export} can do it; or put other layers in its place.")
+    raise ValueError(f"{text} Put other layers of Keras in its place, and train them.")
 
 
 def _failure(classifier, path, write, calibration=None):
-    """Write an export and compare it with the classifier → None, or what is wrong, in words."""
+    """Write an export and compare it with the classifier → None, or what is wrong, in
+    words."""
     try:
         write(classifier, path)
         exported = load_exported(path)
-        batch = _test_pictures(classifier.size)
-        if calibration is not None:
-            batch = to_batch(calibration, classifier.size, classifier.rule)
+        tried = _test_pictures(classifier.size)
         with _quiet():
-            found = exported.network(batch)
+            found = exported.network(tried)
+            if calibration is not None and np.isfinite(found).all():
+                tried = to_batch(calibration, classifier.size, classifier.rule)
+                found = exported.network(tried)
     except (MemoryError, OSError):
         raise
     except Exception as error:  # converters and runtimes raise their own kinds
         cause = error.__cause__ or error
         text = " ".join(str(cause).replace(str(path), path.name).split())
         return f"cannot be made or read ({text or type(cause).__name__:.300})"
-    return _difference(classifier, batch, found, calibration is not None)
+    return _difference(classifier, tried, found, calibration is not None)
 
 
 def _test_pictures(size):
-    """Pictures that a file is tried on: float32 (4, size, size, 3), 0…255."""
+    """Pictures that a file is tried on: float32 (11, size, size, 3), 0…255. Noise,
+    coarse and fine, a ramp both ways, black, white, grey, red, green and blue."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (2, 8, 8, 3), "uint8")
-    smooth = [np.asarray(Image.fromarray(c).resize((size, size)), "float32") for c in coarse]
-    noise = rng.integers(0, 256, (size, size, 3)).astype("float32")
-    return np.stack([*smooth, noise, np.full_like(noise, 255)])
+    coarse = [np.asarray(Image.fromarray(c).resize((size, size)), "float32") for c in coarse]
+    fine = rng.integers(0, 256, (size, size, 3)).astype("float32")
+    ramp = np.broadcast_to(np.linspace(0, 255, size)[:, None, None].round(), fine.shape)
+    plain = [(0, 0, 0), (255,) * 3, (128,) * 3, (255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    plain = [np.broadcast_to(np.array(colour), fine.shape) for colour in plain]
+    pictures = [*coarse, fine, ramp, ramp.transpose(1, 0, 2), *plain]
+    return np.stack(pictures).astype("float32")
 
 
 def _difference(classifier, batch, found, int8=False):
@@ -343,7 +396,7 @@ def _difference(classifier, batch, found, int8=False):
         return f"gives {found.shape[-1]} outputs for {wanted.shape[-1]} classes"
     if found.dtype != "float32":
         return f"gives {found.dtype} instead of float32"
-    if not np.isfinite(found).all() or not np.isfinite(wanted).all():
+    if not np.isfinite(found).all():
         return "gives what is no number for some pictures"
     most = np.abs(found - wanted).max(axis=-1)
     if int8:  # single pictures may differ more
@@ -361,31 +414,58 @@ def _difference(classifier, batch, found, int8=False):
     return None
 
 
-def _culprit(classifier, path, write):
-    """The first layer that alone does not work when it is exported, or None. Each kind of layer is
-    tried once, which takes a few seconds."""
+def _culprit(classifier, fails):
+    """The first step of a classifier's network, at any depth, up to which the network
+    fails, or None where it does not. fails: takes a `Classifier`, says whether it does.
+    Found by halving, so that it is asked seldom."""
     from helpers import keras
 
-    tried = set()
-    for step in operations(raw_network(classifier)):
-        kind = type(step)
-        given = step._inbound_nodes[0].input_tensors
-        single = isinstance(step, keras.layers.Layer) and len(given) == 1
-        if kind in tried or not single:
-            continue
-        tried.add(kind)
-        # A picture's brightness times fixed numbers, in the shape that the layer is used to.
-        inputs = keras.Input((8, 8, 3))
-        sides = [side or classifier.size for side in given[0].shape[1:]]
-        numbers = np.random.default_rng(0).normal(size=(1, *sides)).astype("float32")
-        bright = keras.ops.mean(inputs, axis=(1, 2, 3)) / 255
-        x = step(keras.ops.reshape(bright, (-1, *[1] * len(sides))) * numbers)
-        network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
-        two = (("a", "a"), ("b", "b"))
-        alone = Classifier("one layer", network, 8, classifier.rule, unchanged, two)
-        if _failure(alone, path, write) is not None:
-            return step
-    return None
+    image = keras.Input((classifier.size, classifier.size, 3))
+    pictures = _test_pictures(classifier.size)
+    # The steps, what each put out, and after each whose outputs were used.
+    steps, made, used = [], [], [set()]
+
+    def call(step, *arguments, **options):
+        outputs = run(step, *arguments, **options)
+        given = keras.tree.flatten((arguments, options))
+        steps.append(step)
+        made.extend((len(steps), x) for x in keras.tree.flatten(outputs))
+        used.append(used[-1] | {id(x) for x in given})
+        return outputs
+
+    replay(raw_network(classifier), [image], call)
+
+    def broken(count):
+        """Whether a classifier of the first steps fails, so many: all that they leave to
+        others is turned into four numbers of about 1, by fixed weights at random."""
+        left = [x for number, x in made if number <= count and id(x) not in used[count]]
+        numbers = []
+        for tensor in left:
+            if tensor.shape[0] is not None:  # of no picture, such as a mean over several
+                continue
+            flat = keras.layers.Flatten()(keras.ops.cast(tensor, "float32"))
+            values = np.abs(keras.Model(image, flat)(pictures, training=False))
+            largest = np.nan_to_num(values, posinf=0).max()
+            flat = keras.layers.Rescaling(1 / max(largest, 1e-6))(flat)
+            weights = keras.initializers.LecunNormal(seed=count)
+            numbers.append(keras.layers.Dense(4, kernel_initializer=weights)(flat))
+        if not numbers:
+            return False
+        logits = keras.layers.Add()(numbers) if len(numbers) > 1 else numbers[0]
+        pairs = tuple((name, name) for name in "abcd")
+        front = replace(classifier, network=keras.Model(image, logits), classes=pairs)
+        return fails(replace(front, preprocess_input=unchanged))
+
+    if not broken(len(steps)):
+        return None
+    works, fault = 0, len(steps)
+    while fault - works > 1:
+        middle = (works + fault) // 2
+        if broken(middle):
+            fault = middle
+        else:
+            works = middle
+    return steps[fault - 1]
 
 
 class Exported(Classifier):
@@ -400,8 +480,8 @@ class Exported(Classifier):
         return np.log(np.maximum(self.network(batch), 1e-30))
 
     def key(self):
-        """SHA-256, in hexadecimal, of all that predictions depend on: see `helpers.keys`."""
-        return key_of(self.network, self.size, self.rule, unchanged, self.network.digest)
+        """SHA-256, in hexadecimal, of all that predictions depend on: see `safeguards.keys`."""
+        return key_of(self.network, self.size, self.rule, resize, unchanged, self.network.digest)
 
 
 def load_exported(path):

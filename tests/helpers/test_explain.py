@@ -189,7 +189,9 @@ def split(x):
 
 
 def added_logits(x):
-    return layers.Add()([class_of(1, 0, 0)(mean(maps(x))), class_of(0, 1, 0)(mean(maps(x)))])
+    both = [class_of(1, 0, 0)(mean(maps(x))), class_of(0, 1, 0)(mean(maps(x)))]
+    said = layers.Identity(name="outputs_are_logits")  # as logits_of(model, "logits") says it
+    return said(layers.Add()(both))
 
 
 def nested_maps(x):
@@ -247,7 +249,6 @@ def test_all_branches_are_in_the_map(build):
     assert heat[CORNER].mean() > 0.5, "red"
     assert heat[24:, :8].mean() > 0.5, "green"
     assert heat[8:24, 8:24].max() < 0.3, "nothing between them"
-    assert not grad_cam(classifier_of(network), pixels, 1).any()
 
 
 def test_a_map_counts_once():
@@ -276,6 +277,49 @@ def tta(x):
     return class_of(1, 1, 1)(layers.Average()([base(x), base(ops.flip(x, axis=2))]))
 
 
+def after(step):
+    """A network in which a step takes what the last maps put out."""
+    return lambda x: layers.Dense(2)(layers.Flatten()(step(maps(x, 4))))
+
+
+def padded_often(x):
+    for _ in range(5):
+        x = layers.ZeroPadding2D(((3, 0), (3, 0)))(x)
+    return class_of(1, 1, 1)(mean(maps(x, 1)))
+
+
+def never_padded(x):
+    for _ in range(6):
+        x = layers.Conv2D(3, 3)(x)
+    return class_of(1, 1, 1)(mean(x))
+
+
+def by_halves(x):
+    one, other = ops.split(x, 2, axis=1)
+    return join(mean(maps(one)), mean(maps(other)))
+
+
+def turned_and_added(x):
+    x = maps(x, 1)
+    return layers.Dense(2)(mean(layers.Add()([x, layers.Permute((2, 1, 3))(x)])))
+
+
+def attended(x):
+    x = layers.Reshape((64, 3))(maps(x, 4))
+    x = layers.MultiHeadAttention(1, 4)(x, x)
+    return layers.Dense(2)(layers.GlobalAveragePooling1D()(x))
+
+
+def weighted_places(x):
+    x = layers.Reshape((64, 3))(maps(x, 4))
+    return layers.Dense(2)(layers.Flatten()(layers.Dot(axes=1)([x, x])))
+
+
+def recurrent_(x):
+    return layers.Dense(2)(layers.SimpleRNN(3)(layers.Reshape((64, 3))(maps(x, 4))))
+
+
+TURN = "bhwc->bwhc"
 # What no map over the picture can show: how it is built, and the layer that is to blame.
 UNMAPPED = {
     "scaled only": (
@@ -291,19 +335,47 @@ UNMAPPED = {
     "colours beside": (beside(mean), "global_average_pooling2d"),
     "Dense beside": (beside(lambda x: layers.Dense(3)(layers.Flatten()(x))), "flatten"),
     "mirrored beside": (tta, "flip"),
-    "cut": (by_way_of(layers.Cropping2D(8)), "cropping2d"),
+    "cut": (by_way_of(layers.Cropping2D(8)), "conv2d"),
     "centre": (by_way_of(layers.CenterCrop(16, 16)), "center_crop"),
     "sliced": (by_way_of(lambda x: x[:, 8:, 8:]), "get_item"),
     "upside down": (by_way_of(lambda x: x[:, ::-1]), "get_item"),
     "transposed": (by_way_of(layers.Permute((2, 1, 3))), "permute"),
+    "transposed by Einsum": (by_way_of(lambda x: ops.einsum(TURN, x)), "einsum"),
+    "by swapped axes": (by_way_of(lambda x: ops.swapaxes(x, 1, 2)), "swapaxes"),
+    "mixed by a product": (
+        by_way_of(lambda x: ops.matmul(x, np.eye(3, dtype="float32"))),
+        "matmul",
+    ),
+    "mixed by Tensordot": (
+        by_way_of(lambda x: ops.tensordot(x, np.eye(3, dtype="float32"), axes=1)),
+        "tensordot",
+    ),
     "reshaped": (by_way_of(layers.Reshape((16, 64, 3))), "reshape"),
     "rolled": (by_way_of(lambda x: ops.roll(x, 8, axis=1)), "roll"),
-    "padded": (by_way_of(layers.ZeroPadding2D(16)), "zero_padding2d"),
+    "rolled behind": (after(lambda x: ops.roll(x, 8, axis=1)), "roll"),
+    "transposed behind": (after(layers.Permute((2, 1, 3))), "permute"),
+    "turned and added": (turned_and_added, "permute"),
+    "split places": (by_halves, "split"),
+    "split behind": (after(lambda x: ops.split(x, 2, axis=1)[0]), "split"),
+    "padded": (by_way_of(layers.ZeroPadding2D(16)), "conv2d"),
+    "padded often": (padded_often, "conv2d"),
+    "never padded": (never_padded, "conv2d"),
+    "padded by an operation": (
+        by_way_of(lambda x: ops.pad(x, ((0, 0), (8, 0), (8, 0), (0, 0)))),
+        "pad",
+    ),
     "twice beside itself": (by_way_of(lambda x: ops.concatenate([x, x], axis=2)), "concatenate"),
     "resized by cutting": (
         by_way_of(layers.Resizing(8, 16, crop_to_aspect_ratio=True)),
         "resizing",
     ),
+    "attended": (attended, "multi_head_attention"),
+    "weighted places": (weighted_places, "dot"),
+    "read in a row": (recurrent_, "simple_rnn"),
+    "rounded": (after(ops.round), "round"),
+    "without gradient": (after(ops.stop_gradient), "stop_gradient"),
+    "Lambda": (by_way_of(layers.Lambda(lambda x: x)), "lambda"),
+    "somebody's own": (by_way_of(layers.Activation(lambda x: ops.flip(x, 1))), "activation"),
 }
 
 
@@ -324,8 +396,20 @@ def test_what_no_map_can_show_is_refused_by_name(kind):
         lambda x: ops.flip(x, axis=-1)[..., ::-1],
         layers.RandomFlip(),
         lambda x: x[:, :, :, :3],
+        lambda x: layers.Cropping2D(2)(layers.ZeroPadding2D(2)(x)),
+        lambda x: ops.relu(2 * x + 1.0),
+        lambda x: layers.Multiply()([x, layers.Reshape((1, 1, 3))(mean(x))]),
+        lambda x: x * ops.sigmoid(ops.mean(x, axis=-1, keepdims=True)),
+        layers.UpSampling2D(2),
+        lambda x: layers.Conv2DTranspose(3, 2, 2, kernel_initializer="ones")(x),
+        layers.SpectralNormalization(layers.Conv2D(3, 1, kernel_initializer="ones")),
+        lambda x: ops.concatenate(ops.split(x, 3, axis=-1), axis=-1),
     ],
-    ids=["resized", "a pixel more", "colours turned", "augmented", "channels picked"],
+    ids=[
+        *("resized", "a pixel more", "colours turned", "augmented", "channels picked"),
+        *("padded and cut", "operations", "a gate", "a gate of places", "made larger"),
+        *("made larger by learning", "in a wrapper", "split into channels"),
+    ],
 )
 def test_what_leaves_places_alone_is_no_obstacle(step):
     heat = grad_cam(classifier_of(network_of(by_way_of(step))), patch(*CORNER), 0)
@@ -338,6 +422,48 @@ def test_heads_without_a_useful_gradient(end):
     network = network_of(lambda x: layers.Dense(2, end)(mean(maps(x))))
     with pytest.raises(ValueError, match="Grad-CAM needs logits"):
         grad_cam(classifier_of(network), patch(*CORNER))
+
+
+# -- a score that does not change ------------------------------------------------------------------
+
+
+def untrained(x):
+    return layers.Dense(2, kernel_initializer="zeros")(mean(maps(x)))
+
+
+def dead(x):
+    bias = keras.initializers.Constant(-1e3)
+    return layers.Dense(2)(layers.Dense(4, "relu", bias_initializer=bias)(mean(maps(x))))
+
+
+def limited(x):
+    return layers.Dense(2)(ops.clip(mean(maps(x)), 0, 1e-4))
+
+
+def against_itself(x):
+    """Above speaks for the class as much as below speaks against it."""
+    kernel = np.ones((4, 4, 3, 1)) * [1.0, 0.0]
+    kernel[2:] *= -1
+    kernel = keras.initializers.Constant(kernel.reshape(48, 2))
+    return layers.Dense(2, kernel_initializer=kernel)(layers.Flatten()(maps(x)))
+
+
+@pytest.mark.parametrize("build", [untrained, dead, limited, against_itself])
+def test_a_score_that_does_not_change_is_not_told_as_a_map_of_nothing(build):
+    grey = Image.new("RGB", (SIZE, SIZE), (99, 99, 99))
+    with pytest.raises(ValueError, match="picture 0 .*score does not change"):
+        grad_cam(classifier_of(network_of(build)), grey, 0)
+
+
+def test_the_picture_is_named_whose_score_does_not_change():
+    """A ReLU behind the maps lets red through, and nothing else."""
+    bias = keras.initializers.Constant(-1.0)
+    hidden = layers.Dense(1, "relu", kernel_initializer="ones", bias_initializer=bias)
+    model = classifier_of(network_of(lambda x: class_of(1)(hidden(mean(maps(x))))))
+    pictures = [patch(*CORNER)] * 9 + [Image.new("RGB", (SIZE, SIZE))]
+    assert grad_cam(model, pictures[:9], 0).any()
+    with pytest.raises(ValueError, match="picture 9 "):
+        grad_cam(model, pictures, 0)
 
 
 # -- every kind of model ---------------------------------------------------------------------------
@@ -358,7 +484,7 @@ def test_nested_and_preprocessed_is_the_same_as_flat(renders):
 
 
 def test_fine_tuned_model_with_augmentation_frozen_or_not(learned, renders):
-    model = new_model(learned, 4, keras.layers.RandomFlip(seed=0), dropout=0.5)
+    model = new_model(learned, 4, augment=keras.layers.RandomFlip(seed=0), dropout=0.5)
     model.get_layer("head").set_weights(learned.network.layers[-1].get_weights())
     wanted = grad_cam(learned, renders[:2], 2)
     assert wanted.any()
@@ -407,6 +533,7 @@ def test_mobilenet_v3_is_explained_before_its_1x1_maps(renders):
 
 def test_explaining_leaves_the_model_as_it_was(learned, renders):
     model = new_model(learned, 4)
+    model.get_layer("head").set_weights(learned.network.layers[-1].get_weights())
     names, weights = [layer.name for layer in model.layers], model.get_weights()
     trainable = len(model.trainable_weights)
     grad_cam(model, renders[0], 1)

@@ -8,23 +8,32 @@ from itertools import combinations
 import alike_sets as sets
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from apps.own_pictures.intake import LEAST, STRICTER, look_through
+from apps.own_pictures.intake import LEAST, look_through, place
 from helpers import datasets, pictures
 from helpers.cleaning import out_of_fold
 from helpers.datasets import find_look_alikes, find_near_duplicates, groups, split
-from helpers.look_alikes import look, look_alikes
+from helpers.images import load_image
 from helpers.pictures import DataError, Fingerprint, Pictures
+from safeguards.look_alikes import look, look_alikes
 
 
-def written(folder, pictures, quality=85):
-    """A set of pictures as a folder of class folders → ({path: thing}, folder)."""
+def written(folder, pictures, quality=85, form="jpg", time=False):
+    """A set of pictures as a folder of class folders → {path: thing}. time: (second, picture) are
+    given, and each file holds when it was taken."""
     things = {}
-    for number, (label, thing, image) in enumerate(pictures):
-        path = folder / label / f"img_{number}.jpg"
+    for number, picture in enumerate(pictures):
+        second, (label, thing, image) = picture if time else (0, picture)
+        path = folder / label / f"img_{number}.{form}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, quality=quality)
+        exif = Image.Exif()
+        if time:
+            own = exif.get_ifd(ExifTags.IFD.Exif)
+            own[ExifTags.Base.DateTimeOriginal] = (
+                f"2024:05:01 10:{second // 60:02}:{second % 60:02}"
+            )
+        image.save(path, quality=quality, exif=exif)
         things[path] = thing
     return things
 
@@ -45,30 +54,29 @@ def listed(folder):
     return pictures.listed("set", folder)
 
 
-# -- different things that share a layout ----------------------------------------------------------
+# -- different things ------------------------------------------------------------------------------
 
-LAYOUTS = {
-    "fixed camera": lambda: sets.fixed_camera(),
-    "fixed camera, small parts": lambda: sets.fixed_camera(side=30),
-    "fixed camera, large parts": lambda: sets.fixed_camera(side=160, spread=0.1),
-    "fixed camera, parts nearly in one place": lambda: sets.fixed_camera(spread=0.05, turns=8),
-    "fixed camera, parts of two colours": lambda: sets.fixed_camera(shades=(90, 230)),
-    "scans": lambda: sets.scans(20),
-    "products on white": lambda: sets.products(),
-    "products of one colour on white": lambda: sets.products(alike=True),
-}
+# Of a hundred parts of one shape in one place some have the same shade, and no scratch.
+SAME = {"fixed camera, one shape in one place": 0.35, "one circle in greys": 0.05}
 
 
-@pytest.mark.parametrize("kind", LAYOUTS)
-def test_a_common_layout_does_not_make_things_the_same(kind, tmp_path):
-    """Before, «good 1 of 60»: by way of others, all parts counted as one."""
-    written(tmp_path / "set", LAYOUTS[kind]())
-    intake = look_through(tmp_path / "set")
-    keys = groups(intake.pictures, intake.alike)
-    for label, name in enumerate(intake.pictures.classes):
-        own = intake.pictures.labels == label
-        assert len({*keys[own]}) >= own.sum() / 2, name
-    assert len(split(intake.pictures, (0.7, 0.3), alike=intake.alike)) == 2
+@pytest.mark.parametrize("kind", sets.APART)
+def test_different_things_stay_apart(kind, tmp_path):
+    """Before, by way of others, 60 parts counted as one, and 48 circles of other colours."""
+    pictures = sets.APART[kind]()
+    things = written(tmp_path / "set", pictures)
+    found = listed(tmp_path / "set")
+    keys = groups(found, find_near_duplicates(found))
+    assert len({*keys}) >= len({*things.values()}) * (1 - SAME.get(kind, 0))
+
+
+@pytest.mark.parametrize("quality", [95, 40])
+@pytest.mark.parametrize(
+    "kind", ["fixed camera", "one circle in random colours", "gauges on white"]
+)
+def test_they_do_so_in_any_quality(kind, quality, tmp_path):
+    things = written(tmp_path / "set", sets.APART[kind](), quality)
+    assert counted(listed(tmp_path / "set"), things)[:2] == (0, 0)
 
 
 # -- one thing in many pictures --------------------------------------------------------------------
@@ -79,35 +87,117 @@ SHOTS = {
     "shots from a tripod": lambda: sets.bursts(2, 30, shift=0, turn=0, zoom=0),
     "shots of parts under a fixed camera": lambda: sets.fixed_camera(n=12, shots=5),
     "a camera goes over scenes": lambda: sets.pan(clips=4),
+}
+FILMS = {
     "people walk by a fixed camera": lambda: sets.walk(clips=4),
     "people walk by slowly": lambda: sets.walk(clips=4, speed=0.008),
 }
 
 
-@pytest.mark.parametrize("kind", SHOTS)
+def shuffled(pictures):
+    return [pictures[i] for i in np.random.default_rng(0).permutation(len(pictures))]
+
+
+@pytest.mark.parametrize("kind", SHOTS | FILMS)
 def test_shots_in_a_row_and_films_count_as_one_thing(kind, tmp_path):
-    things = written(tmp_path / "set", SHOTS[kind]())
+    things = written(tmp_path / "set", (SHOTS | FILMS)[kind]())
+    assert counted(listed(tmp_path / "set"), things)[:2] == (0, 0)
+
+
+@pytest.mark.parametrize("kind", SHOTS)
+def test_shots_count_as_one_whatever_their_names(kind, tmp_path):
+    things = written(tmp_path / "set", shuffled(SHOTS[kind]()))
     parted, merged, _ = counted(listed(tmp_path / "set"), things)
-    assert (parted, merged) == (0, 0)
+    assert merged == 0 and parted <= 1
+
+
+def test_frames_of_a_film_are_ordered_by_the_time_they_were_taken(tmp_path):
+    pictures = FILMS["people walk by slowly"]()
+    things = written(tmp_path / "set", shuffled(list(enumerate(pictures))), time=True)
+    assert counted(listed(tmp_path / "set"), things)[:2] == (0, 0)
+
+
+def test_frames_without_an_order_are_not_decided_and_that_is_said(tmp_path):
+    """Pixels cannot tell them from parts under a fixed camera: what is advised joins the pair."""
+    written(tmp_path / "set", shuffled(FILMS["people walk by slowly"]()))
+    intake = look_through(tmp_path / "set")
+    text = intake.undecided
+    assert text.startswith(f"Not decided: {len(intake.pictures)} pictures resemble another and ")
+    assert "name the files in the order in which they were taken" in text
+    first, second = re.search(r"as do (.+) and (.+) \(likeness", text).groups()
+    threshold = float(re.search(r"ALIKE=([\d.]+) …", text)[1])
+    joined = look_through(tmp_path / "set", threshold)
+    keys = groups(joined.pictures, joined.alike)
+    key = dict(zip(map(place, joined.pictures.paths), keys, strict=True))
+    assert key[first] == key[second]
+
+
+def test_nothing_is_said_where_all_is_decided(tmp_path):
+    written(tmp_path / "set", sets.copies("half the size", 30))
+    assert look_through(tmp_path / "set").undecided == ""
 
 
 @pytest.mark.parametrize("change", sets.CHANGES)
 def test_what_becomes_of_a_photograph_counts_as_one_thing(change, tmp_path):
-    """In another size, quality, brightness and crop."""
-    things = written(tmp_path / "set", sets.copies(change), 20 if "quality" in change else 85)
+    """In another size, quality, brightness and crop: most of twelve, and all that were not cut or
+    sharpened; never two photographs."""
+    things = written(tmp_path / "set", sets.copies(change), 30 if "quality" in change else 85)
     parted, merged, _ = counted(listed(tmp_path / "set"), things)
-    assert (parted, merged) == (0, 0)
+    assert merged == 0 and parted <= (0 if change in sets.SAVED else 2)
 
 
-@pytest.mark.parametrize("kind", ["fixed camera", "scans", "products on white"])
-@pytest.mark.parametrize("change", ["half the size", "quality 20", "less contrast"])
-def test_a_copy_is_found_where_all_share_a_layout(kind, change, tmp_path):
-    pictures = LAYOUTS[kind]()[::2]
-    for label, thing, image in pictures[:8]:
-        pictures.append((label, thing, sets.CHANGES[change](image)))
+@pytest.mark.parametrize("change", sets.SAVED)
+@pytest.mark.parametrize("kind", ["products on white", "one circle in random colours", "scans"])
+def test_a_copy_is_found_on_a_plain_ground(kind, change, tmp_path):
+    found_among(sets.APART[kind](), change, tmp_path)
+
+
+@pytest.mark.parametrize("change", sets.SAVED | sets.CUT)
+@pytest.mark.parametrize("kind", ["fixed camera", "displays", "gauges on a wall"])
+def test_a_copy_is_found_where_all_share_a_background(kind, change, tmp_path):
+    # Thin lines of light change most when a cut-out is enlarged.
+    missed = 5 if (kind, change) == ("displays", "8 % cut off all around") else 0
+    found_among(sets.APART[kind](), change, tmp_path, missed)
+
+
+def found_among(pictures, change, folder, missed=0):
+    """All of eight copies but so many are found, and no two things are taken for one."""
+    copies = [(label, thing, sets.CHANGES[change](image)) for label, thing, image in pictures[:8]]
+    things = written(folder / "set", pictures + copies, 30 if "quality" in change else 85)
+    parted, merged, _ = counted(listed(folder / "set"), things)
+    assert merged == 0 and parted <= missed
+
+
+@pytest.mark.parametrize("form", ["webp", "png"])
+def test_a_copy_is_found_in_another_form(form, tmp_path):
+    pictures = sets.APART["fixed camera"]()[:30] + sets.APART["photographs"]()
     things = written(tmp_path / "set", pictures)
-    parted, _, _ = counted(listed(tmp_path / "set"), things)
-    assert parted == 0
+    things |= written(tmp_path / "set", pictures[::3], 50, form)
+    assert counted(listed(tmp_path / "set"), things)[:2] == (0, 0)
+
+
+REAL = {
+    "half the size": 1,
+    "quality 30": 0.95,
+    "10 % darker": 0.95,
+    "3 % cut off": 0.9,
+    "8 % cut off all around": 0.9,
+    "to a square": 0.9,
+}
+
+
+@pytest.mark.parametrize("change", REAL)
+def test_copies_of_real_photographs(change, tmp_path, shared_data):
+    """The share that is found; and no two photographs are taken for one."""
+    files = sorted((shared_data / "photos").glob("*.jpg"))[:100]
+    things = {}
+    for i, file in enumerate(files):
+        image = load_image(file)
+        pair = [("a", f"photo {i}", image), ("a", f"photo {i}", sets.CHANGES[change](image))]
+        things |= written(tmp_path / f"{i}", pair, 30 if "quality" in change else 85)
+    pictures = Pictures("real", tuple(things), np.zeros(len(things), int), ("a",))
+    parted, merged, _ = counted(pictures, things)
+    assert merged == 0 and 1 - parted / len(files) >= REAL[change]
 
 
 def test_pictures_that_differ_in_colour_alone_are_two(tmp_path):
@@ -213,7 +303,7 @@ def test_groups_and_pairs_of_pictures_elsewhere(monkeypatch):
 def test_files_follow_one_another_as_cameras_number_them():
     names = ["f1.png", "f10.png", "f2.png", "f9.png", "10.png", "9a.png", "x.png"]
     paths = [datasets.Path("/a") / name for name in names] + [datasets.Path("/b/f0.png")]
-    order = dict(zip(paths, datasets._order(paths), strict=True))
+    order = dict(zip(paths, datasets._order(paths, [None] * len(paths)), strict=True))
     first, *rest = sorted(order, key=order.get)
     assert [path.name for path in (first, *rest)] == [
         *("9a.png", "10.png", "f1.png", "f2.png", "f9.png", "f10.png", "x.png", "f0.png")
@@ -227,9 +317,9 @@ ADVICE = re.compile(r"make mine ALIKE=([\d.]+) …, or look_through\(folder, thr
 
 
 def good_parts(n=20):
-    """Good parts that all lie in one place, and nearly are one: nobody can tell them from shots of
-    one of them. Bad ones lie anywhere."""
-    return sets.fixed_camera(n, spread=0, turns=0.2)[:n] + sets.fixed_camera(n, seed=1)[n:]
+    """Good parts that cannot be told from shots of one of them. Bad ones lie anywhere."""
+    part = sets.fixed_camera(1, shots=n)[:n]
+    return part + sets.fixed_camera(n, seed=1)[n:]
 
 
 def test_a_threshold_that_is_advised_helps(tmp_path):
@@ -240,7 +330,7 @@ def test_a_threshold_that_is_advised_helps(tmp_path):
     assert re.search(r"good 1 \(of 20: those that look alike count once\)", message)
     assert re.search(r"are good/img_\d+.jpg and good/img_\d+.jpg \(likeness [01]\.\d+\)\.", message)
     threshold = float(ADVICE.search(message)[1])
-    assert threshold in STRICTER
+    assert 0.95 < threshold < 1
     pictures = look_through(tmp_path / "set", threshold).pictures
     assert np.bincount(pictures.labels).tolist() == [20, 20]
 

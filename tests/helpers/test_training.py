@@ -21,8 +21,9 @@ from helpers import images, keras, training
 from helpers.datasets import load_dataset
 from helpers.images import SQUASH, ResizeRule
 from helpers.models import Classifier, load_classifier, unchanged
-from helpers.networks import leaves, logits_of, parts
 from helpers.pictures import DataError, Pictures
+from safeguards.logits import logits_of
+from safeguards.networks import leaves, parts
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -762,6 +763,126 @@ def test_a_class_of_its_own_is_refused_by_name(toy):
         training.predict(whole, toy.array(32))
 
 
+# -- layers of somebody's own in a base ------------------------------------------------------------
+
+
+class OwnNorm(keras.layers.BatchNormalization):
+    """One that nobody registered."""
+
+
+class Averaged(keras.layers.Layer):
+    """Subtracts a mean that moves in training, whether it is frozen or not, or only then."""
+
+    minds = False
+
+    def build(self, shape):
+        self.mean = self.add_weight(shape=shape[-1:], trainable=False, initializer="zeros")
+
+    def call(self, x, training=False):
+        if training and (self.trainable or not self.minds):
+            self.mean.assign(0.9 * self.mean + 0.1 * keras.ops.mean(x, (0, 1, 2)))
+        return x - self.mean
+
+
+class Minding(Averaged):
+    minds = True
+
+
+class Forgetful(keras.layers.Layer):
+    """Has a setting that its configuration leaves out."""
+
+    def __init__(self, scale=1.0, **more):
+        super().__init__(**more)
+        self.scale = scale
+
+    def call(self, x):
+        return self.scale * x
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("scale", None)
+        return config
+
+
+class Secretive(Forgetful):
+    """Has a setting that nobody can write down."""
+
+    def __init__(self, scale, **more):
+        super().__init__(scale(1.0), **more)
+
+    get_config = keras.layers.Layer.get_config
+
+
+def around(layer, deep=False):
+    """A network with a layer after its first convolution; deep: inside a nested one."""
+    layers = keras.layers
+    inner = [layers.Conv2D(4, 3), layer, layers.ReLU()]
+    whole = [chain(*inner)] if deep else inner
+    return chain(*whole, layers.GlobalAveragePooling2D(), layers.Dense(2))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("kind", [OwnNorm, Minding])
+def test_own_statistics_that_mind_being_frozen_stay(kind, deep, toy):
+    model = training.new_model(plain(around(kind(), deep)), 2, augment=keras.layers.RandomFlip())
+    (own,) = (part for part in parts(model) if type(part) is kind)
+    before = own.get_weights()
+    training.fit(model, toy, None, epochs=1)
+    assert all(map(np.array_equal, before, own.get_weights()))
+    training.unfreeze(model)
+    training.fit(model, toy, None, epochs=1)
+    if kind is OwnNorm:
+        assert all(map(np.array_equal, before, own.get_weights()))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        Averaged,
+        lambda **more: keras.layers.SpectralNormalization(keras.layers.Conv2D(4, 3), **more),
+    ],
+    ids=["somebody's own", "Keras's own"],
+)
+def test_a_layer_that_does_not_mind_being_frozen_is_refused_by_name(make, deep, toy):
+    network = around(make(name="wilful"), deep)
+    model = training.new_model(plain(network), 2, augment=keras.layers.RandomFlip(seed=0))
+    before = [np.array(v) for v in model.variables]
+    states = [part.trainable for part in parts(model)]
+    for call in (
+        lambda: training.unfreeze(model, 2),
+        lambda: training.fine_tune(model, toy, None),
+        lambda: training.fit(model, toy, None, epochs=1),
+    ):
+        with pytest.raises(ValueError, match="'wilful' .* changes its weights .* frozen"):
+            call()
+    after = [np.array(v) for v in model.variables]
+    assert all(map(np.array_equal, before[: len(after)], after)), "it is left as it was"
+    assert [part.trainable for part in parts(model)] == states
+
+
+UNLIKE = {
+    "a setting left out": (lambda: Forgetful(2.0, name="mine"), "does something else"),
+    "not written down": (lambda: Secretive(np.exp, name="mine"), "cannot be copied"),
+    "inside a wrapper": (
+        lambda: keras.layers.TimeDistributed(Secretive(np.exp), name="mine"),
+        "cannot be copied",
+    ),
+    "a Lambda": (lambda: keras.layers.Lambda(lambda x: x, name="mine"), "cannot be copied"),
+}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_what_cannot_be_copied_is_refused_by_name(kind, deep):
+    make, said = UNLIKE[kind]
+    with pytest.raises(ValueError, match=f"'mine' .* {said}.*Keras's own layers"):
+        training.new_model(plain(around(make(), deep)), 2)
+
+
 # -- models that put out no logits -----------------------------------------------------------------
 
 
@@ -785,9 +906,9 @@ def test_probabilities_are_no_logits(blobs):
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 def test_what_is_no_logit_is_neither_fitted_nor_predicted(blobs, activation):
     model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3, activation)])
-    with pytest.raises(ValueError, match=f"ends in {activation}.*fit needs logits"):
+    with pytest.raises(ValueError, match=f"ends in .*{activation}.*fit needs logits"):
         training.fit(model, blobs[:2], None, 1)
-    with pytest.raises(ValueError, match=f"ends in {activation}.*predict needs logits"):
+    with pytest.raises(ValueError, match=f"ends in .*{activation}.*predict needs logits"):
         training.predict(model, blobs[0])
 
 

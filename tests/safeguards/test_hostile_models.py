@@ -13,11 +13,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from apps.sharing.share import as_classifier, save_classifier
 from helpers import keras, load_classifier, models
 from helpers.explain import grad_cam
 from helpers.images import ResizeRule
+from safeguards.logits import logits_of
 from safeguards.model_files import ModelFileError, read_details
 from safeguards.whole_files import SUMS, digest, note_digest, shipped
 
@@ -325,11 +327,14 @@ def softmaxes():
                                   "reshaped"])  # fmt: skip
 def test_a_softmax_is_found(kind):
     model = softmaxes()[kind]
-    with pytest.raises(ValueError, match="ends in a softmax"):
-        as_classifier(model, ["a", "b"], rule=ResizeRule())
+    given = np.random.default_rng(0).uniform(0, 9, (3, 8, 8, 3)).astype("float32")
+    found = as_classifier(model, ["a", "b"], rule=ResizeRule()).forward(given)
+    wanted = np.asarray(model(given))
+    np.testing.assert_allclose(softmax(found, axis=1), wanted, atol=1e-5)
     model.rule = ResizeRule()
-    with pytest.raises(ValueError, match="ends in a softmax"):
+    with pytest.raises(ValueError, match=r"ends in a softmax.*Pass logits_of\(model\)"):
         grad_cam(model, "cat")
+    assert grad_cam(logits_of(model), "cat").shape == (8, 8)
 
 
 def test_a_changed_model_is_explained_anew():

@@ -3,10 +3,11 @@
 Each function returns [(class, thing, picture)] in the order in which the files are named: pictures
 of one thing should count as one, those of two things as two."""
 
+import functools
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from helpers.images import load_image
 
@@ -180,18 +181,25 @@ def walk(clips=8, frames=25, seed=0, speed=0.02):
     return found
 
 
-CHANGES = {
+SAVED = {
     "half the size": lambda image: image.resize((image.width // 2, image.height // 2)),
     "twice the size": lambda image: image.resize((image.width * 2, image.height * 2)),
-    "quality 20": lambda image: image,  # how it is written is what differs
-    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "quality 30": lambda image: image,  # how it is written is what differs
+    "10 % darker": lambda image: ImageEnhance.Brightness(image).enhance(0.9),
+}
+CUT = {
+    "3 % cut off": lambda image: cropped(image, 0.03, 0.03, 0.03, 0.03),
+    "10 % cut off on one side": lambda image: cropped(image, 0.1, 0, 0, 0),
+    "8 % cut off all around": lambda image: cropped(image, 0.08, 0.08, 0.08, 0.08),
+}
+CHANGES = {
+    **SAVED,
+    **CUT,
+    "10 % brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
     "less contrast": lambda image: image.point(lambda value: 40 + value * 3 // 4),
     "grey": lambda image: image.convert("L").convert("RGB"),
     "sharper": lambda image: image.filter(ImageFilter.SHARPEN),
-    "3 % cut off": lambda image: cropped(image, 0.03, 0.03, 0.03, 0.03),
-    "10 % cut off on one side": lambda image: cropped(image, 0.1, 0, 0, 0),
     "12 % cut off below": lambda image: cropped(image, 0, 0, 0, 0.12),
-    "8 % cut off all around": lambda image: cropped(image, 0.08, 0.08, 0.08, 0.08),
     "to a square": lambda image: cropped(image, 0.125, 0, 0.125, 0),
     "off the middle": lambda image: cropped(image, 0.12, 0.02, 0.03, 0.1),
 }
@@ -210,3 +218,205 @@ def copies(change, n=24, of=photo):
     return originals + [
         (label, thing, CHANGES[change](image)) for label, thing, image in originals[::2]
     ]
+
+
+# -- different things ------------------------------------------------------------------------------
+
+
+def plain(n=48, seed=0, draw_one=None, ground="white", size=(300, 300)):
+    """n pictures of one ground on which `draw_one(draw, random, i)` draws what differs."""
+    random = np.random.default_rng(seed)
+    found = []
+    for i in range(n):
+        page = Image.new("RGB", size, ground)
+        draw_one(ImageDraw.Draw(page), random, i)
+        found.append((f"class {i % 2}", f"thing {i}", page.filter(ImageFilter.GaussianBlur(1))))
+    return found
+
+
+def colour(random):
+    return tuple(int(value) for value in random.integers(0, 230, 3))
+
+
+def one_circle(draw, random, i):
+    """One circle, in random colours."""
+    draw.ellipse((90, 90, 210, 210), fill=colour(random))
+
+
+def grey_circle(draw, random, i):
+    """One circle, in another grey each time."""
+    draw.ellipse((90, 90, 210, 210), fill=(10 + 5 * (i * 29 % 48),) * 3)
+
+
+def sized_circle(draw, random, i):
+    """A circle of one colour, in another size each time."""
+    radius = 20 + 2.5 * (i * 29 % 48)
+    draw.ellipse((150 - radius, 150 - radius, 150 + radius, 150 + radius), fill=(40, 60, 160))
+
+
+def placed_circle(draw, random, i):
+    """A circle of one colour, in another place each time."""
+    x, y = 30 + 30 * (i % 8), 40 + 35 * (i // 8)
+    draw.ellipse((x - 20, y - 20, x + 20, y + 20), fill=(40, 60, 160))
+
+
+def polygon(draw, random, i):
+    """Triangles to octagons in random colours, sizes and turns."""
+    draw.regular_polygon(
+        (150, 150, random.uniform(50, 120)), 3 + i % 6, random.uniform(0, 90), fill=colour(random)
+    )
+
+
+def letters(draw, random, i):
+    """A word of four letters in one place: black on white."""
+    font = ImageFont.load_default(70)
+    letters = (chr(65 + int(k)) for k in random.integers(0, 26, 4))
+    draw.text((40, 110), "".join(letters), fill="black", font=font)
+
+
+def chart(draw, random, i):
+    """A curve in one frame, as in a report."""
+    draw.rectangle((30, 20, 280, 270), outline="black")
+    steps = 250 * np.linspace(0, 1, 40)
+    values = 145 + np.cumsum(random.normal(0, 8, 40))
+    draw.line([(30 + x, y) for x, y in zip(steps, values, strict=True)], (200, 30, 30), 3)
+
+
+def cells(draw, random, i):
+    """Dots on a plain ground, as under a microscope."""
+    for _ in range(int(random.integers(5, 30))):
+        x, y, radius = random.uniform(10, 290), random.uniform(10, 290), random.uniform(5, 14)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), (150, 90, 170))
+
+
+def swatch(draw, random, i):
+    """Nothing but a colour."""
+    draw.rectangle((0, 0, 300, 300), colour(random))
+
+
+def gauges(n=48, seed=0, ground="white", step=5.0):
+    """A gauge, of which nothing but the needle moves; no two within `step` degrees."""
+    random = np.random.default_rng(seed)
+    found = []
+    for i, k in enumerate(random.permutation(n)):
+        page = photo(4, (300, 300)) if ground == "wall" else Image.new("RGB", (300, 300), ground)
+        draw = ImageDraw.Draw(page)
+        draw.ellipse((50, 50, 250, 250), fill=(245, 245, 240), outline="black", width=4)
+        for mark in range(11):
+            angle = math.radians(135 + 27 * mark)
+            across, down = math.cos(angle), math.sin(angle)
+            ends = (150 + 80 * across, 150 + 80 * down, 150 + 92 * across, 150 + 92 * down)
+            draw.line(ends, "black", 3)
+        angle = math.radians(135 + step * k + random.uniform(0, step / 10))
+        draw.line(
+            (150, 150, 150 + 75 * math.cos(angle), 150 + 75 * math.sin(angle)), (190, 20, 20), 4
+        )
+        page = grained(page.filter(ImageFilter.GaussianBlur(1)), random, 2)
+        found.append((f"class {i % 2}", f"gauge {i}", page))
+    return found
+
+
+def xrays(n=48, seed=0, blob=12.0):
+    """One chest; in each a faint blob in another place, of so many grey levels."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:320, 0:320] / 320
+    chest = 200 - 110 * np.exp(-(((x - 0.3) / 0.13) ** 2) - ((y - 0.5) / 0.3) ** 2)
+    chest -= 110 * np.exp(-(((x - 0.7) / 0.13) ** 2) - ((y - 0.5) / 0.3) ** 2)
+    chest += 12 * np.sin(y * 60) * (np.abs(x - 0.5) < 0.35)
+    found = []
+    for i in range(n):
+        left, top = 0.14 + 0.1 * (i % 8), 0.2 + 0.11 * (i // 8)
+        left, top = left + random.uniform(-0.01, 0.01), top + random.uniform(-0.01, 0.01)
+        own = chest + blob * np.exp(-(((x - left) / 0.035) ** 2) - ((y - top) / 0.035) ** 2)
+        page = Image.fromarray(own.clip(0, 255).astype("uint8")).convert("RGB")
+        found.append((f"class {i % 2}", f"patient {i}", grained(page, random, 2)))
+    return found
+
+
+def displays(n=48, seed=0):
+    """Seven-segment digits of one instrument under a fixed camera."""
+    random = np.random.default_rng(seed)
+    segments = ["012345", "12", "01346", "01236", "1256", "02356", "023456", "012", "0123456"]
+    segments.append("012356")
+    lines = [(0, 0, 1, 0), (1, 0, 1, 1), (1, 1, 1, 2), (0, 2, 1, 2), (0, 1, 0, 2), (0, 0, 0, 1)]
+    lines.append((0, 1, 1, 1))
+    found = []
+    for i, number in enumerate(random.choice(1000, n, replace=False)):
+        page = photo(3)
+        draw = ImageDraw.Draw(page)
+        draw.rectangle((90, 70, 230, 150), (15, 25, 15))
+        for place, digit in enumerate(f"{number:03}"):
+            for segment in segments[int(digit)]:
+                ends = np.array(lines[int(segment)]) * 25 + (105 + 42 * place, 85) * 2
+                draw.line(tuple(ends.tolist()), (80, 255, 90), 5)
+        found.append((f"class {i % 2}", f"number {number}", grained(page, random)))
+    return found
+
+
+def textures(n=48, seed=0):
+    """Patches of one cloth: nothing in them is in the same place."""
+    random = np.random.default_rng(seed)
+    found = []
+    for i in range(n):
+        weave = Image.fromarray(random.integers(0, 256, (120, 160), "uint8"))
+        weave = np.asarray(weave.resize((320, 240), Image.Resampling.BICUBIC), float)
+        pixels = (80 + weave / 2)[:, :, None] + (20, 0, -20)
+        page = Image.fromarray(pixels.clip(0, 255).astype("uint8"))
+        found.append((f"class {i % 2}", f"patch {i}", page))
+    return found
+
+
+def stars(n=48, seed=0):
+    """Points on black."""
+
+    def points(draw, random, i):
+        for _ in range(60):
+            x, y, size = random.uniform(0, 300), random.uniform(0, 300), random.uniform(1, 5)
+            draw.ellipse((x, y, x + size, y + size), (250, 250, 240))
+
+    return plain(n, seed, points, "black")
+
+
+def in_one_place(n=60, seed=0):
+    """Parts of one shape in one place under a fixed camera: each has its own shade and scratch."""
+    random = np.random.default_rng(seed)
+    bench, found = photo(3).filter(ImageFilter.GaussianBlur(2)), []
+    for label in ("good", "bad"):
+        for i in range(n):
+            canvas = bench.copy()
+            shade = tuple(int(v) for v in random.normal(170, 12) + random.normal(0, 3, 3))
+            part(canvas, (160, 120), 70, random.uniform(-3, 3), shade, random, label == "bad")
+            found.append((label, f"{label} {i}", grained(canvas, random)))
+    return found
+
+
+PLAIN = {
+    "one circle in random colours": one_circle,
+    "one circle in greys": grey_circle,
+    "circles of other sizes": sized_circle,
+    "circles in other places": placed_circle,
+    "polygons": polygon,
+    "words": letters,
+    "charts": chart,
+    "cells under a microscope": cells,
+    "nothing but a colour": swatch,
+}
+APART = {
+    "fixed camera": fixed_camera,
+    "fixed camera, small parts": lambda: fixed_camera(side=30),
+    "fixed camera, large parts": lambda: fixed_camera(side=160, spread=0.1),
+    "fixed camera, parts nearly in one place": lambda: fixed_camera(spread=0.05, turns=8),
+    "fixed camera, parts of two colours": lambda: fixed_camera(shades=(90, 230)),
+    "fixed camera, one shape in one place": in_one_place,
+    "scans": lambda: scans(20),
+    "products on white": products,
+    "products of one colour on white": lambda: products(alike=True),
+    **{name: functools.partial(plain, draw_one=draw) for name, draw in PLAIN.items()},
+    "gauges on white": gauges,
+    "gauges on a wall": lambda: gauges(ground="wall"),
+    "x-rays": xrays,
+    "displays": displays,
+    "cloth": textures,
+    "stars": stars,
+    "photographs": lambda: [(f"class {i % 2}", f"photo {i}", photo(i)) for i in range(30)],
+}

@@ -129,14 +129,17 @@ def classifier(network, preprocess_input=lambda batch: batch):
 COMMENTED = """
 import pathlib, shutil, sys
 folder, source, tests, code, *rest = sys.argv[1:]
-copy = pathlib.Path(folder, "helpers")
-shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-for path in copy.rglob("*.py"):
+for name in ("helpers", "safeguards"):
+    copy = pathlib.Path(folder, name)
+    unwanted = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(pathlib.Path(source, name), copy, ignore=unwanted)
+for path in pathlib.Path(folder).rglob("*.py"):
     text = "# a comment, and two more lines\\n\\n" + path.read_text("utf-8")
     path.write_text(text, "utf-8")
 sys.path[:0] = [folder, tests]
-import helpers, variants
-assert pathlib.Path(helpers.__file__).is_relative_to(folder)
+import helpers, safeguards, variants
+for package in (helpers, safeguards):
+    assert pathlib.Path(package.__file__).is_relative_to(folder)
 exec(code)
 """
 
@@ -151,7 +154,7 @@ def run_commented(folder, code, *arguments):
             "-c",
             COMMENTED,
             folder,
-            tests.parents[1] / "helpers",
+            tests.parents[1],
             tests,
             code,
             *arguments,
