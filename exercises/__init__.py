@@ -1,3 +1,7 @@
-"""`check("05.2", answer)`: judges an exercise by what the answer does, hints, never tells."""
+"""The exercises: `check`, and each lesson's judges (lesson 04's are in lesson_04.py).
 
-from exercises._core import Verdict, check
+`check("05.2", answer)` tries the answer out, gives hints, and never tells the solution.
+`_core.py` holds what all lessons share: `check`, the three kinds of exercise, `Hint`.
+"""
+
+from exercises._core import Feedback, check

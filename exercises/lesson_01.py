@@ -1,140 +1,246 @@
-"""The exercises of lesson 01: use a pretrained model."""
+"""Lesson 01, use a pretrained model: its exercises and their judges."""
 
 import numpy as np
 
 from exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise
 
+SIDE = 8  # pixels: the input of the tiny network, small so that it is quick
+IMAGE_SHAPES = [(40, 64, 3), (72, 48, 3), (56, 88, 3)]  # rows, columns, channels
+TOLERANCE = 1e-3  # of a probability
+
 
 def as_batch(answer):
-    """A function of one picture's pixels (rows, columns, 3) → a batch of one."""
+    """Judge a function of pixels (rows, columns, 3) that returns a batch of one."""
     random = np.random.default_rng()
+    # two different lengths, so that swapped axes show
     rows, columns = random.choice(np.arange(5, 12), 2, replace=False)
     pixels = random.uniform(0, 255, (rows, columns, 3)).astype("float32")
-    result = call(answer, handed := pixels.copy())
+    given = pixels.copy()
+    result = call(answer, given)
     if isinstance(result, list | tuple):
-        raise Hint("A list means several inputs to Keras. Make one array, with one axis more.")
-    given = numbers(result)
-    if given.shape == pixels.shape:
-        raise Hint(f"Still one picture: a network would take its {rows} rows for {rows} pictures.")
-    if given.shape == (*pixels.shape, 1):
-        raise Hint(f"The new axis came last: that says {rows} pictures of {columns}×3 pixels.")
-    if not set(pixels.shape) <= set(given.shape):
         raise Hint(
-            f"{pixels.shape} became {given.shape}: that is no longer the picture handed over. Keep "
-            "its three lengths, and put one axis more."
+            "A list means several inputs to Keras. Make one array, with one axis more."
         )
-    if given.shape != (1, *pixels.shape):
-        raise Hint(f"{pixels.shape} became {given.shape}. Where does the lesson's new axis stand?")
-    if not np.array_equal(given[0], pixels):
-        raise Hint("The shape is right, but the pixels have changed. Only an axis was asked for.")
-    if handed.shape != pixels.shape:
-        raise Hint("The picture that was handed over has another shape now: make a new array.")
-    return f"Right: {pixels.shape} became {given.shape}, one picture with the same pixels."
+    batch = numbers(result)
+    if batch.shape == pixels.shape:
+        raise Hint(
+            f"Still one picture: a network would take its {rows} rows for {rows} "
+            "pictures."
+        )
+    if batch.shape == (*pixels.shape, 1):
+        raise Hint(
+            f"The new axis came last: that says {rows} pictures of {columns}×3 pixels."
+        )
+    if not set(pixels.shape) <= set(batch.shape):
+        raise Hint(
+            f"{pixels.shape} became {batch.shape}: that is no longer the picture "
+            "handed over. Keep its three lengths, and put one axis more."
+        )
+    if batch.shape != (1, *pixels.shape):
+        raise Hint(
+            f"{pixels.shape} became {batch.shape}. Where does the lesson's new axis "
+            "stand?"
+        )
+    if not np.array_equal(batch[0], pixels):
+        raise Hint(
+            "The shape is right, but the pixels have changed. Only an axis was asked "
+            "for."
+        )
+    if given.shape != pixels.shape:
+        raise Hint(
+            "The picture that was handed over has another shape now: make a new array."
+        )
+    return (
+        f"Right: {pixels.shape} became {batch.shape}, one picture with the same pixels."
+    )
+
+
+class TinyClassifier:
+    """A classifier with random weights that counts the pictures it gets.
+
+    `classifier` is what the learner's function gets; `batches` and `prepared` hold how
+    many pictures reached its network and its preprocessing with each call.
+    """
+
+    def __init__(self, random):
+        from helpers.images import ResizeRule
+        from helpers.models import Classifier
+
+        self.batches = []
+        self.prepared = []
+        self.weights = random.normal(0, 0.2, (SIDE * SIDE * 3, 6)).astype("float32")
+        self.classes = tuple(
+            (f"n{random.integers(10**8):08}", f"kind_{letter}") for letter in "abcdef"
+        )
+        self.classifier = Classifier(
+            "tiny",
+            self._counting_network(),
+            SIDE,
+            ResizeRule(),
+            self._preprocess_input,
+            self.classes,
+        )
+
+    def _counting_network(self):
+        from helpers import keras
+
+        batches = self.batches
+
+        class CountingModel(keras.Model):
+            """Notes how many pictures each call gets; `predict` is quick for a few."""
+
+            def __call__(self, x, *arguments, **options):
+                # anything else comes from Keras, which is tracing
+                if isinstance(x, np.ndarray) or hasattr(x, "numpy"):
+                    batches.append(len(x))
+                return super().__call__(x, *arguments, **options)
+
+            def predict(self, x, *arguments, **options):
+                return keras.ops.convert_to_numpy(self(np.asarray(x)))
+
+            predict_on_batch = predict
+
+        inputs = keras.Input((SIDE, SIDE, 3))
+        layer = keras.layers.Dense(6, use_bias=False)
+        outputs = layer(keras.layers.Flatten()(inputs))
+        layer.set_weights([self.weights])
+        return CountingModel(inputs, outputs)
+
+    def _preprocess_input(self, pixels):
+        if np.ndim(pixels) == 4:
+            self.prepared.append(len(pixels))
+        return self.scale(pixels)
+
+    def scale(self, pixels):
+        """The preprocessing, without counting: blue first, 0…255 → −1.5…2.75."""
+        blue_first = np.asarray(pixels, "float32")[..., ::-1]
+        return (blue_first - 90) / 60
+
+    def answers(self, pixels, softmax_axis=1):
+        """The best answers to prepared `pixels` as [(name, probability), …].
+
+        softmax_axis: 1, or None for the mistake of sharing 1 among all pictures.
+        """
+        scores = pixels.reshape(len(pixels), -1) @ self.weights
+        highest = scores.max(axis=softmax_axis, keepdims=True)
+        powers = np.exp(scores - highest)
+        probabilities = powers / powers.sum(axis=softmax_axis, keepdims=True)
+        best = probabilities.argmax(axis=1)
+        names = [self.classes[position][1] for position in best]
+        return list(zip(names, probabilities.max(axis=1), strict=True))
 
 
 def best_of_each(answer):
-    """A function (images, classifier) → the likeliest `Prediction` of each, in one batch."""
+    """Judge a function (images, classifier) → each image's best `Prediction`."""
+    from helpers.images import to_batch
+
+    random = np.random.default_rng()
+    tiny = TinyClassifier(random)
+    images = _random_images(random)
+    given = images.copy()
+    result = call(answer, given, tiny.classifier)
+
+    sizes = [(columns, rows) for rows, columns, _ in IMAGE_SHAPES]
+    if [image.size for image in images] != sizes or given != images:
+        raise Hint(
+            "What was handed over has changed. `resize` makes a new, small picture."
+        )
+    answers = _named_probabilities(result, len(images))
+    pixels = to_batch(images, SIDE, tiny.classifier.rule)
+    expected = tiny.answers(tiny.scale(pixels))
+    if _agree(answers, expected):
+        # where nothing was noted, the pictures count as having gone alone
+        largest_batch = max(tiny.batches or tiny.prepared, default=1)
+        if largest_batch == 1:
+            raise Hint(
+                "The answers are right, but each picture went alone: stack them, ask "
+                "once."
+            )
+        return (
+            "Right: pictures of three sizes, one batch, and the model's own three "
+            "lines."
+        )
+    _recognise_preparation(answers, images, pixels, tiny)
+    if _agree(sorted(answers), sorted(expected)):
+        raise Hint("These are the right answers in another order than the pictures.")
+    raise Hint(
+        "Another class or probability came out. Are size, preprocessing and names its "
+        "own?"
+    )
+
+
+def _random_images(random):
+    """Three pictures of different sizes, with smooth random colours."""
+    from PIL import Image
+
+    images = []
+    for rows, columns, _ in IMAGE_SHAPES:
+        coarse = Image.fromarray(random.integers(0, 256, (5, 5, 3), "uint8"))
+        images.append(coarse.resize((columns, rows)))
+    return images
+
+
+def _agree(answers, expected):
+    """Whether two lists [(name, probability), …] hold the same."""
+    return all(
+        name == expected_name and abs(probability - expected_probability) < TOLERANCE
+        for (name, probability), (expected_name, expected_probability) in zip(
+            answers, expected, strict=True
+        )
+    )
+
+
+def _recognise_preparation(answers, images, pixels, tiny):
+    """Raise a hint if the pictures were prepared in one of the usual wrong ways."""
     from PIL import Image
 
     from helpers import keras
-    from helpers.images import ResizeRule, to_batch
-    from helpers.models import Classifier
 
-    random, side, batches, prepared = np.random.default_rng(), 8, [], []
-    shapes = [(40, 64, 3), (72, 48, 3), (56, 88, 3)]
-    images = [
-        Image.fromarray(random.integers(0, 256, (5, 5, 3), "uint8")).resize((columns, rows))
-        for rows, columns, _ in shapes
-    ]
-    weights = random.normal(0, 0.2, (side * side * 3, 6)).astype("float32")
-
-    class Counted(keras.Model):
-        """Notes how many pictures come with each call; its `predict` is quick for a few."""
-
-        def __call__(self, x, *arguments, **options):
-            if isinstance(x, np.ndarray) or hasattr(x, "numpy"):  # or Keras is tracing
-                batches.append(len(x))
-            return super().__call__(x, *arguments, **options)
-
-        def predict(self, x, *arguments, **options):
-            return keras.ops.convert_to_numpy(self(np.asarray(x)))
-
-        predict_on_batch = predict
-
-    def own(pixels):
-        if np.ndim(pixels) == 4:
-            prepared.append(len(pixels))
-        return scaled(pixels)
-
-    def scaled(pixels):
-        return (np.asarray(pixels, "float32")[..., ::-1] - 90) / 60
-
-    def best(pixels, whole=False):
-        """As the classifier would answer: [(name, probability), …]."""
-        scores = pixels.reshape(len(pixels), -1) @ weights
-        shares = np.exp(scores - scores.max(axis=None if whole else 1, keepdims=True))
-        shares /= shares.sum(axis=None if whole else 1, keepdims=True)
-        return [(classes[row.argmax()][1], row.max()) for row in shares]
-
-    classes = tuple((f"n{random.integers(10**8):08}", f"kind_{letter}") for letter in "abcdef")
-    start = keras.Input((side, side, 3))
-    layer = keras.layers.Dense(6, use_bias=False)
-    network = Counted(start, layer(keras.layers.Flatten()(start)))
-    layer.set_weights([weights])
-    classifier = Classifier("tiny", network, side, ResizeRule(), own, classes)
-
-    result = call(answer, handed := images.copy(), classifier)
-    if [image.size for image in images] != [shape[1::-1] for shape in shapes] or handed != images:
-        raise Hint("What was handed over has changed. `resize` makes a new, small picture.")
-    found = predictions(result, len(images))
-    pixels = to_batch(images, side, classifier.rule)
-
-    def same(mistake, order=lambda answers: answers):
-        pairs = zip(order(found), order(mistake), strict=True)
-        return all(a[0] == b[0] and abs(a[1] - b[1]) < 1e-3 for a, b in pairs)
-
-    if same(expected := best(scaled(pixels))):
-        if max(batches or prepared, default=1) == 1:
-            raise Hint("The answers are right, but each picture went alone: stack them, ask once.")
-        return "Right: pictures of three sizes, one batch, and the model's own three lines."
-    vgg16 = keras.applications.vgg16.preprocess_input
+    scaled = tiny.scale(pixels)
+    for_vgg16 = keras.applications.vgg16.preprocess_input(pixels.copy())
     mistakes = {
-        "Softmax shared 1 out among all pictures together: each row has a 1 of its own.": (
-            best(scaled(pixels), whole=True)
+        "Softmax shared 1 out among all pictures together: each row has a 1 of its "
+        "own.": (tiny.answers(scaled, softmax_axis=None)),
+        "The pixels reached the network as they were. Which line prepares them?": (
+            tiny.answers(pixels)
         ),
-        "The pixels reached the network as they were. Which line prepares them?": best(pixels),
-        "The preprocessing was applied twice.": best(scaled(scaled(pixels))),
-        "The pixels were prepared for VGG16, not for the classifier that was handed over.": (
-            best(vgg16(pixels.copy()))
-        ),
+        "The preprocessing was applied twice.": tiny.answers(tiny.scale(scaled)),
+        "The pixels were prepared for VGG16, not for the classifier that was handed "
+        "over.": tiny.answers(for_vgg16),
     }
-    recognise(mistakes, same)
-    for filter in Image.Resampling:
-        small = [np.asarray(image.resize((side, side), filter)) for image in images]
-        if same(best(scaled(np.stack(small)))):
-            raise Hint("The pictures were squashed. This classifier has a resize rule of its own.")
-    if same(expected, order=sorted):
-        raise Hint("These are the right answers in another order than the pictures.")
-    raise Hint("Another class or probability came out. Are size, preprocessing and names its own?")
+    recognise(mistakes, lambda mistake: _agree(answers, mistake))
+    for resampling in Image.Resampling:
+        squashed = [image.resize((SIDE, SIDE), resampling) for image in images]
+        batch = np.stack([np.asarray(image) for image in squashed])
+        if _agree(answers, tiny.answers(tiny.scale(batch))):
+            raise Hint(
+                "The pictures were squashed. This classifier has a resize rule of its "
+                "own."
+            )
 
 
-def predictions(result, n):
-    """What a learner returned for n pictures as [(name, probability), …], or a `Hint`."""
+def _named_probabilities(result, n):
+    """A learner's n predictions as [(name, probability), …], or a `Hint`."""
     if hasattr(result, "probability"):
-        raise Hint(f"One answer, but there were {n} pictures: return a list, one for each.")
-    result = list(result)
-    if len(result) != n:
-        raise Hint(f"{len(result)} came back for {n} pictures: one answer for each is asked for.")
-    if all(isinstance(entry, list) for entry in result):
+        raise Hint(
+            f"One answer, but there were {n} pictures: return a list, one for each."
+        )
+    entries = list(result)
+    if len(entries) != n:
+        raise Hint(
+            f"{len(entries)} came back for {n} pictures: one answer for each is asked "
+            "for."
+        )
+    if all(isinstance(entry, list) for entry in entries):
         raise Hint("Each entry is a list of guesses. Which of them is the likeliest?")
-    if all(isinstance(entry, str) for entry in result):
+    if all(isinstance(entry, str) for entry in entries):
         raise Hint("Names alone: keep the whole predictions, as `decode` returns them.")
-    if not all(isinstance(entry, tuple) and len(entry) == 3 for entry in result):
+    if not all(isinstance(entry, tuple) and len(entry) == 3 for entry in entries):
         raise Hint("Each entry should be a prediction, as `decode` returns it.")
-    found = [(name, float(probability)) for _, name, probability in result]
-    if not all(0 <= probability <= 1 for _, probability in found):
+    answers = [(name, float(probability)) for _, name, probability in entries]
+    if not all(0 <= probability <= 1 for _, probability in answers):
         raise Hint("Probabilities lie between 0 and 1; these are raw scores.")
-    return found
+    return answers
 
 
 EXERCISES = {

@@ -1,58 +1,105 @@
-"""The exercises of lesson 08: compare models."""
+"""Lesson 08, compare models: its exercises and their judges."""
 
 import numpy as np
 
 from exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise
 
+REPEATS = 5
+CALL_SECONDS = 2.0  # how long a call takes, by the clock that is handed over
+SLOW_SECONDS = 8.0  # how long one of the first calls takes
+ODD_SECONDS = (0.5, 50.0)  # how long a single odd call takes: too short, too long
+
 
 def median_latency(answer):
-    """A function (call, batch, clock, repeats) → median milliseconds a picture, after a warm-up."""
-    pictures = int(np.random.default_rng().choice([3, 4, 6, 7]))  # not 5, the repeats
+    """Judge a function (call, batch, clock, repeats) → median milliseconds a picture.
 
-    def attempt(duration, repeats=5):
-        """(What it returns, number of calls) where call number k takes duration(k) seconds."""
-        now, made = [100.0], []
-        batch = np.zeros((pictures, 8, 8, 3), "float32")
+    It should call once, or more often, to warm up before it measures.
+    """
+    # not 5, so that pictures and repeats can't be mixed up
+    n_pictures = int(np.random.default_rng().choice([3, 4, 6, 7]))
+    expected = 1000 * CALL_SECONDS / n_pictures
+    steady, _ = _measure(answer, n_pictures, lambda k: CALL_SECONDS)
+    _recognise_units(steady, expected, n_pictures)
+    if not np.isclose(steady, expected):
+        raise Hint(
+            f"Every call took 2 s for {n_pictures} pictures. Yours makes {steady:.4g} "
+            "of it: what should it be, in milliseconds a picture?"
+        )
 
-        def called(argument):
-            now[0] += duration(len(made))
-            made.append(np.shape(argument))
+    # Three slow calls: after one call of warm-up, two of five are slow, and the median
+    # isn't moved by them; without, it is.
+    slow_start, n_calls = _measure(
+        answer, n_pictures, lambda k: SLOW_SECONDS if k < 3 else CALL_SECONDS
+    )
+    for odd_seconds in ODD_SECONDS:
+        with_odd_call, _ = _measure(answer, n_pictures, _odd_calls(odd_seconds))
+        if not np.isclose(with_odd_call, expected):
+            raise Hint("One odd call among five moved your result: is it a median?")
+    all_slow = expected * SLOW_SECONDS / CALL_SECONDS
+    no_warm_up = n_calls == REPEATS and np.isclose(slow_start, all_slow)
+    if n_calls < REPEATS or (n_calls == REPEATS and not no_warm_up):
+        raise Hint(
+            "Five repeats, after one call that does not count: yours made "
+            f"{n_calls} calls."
+        )
+    if not np.isclose(slow_start, expected):
+        raise Hint(
+            "The first calls were slow, and they count in your result. Was it warmed "
+            "up?"
+        )
+    return "Right: warmed up, divided by the pictures, and a median."
 
-        given = numbers(call(answer, called, batch, lambda: now[0], repeats))
-        if given.ndim:
-            raise Hint(f"One number is asked for; this has shape {given.shape}.")
-        if not made or set(made) != {batch.shape}:
-            raise Hint("Call the function with the whole batch, as it is.")
-        return float(given), len(made)
 
-    steady, _ = attempt(lambda k: 2.0)
-    milliseconds = 2000 / pictures
+def _odd_calls(odd_seconds):
+    """Durations with one odd call in five, wherever counting begins."""
+    return lambda k: odd_seconds if k % 5 == 4 else CALL_SECONDS
+
+
+def _measure(answer, n_pictures, duration):
+    """Run the learner's function, with call number k taking `duration(k)` seconds.
+
+    The clock that it gets moves on with each call only. Returns its result as a float,
+    and the number of calls.
+    """
+    batch = np.zeros((n_pictures, 8, 8, 3), "float32")
+    now = 100.0  # seconds
+    shapes = []
+
+    def timed_call(argument):
+        nonlocal now
+        now += duration(len(shapes))
+        shapes.append(np.shape(argument))
+
+    def clock():
+        return now
+
+    result = numbers(call(answer, timed_call, batch, clock, REPEATS))
+    if result.ndim:
+        raise Hint(f"One number is asked for; this has shape {result.shape}.")
+    if set(shapes) != {batch.shape}:
+        raise Hint("Call the function with the whole batch, as it is.")
+    return float(result), len(shapes)
+
+
+def _recognise_units(steady, expected, n_pictures):
+    """Raise a hint if another unit, or another quantity, was returned."""
     mistakes = {
-        f"That is the time of the batch. It holds {pictures} pictures: what is it for each?": 2000,
-        "These are seconds: milliseconds were asked for.": milliseconds / 1000,
-        "These are seconds for the whole batch: asked for are milliseconds a picture.": 2,
-        "That is all repeats together: what is it for one?": 5 * milliseconds,
+        f"That is the time of the batch. It holds {n_pictures} pictures: what is it "
+        "for each?": 1000 * CALL_SECONDS,
+        "These are seconds: milliseconds were asked for.": expected / 1000,
+        "These are seconds for the whole "
+        "batch: asked for are milliseconds a picture.": (CALL_SECONDS),
+        "That is all repeats together: what is it for one?": REPEATS * expected,
         "Twice as long as a call takes: does the clock run while you warm up, too?": (
-            2 * milliseconds
+            2 * expected
         ),
     }
     if abs(steady) < 0.01:
-        raise Hint("That is next to nothing. Which clock did you read? One is handed in: use it.")
-    recognise(mistakes, lambda mistake: np.isclose(steady, mistake))
-    if not np.isclose(steady, milliseconds):
         raise Hint(
-            f"Every call took 2 s for {pictures} pictures. Yours makes {steady:.4g} of it: what "
-            "should it be, in milliseconds a picture?"
+            "That is next to nothing. Which clock did you read? One is handed in: use "
+            "it."
         )
-    slow_at_first, made = attempt(lambda k: 8 if k < 3 else 2)  # after one call two slow of five
-    for odd in (0.5, 50):  # one in five calls, wherever counting begins
-        if not np.isclose(attempt(lambda k, odd=odd: odd if k % 5 == 4 else 2)[0], milliseconds):
-            raise Hint("One odd call among five moved your result: is it a median?")
-    if made < 5 or (made == 5 and not np.isclose(slow_at_first, 4 * milliseconds)):
-        raise Hint(f"Five repeats, after one call that does not count: yours made {made} calls.")
-    if not np.isclose(slow_at_first, milliseconds):
-        raise Hint("The first calls were slow, and they count in your result. Was it warmed up?")
-    return "Right: warmed up, divided by the pictures, and a median."
+    recognise(mistakes, lambda mistake: np.isclose(steady, mistake))
 
 
 EXERCISES = {

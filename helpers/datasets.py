@@ -17,19 +17,11 @@ from tqdm.auto import tqdm
 
 from helpers.labels import read_table
 from helpers.models import ROOT
-from helpers.pictures import (
-    PART_NAMES,
-    TITLES,
-    DataError,
-    Pictures,
-    fingerprint,
-    listed,
-    visible,
-)
+from helpers.pictures import PART_NAMES, TITLES, DataError, Pictures, fingerprint, listed, visible
 from safeguards.addresses import FetchError
 from safeguards.archives import ArchiveError, fetch_archive
 from safeguards.look_alikes import ALIKE, look_alikes, undecided
-from safeguards.whole_files import incoming
+from safeguards.whole_files import temporary_folder_in
 
 COMPUTERS = ROOT / "data" / "computers"
 MAX_COMPARISONS = 16  # of sets for look-alikes, kept in this session
@@ -292,7 +284,7 @@ def _public(name):
     if target.is_dir():
         return target
     try:
-        with incoming(target.parent) as folder:
+        with temporary_folder_in(target.parent) as folder:
             fetch_archive(name, entry.address, entry.sha256, int(entry.megabytes), folder)
             _leave_out(name, folder / entry.folder, entry.flaw)
             try:

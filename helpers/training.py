@@ -18,7 +18,7 @@ from helpers.pictures import Pictures
 from safeguards.keys import key_of, undescribed
 from safeguards.logits import check_logits, picture_size
 from safeguards.networks import NetworkError, assembled, check_graph, leaves, parts, replay, run
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
 COPYING = (
@@ -522,7 +522,7 @@ def _write(path, key, features):
     """Put features into the cache, or say why they are not kept."""
     data = features.tobytes()
     try:
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(sha256(key.encode() + data).digest() + data)
     except OSError as error:
         print(

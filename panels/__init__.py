@@ -1,4 +1,10 @@
-"""Interactive parts for the lessons (ipywidgets 8), one a module; each is made by one call."""
+"""The panels: interactive widgets (ipywidgets 8), one a module, each made by one call.
+
+To add a panel:
+1. write a module here with a function that returns a `VBox`; `_common.py` helps;
+2. import that function below, so that lessons can write `from panels import …`;
+3. test what each widget does, as `tests/test_widgets.py` shows.
+"""
 
 from panels.classify import classify_widget
 from panels.cleaner import label_cleaner

@@ -6,127 +6,201 @@ from functools import partial
 import ipywidgets
 import numpy as np
 
-from helpers.cleaning import CorrectionsError, kinds_of, read_corrections, write_corrections
 from helpers.labels import Prediction
 from helpers.pictures import DataError
-from panels._parts import LABELS, Work, alert, bar_table, figure
+from panels._common import (
+    LABELS,
+    Worker,
+    alert_html,
+    bar_table,
+    figure_html,
+    status_html,
+    wrapping_row,
+)
+from panels.corrections import CorrectionsError, kinds_of, read_corrections, write_corrections
+
+MAX_SIDE = 320  # pixels of the picture on show
+MIN_SIDE = 240  # pixels: smaller pictures are enlarged
 
 
 def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
-    """A panel that shows pictures one by one, the most suspicious first, to keep their label, give
-    them another, or discard them. Each decision is in the corrections file at once (see
-    `helpers.cleaning`), undo takes the last one out, and a cell that is run again goes on where the
-    file ends. The pictures themselves stay as they are.
-    pictures: `Pictures`; suspicion: floats (n,); file: the corrections file's path; probabilities:
-    (n, classes) as from `out_of_fold`, to be shown and to propose a label; first: how many to go
-    through, None: all. Returns an ipywidgets VBox with the parts `keep`, `label`, `relabel`,
-    `discard`, `undo`, `progress`, `shown` and `status`, where errors are told. ValueError where the
-    lengths differ."""
-    suspicion, n = np.asarray(suspicion, float), len(pictures)
-    rows = n if probabilities is None else len(probabilities)
-    if not n or suspicion.shape != (n,) or rows != n:
-        found = f"{n} pictures, suspicion {suspicion.shape}, {rows} rows of probabilities"
-        raise ValueError(f"{found}: give one of each a picture, and pictures at all.")
-    if not np.isfinite(suspicion).all() or first is not None and first < 1:
-        raise ValueError("Suspicion should be finite numbers, and first None, or 1 or more.")
-    if probabilities is not None and np.shape(probabilities)[1:] != (len(pictures.classes),):
-        found = f"{np.shape(probabilities)} probabilities, {len(pictures.classes)} classes"
-        raise ValueError(f"{found}: give one of each class.")
-    order, classes = np.argsort(-suspicion, kind="stable")[:first].tolist(), pictures.classes
-    panel = ipywidgets.VBox()
-    panel.keep = keep = ipywidgets.Button(description="Keep", icon="check")
-    panel.label = label = ipywidgets.Dropdown(description="New label", style=LABELS)
-    panel.relabel = relabel = ipywidgets.Button(description="Relabel", icon="tag")
-    panel.discard = discard = ipywidgets.Button(description="Discard", icon="trash")
-    panel.undo = undo = ipywidgets.Button(description="Undo", icon="undo")
-    panel.progress = progress = ipywidgets.IntProgress(0, 0, len(order), description="Decided")
-    panel.status, panel.shown = ipywidgets.HTML(), ipywidgets.HTML()
-    current, work = None, Work(panel.status)
+    """A panel to check labels, one picture at a time, the most suspicious first.
 
-    def draw(decisions, said=""):
+    Each label can be kept or replaced, or the picture discarded. Every decision is in
+    the corrections file at once (see `panels.corrections`), undo takes the last one out,
+    and a cell that is run again goes on where the file ends. The pictures themselves
+    stay as they are.
+
+    pictures: `Pictures`; suspicion: floats (n,); file: the corrections file's path;
+    probabilities: (n, classes) as from `out_of_fold`, to be shown and to propose a
+    label; first: how many to go through, None: all. Returns an ipywidgets VBox with the
+    attributes `keep`, `label`, `relabel`, `discard`, `undo`, `progress`, `shown` and
+    `status`, where errors are told. Raises ValueError if the lengths differ.
+    """
+    suspicion = np.asarray(suspicion, float)
+    _check_inputs(pictures, suspicion, probabilities, first)
+    order = np.argsort(-suspicion, kind="stable")[:first].tolist()
+    classes = pictures.classes
+    panel = _make_widgets(len(order))
+    worker = Worker(panel.status)
+    current = None  # the position of the picture on show; None: no picture is
+
+    def draw(decisions, message=""):
         nonlocal current
-        current = next((i for i in order if i not in decisions), None)
-        progress.value = len(order) if current is None else sum(i in decisions for i in order)
-        undo.disabled = not decisions
-        for part in (keep, label, relabel, discard):
-            part.disabled = current is None
-        said += f"{progress.value} of {len(order)} decided; {_counted(pictures, decisions)}."
-        panel.status.value = f"<p role='status'>{html.escape(said)}</p>"
+        undecided = [i for i in order if i not in decisions]
+        current = undecided[0] if undecided else None
+        panel.progress.value = len(order) - len(undecided)
+        panel.undo.disabled = not decisions
+        for widget in (panel.keep, panel.label, panel.relabel, panel.discard):
+            widget.disabled = current is None
+        progress = f"{panel.progress.value} of {len(order)} decided"
+        counts = _count_text(pictures, decisions)
+        panel.status.value = status_html(f"{message}{progress}; {counts}.")
         if current is None:
-            panel.shown.value = f"<p><b>Done.</b> The decisions are in {html.escape(str(file))}</p>"
+            path = html.escape(str(file))
+            panel.shown.value = f"<p><b>Done.</b> The decisions are in {path}</p>"
             return
         given = classes[pictures.labels[current]]
-        scores = [] if probabilities is None else probabilities[current]
-        scores = [Prediction("", *pair) for pair in zip(classes, scores, strict=False)]
-        scores.sort(key=lambda score: -score.probability)
+        scores = []
+        if probabilities is not None:
+            scores = _ranked(classes, probabilities[current])
         names = [score.name for score in scores] or classes
-        label.options, label.index = [name for name in names if name != given], 0
-        keep.description = f"Keep: {given}"
+        panel.label.options = [name for name in names if name != given]
+        panel.label.index = 0
+        panel.keep.description = f"Keep: {given}"
         try:
             panel.shown.value = _card(pictures, current, given, scores)
         except DataError as error:  # the decision before it is in the file all the same
-            panel.shown.value = alert(error, "This picture cannot be shown")
+            panel.shown.value = alert_html(error, "This picture cannot be shown")
 
     def act(change):
-        """Read the file, change what it says, write it, and show what is next."""
+        """Read the file, change what it says, write it, and show the next picture."""
         try:
             decisions = read_corrections(pictures, file)
-            said = change(decisions)
+            message = change(decisions)
             write_corrections(pictures, file, decisions)
-            draw(decisions, said)
+            draw(decisions, message)
         except (CorrectionsError, DataError) as error:
-            panel.status.value = alert(error, "Nothing was changed")
+            panel.status.value = alert_html(error, "Nothing was changed")
 
-    def decide(choose, decisions):
+    def decide(choose_label, decisions):
         if current is not None:  # None: the file could not be read before
             decisions.pop(current, None)  # so that undo takes this one first
-            decisions[current] = choose()
+            decisions[current] = choose_label()
         return ""
 
-    def take_back(decisions):
+    def undo(decisions):
         if not decisions:
             return ""
-        path = pictures.paths[decisions.popitem()[0]]
+        position, _ = decisions.popitem()
+        path = pictures.paths[position]
         return f"{path.parent.name}/{path.name} is open again. "
 
-    for part, change, tip in (
-        (keep, partial(decide, lambda: int(pictures.labels[current])), "The label is right"),
-        (relabel, partial(decide, lambda: classes.index(label.value)), "Give the label beside it"),
-        (discard, partial(decide, lambda: None), "Leave this picture out: none of the classes"),
-        (undo, take_back, "Take the last decision back"),
-    ):
-        work.on_click(partial(act, change), part)
-        part.tooltip, part.layout.width = tip, "auto"
-    label.tooltip, label.layout.width = "What the picture shows", "18em"
+    def given_label():
+        return int(pictures.labels[current])
+
+    def new_label():
+        return classes.index(panel.label.value)
+
+    def no_label():
+        return None
+
+    changes = {
+        panel.keep: partial(decide, given_label),
+        panel.relabel: partial(decide, new_label),
+        panel.discard: partial(decide, no_label),
+        panel.undo: undo,
+    }
+    for button, change in changes.items():
+        worker.on_click(partial(act, change), button)
     try:
         draw(read_corrections(pictures, file))
     except (CorrectionsError, DataError) as error:
-        panel.status.value = alert(error, "These corrections cannot be used")
-    wrap = ipywidgets.Layout(flex_flow="row wrap")
-    panel.children = [
-        panel.status,
-        progress,
-        ipywidgets.HBox([keep, label, relabel, discard, undo], layout=wrap),
-        panel.shown,
-    ]
+        panel.status.value = alert_html(error, "These corrections cannot be used")
     return panel
 
 
-def _counted(pictures, decisions):
+def _check_inputs(pictures, suspicion, probabilities, first):
+    """Raise ValueError unless there is one value, or row, for each picture."""
+    n = len(pictures)
+    n_rows = n if probabilities is None else len(probabilities)
+    if not n or suspicion.shape != (n,) or n_rows != n:
+        raise ValueError(
+            f"{n} pictures, suspicion {suspicion.shape}, {n_rows} rows of "
+            "probabilities: give one of each a picture, and pictures at all."
+        )
+    too_few = first is not None and first < 1
+    if not np.isfinite(suspicion).all() or too_few:
+        raise ValueError(
+            "Suspicion should be finite numbers, and first None, or 1 or more."
+        )
+    if probabilities is None:
+        return
+    shape = np.shape(probabilities)
+    n_classes = len(pictures.classes)
+    if shape[1:] != (n_classes,):
+        raise ValueError(
+            f"{shape} probabilities, {n_classes} classes: give one of each class."
+        )
+
+
+def _make_widgets(n_pictures):
+    """The panel with its widgets, laid out and labelled, without what they do."""
+    panel = ipywidgets.VBox()
+    panel.keep = ipywidgets.Button(description="Keep", icon="check")
+    panel.label = ipywidgets.Dropdown(description="New label", style=LABELS)
+    panel.relabel = ipywidgets.Button(description="Relabel", icon="tag")
+    panel.discard = ipywidgets.Button(description="Discard", icon="trash")
+    panel.undo = ipywidgets.Button(description="Undo", icon="undo")
+    panel.progress = ipywidgets.IntProgress(0, 0, n_pictures, description="Decided")
+    panel.status = ipywidgets.HTML()
+    panel.shown = ipywidgets.HTML()
+    tooltips = {
+        panel.keep: "The label is right",
+        panel.relabel: "Give the label beside it",
+        panel.discard: "Leave this picture out: none of the classes",
+        panel.undo: "Take the last decision back",
+    }
+    for button, tooltip in tooltips.items():
+        button.tooltip = tooltip
+        button.layout.width = "auto"
+    panel.label.tooltip = "What the picture shows"
+    panel.label.layout.width = "18em"
+    buttons = wrapping_row(
+        panel.keep, panel.label, panel.relabel, panel.discard, panel.undo
+    )
+    panel.children = [panel.status, panel.progress, buttons, panel.shown]
+    return panel
+
+
+def _ranked(classes, probabilities):
+    """One picture's probabilities as `Prediction`s, best first."""
+    scores = [
+        Prediction("", name, probability)
+        for name, probability in zip(classes, probabilities, strict=True)
+    ]
+    return sorted(scores, key=lambda score: -score.probability)
+
+
+def _count_text(pictures, decisions):
     """How many decisions of each kind there are, in words."""
-    kinds = kinds_of(pictures, decisions)
-    each = (f"{kinds[kind]} {kind}" for kind in ("kept", "relabelled", "discarded"))
-    return f"in the file: {', '.join(each)}"
+    counts = kinds_of(pictures, decisions)
+    texts = [f"{counts[kind]} {kind}" for kind in ("kept", "relabelled", "discarded")]
+    return f"in the file: {', '.join(texts)}"
 
 
 def _card(pictures, position, given, scores):
-    """A picture with its label and, beside it, what was said of it out of fold, as HTML."""
-    (image,), path = pictures[position].images(), pictures.paths[position]
-    image.thumbnail((320, 320))
-    least = 240 if max(image.size) < 240 else 0
-    shown = figure(image, f"The picture labelled {given}", f"{path.parent.name}/{path.name}", least)
-    beside = f"<div>Learned from the other pictures:{bar_table(scores)}</div>" if scores else ""
+    """A picture with its label and its out-of-fold probabilities, as HTML."""
+    (image,) = pictures[position].images()
+    path = pictures.paths[position]
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    min_side = MIN_SIDE if max(image.size) < MIN_SIDE else 0
+    caption = f"{path.parent.name}/{path.name}"
+    figure = figure_html(image, f"The picture labelled {given}", caption, min_side)
+    beside = ""
+    if scores:
+        beside = f"<div>Learned from the other pictures:{bar_table(scores)}</div>"
     return (
         f"<p>Labelled <b>{html.escape(given)}</b>. Is it?</p>"
-        f"<div style='display: flex; flex-wrap: wrap; gap: 1em'>{shown}{beside}</div>"
+        f"<div style='display: flex; flex-wrap: wrap; gap: 1em'>{figure}{beside}</div>"
     )

@@ -1,1 +1,1 @@
-"""What keeps strangers' addresses and files from doing harm; imports nothing else of ours."""
+"""Keeps strangers' addresses and files from doing harm; imports nothing of ours."""

@@ -1,8 +1,9 @@
-"""All that comes from an address, pictures and data sets alike, comes through here.
+"""All that comes from a web address, pictures and data sets alike, comes through here.
 
-On the learner's own machine an address may lead anywhere, as one typed into a browser. In hosted
-mode strangers type addresses on somebody's server: then only public addresses are asked, checked
-when their name is looked up and kept for the connection, for each redirect anew."""
+On the learner's own machine an address may lead anywhere, as in a browser. In hosted
+mode strangers type addresses on somebody's server. Then only public addresses are
+asked: each is checked when its name is looked up, and kept for the connection; a
+redirect is checked again."""
 
 import email.utils
 import importlib.metadata
@@ -21,13 +22,18 @@ from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
 from safeguards.text import printable
 
-TIMEOUT, MAX_REDIRECTS = (5, 10), 5  # seconds to connect and between packets
-BUSY, RETRIES, PAUSE = (429, 503), 2, 0.5  # answers to ask again after; seconds, then twice as many
-PORTS = (80, 443)  # in hosted mode: others lead to services that are no web sites
-GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that IANA has given to anybody
-EXEMPT = frozenset()  # (address, port) that tests of hosted mode put here; nothing else does
+TIMEOUT = (5, 10)  # seconds: to connect, and between packets
+MAX_REDIRECTS = 5
+BUSY = (429, 503)  # the statuses of an answer after which we ask again
+RETRIES = 2
+PAUSE = 0.5  # seconds before the first retry; then twice as many
+PORTS = (80, 443)  # in hosted mode: others lead to services that aren't web sites
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that IANA gives out
+EXEMPT = frozenset()  # (address, port): only tests of hosted mode put some here
 PUBLIC_ONLY = "only public web addresses are read here, at their usual ports"
-# Whoever runs the server configures logging; without, nothing is printed beside the panel.
+CHUNK = 2**16  # bytes that are read at a time
+# Whoever runs the server configures logging; without, nothing is printed beside the
+# panel.
 logging.getLogger("requests_hardened").addHandler(logging.NullHandler())
 
 
@@ -36,53 +42,76 @@ class FetchError(Exception):
 
 
 class SchemeError(FetchError):
-    """It leads to neither http:// nor https://."""
+    """An address leads to neither http:// nor https://."""
 
 
 class TooMuchError(FetchError):
-    """There is more than was to be read."""
+    """There's more at an address than the limit."""
 
 
 class RefusedError(FetchError):
-    """Hosted mode does not ask this address."""
+    """Hosted mode doesn't ask this address."""
 
 
 def hosted():
-    """Whether strangers may type the addresses: TRANSFER_HOSTED says so, 0 or 1, else whether this
-    is JupyterHub. (The page sets it.)"""
-    said = os.environ.get("TRANSFER_HOSTED")
-    return said != "0" if said else any(name.startswith("JUPYTERHUB_") for name in os.environ)
+    """Whether strangers may type the addresses.
+
+    TRANSFER_HOSTED says so, 0 or 1 (the served page sets it); without it, strangers are
+    expected where this is JupyterHub."""
+    setting = os.environ.get("TRANSFER_HOSTED")
+    if setting:
+        return setting != "0"
+    return any(name.startswith("JUPYTERHUB_") for name in os.environ)
 
 
-def download(url, file, limit, seconds, accept="*/*", progress=lambda count, total: None):
-    """Write what is at an http(s) address to a binary file: at most `limit` bytes, unpacked if the
-    server packs them, and in at most `seconds`, from the look-up of the name to the last byte.
-    A busy server is asked again. progress: is called now and then with the bytes that are there
-    and the announced number or None. Raises a FetchError; what was written is then of no use."""
-    work = _Download(url, file, limit, time.monotonic() + seconds, accept)
-    work.start()
+def _ignore(_count, _total):
+    pass
+
+
+def download(url, file, limit, seconds, accept="*/*", progress=_ignore):
+    """Write what is at an http(s) address to a binary file.
+
+    limit: bytes it may have, unpacked if the server packs them.
+    seconds: for all of it, from looking up the name to the last byte.
+    accept: the kinds of file to ask for, as in HTTP's Accept header.
+    progress: is called now and then with the number of bytes so far, and the announced
+        one or None.
+
+    A busy server is asked again. Raises a FetchError; discard what was written then."""
+    end = time.monotonic() + seconds
+    thread = _Download(url, file, limit, end, accept)
+    thread.start()
     try:
-        while work.is_alive() and work.left() > 0:
-            work.join(min(0.2, work.left()))
-            progress(work.count, work.total)
-        if work.is_alive():
+        while thread.is_alive() and thread.seconds_left() > 0:
+            thread.join(min(0.2, thread.seconds_left()))
+            progress(thread.count, thread.total)
+        if thread.is_alive():
             raise FetchError(f"not complete after {seconds:g} seconds")
     finally:
-        work.stop()  # also where the learner interrupts
-    if work.error:
-        raise work.error
-    progress(work.count, work.total)
+        thread.stop()  # also where the learner interrupts
+    if thread.error:
+        raise thread.error
+    progress(thread.count, thread.total)
 
 
 class _Download(threading.Thread):
-    """A thread of its own, as neither the look-up of a name nor a server that sends its headers or
-    chunk sizes letter by letter can be limited in time from within."""
+    """One download, in a thread of its own.
+
+    The look-up of a name can't be limited in time from within, nor a server that sends
+    its headers or chunk sizes letter by letter."""
 
     def __init__(self, url, file, limit, end, accept):
         super().__init__(daemon=True)
-        self.url, self.file, self.limit, self.end = url, file, limit, end
-        self.count, self.total, self.error = 0, None, None
-        self.stopped, self.lock, self.sockets = threading.Event(), threading.Lock(), []
+        self.url = url
+        self.file = file
+        self.limit = limit
+        self.end = end
+        self.count = 0
+        self.total = None
+        self.error = None
+        self.stopped = threading.Event()
+        self.lock = threading.Lock()
+        self.sockets = []
         contact = os.environ.get("TRANSFER_CONTACT", "tutorial")
         version = importlib.metadata.version("transfer-learning-notebooks")
         self.headers = {
@@ -91,11 +120,11 @@ class _Download(threading.Thread):
             "Accept-Encoding": "identity",  # pictures and archives are packed already
         }
 
-    def left(self):
+    def seconds_left(self):
         return self.end - time.monotonic()
 
     def stop(self):
-        """End all connections, so that the thread ends where it waits for one."""
+        """End all connections, so that a thread that waits for one ends too."""
         self.stopped.set()
         with self.lock:
             for socket in self.sockets:
@@ -105,7 +134,9 @@ class _Download(threading.Thread):
             self.sockets.clear()
 
     def connected(self, socket):
-        """Keep a handle of a new connection: urllib3 and ssl pass the original on and close it."""
+        """Keep a handle of a new connection.
+
+        urllib3 and ssl pass the original on and close it."""
         with self.lock:
             if self.stopped.is_set():
                 socket.close()
@@ -121,70 +152,90 @@ class _Download(threading.Thread):
             self.error = SchemeError(_reason(error))
         except InvalidIPAddress:
             self.error = RefusedError(PUBLIC_ONLY)
-        except Exception as error:  # requests lets what urllib3 and http.client raise through
+        except (
+            Exception
+        ) as error:  # requests lets what urllib3 and http.client raise through
             self.error = FetchError(_reason(error))
             self.error.__cause__ = error
 
     def _read(self):
-        # a redirect is closed before its body is read, which could be endless
-        hooks = {"response": lambda answer, **_: answer.close() if answer.is_redirect else None}
-        with requests.Session() as session:
-            session.max_redirects = MAX_REDIRECTS
-            # A proxy would look the name up once more, and reach what it likes.
-            session.trust_env = not hosted()
-            session.adapters.clear()
-            for scheme in ("http", "https"):
-                session.mount(f"{scheme}://", _adapter(self, scheme))
+        with self._session() as session:
             for attempt in range(RETRIES + 1):
                 with session.get(
-                    self.url, headers=self.headers, timeout=TIMEOUT, hooks=hooks, stream=True
+                    self.url,
+                    headers=self.headers,
+                    timeout=TIMEOUT,
+                    hooks={"response": _close_redirect},
+                    stream=True,
                 ) as answer:
                     pause = _pause(answer, attempt)
-                    if answer.status_code not in BUSY or attempt == RETRIES or pause > self.left():
-                        return self._keep(answer)
+                    is_busy = answer.status_code in BUSY
+                    is_last = attempt == RETRIES
+                    if not is_busy or is_last or pause > self.seconds_left():
+                        self._keep(answer)
+                        return
                 self.stopped.wait(pause)
+
+    def _session(self):
+        session = requests.Session()
+        session.max_redirects = MAX_REDIRECTS
+        # A proxy would look the name up once more, and reach what it likes.
+        session.trust_env = not hosted()
+        session.adapters.clear()  # among them those of other schemes
+        for scheme in ("http", "https"):
+            session.mount(f"{scheme}://", _adapter(self, scheme))
+        return session
 
     def _keep(self, answer):
         answer.raise_for_status()
         if answer.status_code not in range(200, 300):
             raise FetchError(f"its answer has the status {answer.status_code}")
-        self.total = answer.raw.length_remaining  # as announced, while nothing is read
+        self.total = answer.raw.length_remaining  # as announced: nothing is read yet
         if (self.total or 0) > self.limit:
             raise TooMuchError(f"over {self.limit} bytes are announced")
-        # read1 returns what has arrived
-        while chunk := answer.raw.read1(2**16, True):
+        # read1 returns what has arrived, without waiting for a whole chunk.
+        while chunk := answer.raw.read1(CHUNK, True):
             self.count += len(chunk)
             if self.count > self.limit:
                 raise TooMuchError(f"over {self.limit} bytes")
             self.file.write(chunk)
 
 
+def _close_redirect(answer, **_):
+    """Close a redirect before its body is read, which could be endless."""
+    if answer.is_redirect:
+        answer.close()
+
+
 def _pause(answer, attempt):
-    """The seconds a busy server asks for, or ours."""
-    said = answer.headers.get("Retry-After", "").strip()
-    if said.isascii() and said.isdigit():
-        return float(said[:9])
+    """The seconds to wait before asking again: the server's, or else ours."""
+    requested = answer.headers.get("Retry-After", "").strip()
+    if requested.isascii() and requested.isdigit():
+        return float(requested[:9])
     with suppress(TypeError, ValueError, OverflowError):
-        return email.utils.parsedate_to_datetime(said).timestamp() - time.time()
+        moment = email.utils.parsedate_to_datetime(requested)
+        return moment.timestamp() - time.time()
     return PAUSE * 2**attempt
 
 
-def _adapter(work, scheme):
-    """What makes the connections of a download; in hosted mode, only those that are allowed."""
-    public = hosted()
+def _check_public(address, port):
+    """RefusedError unless an IP address is public and its port one of PORTS."""
+    if (address, port) in EXEMPT:
+        return
+    ip = ipaddress.ip_address(address)
+    is_assigned = ip.version == 4 or ip in GLOBAL_UNICAST
+    is_public = is_assigned and ip.is_global and not ip.is_multicast
+    if not is_public or port not in PORTS:
+        raise RefusedError(PUBLIC_ONLY)
 
-    def check(host, port):
-        """host: the address that requests-hardened found and has put in the place of the name."""
-        if (host, port) in EXEMPT:
-            return
-        ip = ipaddress.ip_address(host)
-        given = ip.version == 4 or ip in GLOBAL_UNICAST
-        if not (given and ip.is_global and not ip.is_multicast and port in PORTS):
-            raise RefusedError(PUBLIC_ONLY)
 
-    class Adapter(IPFilterAdapter if public else HTTPAdapter):
+def _adapter(thread, scheme):
+    """What makes a download's connections: in hosted mode, only to public addresses."""
+    public_only = hosted()
+
+    class Adapter(IPFilterAdapter if public_only else HTTPAdapter):
         def send(self, request, *arguments, **options):
-            if public and "@" in urlsplit(request.url).netloc:
+            if public_only and "@" in urlsplit(request.url).netloc:
                 raise RefusedError("no address with a user name is read here")
             return super().send(request, *arguments, **options)
 
@@ -193,19 +244,24 @@ def _adapter(work, scheme):
 
             class Connection(type(pool).ConnectionCls):
                 def _new_conn(self):
-                    if public:
-                        check(self.host, self.port)
+                    # host: requests-hardened has put the address in place of the name.
+                    if public_only:
+                        _check_public(self.host, self.port)
                     socket = super()._new_conn()
-                    work.connected(socket)
+                    thread.connected(socket)
                     return socket
 
             pool.ConnectionCls = Connection
             return pool
 
-    return Adapter(scheme == "https", allow_loopback=bool(EXEMPT)) if public else Adapter()
+    if not public_only:
+        return Adapter()
+    return Adapter(scheme == "https", allow_loopback=bool(EXEMPT))
 
 
 def _reason(error):
-    """The first text an error bears, or its kind."""
-    text = next((a for a in error.args if isinstance(a, str)), type(error).__name__)
-    return f"{printable(text.partition(' for url')[0]):.200}"
+    """The first text among an error's arguments, or else its type."""
+    texts = [argument for argument in error.args if isinstance(argument, str)]
+    text = texts[0] if texts else type(error).__name__
+    text = text.partition(" for url")[0]
+    return f"{printable(text):.200}"

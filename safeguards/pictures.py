@@ -1,4 +1,4 @@
-"""Pictures from strangers: their bytes, and what is in them, within limits of time and memory."""
+"""Pictures from strangers: read and decoded within limits of time and memory."""
 
 import io
 import math
@@ -7,7 +7,7 @@ import re
 import struct
 import time
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from PIL import (
@@ -20,7 +20,7 @@ from PIL import (
 from PIL.Image import Transpose
 
 from safeguards.addresses import FetchError, SchemeError, TooMuchError, download
-from safeguards.depths import Numbers, doubts, holds, misread, misses_data, numbers_in
+from safeguards.depths import Numbers, describe_tiff, doubts, misread, misses_data, numbers_in
 from safeguards.text import printable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes phones' MPO
@@ -34,13 +34,16 @@ METADATA_BYTES = 2**16  # of each entry that may say which way is up
 # The kinds of ImageError.
 UNREACHABLE = "unreachable"  # nothing could be read from this address, path or file
 NO_HTTP = "no http"  # an address that leads to neither http:// nor https://
-NOT_AN_IMAGE = "not an image"  # what was given isn't a picture, or is in no known format
+NOT_AN_IMAGE = "not an image"  # what was given is no picture, or in no known format
 DAMAGED = "damaged"  # the picture's end or something else is missing or wrong
 TOO_LARGE = "too large"  # more than MAX_BYTES or MAX_PIXELS, or too costly to decode
 
-COSTLY_ADVICE = "It is made to take much memory or time: save the picture anew, or use another."
+COSTLY_ADVICE = (
+    "It is made to take much memory or time: save the picture anew, or use another."
+)
 TOO_LARGE_ADVICE = (
-    f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: use a smaller copy."
+    f"Over {MAX_BYTES // 10**6} MB or {MAX_PIXELS // 10**6} megapixels: "
+    "use a smaller copy."
 )
 
 # How to turn a picture, by the orientation that its Exif data give.
@@ -83,20 +86,22 @@ def fetch(url):
     except TooMuchError as error:
         raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE) from error
     except SchemeError as error:
-        message = f"{shown} is no http(s):// address: save the picture and pass its path."
+        message = (
+            f"{shown} is no http(s):// address: save the picture and pass its path."
+        )
         raise ImageError(message, NO_HTTP) from error
     except FetchError as error:
         raise ImageError(
-            f"{shown} cannot be read ({error}). Check it and your connection, or save the "
-            "picture in a browser and use that file.",
+            f"{shown} cannot be read ({error}). Check it and your connection, or save "
+            "the picture in a browser and use that file.",
             UNREACHABLE,
         ) from error
     return file.getvalue()
 
 
 def read(source, advice):
-    """The bytes of a picture from an http(s) address, a path, bytes, a binary file or an
-    ipywidgets upload, at most MAX_BYTES. advice: what can be passed instead, for the
+    """The bytes of a picture from an http(s) address, a path, bytes, a binary file or
+    an ipywidgets upload, at most MAX_BYTES. advice: what can be passed instead, for the
     ImageError where there is nothing to read."""
     if isinstance(source, str):
         bare = source.strip()
@@ -117,7 +122,9 @@ def read(source, advice):
         source = io.BytesIO(source)
     is_path = isinstance(source, (str, os.PathLike))
     if not is_path and not hasattr(source, "read"):
-        raise ImageError(f"This {type(source).__name__} is no picture. {advice}", NOT_AN_IMAGE)
+        raise ImageError(
+            f"This {type(source).__name__} is no picture. {advice}", NOT_AN_IMAGE
+        )
     try:
         if is_path:
             with open(os.path.expanduser(source), "rb") as file:
@@ -135,25 +142,38 @@ def read(source, advice):
 def _checked(data, advice):
     """The bytes as they are; an ImageError where they are none, or too many."""
     if not data or not isinstance(data, bytes):
-        raise ImageError(f"There is nothing to read, or only text. {advice}", NOT_AN_IMAGE)
+        raise ImageError(
+            f"There is nothing to read, or only text. {advice}", NOT_AN_IMAGE
+        )
     if len(data) > MAX_BYTES:
         raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE)
     return data
 
 
 def decode(source):
-    """Decode a picture's bytes, or load a PIL image: → `Decoded`. Raises an ImageError."""
+    """A picture's bytes or a PIL image → `Decoded`. Raises an ImageError."""
+    with faults_explained(source):
+        image = source if isinstance(source, Image.Image) else _opened(source)
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if 0 in image.size:
+            raise ImageError(
+                "This picture has no pixels: nothing is left of it.", NOT_AN_IMAGE
+            )
+        numbers = numbers_in(image)
+        image.load()
+        return Decoded(_upright(image), numbers, doubts(image, numbers))
+
+
+@contextmanager
+def faults_explained(source):
+    """ImageErrors for all that can go wrong as a picture is decoded or converted.
+
+    source: what `decode` takes; its bytes may tell what it is."""
     data = b"" if isinstance(source, Image.Image) else source
     try:
         with warnings.catch_warnings(action="ignore"):  # of odd metadata
-            image = _opened(data) if data else source
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            if 0 in image.size:
-                raise ImageError("This picture has no pixels: nothing is left of it.", NOT_AN_IMAGE)
-            numbers = numbers_in(image)
-            image.load()
-            return Decoded(_upright(image), numbers, doubts(image, numbers))
+            yield
     except (Image.DecompressionBombError, MemoryError) as error:
         raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE) from error
     except ImageError:
@@ -163,9 +183,9 @@ def decode(source):
 
 
 class _Bounded(io.BytesIO):
-    """Bytes for a decoder that has DECODING_SECONDS, and not much more to read than there
-    is: some files consist of pieces that take long each, or of a hundred references to the
-    same megabyte."""
+    """Bytes for a decoder that has DECODING_SECONDS, and not much more to read than
+    there is: some files consist of pieces that take long each, or of a hundred
+    references to the same megabyte."""
 
     def __init__(self, data):
         super().__init__(data)
@@ -174,8 +194,8 @@ class _Bounded(io.BytesIO):
         self.tiff = data[:2] in (b"II", b"MM")
 
     def read(self, size=-1):
-        # Pillow keeps all tags of a TIFF; those over a megabyte it reads in such pieces, and
-        # goes on without what it does not get.
+        # Pillow keeps all tags of a TIFF; those over a megabyte it reads in such
+        # pieces, and goes on without what it does not get.
         skipped = self.tiff and size == ImageFile.SAFEBLOCK
         found = super().read(0 if skipped else size)
         self.left -= len(found)
@@ -185,7 +205,7 @@ class _Bounded(io.BytesIO):
 
 
 def _opened(data):
-    """The picture in a file, not decoded yet; ImageError where that could take for ever."""
+    """The picture in a file, not decoded; ImageError where that could take for ever."""
     if data[:2] == b"\xff\xd8":
         # By chance the marker of a scan is in other data as well.
         if data.count(b"\xff\xda") > JPEG_SCANS + len(data) / 2**15:
@@ -242,7 +262,9 @@ def _explained(data, unknown):
     text = re.sub(rb"(?s)<!--.*?(-->|$)|<\?.*?(\?>|$)", b"", start)
     root = re.search(rb"(?i)<(?:!doctype\s+)?(?:\w+:)?([a-z]+)", text)
     if root and root[1].lower() == b"svg":
-        return ImageError("This is a drawing, SVG, not a picture: export it as PNG.", NOT_AN_IMAGE)
+        return ImageError(
+            "This is a drawing, SVG, not a picture: export it as PNG.", NOT_AN_IMAGE
+        )
     if re.search(rb"(?i)<html|<!doctype html", start):
         return ImageError(
             "This is a web page: copy the address of the picture in it.", NOT_AN_IMAGE
@@ -255,7 +277,7 @@ def _explained(data, unknown):
     held = None
     # Of a damaged TIFF there is nothing to say.
     with suppress(Exception), warnings.catch_warnings(action="ignore"):
-        held = unknown and holds(_Bounded(data))
+        held = unknown and describe_tiff(_Bounded(data))
     if held:
         return ImageError(
             f"This TIFF holds {held}, which cannot be read: save it with 8 bits.",
@@ -264,7 +286,8 @@ def _explained(data, unknown):
     known = rb"\xff\xd8|\x89PNG|RIFF|GIF8|BM|II[*+]\0|MM\0[*+]"
     if re.match(known, start) or not start:
         return ImageError(
-            "It is damaged or not complete: save or download the picture again.", DAMAGED
+            "It is damaged or not complete: save or download the picture again.",
+            DAMAGED,
         )
     return ImageError(
         f"No picture in a known format: save it as one of {', '.join(FORMATS)}.",

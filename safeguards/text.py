@@ -8,20 +8,24 @@ import subprocess
 
 
 def printable(text):
-    """A stranger's text without what could steer a terminal or reorder a line."""
-    return "".join(sign if sign.isprintable() else "�" for sign in text)
+    """A stranger's text without anything that steers a terminal or reorders a line."""
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def plain(text):
-    """A text, such as a stranger's class name, that Markdown shows as it is, in a table as well."""
-    text = html.escape(printable(" ".join(text.split())), quote=False)
+    """A text, such as a stranger's class name, that Markdown shows as it is.
+
+    It's one line, so it fits into a table as well."""
+    line = " ".join(text.split())
+    text = html.escape(printable(line), quote=False)
     return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", text)
 
 
 def typed(*words, windows=os.name == "nt"):
-    """A command, a program and its arguments, as one types it in a terminal of this system: words
-    with blanks or signs that mean something there are quoted. On Windows as PowerShell wants it,
-    where a quoted program needs & before it."""
+    """A program and its arguments as a line to type in a terminal of this system.
+
+    Words with blanks, or with signs that mean something there, are quoted. On Windows
+    it's a line for PowerShell, where a quoted program needs & before it."""
     words = [str(word) for word in words]
     if not windows:
         return shlex.join(words)

@@ -1,9 +1,10 @@
-"""Weights from a file in PyTorch's old format, read without PyTorch and without running its code.
+"""Weights from a file in PyTorch's old format, without PyTorch and without its code.
 
-Such a file holds five pickles one after another (a magic number, the protocol, system information,
-the tensors' shapes, the list of storage keys); then, for each key, an int64 count and as many
-little-endian numbers. A pickle can call any function it names, so this reader knows four names and
-refuses every other. Source: `torch/serialization.py` (`_legacy_load`)."""
+Such a file holds five pickles one after another: a magic number, the protocol, system
+information, the tensors' shapes, the list of storage keys. Then, for each key, comes an
+int64 count and as many little-endian numbers. A pickle can call any function it names,
+so this reader knows four names and refuses every other. Source:
+`torch/serialization.py` (`_legacy_load`)."""
 
 import io
 import math
@@ -17,17 +18,20 @@ from numpy.lib.stride_tricks import as_strided
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
-MAX_BYTES = 256 * 2**20  # bytes of a file: ten times the largest that is read here
+MAX_BYTES = 256 * 2**20  # of a file: ten times the largest that is read here
 MAX_TENSORS = 10_000
-STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+STORAGES = {
+    "FloatStorage": np.dtype("<f4"),
+    "LongStorage": np.dtype("<i8"),
+}
 
 
 class TorchFileError(ValueError):
-    """A file isn't a plain file of weights in PyTorch's old format; says what is wrong."""
+    """A file isn't one of weights in PyTorch's old format; says what is wrong."""
 
 
 class Storage(NamedTuple):
-    """A row of numbers that a tensor points into: its name in the file, dtype and length."""
+    """A row of numbers that tensors point into: its name in the file, dtype, length."""
 
     key: str
     dtype: np.dtype
@@ -35,7 +39,9 @@ class Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """Where a tensor's numbers are: in `storage`, from `offset` on, `strides` numbers apart."""
+    """Where a tensor's numbers are: in `storage`, from `offset`, `strides` apart.
+
+    All three count numbers, not bytes."""
 
     storage: Storage
     offset: int
@@ -43,38 +49,41 @@ class Tensor(NamedTuple):
     strides: tuple
 
 
-# Python's own unpickler: the one in C makes room for as many remembered objects as a file claims.
+# Python's own unpickler, as the one in C makes room for as many remembered objects as a
+# file claims.
 class WeightsUnpickler(pickle._Unpickler):
-    """Unpickles tensors' names and shapes; anything else a pickle asks for is refused."""
+    """Unpickles tensors' names and shapes; refuses all else that a pickle asks for."""
 
     def find_class(self, module, name):
         """What stands for one of the four names; `TorchFileError` for any other."""
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            # New functions for each file: a pickle could change the attributes of shared ones.
+            # New functions each time: a pickle could change attributes of shared ones.
             return lambda *arguments: self.tensor(*arguments)
         if (module, name) == ("collections", "OrderedDict"):
             return lambda: OrderedDict()
         if module == "torch" and name in STORAGES:
             return name
-        raise TorchFileError(f"it asks for {f'{module}.{name}':.100}, which is not weights")
+        full_name = f"{module}.{name}"
+        raise TorchFileError(f"it asks for {full_name:.100}, which is not weights")
 
     def persistent_load(self, pid):
         """The `Storage` that a pickle refers to; `TorchFileError` for anything else."""
-        kind, dtype, key, _device, count = pid[:5]
-        if kind != "storage" or dtype not in STORAGES or not isinstance(key, str):
+        kind, storage_type, key, _device, count = pid[:5]
+        is_known = kind == "storage" and storage_type in STORAGES
+        if not is_known or not isinstance(key, str):
             raise TorchFileError(f"it refers to {pid!r:.100}, which is not a storage")
         check_counts(count)
-        return Storage(key, STORAGES[dtype], count)
+        return Storage(key, STORAGES[storage_type], count)
 
     @staticmethod
     def tensor(storage, offset, shape, strides, *_gradient):
-        """The arguments of PyTorch's own function of this name → a `Tensor`."""
+        """The arguments of PyTorch's `_rebuild_tensor_v2` → a `Tensor`."""
         if not isinstance(storage, Storage):
             raise TorchFileError("a tensor has no storage")
         check_counts(offset, *shape, *strides)
-        last = offset + sum(
-            (side - 1) * stride for side, stride in zip(shape, strides, strict=True)
-        )
+        last = offset
+        for side, stride in zip(shape, strides, strict=True):
+            last += (side - 1) * stride
         if 0 in shape or last >= storage.count or math.prod(shape) > storage.count:
             raise TorchFileError("a tensor is empty or reaches beyond its storage")
         return Tensor(storage, offset, tuple(shape), tuple(strides))
@@ -88,11 +97,13 @@ def check_counts(*counts):
 
 
 def read_torch_file(path):
-    """The weights in a file of PyTorch's old format: {name: array}, in the file's order.
-    Arrays are float32 or int64, in PyTorch's layout, and read-only. No code from the file runs, and
-    no more memory is taken than a few times the file's size. OSError where it cannot be read;
-    TorchFileError for one that is damaged, of another format, over MAX_BYTES, or asks for anything
-    but weights."""
+    """The weights in a file of PyTorch's old format: {name: array}, in the file's
+    order.
+
+    Arrays are float32 or int64, in PyTorch's layout, and read-only. No code from the
+    file runs, and it takes no more memory than a few times the file's size. Raises an
+    OSError where it can't be read, a TorchFileError if it's damaged, of another format,
+    over MAX_BYTES, or asks for anything but weights."""
     path = Path(path)
     if path.stat().st_size > MAX_BYTES:
         raise TorchFileError(f"{path}: over {MAX_BYTES // 2**20} MB")
@@ -109,29 +120,52 @@ def read_torch_file(path):
 
 def read_weights(file):
     """What `read_torch_file` does, from a binary file in memory."""
-    magic, protocol, _system, tensors, keys = (WeightsUnpickler(file).load() for _ in range(5))
+    magic = _unpickle(file)
+    protocol = _unpickle(file)
+    _unpickle(file)  # information on the system that wrote it
+    tensors = _unpickle(file)
+    keys = _unpickle(file)
     if (magic, protocol) != (MAGIC, PROTOCOL):
         raise TorchFileError("not PyTorch's old format")
+    _check_tensors(tensors)
+    storages = _storages_of(tensors)
+    is_list = isinstance(keys, list) and len(keys) == len(storages)
+    if not is_list or set(keys) != set(storages):
+        raise TorchFileError("its list of storages is another than its weights need")
+    numbers = {}
+    for key in keys:
+        numbers[key] = read_storage(file, storages[key])
+    if file.read(1):
+        raise TorchFileError("something follows the last weight")
+    arrays = {}
+    for name, tensor in tensors.items():
+        arrays[name] = _array_of(tensor, numbers[tensor.storage.key])
+    return arrays
+
+
+def _unpickle(file):
+    """The next pickle in a file."""
+    return WeightsUnpickler(file).load()
+
+
+def _check_tensors(tensors):
+    """TorchFileError unless this is an OrderedDict of names and tensors."""
     if not isinstance(tensors, OrderedDict) or len(tensors) > MAX_TENSORS:
         raise TorchFileError("it holds no list of named weights")
     if not all(isinstance(name, str) for name in tensors):
         raise TorchFileError("a weight has no name")
     if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise TorchFileError("it holds more than weights")
-    storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
-    if any(storages[tensor.storage.key] != tensor.storage for tensor in tensors.values()):
-        raise TorchFileError("a storage is described in two ways")
-    if not isinstance(keys, list) or len(keys) != len(storages) or {*keys} != {*storages}:
-        raise TorchFileError("its list of storages is another than its weights need")
-    numbers = {key: read_storage(file, storages[key]) for key in keys}
-    if file.read(1):
-        raise TorchFileError("something follows the last weight")
-    arrays = {}
-    for name, (storage, offset, shape, strides) in tensors.items():
-        steps = [stride * storage.dtype.itemsize for stride in strides]
-        start = numbers[storage.key][offset:]
-        arrays[name] = as_strided(start, shape, steps, writeable=False)
-    return arrays
+
+
+def _storages_of(tensors):
+    """The storages that tensors need: {key: `Storage`}."""
+    storages = {}
+    for tensor in tensors.values():
+        storage = tensor.storage
+        if storages.setdefault(storage.key, storage) != storage:
+            raise TorchFileError("a storage is described in two ways")
+    return storages
 
 
 def read_storage(file, storage):
@@ -139,7 +173,16 @@ def read_storage(file, storage):
     count = int.from_bytes(file.read(8), "little", signed=True)
     if count != storage.count:
         raise TorchFileError(f"a storage has {count} numbers, not {storage.count}")
-    data = file.read(count * storage.dtype.itemsize)
-    if len(data) < count * storage.dtype.itemsize:
+    byte_count = count * storage.dtype.itemsize
+    data = file.read(byte_count)
+    if len(data) < byte_count:
         raise TorchFileError("its end is missing")
     return np.frombuffer(data, storage.dtype)
+
+
+def _array_of(tensor, numbers):
+    """A tensor as an array that shares the memory of its storage's numbers."""
+    item_size = tensor.storage.dtype.itemsize
+    byte_strides = [stride * item_size for stride in tensor.strides]
+    start = numbers[tensor.offset :]
+    return as_strided(start, tensor.shape, byte_strides, writeable=False)

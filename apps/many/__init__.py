@@ -1,1 +1,1 @@
-"""Classify a folder of any size, here or on many machines, and learn from one."""
+"""Classify a folder of any size, here or on many machines, and train on many."""

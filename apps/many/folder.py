@@ -1,7 +1,8 @@
-"""Predictions for a folder of pictures, however many: one row a picture in a CSV file.
+"""Predictions for a folder of pictures, however many: a row for each, in a CSV file.
 
-Memory holds a few batches and the file names of one folder at a time, never all pictures or rows.
-Rows are only ever added at the end, so whatever stops a run, the next one goes on from there."""
+Memory holds a few batches and the file names of one folder at a time, never all
+pictures or rows. Rows are only added at the end, so whatever stops a run, the next one
+goes on from there."""
 
 import csv
 import errno
@@ -30,20 +31,28 @@ from helpers.pictures import NO_PICTURES
 from helpers.training import progress_bar
 from safeguards.keys import undescribed
 from safeguards.pictures import UNREACHABLE, ImageError
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
-ABOUT = "path", "bytes", "modified", "model", "error"
-FORMULA = "=+-@\t\r"  # a spreadsheet runs what begins with one of these
+FILE_COLUMNS = ("path", "bytes", "modified", "model", "error")
+CLASS_COLUMNS = ("wnid", "name", "probability")
+FORMULA = "=+-@\t\r"  # a spreadsheet runs a text that begins with one of these
 AT_ONCE = 2  # batches in the network: one alone leaves cores idle between its layers
+DECIMALS = 6  # of a probability
+CACHE_PIXELS = 400_000  # of a batch that fits a processor's cache
 
 
 class BatchError(ValueError):
-    """A folder or its table of predictions cannot be used; says why, and what to do next."""
+    """A folder or its table can't be used; says why, and what to do next."""
 
 
 class Summary(NamedTuple):
-    """What a run did. rows: new ones; unreadable: how many of them hold an error; kept: rows of
-    earlier runs; seconds: from the first batch to the last; out: the table's path."""
+    """What a run did.
+
+    rows: how many new ones it wrote.
+    unreadable: how many of them hold an error.
+    kept: how many rows of earlier runs are still there.
+    seconds: from the first batch to the last.
+    out: the table's path."""
 
     rows: int
     unreadable: int
@@ -54,81 +63,132 @@ class Summary(NamedTuple):
     def __repr__(self):
         rate = f" at {self.rows / self.seconds:.0f} a second" if self.rows else ""
         return (
-            f"<{self.out.name}: {self.rows:,} new rows{rate}, {self.unreadable:,} of them "
-            f"unreadable; {self.kept:,} kept>"
+            f"<{self.out.name}: {self.rows:,} new rows{rate}, {self.unreadable:,} of "
+            f"them unreadable; {self.kept:,} kept>"
         )
 
 
 class Predictor:
-    """A classifier for file names: call it with a list of them, get a row, a dict, for each.
-    The part of `predict_folder` that can run anywhere: in a thread here, or on another machine.
-    model: a `Classifier`, or what `load_classifier` takes; folder: what names are relative to; top:
-    the classes a row. A row's keys are `columns(top)`, the likeliest class first; numbers are int
-    and float, probabilities with six decimals; None where there is nothing to say."""
+    """A classifier for file names: call it with a list of them, get a dict for each.
+
+    It's the step of `predict_folder` that can run anywhere: in a thread here, or on
+    another machine.
+
+    model: a `Classifier`, or what `load_classifier` takes.
+    folder: what the names are relative to.
+    top: how many of the likeliest classes a row has, the likeliest first.
+
+    The keys of a row are `columns(top)`. Its numbers are int and float, probabilities
+    with six decimals; None stands where there is nothing to say."""
 
     def __init__(self, model, folder, top=1):
-        self.classifier = model if isinstance(model, Classifier) else load_classifier(model)
-        self.folder, self.top = Path(folder).expanduser(), top
-        self.model = _safe(f"{self.classifier.name} {self.classifier.key()[:16]}")
-        self._turns = Semaphore(AT_ONCE)
+        self.classifier = model
+        if not isinstance(model, Classifier):
+            self.classifier = load_classifier(model)
+        self.folder = Path(folder).expanduser()
+        self.top = top
+        self.model = _no_formula(f"{self.classifier.name} {self.classifier.key()[:16]}")
+        self._slots = Semaphore(AT_ONCE)
         self.columns = columns(min(top, len(self.classifier.classes)))
-        size = self.classifier.size
-        self._predictions(np.zeros((1, size, size, 3), "uint8"))  # compiles, before threads do
+        # The first prediction compiles the network: here, before threads do.
+        self._predictions(self._room_for(1))
 
     def __call__(self, names):
-        size, rule = self.classifier.size, self.classifier.rule
-        pixels = np.empty((len(names), size, size, 3), "uint8")
-        rows, good = [], []
+        pixels = self._room_for(len(names))
+        rows = []
+        readable = []
         for name in names:
-            row = dict.fromkeys(self.columns) | {"path": _safe_path(name), "model": self.model}
+            row = dict.fromkeys(self.columns)
+            row["path"] = _path_without_formula(name)
+            row["model"] = self.model
             rows.append(row)
-            try:
-                found = _version(self.folder / name)
-                pixels[len(good)] = np.asarray(resize(self.folder / name, size, rule))
-                good.append(row)
-            except (OSError, ImageError) as error:
-                if getattr(error, "kind", UNREACHABLE) == UNREACHABLE:
-                    cause = error.__cause__ or error  # not the whole path of this machine
-                    reason = getattr(cause, "strerror", None) or cause
-                    row["error"] = f"It cannot be read ({reason})."
-                    continue  # without a version, so that the next run tries again
-                row["error"] = str(error)
-            row["bytes"], row["modified"] = found
-        for row, best in zip(good, self._predictions(pixels[: len(good)]), strict=True):
-            values = [
-                v for p in best for v in (_safe(p.wnid), _safe(p.name), round(p.probability, 6))
-            ]
-            row.update(zip(self.columns[len(ABOUT) :], values, strict=True))
+            image = self._read(name, row)
+            if image is not None:
+                pixels[len(readable)] = np.asarray(image)
+                readable.append(row)
+        predictions = self._predictions(pixels[: len(readable)])
+        for row, classes in zip(readable, predictions, strict=True):
+            row.update(self._class_values(classes))
         return rows
 
+    def _room_for(self, count):
+        """An array for the pixels of so many pictures."""
+        size = self.classifier.size
+        return np.zeros((count, size, size, 3), "uint8")
+
+    def _read(self, name, row):
+        """A picture, resized, or None; `row` gets the file's version and any error."""
+        path = self.folder / name
+        image = None
+        try:
+            version = _version(path)
+            image = resize(path, self.classifier.size, self.classifier.rule)
+        except (OSError, ImageError) as error:
+            if getattr(error, "kind", UNREACHABLE) == UNREACHABLE:
+                cause = error.__cause__ or error  # without the path on this machine
+                reason = getattr(cause, "strerror", None) or cause
+                row["error"] = f"It cannot be read ({reason})."
+                return None  # without a version, so that the next run tries again
+            row["error"] = str(error)
+        row["bytes"], row["modified"] = version
+        return image
+
     def _predictions(self, pixels):
+        """The likeliest classes of each picture, as `decode` returns them."""
         if not len(pixels):
             return []
-        with self._turns:
+        with self._slots:
             batch = self.classifier.preprocess_input(pixels.astype("float32"))
             logits = self.classifier.forward(batch)
-        return decode(softmax(logits, axis=-1), self.classifier.classes, self.top)
+        probabilities = softmax(logits, axis=-1)
+        return decode(probabilities, self.classifier.classes, self.top)
+
+    def _class_values(self, classes):
+        """What a row says of the likeliest classes: {column: value}."""
+        values = []
+        for prediction in classes:
+            values.append(_no_formula(prediction.wnid))
+            values.append(_no_formula(prediction.name))
+            values.append(round(prediction.probability, DECIMALS))
+        class_columns = self.columns[len(FILE_COLUMNS) :]
+        return dict(zip(class_columns, values, strict=True))
 
 
 def predict_folder(
-    folder, model, out="predictions.csv", top=1, batch_size=None, threads=None, progress=True
+    folder,
+    model,
+    out="predictions.csv",
+    top=1,
+    batch_size=None,
+    threads=None,
+    progress=True,
 ):
-    """Predict every picture in a folder and the folders below it, into a CSV table → `Summary`.
-    All files but hidden ones count, in the order of their names. A row says path (below folder),
-    bytes, modified (nanoseconds, as the system keeps it), model, error, and wnid, name and
-    probability of the `top` likeliest classes. What is no readable picture has an error instead.
-    Run again after an interruption, or with more pictures, it adds what is missing and replaces
-    rows of files that have changed since; those that could not be opened are tried again.
-    Of a network with layers that are not Keras's own nobody can tell whether it is still the same:
-    a line says that no later run can go on with its table.
-    model: as in `Predictor`; batch_size: pictures in the network at a time, None: `fitting`;
-    threads: None: one more than cores; progress: show a bar with rate and time left. One run at a
-    time can write to a table. BatchError where the folder cannot be read, or the table cannot be
-    written or is of something else: it is left as it was. ValueError for numbers below 1."""
-    if min(number for number in (top, batch_size, threads) if number is not None) < 1:
-        raise ValueError("top, batch_size and threads should be 1 or more.")
-    folder, out = (Path(path).expanduser().resolve() for path in (folder, out))
-    any(names_below(folder))  # BatchError before a model is loaded
+    """Predict every picture in and below a folder, into a CSV table → `Summary`.
+
+    All files but hidden ones count, in the order of their names. A row says path (below
+    `folder`), bytes, modified (nanoseconds, as the system keeps it), model, error, and
+    wnid, name and probability of the `top` likeliest classes. A file that is no
+    readable picture has an error instead.
+
+    Run again after an interruption, or with more pictures, it adds what is missing and
+    replaces rows of files that have changed since. Files that couldn't be opened are
+    tried again. Only one run at a time can write to a table. With layers that aren't
+    Keras's own, nobody can tell whether a network is still the same: a line says that no
+    later run can go on with its table.
+
+    model: as in `Predictor`.
+    batch_size: pictures in the network at a time; None: `fitting`.
+    threads: None: one more than the machine has cores.
+    progress: whether to show a bar with the rate and the time left.
+
+    Raises a BatchError if the folder can't be read, or the table can't be written or is
+    of something else (it's left as it was); a ValueError for numbers below 1."""
+    for number in (top, batch_size, threads):
+        if number is not None and number < 1:
+            raise ValueError("top, batch_size and threads should be 1 or more.")
+    folder = Path(folder).expanduser().resolve()
+    out = Path(out).expanduser().resolve()
+    next(names_below(folder), None)  # BatchError before a model is loaded
     predictor = Predictor(model, folder, top)
     why = undescribed(predictor.classifier.network)
     if why:
@@ -137,116 +197,148 @@ def predict_folder(
             f"file each time. {why}"
         )
     done = _resume(out, predictor)
+    batch_size = batch_size or fitting(predictor.classifier)
+    threads = threads or (os.cpu_count() or 1) + 1
 
-    def missing():
+    def missing_names():
         for name in names_below(folder, out):
-            place = bisect_left(done, number := _number(_safe_path(name)))
-            if done[place : place + 1] != array("Q", [number]):
+            if not _is_in(done, _path_hash(_path_without_formula(name))):
                 yield name
 
-    names, rows, unreadable = missing(), 0, 0
-    size = batch_size or fitting(predictor.classifier)
-    parts = iter(lambda: list(islice(names, size)), [])
+    total = len(done) + sum(1 for _ in missing_names())
+    batches = _batches(missing_names(), batch_size)
+    written = 0
+    unreadable = 0
     with (
         _explained(out),
         _open(out, "a") as file,
-        progress_bar(len(done) + sum(1 for _ in missing()), "pictures", len(done), progress) as bar,
-        warnings.catch_warnings(),  # threads that enter and leave it in turns would not restore it
-        closing(_in_order(predictor, parts, threads or (os.cpu_count() or 1) + 1)) as ready,
+        progress_bar(total, "pictures", len(done), progress) as bar,
+        # Threads that enter and leave this in turns wouldn't restore it.
+        warnings.catch_warnings(),
+        closing(_in_order(predictor, batches, threads)) as results,
     ):
-        lines, start = _lines(file, predictor.columns), time.perf_counter()
-        for part in ready:
+        writer = _writer(file, predictor.columns)
+        start = time.perf_counter()
+        for rows in results:
             if not os.path.samestat(os.fstat(file.fileno()), os.stat(out)):
-                raise BatchError(f"Another run writes to {out} now: this one has stopped.")
-            lines.writerows(part)
+                raise BatchError(
+                    f"Another run writes to {out} now: this one has stopped."
+                )
+            writer.writerows(rows)
             file.flush()
-            rows += len(part)
-            unreadable += sum(row["error"] is not None for row in part)
-            bar.update(len(part))
+            written += len(rows)
+            unreadable += sum(row["error"] is not None for row in rows)
+            bar.update(len(rows))
         seconds = time.perf_counter() - start
-    return Summary(rows, unreadable, len(done), seconds, out)
+    return Summary(written, unreadable, len(done), seconds, out)
 
 
 def fitting(classifier):
-    """How many pictures at a time fit a processor's cache, and are enough for its cores: 8…64."""
-    return max(8, min(64, 400_000 // classifier.size**2))
+    """How many pictures, 8…64, fit a processor's cache and keep its cores busy."""
+    pictures = CACHE_PIXELS // classifier.size**2
+    return max(8, min(64, pictures))
 
 
 def columns(top=1):
-    """The columns of a table with the `top` likeliest classes: the second's are called wnid_2 …"""
-    ends = ["", *(f"_{k}" for k in range(2, top + 1))]
-    return [*ABOUT, *(f"{name}{end}" for end in ends for name in ("wnid", "name", "probability"))]
+    """The columns of a table with the `top` likeliest classes.
+
+    Those of the second class are called wnid_2 and so on."""
+    names = [*FILE_COLUMNS, *CLASS_COLUMNS]
+    for rank in range(2, top + 1):
+        names += [f"{name}_{rank}" for name in CLASS_COLUMNS]
+    return names
 
 
 def read_predictions(table):
-    """The rows of a table, one at a time, as `Predictor` made them. BatchError where it is none."""
+    """The rows of a table, one at a time, as `Predictor` made them.
+
+    Raises a BatchError for a file that is no such table."""
     table = Path(table).expanduser()
     with _explained(table), _open(table, "r") as file:
-        yield from _rows(file, table)
+        yield from _read_rows(file, table)
 
 
 def names_below(folder, *without):
-    """The files in a folder and below it, as / paths relative to it, sorted within each folder;
-    without hidden ones and these paths; links to folders are not followed. BatchError where it is
-    no folder or cannot be listed."""
+    """The files in and below a folder, as / paths relative to it, sorted in each
+    folder.
 
-    def failed(error):
+    Hidden files and the paths in `without` are left out, and links to folders aren't
+    followed. Raises a BatchError if this is no folder or can't be listed."""
+
+    def fail(error):
         raise BatchError(
-            f"{error.filename} cannot be listed ({error.strerror}): pass the path of a folder that "
-            "can be read, with all that is in it."
+            f"{error.filename} cannot be listed ({error.strerror}): pass the path of a "
+            "folder that can be read, with all that is in it."
         ) from error
 
-    for top, folders, files in os.walk(folder, onerror=failed):
-        folders[:] = sorted(filter(_visible, folders))
+    for top, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(filter(_is_visible, folders))
         below = Path(top).relative_to(folder).as_posix()
-        for name in sorted(filter(_visible, files)):
+        for name in sorted(filter(_is_visible, files)):
             if Path(top) / name not in without:
                 yield name if below == "." else f"{below}/{name}"
 
 
-def _visible(name):
+def _is_visible(name):
     return not name.startswith(".") and name not in NO_PICTURES
 
 
 def _version(path):
-    """(bytes, nanoseconds) by which a changed file is known; an OSError for what is no file."""
-    about = os.stat(path)
-    if not stat.S_ISREG(about.st_mode):  # reading from a pipe could last for ever
+    """(bytes, nanoseconds), which tell when a file has changed.
+
+    Raises an OSError for anything but a file."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # reading from a pipe could last for ever
         raise OSError(errno.EINVAL, "no ordinary file")
-    return about.st_size, about.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
-def _safe(text):
-    """A stranger's text as a spreadsheet shows it, instead of taking it for a formula."""
-    return f"'{text}" if text[1:] and text[0] in FORMULA else text
+def _no_formula(text):
+    """A stranger's text, so that a spreadsheet shows it and runs no formula in it."""
+    if len(text) > 1 and text[0] in FORMULA:
+        return f"'{text}"
+    return text
 
 
-def _safe_path(name):
+def _path_without_formula(name):
     """The same for a path, which still leads to its file."""
     return f"./{name}" if name[0] in FORMULA else name
 
 
-def _number(path):
-    """64 bits that stand for a path: eight bytes each, where texts would take a hundred."""
-    return int.from_bytes(blake2b(os.fsencode(path), digest_size=8).digest())
+def _path_hash(path):
+    """64 bits that stand for a path, whose text would take a hundred bytes."""
+    digest = blake2b(os.fsencode(path), digest_size=8).digest()
+    return int.from_bytes(digest)
 
 
-def _in_order(work, parts, threads):
-    """The results of work(part), in order, a few ahead of what is asked for."""
+def _is_in(numbers, number):
+    """Whether a sorted array holds a number."""
+    index = bisect_left(numbers, number)
+    return index < len(numbers) and numbers[index] == number
+
+
+def _batches(names, size):
+    """Lists of up to `size` names."""
+    while batch := list(islice(names, size)):
+        yield batch
+
+
+def _in_order(function, inputs, threads):
+    """function(input) for each of the inputs, in their order, computed a few ahead."""
     with ThreadPoolExecutor(threads) as pool:
-        coming = deque()
+        pending = deque()
         try:
-            for part in parts:
-                coming.append(pool.submit(work, part))
-                if len(coming) > 2 * threads:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:  # after an interruption only what is under way is waited for
+            for value in inputs:
+                pending.append(pool.submit(function, value))
+                if len(pending) > 2 * threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:  # after an interruption, wait only for what is under way
             pool.shutdown(cancel_futures=True)
 
 
-# -- the table -------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------
 
 
 @contextmanager
@@ -256,78 +348,118 @@ def _explained(table):
         yield
     except OSError as error:
         raise BatchError(
-            f"{table} cannot be used ({error.strerror}): make room there, close it elsewhere, or "
-            "name a file in a folder of yours. Rows that it holds stay; run this again to go on."
+            f"{table} cannot be used ({error.strerror}): make room there, close it "
+            "elsewhere, or name a file in a folder of yours. Rows that it holds stay; "
+            "run this again to go on."
         ) from error
 
 
 def _open(table, mode):
+    # File names may be no UTF-8: surrogates keep their bytes.
     return open(table, mode, newline="\n", encoding="utf-8", errors="surrogateescape")
 
 
-def _lines(file, names):
+def _writer(file, names):
     # A name with a carriage return in it is quoted only where all texts are.
-    return csv.DictWriter(file, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    return csv.DictWriter(
+        file, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+    )
 
 
-def _rows(file, table):
-    """The rows of a table's open file, without the last where it is cut off."""
-    first = file.readline()
-    if not first.endswith("\n") and _header(first.count(",") // 3 + 1).startswith(first):
-        return  # nothing was written yet, or not even the whole first line
-    names = next(csv.reader([first]), [])
-    if names != columns(len(names) // 3 - 1):
+def _read_rows(file, table):
+    """The rows of a table's open file, without the last one if it's cut off."""
+    header = file.readline()
+    if not header.endswith("\n"):
+        top = header.count(",") // len(CLASS_COLUMNS) + 1
+        if _header(top).startswith(header):
+            return  # nothing was written yet, or not even the whole header
+    names = next(csv.reader([header]), [])
+    if names != columns(len(names) // len(CLASS_COLUMNS) - 1):
         raise BatchError(f"{table} is no table of predict_folder: name another file.")
-    kinds = [_kind(name) for name in names]
-    lines = csv.reader((line for line in file if line.endswith("\n")), strict=True)
+    complete_lines = (line for line in file if line.endswith("\n"))
+    reader = csv.reader(complete_lines, strict=True)
     while True:
         try:
-            if (values := next(lines, None)) is None:
+            texts = next(reader, None)
+            if texts is None:
                 return
-            values = [kind(v) if v else None for kind, v in zip(kinds, values, strict=True)]
+            row = _parsed(names, texts)
         except (csv.Error, ValueError) as error:
-            if "unexpected end" in str(error):  # within a name that has a line's end in it
+            if "unexpected end" in str(error):  # within a name that holds a line's end
                 return
+            line = reader.line_num + 1
             raise BatchError(
-                f"{table}, line {lines.line_num + 1}, is damaged ({error}): correct or remove it."
+                f"{table}, line {line}, is damaged ({error}): correct or remove it."
             ) from error
-        yield dict(zip(names, values, strict=True))
+        yield row
 
 
 def _header(top):
     return ",".join(f'"{name}"' for name in columns(top)) + "\n"
 
 
-def _kind(column):
-    return float if column.startswith("probability") else int if column in ABOUT[1:3] else str
+def _parsed(names, texts):
+    """A row: {column: value}; a ValueError where a text isn't of its column's type."""
+    row = {}
+    for name, text in zip(names, texts, strict=True):
+        row[name] = _type_of(name)(text) if text else None
+    return row
+
+
+def _type_of(column):
+    if column.startswith("probability"):
+        return float
+    if column in ("bytes", "modified"):
+        return int
+    return str
 
 
 def _resume(table, predictor):
-    """Make a table ready to be added to → the numbers of the paths that it has rows for, sorted.
-    It is written anew, without what is to be done again: what an interruption cut off, what could
-    not be opened, and what has changed since."""
-    numbers, old, current = array("Q"), 0, 0
-    with _explained(table), whole(table) as part, _open(part, "w") as new:
-        lines = _lines(new, predictor.columns)
-        lines.writeheader()
+    """Make a table ready to be added to → hashes of the paths it has rows for, sorted.
+
+    It's written again without the rows that have to be done again: those that an
+    interruption cut off, and those of files that couldn't be opened, or have
+    changed."""
+    hashes = array("Q")
+    with_version = 0
+    unchanged = 0
+    with (
+        _explained(table),
+        atomic_write(table) as draft,
+        _open(draft, "w") as new,
+    ):
+        writer = _writer(new, predictor.columns)
+        writer.writeheader()
         for row in read_predictions(table) if table.exists() else ():
-            if row["model"] != predictor.model or list(row) != predictor.columns:
-                raise BatchError(
-                    f"{table} holds the {len(row) // 3 - 1} likeliest classes of {row['model']}, "
-                    f"not {predictor.top} of {predictor.model}: name another file."
-                )
-            version, now = (row["bytes"], row["modified"]), None
+            _check_row(row, table, predictor)
+            if row["bytes"] is None:  # the file couldn't be opened: try again
+                continue
+            with_version += 1
+            version = (row["bytes"], row["modified"])
+            version_now = None
             with suppress(OSError):  # it was moved away: its row stays
-                now = _version(predictor.folder / row["path"])
-            current += version == now
-            old += version[0] is not None
-            if version[0] is not None and now in (version, None):
-                lines.writerow(row)
-                numbers.append(_number(row["path"]))
-        if old and not current:
+                version_now = _version(predictor.folder / row["path"])
+            if version_now == version:
+                unchanged += 1
+            if version_now in (version, None):
+                writer.writerow(row)
+                hashes.append(_path_hash(row["path"]))
+        if with_version and not unchanged:
             raise BatchError(
-                f"None of the rows of {table} is of a picture that is in {predictor.folder} now: "
-                "was it made for another folder? Name another file."
+                f"None of the rows of {table} is of a picture that is in "
+                f"{predictor.folder} now: was it made for another folder? Name another "
+                "file."
             )
-    numbers = np.unique(numbers)
-    return array("Q", numbers.tobytes())
+    sorted_hashes = np.unique(hashes)
+    return array("Q", sorted_hashes.tobytes())
+
+
+def _check_row(row, table, predictor):
+    """BatchError where a row is of another model or another number of classes."""
+    if row["model"] == predictor.model and list(row) == predictor.columns:
+        return
+    top = len(row) // len(CLASS_COLUMNS) - 1
+    raise BatchError(
+        f"{table} holds the {top} likeliest classes of {row['model']}, "
+        f"not {predictor.top} of {predictor.model}: name another file."
+    )

@@ -1,5 +1,7 @@
-"""What somebody's folder of pictures holds: every file is tried before anything learns from it, and
-of each that cannot be used there is a line that says why. The files stay as they are."""
+"""What somebody's folder of pictures holds.
+
+Every file is tried before anything learns from it. For each that can't be used, a line
+says why. The files stay as they are."""
 
 import bisect
 import math
@@ -15,26 +17,23 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from apps.sharing.share import write_card
-from helpers.cleaning import apply_corrections, kinds_of, read_corrections, retire_corrections
-from helpers.datasets import (
-    class_like_part,
-    find_look_alikes,
-    find_undecided,
-    groups,
-)
+from helpers.datasets import class_like_part, find_look_alikes, find_undecided, groups
 from helpers.pictures import TITLES, DataError, Pictures, fingerprint, listed, visible
+from panels.corrections import apply_corrections, kinds_of, read_corrections, retire_corrections
 from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
-LEAST = 8  # different pictures a class: five folds need five to learn from, and some must be left
+LEAST = 8  # different pictures a class: folds need five to learn from, and some others
 LIKENESS = 0.95  # of two pictures that count as one, see `find_look_alikes`
 LEAST_LIKENESS = 0.5  # that may be asked for
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
 
 
 class Remark(NamedTuple):
-    """What is to be said of a file: its path, the kind of fault, and the reason, which follows its
-    name in a sentence."""
+    """What there is to say of a file.
+
+    kind: the kind of fault.
+    reason: how a sentence goes on that begins with the file's name."""
 
     path: Path
     kind: str
@@ -45,12 +44,16 @@ class Remark(NamedTuple):
 
 
 class Intake(NamedTuple):
-    """pictures: the `Pictures` that can be used, each once, their labels as decided; left_out: a
-    `Remark` on every other file; doubtful: a `Remark` on each that is used, but may not show what
-    was meant; alike: the pairs of paths in pictures that look alike, those in two classes first;
-    undecided: what pixels could not decide, a text, or "" for nothing; given: the pictures before
-    decisions; decided: {position in given: label, or None for discard}; retired: why earlier
-    decisions hold no longer, a text each."""
+    """What `look_through` found in a folder.
+
+    pictures: the `Pictures` that can be used, each once, their labels as decided.
+    left_out: a `Remark` on every other file.
+    doubtful: a `Remark` on each that is used, but may not show what was meant.
+    alike: the pairs of paths in `pictures` that look alike, those in two classes first.
+    undecided: what pixels couldn't decide, a text, or "" for nothing.
+    given: the pictures before decisions.
+    decided: {position in `given`: label, or None for discard}.
+    retired: why earlier decisions hold no longer, a text each."""
 
     pictures: Pictures
     left_out: list
@@ -71,95 +74,93 @@ class Intake(NamedTuple):
         """How many labels somebody decided on, and how, as a text."""
         return _counted(kinds_of(self.given, self.decided))
 
-    def decided_in(self, part):
-        """How many pictures of a part are there with a label that somebody decided on."""
-        return len({self.given.paths[position] for position in self.decided} & {*part.paths})
+    def decided_in(self, pictures):
+        """How many of these pictures have a label that somebody decided on."""
+        decided = {self.given.paths[position] for position in self.decided}
+        return len(decided.intersection(pictures.paths))
 
 
 def look_through(folder, threshold=LIKENESS, corrections=None):
     """Look at every file below a folder of class folders → `Intake`.
-    Left out are files that are no pictures, damaged or too large, copies (the first one stays), and
-    pictures that lie in two classes, as nobody knows which is right. threshold: from which likeness
-    on two pictures count as one, as in `find_look_alikes`; from 1 on only copies do. corrections: a
-    corrections file (see `helpers.cleaning`), applied where there is one, after
-    `retire_corrections`. DataError where there is no such folder, it has another form, or a class
-    has fewer than LEAST different pictures; CorrectionsError for a file that is damaged or takes a
-    class all of its pictures."""
-    folder = _checked(folder)
-    try:
-        _in_parts(folder)
-        found = listed(printable(folder.name), folder)
-        left_out = [
-            Remark(path, "in no class folder", "lies in no class folder: is it a picture of one?")
-            for path in visible(folder)
-            if not path.is_dir()
-        ]
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read ({error.strerror}): check its rights.") from error
-    for name in found.classes:
-        if printable(name) != name:
-            raise DataError(
-                f"The class folder {printable(name)!r} has a name that cannot be shown: rename it."
-            )
-    with ThreadPoolExecutor(2) as pool:  # decoding leaves Python's lock to others
-        tried = pool.map(_fault, found.paths)
-        bar = tqdm(tried, f"reading {found.name}", len(found), leave=False, delay=2)
-        faults = dict(zip(found.paths, bar, strict=True))
-    left_out += [Remark(path, "unreadable", fault) for path, fault in faults.items() if fault]
-    good = found[np.array([not faults[path] for path in found.paths], bool)]
-    once, copies = _once(good)
+
+    Left out are files that are no pictures, damaged or too large, copies (the first one
+    stays), and pictures that lie in two classes, as nobody knows which is right.
+
+    threshold: from which likeness on two pictures count as one, as in
+        `find_look_alikes`; from 1 on only copies do.
+    corrections: a corrections file (see `panels.corrections`). If there is one, it's
+        applied, after `retire_corrections`.
+
+    Raises a DataError if there's no such folder, it has another form, or a class has
+    fewer than LEAST different pictures; a CorrectionsError for a file that is damaged
+    or would use up every picture of a class."""
+    folder = _checked_folder(folder)
+    listed_pictures, left_out = _listed(folder)
+    readable, unreadable = _readable(listed_pictures)
+    once, copies = _without_copies(readable)
+    left_out += unreadable
     left_out += copies
-    pairs = _enough(once, threshold, left_out)
-    doubtful = [
-        Remark(path, "doubtful", reason)
-        for path in once.paths
-        for reason in fingerprint(path).doubts
-    ]
+    pairs = _checked_pairs(once, threshold, left_out)
+    doubtful = _doubtful(once)
     if corrections is None or not Path(corrections).exists():
-        return Intake(once, left_out, doubtful, pairs, _undecided(once, pairs), once, {}, [])
+        undecided = _undecided(once, pairs)
+        return Intake(once, left_out, doubtful, pairs, undecided, once, {}, [])
     retired = retire_corrections(once, corrections)
     pictures = apply_corrections(once, corrections)
-    doubtful = [remark for remark in doubtful if remark.path in {*pictures.paths}]
-    pairs = _enough(
-        pictures, threshold, left_out, f" This is so after the decisions in {corrections}."
+    used = set(pictures.paths)
+    pairs = _checked_pairs(
+        pictures,
+        threshold,
+        left_out,
+        f" This is so after the decisions in {corrections}.",
     )
-    decided = read_corrections(once, corrections)
-    unsure = _undecided(pictures, pairs)
-    return Intake(pictures, left_out, doubtful, pairs, unsure, once, decided, retired)
+    return Intake(
+        pictures=pictures,
+        left_out=left_out,
+        doubtful=[remark for remark in doubtful if remark.path in used],
+        alike=pairs,
+        undecided=_undecided(pictures, pairs),
+        given=once,
+        decided=read_corrections(once, corrections),
+        retired=retired,
+    )
 
 
 def data_card(intake, path, parts):
-    """Write a data card, Markdown, from what was counted (Gebru et al. 2021) → its path.
-    parts: {name: `Pictures`} that its pictures were split into. What cannot be counted is marked
-    for whoever took the pictures to fill in; see `write_card`."""
+    """Write a data card, Markdown, from what was counted (Gebru et al. 2021) → its
+    path.
+
+    parts: {name: `Pictures`} that its pictures were split into. What can't be counted
+    is marked for whoever took the pictures to fill in; see `write_card`."""
     pictures = intake.pictures
     names = [plain(name) for name in pictures.classes]
-    counts = [np.bincount(part.labels, minlength=len(names)) for part in parts.values()]
-    rows = [
-        f"| {name} | {' | '.join(str(count[i]) for count in counts)} |"
-        for i, name in enumerate(names)
-    ]
-    sizes, formats, total = [], Counter(), 0
+    widths = []
+    heights = []
+    formats = Counter()
+    total_bytes = 0
     for file in pictures.paths:
         with Image.open(file, formats=FORMATS) as image:
-            sizes.append(image.size)
+            widths.append(image.width)
+            heights.append(image.height)
             formats[image.format] += 1
-        total += file.stat().st_size
-    widths, heights = zip(*sizes, strict=True)
+        total_bytes += file.stat().st_size
+    decided = []
+    for name, part_pictures in parts.items():
+        decided.append(f"{intake.decided_in(part_pictures)} of them {name}")
     text = CARD.format(
         name=plain(pictures.name),
         parts=" | ".join(parts),
         lines=" | ".join("---" for _ in parts),
-        rows="\n".join(rows),
+        rows="\n".join(_card_rows(names, parts)),
         n=len(pictures),
         formats=_counted(formats),
-        megabytes=total / 1e6,
+        megabytes=total_bytes / 1e6,
         left=len(intake.left_out),
         kinds=intake.kinds,
         doubtful=len(intake.doubtful),
         decided=len(intake.decided),
         decisions=intake.decisions,
-        places=", ".join(f"{intake.decided_in(p)} of them {n}" for n, p in parts.items()),
+        places=", ".join(decided),
         alike=len(intake.alike),
         width=_range(widths),
         height=_range(heights),
@@ -167,9 +168,19 @@ def data_card(intake, path, parts):
     return write_card(path, text)
 
 
+def _card_rows(names, parts):
+    """A row of the card's table for each class: how many pictures each part has."""
+    counts = []
+    for pictures in parts.values():
+        counts.append(np.bincount(pictures.labels, minlength=len(names)))
+    for label, name in enumerate(names):
+        cells = " | ".join(str(count[label]) for count in counts)
+        yield f"| {name} | {cells} |"
+
+
 CARD = """# {name}: data card
 
-Every figure here was counted. What only who took the pictures can know is marked **TO FILL IN**.
+Every figure here was counted. **TO FILL IN** marks what only the photographer can know.
 
 | class | {parts} |
 | --- | {lines} |
@@ -186,55 +197,108 @@ Every figure here was counted. What only who took the pictures can know is marke
 | labels that a person decided on | {decided}: {decisions}; {places} |
 
 ## Where it comes from
-**TO FILL IN:** who took the pictures, when, where and with what; whose they are and on what terms;
-whether people can be recognised and have agreed; who gave the labels, and how.
+**TO FILL IN:** who took the pictures, when, where and with what; whose they are and on
+what terms; whether people can be recognised and have agreed; who gave the labels, and
+how.
 
 ## What it does not show
-**TO FILL IN:** which kinds, places, light, seasons, devices and people are missing; whether one
-class was photographed in other places or with another camera than the others: then a model learns
-the place or the camera.
+**TO FILL IN:** which kinds, places, light, seasons, devices and people are missing;
+whether one class was photographed in other places or with another camera than the
+others: then a model learns the place or the camera.
 """
 
 
 def _counted(kinds):
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
+    """A `Counter` as a text, the most frequent first."""
+    counts = [f"{count} {kind}" for kind, count in kinds.most_common()]
+    return ", ".join(counts) or "none"
 
 
 def _range(values):
-    return f"{min(values)} to {max(values)}, median {statistics.median(values):g}"
+    median = statistics.median(values)
+    return f"{min(values)} to {max(values)}, median {median:g}"
 
 
-def _checked(folder):
+def _checked_folder(folder):
     """The path of a folder; DataError where there is none."""
     if not str(folder).strip():
-        raise DataError("No folder was named: pass the path of a folder of class folders.")
+        raise DataError(
+            "No folder was named: pass the path of a folder of class folders."
+        )
     try:
         folder = Path(folder).expanduser().resolve()
     except RuntimeError as error:  # as for ~somebody
-        raise DataError(f"“{folder}” names no folder: there is no such user here.") from error
+        raise DataError(
+            f"“{folder}” names no folder: there is no such user here."
+        ) from error
     shown = printable(str(folder))
     if folder.is_dir():
         return folder
     if not folder.exists():
         raise DataError(f"There is no folder “{shown}”: check its name and place.")
     if folder.suffix.lower() in ARCHIVES or zipfile.is_zipfile(folder):
-        raise DataError(f"{shown} is an archive: unpack it, and pass the folder that comes out.")
+        raise DataError(
+            f"{shown} is an archive: unpack it, and pass the folder that comes out."
+        )
     raise DataError(f"{shown} is a file: pass the folder of class folders.")
 
 
-def _in_parts(folder):
-    """DataError where a folder holds train, test and so on in the place of classes."""
-    names = [path.name for path in visible(folder) if path.name in (*TITLES, "val")]
+def _listed(folder):
+    """(the `Pictures` in a folder, a list of `Remark`s on files in no class folder)."""
+    try:
+        _check_not_split(folder)
+        pictures = listed(printable(folder.name), folder)
+        stray = [path for path in visible(folder) if not path.is_dir()]
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be read ({error.strerror}): check its rights."
+        ) from error
+    for name in pictures.classes:
+        if printable(name) != name:
+            raise DataError(
+                f"The class folder {printable(name)!r} has a name that cannot be "
+                "shown: rename it."
+            )
+    kind = "in no class folder"
+    reason = "lies in no class folder: is it a picture of one?"
+    return pictures, [Remark(path, kind, reason) for path in stray]
+
+
+def _check_not_split(folder):
+    """DataError where a folder holds train, test and so on instead of classes."""
+    part_names = (*TITLES, "val")
+    names = [path.name for path in visible(folder) if path.name in part_names]
     if len(names) > 1:
         class_like_part(folder)
         raise DataError(
-            f"{printable(str(folder))} is in parts already ({', '.join(names)}): put the pictures "
-            "of each class together in one folder; they are parted here, without a leak."
+            f"{printable(str(folder))} is in parts already ({', '.join(names)}): put "
+            "the pictures of each class together in one folder; they are parted here, "
+            "without a leak."
         )
 
 
+def _readable(pictures):
+    """(the pictures that can be read, a list of `Remark`s on the others)."""
+    with ThreadPoolExecutor(2) as pool:  # decoding leaves Python's lock to others
+        results = pool.map(_fault, pictures.paths)
+        bar = tqdm(
+            results,
+            f"reading {pictures.name}",
+            len(pictures),
+            leave=False,
+            delay=2,  # seconds: nothing is shown for a few pictures
+        )
+        faults = dict(zip(pictures.paths, bar, strict=True))
+    remarks = []
+    for path, fault in faults.items():
+        if fault:
+            remarks.append(Remark(path, "unreadable", fault))
+    is_good = np.array([not faults[path] for path in pictures.paths], bool)
+    return pictures[is_good], remarks
+
+
 def _fault(path):
-    """Why a file cannot be used, as the end of a sentence that begins with its name, or None."""
+    """Why a file can't be used, to follow its name in a sentence; or None."""
     try:
         if not path.is_file():
             return "is no file, or a link that leads nowhere."
@@ -243,26 +307,41 @@ def _fault(path):
         fingerprint(path)
     except DataError as error:
         return str(error).removeprefix(f"{path} ")
-    except OSError as error:  # of stat, as in a folder that may be listed, but not entered
+    except OSError as error:  # of stat, as in a folder that may be listed, not entered
         return f"cannot be read ({error.strerror}): check its rights."
     return None
 
 
-def _once(pictures):
-    """The pictures without copies and without those in two classes, and these as `left_out`."""
-    keys, same, kept, left_out = groups(pictures), {}, [], []
-    for row, key in enumerate(keys):
-        same.setdefault(key, []).append(row)
-    for rows in same.values():
-        first, places = rows[0], [place(pictures.paths[row]) for row in rows]
-        if len({*pictures.labels[rows]}) == 1:
-            kept.append(first)
-            copies, kind, reason = rows[1:], "copy", f"shows the same as {places[0]}: counts once."
+def _doubtful(pictures):
+    """A `Remark` on each picture that may not show what was meant."""
+    remarks = []
+    for path in pictures.paths:
+        for reason in fingerprint(path).doubts:
+            remarks.append(Remark(path, "doubtful", reason))
+    return remarks
+
+
+def _without_copies(pictures):
+    """(the pictures without copies and those in two classes, `Remark`s on these)."""
+    same = {}  # the positions of the pictures that show the same
+    for position, key in enumerate(groups(pictures)):
+        same.setdefault(key, []).append(position)
+    kept = []
+    left_out = []
+    for positions in same.values():
+        places = [place(pictures.paths[position]) for position in positions]
+        if len(set(pictures.labels[positions].tolist())) == 1:
+            kept.append(positions[0])
+            left = positions[1:]
+            kind = "copy"
+            reason = f"shows the same as {places[0]}: counts once."
         else:
+            left = positions
+            kind = "in two classes"
             where = " and ".join(places[:3])
-            kind, copies = "in two classes", rows
             reason = f"shows the same in two classes ({where}): remove the wrong one."
-        left_out += [Remark(pictures.paths[row], kind, reason) for row in copies]
+        for position in left:
+            left_out.append(Remark(pictures.paths[position], kind, reason))
     return pictures[np.sort(np.array(kept, int))], left_out
 
 
@@ -271,97 +350,129 @@ def place(path):
     return printable(f"{path.parent.name}/{path.name}")
 
 
-def _enough(pictures, threshold, left_out, when=""):
-    """The pairs that look alike, those in two classes first. DataError where classes have too few
-    different pictures, and names them all; or where nearly all of a class look like pictures of
-    others. when: what else is to be said of that."""
-    found = find_look_alikes(pictures, threshold=threshold)
-    few, mixed = _faults(pictures, found)
+def _checked_pairs(pictures, threshold, left_out, when=""):
+    """The pairs of paths that look alike, those in two classes first.
+
+    Raises a DataError, which names them all, if classes have too few different
+    pictures; or if nearly all pictures of a class look like some of others. when: a
+    sentence to add to what the error says."""
+    pairs = find_look_alikes(pictures, threshold=threshold)
+    few, mixed = _faulty_classes(pictures, pairs)
     if few:
-        raise DataError(_too_few(pictures, found, few, left_out) + when)
+        text = _too_few(pictures, pairs, few, left_out)
+        raise DataError(text + when)
     if mixed:
-        label_of = dict(zip(pictures.paths, pictures.labels.tolist(), strict=True))
-        label = pictures.classes.index(mixed[0])
-        labels = ({label_of[path] for path in pair[1:]} for pair in found)
-        pair = next(
-            pair for pair, two in zip(found, labels, strict=True) if label in two and len(two) == 2
-        )
+        pair = _pair_across(pictures, pairs, mixed[0])
         raise DataError(
-            f"Nearly all pictures of {printable(mixed[0])} look like some of other classes, as do "
-            f"{_told(pair)}: sort them out.{_other_threshold(pictures, found)}{when}"
+            f"Nearly all pictures of {printable(mixed[0])} look like some of other "
+            f"classes, as do {_described(pair)}: sort them out."
+            f"{_other_threshold(pictures, pairs)}{when}"
         )
-    found.sort(key=lambda pair: pair[1].parent == pair[2].parent)
-    return [(first, second) for _, first, second in found]
+    pairs.sort(key=lambda pair: pair[1].parent == pair[2].parent)
+    return [(first, second) for _, first, second in pairs]
 
 
-def _faults(pictures, found):
-    """What keeps classes from being learned and judged: {class: how many different pictures} of
-    those with too few, and the classes of which nearly all look like others."""
-    keys, few, mixed = groups(pictures, [pair[1:] for pair in found]), {}, []
+def _faulty_classes(pictures, pairs):
+    """The classes that can't be learned and judged, as two collections.
+
+    {class: how many different pictures} of those with too few; and a list of those of
+    which nearly all pictures look like others'."""
+    keys = groups(pictures, [pair[1:] for pair in pairs])
+    few = {}
+    mixed = []
     for label, name in enumerate(pictures.classes):
-        own = pictures.labels == label
-        different = {*keys[own].tolist()}
-        if len(different) < LEAST:
-            few[name] = len(different)
-        elif len(different - {*keys[~own].tolist()}) < 2:
+        is_own = pictures.labels == label
+        own_keys = set(keys[is_own].tolist())
+        other_keys = set(keys[~is_own].tolist())
+        if len(own_keys) < LEAST:
+            few[name] = len(own_keys)
+        elif len(own_keys - other_keys) < 2:
             mixed.append(name)
     return few, mixed
 
 
-def _too_few(pictures, found, few, left_out):
+def _pair_across(pictures, pairs, name):
+    """The first pair of look-alikes of which only one is of a class."""
+    labels = pictures.labels.tolist()
+    label_of = dict(zip(pictures.paths, labels, strict=True))
+    label = pictures.classes.index(name)
+
+    def is_across(pair):
+        pair_labels = {label_of[path] for path in pair[1:]}
+        return label in pair_labels and len(pair_labels) == 2
+
+    return next(filter(is_across, pairs))
+
+
+def _too_few(pictures, pairs, few, left_out):
     """What to say of classes with too few different pictures."""
-    said, joined = [], []
-    for name, count in few.items():
+    counts = []
+    joined = []  # the pairs that make pictures count as one
+    for name, different in few.items():
         own = pictures[pictures.labels == pictures.classes.index(name)]
-        all_of_it = len(own)
-        said.append(f"{printable(name)} {count}")
-        if all_of_it > count:
-            said[-1] += f" (of {all_of_it}: those that look alike count once)"
-            joined += [pair for pair in found if {*own.paths} & {*pair[1:]}]
-    text = f"Too few different pictures that can be used: {', '.join(said)}. At least {LEAST} a "
-    text += "class are needed, better 40: add pictures of something else, or remove the class."
-    if lost := [file for file in left_out if file.path.parent.name in few]:
+        count = f"{printable(name)} {different}"
+        if len(own) > different:
+            count += f" (of {len(own)}: those that look alike count once)"
+            own_paths = set(own.paths)
+            joined += [pair for pair in pairs if own_paths.intersection(pair[1:])]
+        counts.append(count)
+    text = (
+        f"Too few different pictures that can be used: {', '.join(counts)}. "
+        f"At least {LEAST} a class are needed, better 40: add pictures of something "
+        "else, or remove the class."
+    )
+    lost = [remark for remark in left_out if remark.path.parent.name in few]
+    if lost:
         text += f" Files left out there: {len(lost)}, such as {lost[0]}"
-    if joined:  # the pair that is joined least surely shows best whether that is right
-        text += f" The least alike of those that count as one are {_told(min(joined))}."
-        text += _other_threshold(pictures, found)
+    if joined:
+        # The pair that is joined least surely shows best whether that is right.
+        least_alike = min(joined)
+        text += " The least alike of those that count as one are "
+        text += f"{_described(least_alike)}."
+        text += _other_threshold(pictures, pairs)
     return text
 
 
-def _told(pair):
-    likeness, *paths = pair
-    return f"{' and '.join(map(place, paths))} (likeness {likeness:.3f})"
+def _described(pair):
+    likeness, first, second = pair
+    return f"{place(first)} and {place(second)} (likeness {likeness:.3f})"
 
 
-def _other_threshold(pictures, found):
-    """How to have fewer pictures count as one, if there is a threshold at which all is well: the
+def _other_threshold(pictures, pairs):
+    """How to let fewer pictures count as one, if some threshold then makes all well: the
     lowest just above the likeness of a pair."""
-    above = sorted({min(1, math.floor(1000 * likeness + 1) / 1000) for likeness, *_ in found} | {1})
+    above = {min(1, math.floor(1000 * likeness + 1) / 1000) for likeness, *_ in pairs}
+    thresholds = sorted(above | {1})
 
-    def is_well(value):
-        return not any(_faults(pictures, [pair for pair in found if pair[0] >= value]))
+    def is_well(threshold):
+        still_joined = [pair for pair in pairs if pair[0] >= threshold]
+        return not any(_faulty_classes(pictures, still_joined))
 
-    value = above[min(bisect.bisect_left(above, True, key=is_well), len(above) - 1)]
-    if any(_faults(pictures, find_look_alikes(pictures, threshold=value))):
+    place_in_order = bisect.bisect_left(thresholds, True, key=is_well)
+    threshold = thresholds[min(place_in_order, len(thresholds) - 1)]
+    if any(_faulty_classes(pictures, find_look_alikes(pictures, threshold=threshold))):
         return ""
     return (
-        f" If they show two things, let fewer count as one: make mine ALIKE={value} …, or "
-        f"look_through(folder, threshold={value})."
+        " If they show two things, let fewer count as one: "
+        f"make mine ALIKE={threshold} …, or look_through(folder, threshold={threshold})."
     )
 
 
 def _undecided(pictures, pairs):
     """What to say of pictures that may be frames of a film or two things, or ""."""
-    found = find_undecided(pictures, pairs)
-    if found is None:
+    unsure = find_undecided(pictures, pairs)
+    if unsure is None:
         return ""
-    count, pair = found
+    count, pair = unsure
     text = (
-        f"Not decided: {count} pictures resemble another and differ in places, as do {_told(pair)}."
-        " They count as different things. If they are frames of a film, name the files in the order"
-        " in which they were taken."
+        f"Not decided: {count} pictures resemble another and differ in places, as do "
+        f"{_described(pair)}. They count as different things. If they are frames of a film, "
+        "name the files in the order in which they were taken."
     )
-    value = math.floor(100 * pair[0]) / 100
-    if value >= LEAST_LIKENESS:
-        text += f" If those two show one thing, make mine ALIKE={value} … lets them count as one."
+    threshold = math.floor(100 * pair[0]) / 100
+    if threshold >= LEAST_LIKENESS:
+        text += (
+            f" If those two show one thing, make mine ALIKE={threshold} … lets them count "
+            "as one."
+        )
     return text

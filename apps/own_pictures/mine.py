@@ -4,10 +4,10 @@ make mine PICTURES=FOLDER, or python -m apps.own_pictures.mine FOLDER.
 
 With --alike 0.98, or make mine ALIKE=0.98, fewer pictures that look alike count as one.
 
-notebooks/your_own_pictures.ipynb is run on the folder, which stays as it is, and so does the
-notebook. What comes of it lies in build/mine afterwards: the model (model.keras, model.onnx), its
-cards, and the run itself to read, as report.html and as report.ipynb. It appears whole or not at
-all; what was there before is kept beside it, as build/mine-1, mine-2 and so on.
+notebooks/your_own_pictures.ipynb is run on the folder; both stay as they are. The
+results are in build/mine afterwards: the model (model.keras, model.onnx), its cards,
+and the run itself to read, as report.html and as report.ipynb. They appear whole or not
+at all. What was there before is kept beside them, as build/mine-1, mine-2 and so on.
 """
 
 import argparse
@@ -23,12 +23,13 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
 from safeguards.text import plain, printable
-from safeguards.whole_files import incoming, whole
+from safeguards.whole_files import atomic_write, temporary_folder_in
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
 BUILD = ROOT / "build"
 PANEL = "application/vnd.jupyter.widget-view+json"
+INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
 class StoppedError(Exception):
@@ -36,21 +37,12 @@ class StoppedError(Exception):
 
 
 def run(folder, results, alike=None):
-    """The notebook, run on a folder of pictures; it writes into `results`. alike: the likeness from
-    which on two pictures count as one, None for the notebook's own. StoppedError."""
+    """Run the notebook on a folder of pictures; it writes into `results` → the
+    notebook.
+
+    alike: from which likeness on two pictures count as one; None for the notebook's
+    own. Raises a StoppedError."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    headings = {}  # of the section that a cell is in
-    for i, cell in enumerate(notebook.cells):
-        found = re.findall(r"(?m)^#+ (.*)", cell.source if cell.cell_type == "markdown" else "")
-        headings[i] = found[-1] if found else headings[i - 1]
-    told = set()
-
-    def tell(cell, cell_index):
-        heading = headings[cell_index]
-        if cell.cell_type == "code" and heading not in told:
-            told.add(heading)
-            print(f"{heading} …", flush=True)
-
     client = NotebookClient(
         notebook,
         timeout=None,
@@ -58,17 +50,47 @@ def run(folder, results, alike=None):
         extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
         coalesce_streams=True,
-        skip_cells_with_tag="template",  # what one does in the notebook itself
-        on_cell_start=tell,
+        skip_cells_with_tag="template",  # what you do in the notebook itself
+        on_cell_start=_heading_printer(notebook),
     )
-    own = {"TRANSFER_PICTURES": str(folder), "TRANSFER_RESULTS": str(results)}
-    own["TRANSFER_ALIKE"] = "" if alike is None else str(alike)
+    environment = {
+        **os.environ,
+        "TRANSFER_PICTURES": str(folder),
+        "TRANSFER_RESULTS": str(results),
+        "TRANSFER_ALIKE": "" if alike is None else str(alike),
+    }
     try:
-        client.execute(env={**os.environ, **own})
+        client.execute(env=environment)
     except (CellExecutionError, DeadKernelError, AssertionError) as error:
-        if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient's own handler of Ctrl-C was
-            raise KeyboardInterrupt from None  # called; it closes the kernel and stumbles over that
+        # After Ctrl-C nbclient's own handler closes the kernel, then stumbles over
+        # that.
+        if hasattr(client, "_async_cleanup_kernel_future"):
+            raise KeyboardInterrupt from None
         raise StoppedError(reason(error, notebook)) from error
+    _make_readable_elsewhere(notebook)
+    return notebook
+
+
+def _heading_printer(notebook):
+    """A function that prints a section's heading when its first code cell starts."""
+    headings = {}  # of the section that a cell is in
+    for i, cell in enumerate(notebook.cells):
+        source = cell.source if cell.cell_type == "markdown" else ""
+        own_headings = re.findall(r"(?m)^#+ (.*)", source)
+        headings[i] = own_headings[-1] if own_headings else headings[i - 1]
+    printed = set()
+
+    def print_heading(cell, cell_index):
+        heading = headings[cell_index]
+        if cell.cell_type == "code" and heading not in printed:
+            printed.add(heading)
+            print(f"{heading} …", flush=True)
+
+    return print_heading
+
+
+def _make_readable_elsewhere(notebook):
+    """Take out of a notebook what needs a kernel, or the project's other files."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -76,49 +98,64 @@ def run(folder, results, alike=None):
             cell.outputs = [
                 output for output in cell.outputs if PANEL not in output.get("data", {})
             ]
-        if cell.cell_type == "markdown":  # links within the project lead nowhere from here
-            cell.source = re.sub(r"\[([^\]]*)\]\((?!\w+:)[^)]*\)", r"\1", cell.source)
-    return notebook
+        if cell.cell_type == "markdown":  # only the text of links within the project
+            local_link = r"\[([^\]]*)\]\((?!\w+:)[^)]*\)"
+            cell.source = re.sub(local_link, r"\1", cell.source)
 
 
 def reason(error, notebook):
-    """Why a run stopped, in a line; the run so far is kept where the line may not be enough."""
+    """Why a run stopped, in a line.
+
+    The run so far is kept where the line may not be enough."""
     if isinstance(error, DeadKernelError):
         return (
-            "Python ended while it computed, mostly for want of memory: close other programs, or "
-            "make smaller copies of the pictures."
+            "Python ended while it computed, mostly for want of memory: close other "
+            "programs, or make smaller copies of the pictures."
         )
     if getattr(error, "ename", "") == "DataError":  # says all there is to say
         return error.evalue
-    with whole(stopped()) as part:
-        nbformat.write(notebook, part)
-    name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
+    with atomic_write(stopped_run()) as draft:
+        nbformat.write(notebook, draft)
+    name = getattr(error, "ename", type(error).__name__)
+    text = getattr(error, "evalue", str(error))
     line = " ".join(text.split())
-    return f"It stopped with {name}: {line} The run so far is in {shown(stopped())}."
+    file = shown_path(stopped_run())
+    return f"It stopped with {name}: {line} The run so far is in {file}."
 
 
 def report(notebook, pictures, folder):
-    """Write the run as a notebook and, to be read, as a page that needs nothing else, and print its
-    summary, with which the page begins; it has no code, and no instructions for the notebook."""
+    """Write the run as a notebook and as a page to read, and print its summary.
+
+    The page needs nothing else. It begins with the summary, and has no code and no
+    instructions for the notebook. pictures: the path of the folder it was run on."""
     nbformat.write(notebook, folder / "report.ipynb")
-    cells = [c for c in notebook.cells if "template" not in c.metadata.get("tags", ())]
-    (summary,) = (c for c in cells if "summary" in c.metadata.get("tags", ()))
-    told = "".join(output.get("text", "") for output in summary.outputs)
-    print(told, end="")
+    cells = [cell for cell in notebook.cells if not _has_tag(cell, "template")]
+    (summary,) = (cell for cell in cells if _has_tag(cell, "summary"))
+    for output in summary.outputs:
+        print(output.get("text", ""), end="")
     title = printable(pictures.name)
-    head = f"# {plain(title)}\n\nThe code that made this is in `report.ipynb`."
-    page = {**notebook, "cells": [nbformat.v4.new_markdown_cell(head), summary]}
-    page["cells"] += [cell for cell in cells if cell is not summary]
-    html, _ = HTMLExporter(
-        exclude_input=True, exclude_output_prompt=True, exclude_input_prompt=True
-    ).from_notebook_node(nbformat.from_dict(page), {"metadata": {"name": title}})
+    head = nbformat.v4.new_markdown_cell(
+        f"# {plain(title)}\n\nThe code that made this is in `report.ipynb`."
+    )
+    rest = [cell for cell in cells if cell is not summary]
+    page = nbformat.from_dict({**notebook, "cells": [head, summary, *rest]})
+    exporter = HTMLExporter(
+        exclude_input=True,
+        exclude_output_prompt=True,
+        exclude_input_prompt=True,
+    )
+    html, _ = exporter.from_notebook_node(page, {"metadata": {"name": title}})
     # Nothing here needs the scripts, some of which would come from other hosts.
     html = re.sub(r"(?s)<script\b.*?</script>", "", html)
     (folder / "report.html").write_text(html, encoding="utf-8")
 
 
+def _has_tag(cell, tag):
+    return tag in cell.metadata.get("tags", ())
+
+
 def likeness(text):
-    """The likeness that was asked for: a number, or None where none was. StoppedError."""
+    """The likeness that was asked for: a number, or None. Raises a StoppedError."""
     if not text:
         return None
     try:
@@ -127,26 +164,47 @@ def likeness(text):
         value = 0
     if not 0.5 <= value <= 1:  # False of NaN
         raise StoppedError(
-            f"ALIKE={text} is no likeness: give a number from 0.5 to 1. At 0.95 and more two "
-            "pictures count as one without it; at 1 only copies do."
+            f"ALIKE={text} is no likeness: give a number from 0.5 to 1. At 0.95 and "
+            "more two pictures count as one without it; at 1 only copies do."
         )
     return value
 
 
-def kept(folder):
-    """Where what is in a folder goes: its name with the next number."""
-    found = (re.fullmatch(rf"{folder.name}-(\d+)", path.name) for path in folder.parent.iterdir())
-    return folder.with_name(f"{folder.name}-{1 + max((int(f[1]) for f in found if f), default=0)}")
+def next_numbered(folder):
+    """Where earlier results in a folder go: its name with the next number."""
+    latest = 0
+    for path in folder.parent.iterdir():
+        match = re.fullmatch(rf"{folder.name}-(\d+)", path.name)
+        if match:
+            latest = max(latest, int(match[1]))
+    return folder.with_name(f"{folder.name}-{latest + 1}")
 
 
-def stopped():
-    """Where a run goes that ended with an error which the notebook does not know."""
+def stopped_run():
+    """The path of a run that ended with an error which the notebook doesn't know."""
     return BUILD / "mine-stopped.ipynb"
 
 
-def shown(path):
-    """A path as one would type it in the project's folder."""
+def shown_path(path):
+    """A path as you would type it in the project's folder."""
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+def make_classifier(folder, alike):
+    """Run the notebook on a folder of pictures and put the results into build/mine."""
+    pictures = Path(folder).expanduser().absolute()
+    mine = BUILD / "mine"
+    with temporary_folder_in(BUILD) as temporary:
+        results = temporary / "mine"
+        results.mkdir()
+        notebook = run(pictures, results, alike)
+        report(notebook, pictures, results)
+        if os.path.lexists(mine):
+            earlier = mine.rename(next_numbered(mine))
+            print(f"What was in {shown_path(mine)} is now in {shown_path(earlier)}.")
+        results.rename(mine)
+        stopped_run().unlink(missing_ok=True)
+    return mine
 
 
 def main():
@@ -156,39 +214,37 @@ def main():
     parser.add_argument(
         "--alike",
         default=os.environ.get("ALIKE", ""),
-        help="likeness from which on two pictures count as one: 0.95, or 1 for copies only",
+        help="likeness from which on two pictures count as one: 0.95, or 1 for copies "
+        "only",
     )
-    given = parser.parse_args()
-    asked = given.folder
-    if not os.path.lexists(os.path.expanduser(asked)):  # else its name has blanks at the ends
-        asked = asked.strip()
-    mine = BUILD / "mine"
+    options = parser.parse_args()
+    folder = options.folder
+    # A name may have blanks at its ends, but mostly they were typed by mistake.
+    if not os.path.lexists(os.path.expanduser(folder)):
+        folder = folder.strip()
     try:
-        alike = likeness(given.alike.strip())
-        if not asked:
+        alike = likeness(options.alike.strip())
+        if not folder:
             raise StoppedError(
-                "Which pictures? Name a folder that holds one folder of pictures for each class, "
-                "as in: make mine PICTURES=~/Pictures/pets"
+                "Which pictures? Name a folder that holds one folder of pictures for "
+                "each class, as in: make mine PICTURES=~/Pictures/pets"
             )
-        with incoming(BUILD) as part:
-            (part / "mine").mkdir()
-            pictures = Path(asked).expanduser().absolute()
-            report(run(pictures, part / "mine", alike), pictures, part / "mine")
-            if os.path.lexists(mine):
-                before = mine.rename(kept(mine))
-                print(f"What was in {shown(mine)} is now in {shown(before)}.")
-            (part / "mine").rename(mine)
-            stopped().unlink(missing_ok=True)
-    except (StoppedError, OSError, RuntimeError) as error:  # the last: no home of ~somebody
+        mine = make_classifier(folder, alike)
+    except (StoppedError, OSError, RuntimeError) as error:  # the last: no home of ~ada
         for text in (error, *getattr(error, "__notes__", ())):
             print(printable(str(text)), file=sys.stderr)
         return 1
     except (KeyboardInterrupt, CancelledError):  # the latter while the kernel starts
         print("Stopped: nothing was changed.", file=sys.stderr)
-        return 130
-    print(f"All of it is in {shown(mine)}; read {shown(mine / 'report.html')} first.")
-    print(f"As a page: make page MODEL={shown(mine / 'model.onnx')}")
-    print('With pictures of yours to try on it: PAGE_ARGS="--samples ant.jpg bee.jpg" behind that')
+        return INTERRUPTED
+    page = shown_path(mine / "report.html")
+    model = shown_path(mine / "model.onnx")
+    print(f"All of it is in {shown_path(mine)}; read {page} first.")
+    print(f"As a page: make page MODEL={model}")
+    print(
+        "With pictures of yours to try on it: "
+        'PAGE_ARGS="--samples ant.jpg bee.jpg" behind that'
+    )
     return 0
 
 

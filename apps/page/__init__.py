@@ -1,1 +1,1 @@
-"""A page that runs a classifier in the visitor's browser, with no server: `make page`."""
+"""A page that runs a classifier in the visitor's browser, with no server."""

@@ -1,8 +1,16 @@
-"""A page with no server, for any static host: `python -m apps.page.build mine.onnx`.
+"""Build a page with no server, for any static host.
 
-It writes build/page/.
-The files there run the exported model in the visitor's browser. `make page` fetches what they need
-of onnxruntime-web first; without make, `npm ci --ignore-scripts` in the folder page does.
+`python -m apps.page.build mine.onnx` writes build/page/, in these steps:
+
+1. export the model to ONNX, if it isn't exported yet, and let it answer once
+2. keep its large weights in 16 bits where that leaves the answers as they are
+3. put network, onnxruntime-web and sample pictures into a temporary folder, each file
+   under a name that holds the start of its hash, and note the names in page.json
+4. add the files of static/, in which the names of other files become the hashed ones
+5. move the folder to its place in one step, instead of an older page
+
+`make page` fetches onnxruntime-web first; without make, `npm ci --ignore-scripts` in
+apps/page does.
 """
 
 import argparse
@@ -23,36 +31,36 @@ import numpy as np
 from apps.sharing.share import export_onnx, load_exported
 from helpers.images import load_image
 from helpers.labels import imagenet_classes
-from helpers.models import (
-    DEFAULT,
-    LICENCES,
-    ROOT,
-    Classifier,
-    WeightsUnavailable,
-    load_classifier,
-)
+from helpers.models import DEFAULT, LICENCES, ROOT, Classifier, WeightsUnavailable, load_classifier
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.text import printable, typed
-from safeguards.whole_files import incoming
+from safeguards.whole_files import temporary_folder_in
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
+PAGE = ROOT / "build" / "page"
+
 RUNTIME = HERE / "node_modules" / "onnxruntime-web"
 SCRIPT = "ort.wasm.bundle.min.mjs"  # of RUNTIME: runs models on one thread …
 BINARY = "ort-wasm-simd-threaded.wasm"  # … by this
-PAGE = ROOT / "build" / "page"
-# Of ImageNet's classes, in the public domain or ours: publish a page, and you may publish them.
+COMPRESSION = 6  # gzip's level
+
+# Of ImageNet's classes, in the public domain or ours: whoever publishes a page may
+# publish them.
 SAMPLES = ("cat", "coffee", "uniform", "photographer", "laptop_render")
 SIDE = 480  # pixels of a sample's longer side
+QUALITY = 90  # of its JPEG
+
 MOST = 25_000_000  # bytes of all files: visitors wait for them, some on a phone
-LARGE = 2000  # weights of a layer from which on they are kept in 16 bits
+LARGE = 2000  # weights of a layer from which on they're kept in 16 bits
 MOVED = 0.01  # of any probability: the most that 16 bits may change on the samples
 HASHED = 12  # letters of a file's SHA-256 that are part of its name
+LINE = 100  # letters of licences.txt
 
 
 class RuntimeMissing(RuntimeError):
-    """What runs models in a browser is not on this machine; says how to fetch it."""
+    """What runs models in a browser isn't on this machine; says how to fetch it."""
 
 
 class PageTooLarge(ValueError):
@@ -60,209 +68,293 @@ class PageTooLarge(ValueError):
 
 
 def build_page(model=DEFAULT, folder=PAGE, samples=None):
-    """Write a page that runs a model in the visitor's browser, as static files → its folder.
-    model: a file of `export_onnx`; a file of `save_classifier`, a known name or a `Classifier`,
-    exported first. Large weights go to 16 bits where that leaves the answers for `SAMPLES` as they
-    are and moves no probability by more than `MOVED`. samples, for visitors to try: {name: whatever
-    `load_image` takes}, or a list of paths and names of sample photographs; None: `SAMPLES` for a
-    model that knows classes of ImageNet, nothing for others.
-    The page begins with index.html; the name of every other file holds the start of its SHA-256, so
-    that no browser shows an older one. The folder appears whole or not at all, in the place of an
-    older page. RuntimeMissing without onnxruntime-web, ModelFileError and whatever
-    `load_classifier` raises for a file that is no such model, FileExistsError for a folder that
-    holds something else than a page, PageTooLarge over `MOST` bytes."""
+    """Write a page that runs a model in the visitor's browser, as static files.
+
+    Returns its folder. The page begins with index.html; the name of every other file
+    holds the start of its SHA-256, so no browser shows an older one. The folder appears
+    whole or not at all, instead of an older page.
+
+    model: a file of `export_onnx`; or a file of `save_classifier`, a known name or a
+        `Classifier`, which are exported first. Large weights go to 16 bits where that
+        leaves the answers for `SAMPLES` as they are and moves no probability by more
+        than `MOVED`.
+    samples: for visitors to try, {name: whatever `load_image` takes}, or a list of
+    paths and names of sample photographs. None: `SAMPLES` for a model that knows
+    classes of ImageNet, nothing for others.
+
+    Raises RuntimeMissing without onnxruntime-web; ModelFileError and whatever
+    `load_classifier` raises for a file that is no such model; FileExistsError for a
+    folder that holds something else than a page; PageTooLarge over `MOST` bytes."""
     folder = Path(folder).expanduser().absolute()
-    if foreign := _foreign(folder):
-        raise FileExistsError(
-            f"{folder} holds more than a page, {foreign[0]}: name another folder, or delete that "
-            "one if you need nothing in it."
-        )
+    _check_folder(folder)
     script, binary = _runtime()
-    with incoming(folder.parent) as made:
-        page = made / "page"
+    with temporary_folder_in(folder.parent) as temporary:
+        page = temporary / "page"
         page.mkdir()
-        exported, graph = _model(model, made / "model.onnx")
+        exported, network = _exported(model, temporary / "model.onnx")
         if samples is None:
-            known = {wnid for wnid, _ in imagenet_classes()}
-            samples = SAMPLES if any(wnid in known for wnid, _ in exported.classes) else ()
-        about = {
+            samples = _default_samples(exported)
+        description = {
             "name": exported.name,
             "size": exported.size,
             "rule": asdict(exported.rule),
             "classes": [name for _, name in exported.classes],
-            # Every web server sends .bin; some do not know .onnx, .wasm or .gz.
-            "model": _put(page, "network.bin", graph),
+            # Every web server sends .bin; some don't know .onnx, .wasm or .gz.
+            "model": _put(page, "network.bin", network),
             "script": _put(page, "ort.js", script),
-            # A quarter of its bytes: browsers unpack it, so that no host need be set up to do that.
-            "binary": _put(page, "ort.bin", gzip.compress(binary, 6, mtime=0)),
-            "samples": _samples(samples, page),
+            # A quarter of its bytes: browsers unpack it, so no host has to be set up.
+            "binary": _put(
+                page, "ort.bin", gzip.compress(binary, COMPRESSION, mtime=0)
+            ),
+            "samples": _put_samples(page, samples),
             "most": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS},
         }
-        text = json.dumps(about, ensure_ascii=False, indent=1)
+        text = json.dumps(description, ensure_ascii=False, indent=1)
         _put(page, "page.json", text.encode())
         _put_static(page, _licences(exported))
-        if (size := page_size(page)) > MOST:
-            raise PageTooLarge(
-                f"The page would have {size / 1e6:.0f} MB, more than {MOST // 10**6}: build on a "
-                f"smaller model, such as {DEFAULT}."
-            )
+        _check_size(page)
         if folder.exists():
-            os.replace(folder, made / "older")  # which goes with `made`
+            os.replace(folder, temporary / "older")  # which goes with `temporary`
         os.replace(page, folder)
     return folder
 
 
+def _check_folder(folder):
+    """FileExistsError where a folder holds files that are no page's: they'd be lost."""
+    if not folder.exists():
+        return
+    stems = {path.stem for path in STATIC.iterdir()}
+    stems |= {"network", "ort", "page", "sample"}
+    hashed_name = rf"({'|'.join(stems)})-[0-9a-f]{{{HASHED}}}\.[a-z]+"
+    names = sorted(path.name for path in folder.iterdir())
+    for name in names:
+        if name != "index.html" and not re.fullmatch(hashed_name, name):
+            raise FileExistsError(
+                f"{folder} holds more than a page, {name}: name another folder, or "
+                "delete that one if you need nothing in it."
+            )
+
+
+def _check_size(page):
+    """PageTooLarge over `MOST` bytes."""
+    size = page_size(page)
+    if size > MOST:
+        raise PageTooLarge(
+            f"The page would have {size / 1e6:.0f} MB, more than {MOST // 10**6}: "
+            f"build on a smaller model, such as {DEFAULT}."
+        )
+
+
 def page_size(folder):
     """Bytes of all files of a page together."""
-    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    files = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _put(page, name, data):
     """Write a file of a page under a name that changes with its content → that name."""
     stem, _, suffix = name.partition(".")
-    own = f"{stem}-{sha256(data).hexdigest()[:HASHED]}.{suffix}"
-    (page / own).write_bytes(data)
-    return own
+    content_hash = sha256(data).hexdigest()[:HASHED]
+    hashed_name = f"{stem}-{content_hash}.{suffix}"
+    (page / hashed_name).write_bytes(data)
+    return hashed_name
 
 
 def _put_static(page, licences):
-    """Write the files of STATIC, in which each names others by the names they have in the page."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in STATIC.iterdir()}
+    """Write the files of STATIC, with the names that others have in the page."""
+    texts = {}
+    for path in STATIC.iterdir():
+        texts[path.name] = path.read_text(encoding="utf-8")
     texts["licences.txt"] += licences
     index = texts.pop("index.html")
-    names = {}
+    hashed_names = {}
     while texts:
-        # The name of a file depends on the names in it, so those of which it speaks come first.
-        name = next(name for name in sorted(texts) if not _mentioned(texts[name], texts))
-        names[name] = _put(page, name, _renamed(texts.pop(name), names).encode())
+        # A file's hash depends on the names in it, so the files it mentions come first.
+        name = next(
+            name for name in sorted(texts) if not _mentioned(texts[name], texts)
+        )
+        text = _renamed(texts.pop(name), hashed_names)
+        hashed_names[name] = _put(page, name, text.encode())
     files = " ".join(sorted(path.name for path in page.iterdir()))
-    index = _renamed(index, names).replace('data-files=""', f'data-files="{files}"')
+    index = _renamed(index, hashed_names)
+    index = index.replace('data-files=""', f'data-files="{files}"')
     (page / "index.html").write_text(index, encoding="utf-8")
 
 
+def _quoted(name):
+    """A pattern for a file's name in quotes, as another file's address."""
+    return rf'"(\./)?{re.escape(name)}"'
+
+
 def _mentioned(text, names):
-    """Those of the names that a text has in quotes, as another file's address."""
-    return [name for name in names if re.search(rf'"(\./)?{re.escape(name)}"', text)]
+    """Those of the names that a text has in quotes."""
+    return [name for name in names if re.search(_quoted(name), text)]
 
 
-def _renamed(text, names):
-    """A text with the names in quotes put in the place of others: {old: new}."""
-    for old, new in names.items():
-        text = re.sub(rf'"(\./)?{re.escape(old)}"', rf'"\g<1>{new}"', text)
+def _renamed(text, new_names):
+    """A text with the names in quotes replaced: {old: new}."""
+    for old, new in new_names.items():
+        text = re.sub(_quoted(old), rf'"\g<1>{new}"', text)
     return text
-
-
-def _foreign(folder):
-    """Names in a folder that no page has: they would be lost with it."""
-    if not folder.exists():
-        return []
-    stems = {path.stem for path in STATIC.iterdir()} | {"network", "ort", "page", "sample"}
-    ours = re.compile(rf"index\.html|({'|'.join(stems)})-[0-9a-f]{{{HASHED}}}\.[a-z]+")
-    return sorted(path.name for path in folder.iterdir() if not ours.fullmatch(path.name))
 
 
 def _runtime():
     """onnxruntime-web as (script, WebAssembly), bytes."""
+    dist = RUNTIME / "dist"
     try:
-        return [(RUNTIME / "dist" / name).read_bytes() for name in (SCRIPT, BINARY)]
+        return (dist / SCRIPT).read_bytes(), (dist / BINARY).read_bytes()
     except OSError as error:
         raise RuntimeMissing(
-            "onnxruntime-web, which runs models in a browser, is not on this machine. `make page` "
-            "fetches it, once; without make, `npm ci --ignore-scripts` does, in the folder page. "
-            "Both need npm, which comes with Node.js (https://nodejs.org), and a network."
+            "onnxruntime-web, which runs models in a browser, is not on this machine. "
+            "`make page` fetches it, once; without make, `npm ci --ignore-scripts` "
+            "does, in apps/page. Both need npm, which comes with Node.js "
+            "(https://nodejs.org), and a network."
         ) from error
 
 
-def _model(model, path):
-    """A model as (an `Exported` that has answered once, what browsers get of it: bytes). path: for
-    its ONNX file."""
-    shown = model
-    if str(model).endswith(".onnx"):
-        source = Path(model).expanduser()
-        if not source.is_file():
-            raise FileNotFoundError(f"There is no file {source}: check its name and folder.")
-        shutil.copyfile(source, path)
-    elif str(model).endswith(".tflite"):
-        raise ModelFileError(f"{model}: browsers run ONNX. Export the model by export_onnx.")
-    else:
-        classifier = model if isinstance(model, Classifier) else load_classifier(model)
-        shown = classifier.name
-        export_onnx(classifier, path)
+def _exported(model, path):
+    """A model as (an `Exported` that has answered once, what browsers get of it:
+    bytes).
+
+    path: for its ONNX file."""
+    shown_name = _write_onnx(model, path)
     try:
         exported = load_exported(path)  # the copy: nothing beside the file goes along
-        answer = exported.probabilities(["cat"])
+        probabilities = exported.probabilities(["cat"])
     except MemoryError:
         raise
     except Exception as error:  # the runtime raises its own kinds
         reason = str(error).replace(str(path), "it")
-        raise ModelFileError(f"{shown} cannot be used for a page: {reason:.300}") from error
-    if answer.shape != (1, len(exported.classes)) or not np.allclose(answer.sum(), 1, atol=1e-3):
         raise ModelFileError(
-            f"{shown} cannot be used for a page: for a picture of raw RGB, 0…255, it does not give "
-            f"{len(exported.classes)} probabilities. Scaling and softmax belong into the file: "
-            "export the model by apps.sharing.share.export_onnx."
+            f"{shown_name} cannot be used for a page: {reason:.300}"
+        ) from error
+    classes = len(exported.classes)
+    has_right_shape = probabilities.shape == (1, classes)
+    if not has_right_shape or not np.allclose(probabilities.sum(), 1, atol=1e-3):
+        raise ModelFileError(
+            f"{shown_name} cannot be used for a page: for a picture of raw RGB, 0…255, "
+            f"it does not give {classes} probabilities. Scaling and softmax belong "
+            "into the file: export the model by apps.sharing.share.export_onnx."
         )
-    return exported, _halved(path, exported)
+    return exported, _with_small_weights(path, exported)
 
 
-def _halved(path, exported):
-    """An ONNX file, whose `Exported` is given, with its large weights in 16 bits: bytes. Visitors
-    wait half as long; the runtime widens the weights when it loads them and computes as before.
-    Where that would change an answer, or a probability by more than `MOVED`: the file as it is."""
+def _write_onnx(model, path):
+    """Write a model's ONNX file to a path → what to call the model in messages."""
+    if str(model).endswith(".onnx"):
+        source = Path(model).expanduser()
+        if not source.is_file():
+            raise FileNotFoundError(
+                f"There is no file {source}: check its name and folder."
+            )
+        shutil.copyfile(source, path)
+        return model
+    if str(model).endswith(".tflite"):
+        raise ModelFileError(
+            f"{model}: browsers run ONNX. Export the model by export_onnx."
+        )
+    classifier = model if isinstance(model, Classifier) else load_classifier(model)
+    export_onnx(classifier, path)
+    return classifier.name
+
+
+def _with_small_weights(path, exported):
+    """An ONNX file with its large weights in 16 bits: bytes.
+
+    Visitors wait half as long; the runtime widens the weights when it loads them, and
+    computes as before. Where that would change an answer, or a probability by more than
+    `MOVED`, it's the file as it is. exported: the file's `Exported`."""
     import onnx
 
     model = onnx.load(path)
-    inputs = {tensor.name for tensor in model.graph.input}  # may be given by who runs it
+    # Whoever runs the network may give other values for these.
+    inputs = {tensor.name for tensor in model.graph.input}
     casts = []
     for tensor in model.graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
         # What is small, such as a scale for each channel, saves nothing and moves much.
-        if values.dtype != np.float32 or values.size < LARGE or tensor.name in inputs:
-            continue
-        name, half = tensor.name, f"{tensor.name}_float16"
-        with np.errstate(over="ignore"):  # what no longer fits is seen in the answers
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), half))
-        casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+        is_large = values.dtype == np.float32 and values.size >= LARGE
+        if is_large and tensor.name not in inputs:
+            casts.append(_halve(tensor, values))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     small = path.with_stem("small")
     onnx.save(model, small)
-    before, after = (one.probabilities(list(SAMPLES)) for one in (exported, load_exported(small)))
-    same = np.array_equal(before.argmax(axis=1), after.argmax(axis=1))
-    near = np.abs(before - after).max() <= MOVED  # False of NaN
-    return (small if same and near else path).read_bytes()
+    samples = list(SAMPLES)
+    before = exported.probabilities(samples)
+    after = load_exported(small).probabilities(samples)
+    same_answers = np.array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    if same_answers and np.abs(before - after).max() <= MOVED:  # False of NaN
+        return small.read_bytes()
+    return path.read_bytes()
 
 
-def _samples(samples, page):
+def _halve(tensor, values):
+    """Put 16 bits of its values into a tensor → the node that widens them again."""
+    import onnx
+
+    wide_name = tensor.name
+    narrow_name = f"{wide_name}_float16"
+    with np.errstate(over="ignore"):  # what no longer fits is seen in the answers
+        narrow = values.astype(np.float16)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(narrow, narrow_name))
+    return onnx.helper.make_node(
+        "Cast",
+        [narrow_name],
+        [wide_name],
+        to=onnx.TensorProto.FLOAT,
+    )
+
+
+def _default_samples(exported):
+    """`SAMPLES` for a model that knows classes of ImageNet, nothing for others."""
+    imagenet = {wnid for wnid, _ in imagenet_classes()}
+    if any(wnid in imagenet for wnid, _ in exported.classes):
+        return SAMPLES
+    return ()
+
+
+def _put_samples(page, samples):
     """Put the samples into the page → [{name, file}, …]."""
-    named = samples.items() if isinstance(samples, dict) else [(Path(s).stem, s) for s in samples]
+    if isinstance(samples, dict):
+        named = samples.items()
+    else:
+        named = [(Path(source).stem, source) for source in samples]
     entries = []
     for name, source in named:
-        image, data = load_image(source), io.BytesIO()
+        image = load_image(source)
         image.thumbnail((SIDE, SIDE))
-        image.save(data, "JPEG", quality=90)
-        entries.append({"name": name, "file": _put(page, "sample.jpg", data.getvalue())})
+        data = io.BytesIO()
+        image.save(data, "JPEG", quality=QUALITY)
+        file = _put(page, "sample.jpg", data.getvalue())
+        entries.append({"name": name, "file": file})
     return entries
 
 
 def _licences(exported):
-    """What licences.txt says of the model, with the text of each licence that its terms name."""
+    """What licences.txt says of the model, with each licence that its terms name."""
     title = f"The model: {printable(exported.name)}"
-    said = printable(exported.terms) or (
-        "Its file says nothing of terms: ask whoever made it, and whoever made what it was made of."
+    terms = printable(exported.terms) or (
+        "Its file says nothing of terms: ask whoever made it, and whoever made what it "
+        "was made of."
     )
-    parts = [f"{title}\n{'=' * len(title)}\n\n{textwrap.fill(said, 100)}\n"]
+    underline = "=" * len(title)
+    sections = [f"{title}\n{underline}\n\n{textwrap.fill(terms, LINE)}\n"]
     for licence, link in LICENCES.items():
         if link in exported.terms:
             file = ROOT / "LICENSES" / f"{licence.replace(' ', '-')}.txt"
-            parts.append(file.read_text(encoding="utf-8"))
-    return "".join(f"\n{part}" for part in parts)
+            sections.append(file.read_text(encoding="utf-8"))
+    return "".join(f"\n{section}" for section in sections)
 
 
 def main(arguments=None):
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m apps.page.build", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m apps.page.build",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "model",
         nargs="?",
@@ -270,20 +362,36 @@ def main(arguments=None):
         help=".onnx, .keras or a known name; default: %(default)s",
     )
     parser.add_argument(
-        "--to", default=PAGE, type=Path, metavar="FOLDER", help="default: %(default)s"
+        "--to",
+        default=PAGE,
+        type=Path,
+        metavar="FOLDER",
+        help="default: %(default)s",
     )
-    parser.add_argument("--samples", nargs="*", metavar="PICTURE", help="files visitors can try")
+    parser.add_argument(
+        "--samples",
+        nargs="*",
+        metavar="PICTURE",
+        help="files visitors can try",
+    )
     options = parser.parse_args(arguments)
     try:
         page = build_page(options.model, options.to, options.samples)
     except (RuntimeMissing, WeightsUnavailable, ValueError, OSError) as error:
         print(f"No page is written: {error}", file=sys.stderr)
         return 1
-    print(f"{page}: {page_size(page) / 1e6:.1f} MB, to be put on any web host as it is.")
-    print("Browsers may keep every file but index.html; apps/page/README.md says how to tell them.")
-    print("To look at it here, this serves it at http://127.0.0.1:8000 until you press Ctrl+C:")
-    serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory"]
-    print(typed(sys.executable, *serve, page))
+    megabytes = page_size(page) / 1e6
+    serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", page]
+    print(f"{page}: {megabytes:.1f} MB, to be put on any web host as it is.")
+    print(
+        "Browsers may keep every file but index.html; apps/page/README.md says how to "
+        "tell them."
+    )
+    print(
+        "To look at it here, this serves it at http://127.0.0.1:8000 until you press "
+        "Ctrl+C:"
+    )
+    print(typed(sys.executable, *serve))
     return 0
 
 

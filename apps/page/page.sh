@@ -1,15 +1,16 @@
 #!/bin/sh
-# Writes the page that needs no server; arguments go to apps.page.build. Run from the project's folder.
-# MODEL, or else TRANSFER_MODEL, names another model than the default one. The first time, npm
-# fetches what runs models in a browser, as apps/page/package-lock.json pins it, file by file with its
-# hash.
+# Writes the page that needs no server; arguments go to apps.page.build. Run it from the
+# project's folder. MODEL, or else TRANSFER_MODEL, names another model than the default
+# one. The first time, npm fetches what runs models in a browser, as
+# apps/page/package-lock.json pins it, file by file with its hash.
 set -eu
 
+# A copy of the lock file, made when everything it names had been fetched.
 state=apps/page/node_modules/state
 if ! cmp -s apps/page/package-lock.json "$state"; then
     if ! command -v npm >/dev/null; then
-        echo "make page needs npm once, to fetch what runs models in a browser. It comes with" >&2
-        echo "Node.js: https://nodejs.org, or on Debian: apt install npm." >&2
+        echo "make page needs npm once, to fetch what runs models in a browser. It" >&2
+        echo "comes with Node.js: https://nodejs.org, or on Debian: apt install npm." >&2
         exit 1
     fi
     echo "Fetching onnxruntime-web into apps/page/node_modules: once." >&2

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Serves notebooks/app.ipynb as a page; arguments go to Voila. Run from the project's
-# folder. MODEL, or else TRANSFER_MODEL, names another model than EfficientNet-Lite0: a saved
-# file or a known name.
+# folder. MODEL, or else TRANSFER_MODEL, names another model than EfficientNet-Lite0: a
+# saved file or a known name.
 set -eu
 
 model=${MODEL:-${TRANSFER_MODEL:-}}
@@ -16,10 +16,11 @@ case $model in
     ;;
 esac
 export TRANSFER_MODEL="$model"
-# Without a screen there is no browser to open: Voila prints the address and serves.
+# Without a screen there's no browser to open: Voila prints the address and serves.
 if [ "$(uname)" = Linux ] && [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}${BROWSER:-}" ]; then
     set -- --no-browser "$@"
 fi
 # Where our template lies.
 export JUPYTER_PATH="$PWD/apps/served"
-exec .venv/bin/python -m voila notebooks/app.ipynb "--Voila.config_file_paths=$PWD/apps/served" "$@"
+exec .venv/bin/python -m voila notebooks/app.ipynb \
+    "--Voila.config_file_paths=$PWD/apps/served" "$@"

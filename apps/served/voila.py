@@ -1,4 +1,4 @@
-"""How `make app` serves notebooks/app.ipynb: to this machine only, and nothing but the page."""
+"""How `make app` serves notebooks/app.ipynb: to this machine only, just the page."""
 
 import logging
 import os
@@ -7,19 +7,25 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 
 c = get_config()  # noqa: F821
 
+MAX_MESSAGE = 64 * 2**20  # bytes of an upload; tornado's own limit is 10 MiB
+IDLE_SECONDS = 600
+LOOKING_SECONDS = 60  # between two looks for idle kernels
+
 c.Voila.ip = "127.0.0.1"
 # Visitors type addresses: safeguards.addresses then asks public ones only. The kernels
 # inherit this.
 os.environ.setdefault("TRANSFER_HOSTED", "1")
 c.Voila.tornado_settings = {
-    # Only under a name of this machine: no web site can give it a name of its own and read along.
+    # Only under a name of this machine: no web site can give it another.
     "allow_remote_access": False,
-    # A page that closes asks for the end of its kernel. That it asks, and no other site, is told by
-    # its origin; to be checked by a cookie as well, it would have to get that cookie from Voila.
+    # A page that closes asks for the end of its kernel. Its origin tells that it asks,
+    # and no other site. To check a cookie as well, Voila would have to give it that
+    # cookie.
     "disable_check_xsrf": True,
-    "websocket_max_message_size": 64 * 2**20,  # uploads; tornado's own limit is 10 MiB
+    "websocket_max_message_size": MAX_MESSAGE,
     "headers": {
-        # No other host takes part. Jupyter's widgets bring styles and short scripts inline.
+        # No other host takes part. Jupyter's widgets bring styles and short scripts
+        # inline.
         "Content-Security-Policy": (
             "default-src 'none'; script-src 'self' 'unsafe-inline'; "
             "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -31,7 +37,8 @@ c.Voila.tornado_settings = {
 }
 
 c.VoilaConfiguration.template = "page"
-# Neither the address nor the notebook may choose another, which would load from other hosts.
+# Neither the address nor the notebook may choose another, which would load from other
+# hosts.
 c.VoilaConfiguration.allow_template_override = "NO"
 c.VoilaConfiguration.allow_theme_override = "NO"
 c.VoilaConfiguration.file_allowlist = []  # no file beside the notebook
@@ -42,13 +49,15 @@ c.VoilaConfiguration.extension_allowlist = [
 
 
 class Kernels(AsyncMappingKernelManager):
-    """Spares a kernel that just got its visitor: it was idle as long as it waited for one, and the
-    page may not be connected yet. (Voila asks about those that do not wait any more.)"""
+    """Spares a kernel that just got its visitor.
+
+    It was idle as long as it waited for one, and the page may not be connected yet.
+    (Voila asks only about kernels that no longer wait.)"""
 
     spared = set()
 
     async def cull_kernel_if_idle(self, kernel_id):
-        """End a kernel without a page, at the earliest at the second look at it."""
+        """End a kernel without a page, but never at the first look at it."""
         if kernel_id in self.spared:
             await super().cull_kernel_if_idle(kernel_id)
         self.spared.add(kernel_id)
@@ -58,9 +67,10 @@ class Kernels(AsyncMappingKernelManager):
 c.VoilaConfiguration.preheat_kernel = True
 c.VoilaConfiguration.multi_kernel_manager_class = Kernels
 # For pages that vanish without asking for the end of their kernel.
-c.MappingKernelManager.cull_idle_timeout = 600
-c.MappingKernelManager.cull_interval = 60
-# Kernels listen on files of this user, not on ports; the names of such files must be short.
+c.MappingKernelManager.cull_idle_timeout = IDLE_SECONDS
+c.MappingKernelManager.cull_interval = LOOKING_SECONDS
+# Kernels listen on files of this user, not on ports; the names of such files must be
+# short.
 c.KernelManager.transport = "ipc"
 c.Voila.connection_dir_root = "/tmp"
 

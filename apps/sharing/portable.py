@@ -4,7 +4,7 @@ import json
 import shutil
 from zipfile import ZipFile
 
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 # Settings that Keras 3.15 writes for every layer and that 3.12 refuses, with their defaults: left
 # out, they mean the same to both.
@@ -21,7 +21,7 @@ NEWER = {
 def for_older_keras(path):
     """Change a .keras file so that Keras loads it from 3.12 on, without changing what it computes.
     A setting that is in use stays: an older Keras then refuses the file, and rightly so."""
-    with whole(path) as part, ZipFile(path) as old, ZipFile(part, "w") as new:
+    with atomic_write(path) as part, ZipFile(path) as old, ZipFile(part, "w") as new:
         for member in old.infolist():
             if member.filename == "config.json":
                 config = json.loads(old.read(member))

@@ -21,23 +21,12 @@ from scipy.special import softmax
 
 from apps.sharing.portable import for_older_keras
 from helpers.images import ResizeRule, resize, to_batch
-from helpers.measure import Timing
-from helpers.models import (
-    AT_ONCE,
-    Classifier,
-    load_classifier,
-    unchanged,
-)
+from helpers.models import AT_ONCE, Classifier, load_classifier, unchanged
+from helpers.timing import Timing
 from helpers.training import preprocessed
 from safeguards.keys import key_of
 from safeguards.logits import check_logits, ends_in, logits_of
-from safeguards.model_files import (
-    DOCUMENTS,
-    MAX_SIDE,
-    ModelFileError,
-    check_finite,
-    parse_details,
-)
+from safeguards.model_files import DOCUMENTS, MAX_SIDE, ModelFileError, check_finite, parse_details
 from safeguards.networks import (
     assembled,
     check_graph,
@@ -48,7 +37,7 @@ from safeguards.networks import (
     run,
 )
 from safeguards.text import plain
-from safeguards.whole_files import digest, note_digest, shipped, whole
+from safeguards.whole_files import atomic_write, digest, note_digest, shipped
 
 RUNTIMES = {".onnx": "onnxruntime", ".tflite": "LiteRT"}
 # How far an export may be from the classifier, in the probability of a class: …
@@ -164,7 +153,7 @@ def save_classifier(classifier, path):
     path = _with_suffix(path, ".keras")
     check_finite(classifier.network, classifier.name)
     check_logits(classifier.network, "a Classifier")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         raw_network(classifier).save(part)
         for_older_keras(part)
         with ZipFile(part, "a") as file:
@@ -235,7 +224,7 @@ def export_onnx(classifier, path):
     same answers in onnxruntime. ValueError for another suffix, as in `save_classifier`, and for a
     layer, by name, that ONNX does not know or works out otherwise. See keras.Model.export."""
     path = _with_suffix(path, ".onnx")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         _exported(classifier, part, _write_onnx)
     return path
 
@@ -266,7 +255,7 @@ def export_litert(classifier, path, calibration=None):
     LiteRT, or, of int8, nearly the same for the calibration pictures. ValueError as in
     `export_onnx`. See tf.lite.TFLiteConverter."""
     path = _with_suffix(path, ".tflite")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         _exported(classifier, part, partial(_write_litert, calibration=calibration), calibration)
     return path
 
@@ -639,7 +628,7 @@ def write_card(path, text):
     others = (path.with_stem(f"{path.stem}_new{n}") for n in chain([""], count(2)))
     free = (p for p in chain([path], others) if not p.exists() or p.is_file() and shipped(p))
     path = next(free)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
     note_digest(path)
     return path

@@ -23,11 +23,11 @@ from exercises._core import (
     Hint,
     Predict,
     call,
+    draw_distinct,
     events,
     exercises,
     numbers,
     recognise,
-    told_apart,
 )
 
 LESSON = {path.name[:2]: path for path in LESSONS}
@@ -206,10 +206,10 @@ def test_an_answer_is_noted_in_any_spelling_and_shown_as_text(own_progress):
 
 
 def test_a_number_between_two():
-    assert Predict(between=(0, 1)).plain(" 0.5") == 0.5
+    assert Predict(between=(0, 1)).parse(" 0.5") == 0.5
     for wrong in (2, float("nan"), "x", None, [1]):
         with pytest.raises(Hint, match="from 0 to 1"):
-            Predict(between=(0, 1)).plain(wrong)
+            Predict(between=(0, 1)).parse(wrong)
 
 
 def test_notes_need_some_words(own_progress):
@@ -287,9 +287,9 @@ def test_what_the_judges_share():
         recognise({"first": 1, "second": 2, "third": 2}, lambda mistake: mistake == 2)
     assert recognise({"first": 1}, lambda mistake: False) is None
     drawn = iter([([1, 1], "alike"), ([[1, 2], [3, 3]], "alike"), ([[1, 2], [3, 4]], "apart")])
-    assert told_apart(lambda: next(drawn)) == ["apart"]
+    assert draw_distinct(lambda: next(drawn)) == ["apart"]
     with pytest.raises(RuntimeError, match="tells the usual mistakes apart"):
-        told_apart(lambda: ([1, 1],))
+        draw_distinct(lambda: ([1, 1],))
 
 
 def test_an_answer_is_looked_at_once():

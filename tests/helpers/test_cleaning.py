@@ -9,19 +9,18 @@ import pytest
 from PIL import Image
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from helpers.cleaning import (
-    COLUMNS,
-    CorrectionsError,
-    apply_corrections,
-    out_of_fold,
-    read_corrections,
-    suspicion,
-    write_corrections,
-)
+from helpers.cleaning import out_of_fold, suspicion
 from helpers.datasets import COMPUTERS, load_dataset
 from helpers.models import load_classifier
 from helpers.pictures import DataError, Pictures
 from helpers.training import extract_features
+from panels.corrections import (
+    COLUMNS,
+    CorrectionsError,
+    apply_corrections,
+    read_corrections,
+    write_corrections,
+)
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -14,12 +14,9 @@ from helpers.evaluate import (
     difference,
     expected_calibration_error,
     expected_cost,
-    gap,
-    mcnemar,
     report,
     threshold_from_costs,
     thresholds,
-    verdict,
 )
 
 TRUE = np.array([False, False, True, True])
@@ -51,58 +48,6 @@ def test_how_estimates_are_written():
     assert str(Estimate(-0.5, -1.25, 0.001, 4)) == "-0.50 (-1.25 to 0.00), n = 4"
     assert str(Difference(0.05, -0.001, 0.114, 240)) == "+0.05 (+0.00 to +0.11), n = 240"
     assert str(Difference(-0.05, -0.1, -0.01, 7)) == "-0.05 (-0.10 to -0.01), n = 7"
-
-
-# -- two accuracies of other pictures, and what one of them shows ----------------------------------
-
-
-def counted(right, n):
-    return accuracy(np.zeros(n, int), np.arange(n) >= right)
-
-
-def test_gap_has_the_interval_that_was_published():
-    """Newcombe (1998), table II, method 10: 56 of 70 and 48 of 80, 10 of 10 and 0 of 20."""
-    found = gap(counted(48, 80), counted(56, 70))
-    assert (found.value, found.n) == (pytest.approx(0.2), 150)
-    assert found[1:3] == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert gap(counted(0, 20), counted(10, 10))[:3] == pytest.approx((1, 0.6791, 1), abs=5e-5)
-    assert gap(counted(56, 70), counted(48, 80))[:3] == pytest.approx(
-        (-0.2, -0.3339, -0.0524), abs=5e-5
-    )
-    assert isinstance(found, Difference)
-
-
-@pytest.mark.parametrize(
-    "right, n, start",
-    [
-        (2, 10, "Worse than always giving the same answer (0.60)"),
-        (6, 10, "Too few pictures to tell: ≈0.31 to ≈0.83 is possible, and that holds"),
-        (
-            10,
-            10,
-            "Better than always giving the same answer (0.60), but too few pictures to tell by",
-        ),
-        (600, 1000, "Hardly better than always giving the same answer (0.60), if at all: ≈0.57"),
-        (950, 1000, "Better than always giving the same answer (0.60): ≈0.93 to ≈0.96 on pictures"),
-    ],
-)
-def test_verdict_says_what_an_accuracy_shows(right, n, start):
-    assert verdict(counted(right, n), 0.6).startswith(start)
-
-
-def test_verdict_goes_by_what_it_prints():
-    """“Better than 0.50: 0.50 to 0.80” would contradict itself."""
-    result = counted(24, 36)
-    assert 0.5 < result.low < 0.505
-    assert verdict(result, 0.5).startswith("Too few pictures to tell: ≈0.50 to ≈0.80")
-    assert verdict(counted(54, 86), 0.5).endswith(": ≈0.52 to ≈0.72 on pictures like these.")
-
-
-def test_verdict_says_how_many_pictures_would_do():
-    said = verdict(counted(24, 30), 0.5)
-    assert "It would take ≈60 test pictures to say it to ±0.1." in said
-    span = [np.ptp(counted(round(0.8 * n), n)[1:3]) for n in (59, 60)]
-    assert span[0] > 0.2 >= span[1]
 
 
 # -- the bootstrap ---------------------------------------------------------------------------------
@@ -153,17 +98,6 @@ def test_difference_has_a_sign_and_a_direction():
     assert difference(labels, wrong, labels) == (1, 1, 1, 40)
     assert difference(labels, labels, wrong) == (-1, -1, -1, 40)
     assert str(difference(labels, labels, labels)) == "+0.00 (+0.00 to +0.00), n = 40"
-
-
-@pytest.mark.parametrize(
-    "only_a, only_b, p",
-    [(0, 0, 1), (3, 3, 1), (0, 6, 2 / 64), (6, 0, 2 / 64), (1, 5, 2 * 7 / 64), (0, 1, 1)],
-)
-def test_mcnemar_is_the_exact_sign_test(only_a, only_b, p):
-    labels = np.zeros(only_a + only_b + 4, int)  # of the last four, two right and two wrong in both
-    a = [0] * only_a + [1] * only_b + [0, 0, 1, 2]
-    b = [1] * only_a + [0] * only_b + [0, 0, 2, 1]
-    assert mcnemar(labels, a, b) == pytest.approx(p)
 
 
 # -- tables ----------------------------------------------------------------------------------------
@@ -370,11 +304,10 @@ def test_calibration_needs_a_class_for_each_label():
     [
         accuracy,
         lambda labels, predicted: difference(labels, predicted, predicted),
-        lambda labels, predicted: mcnemar(labels, predicted, predicted),
         lambda labels, predicted: confusion(labels, predicted, 2),
         lambda labels, predicted: report(labels, predicted, ["a", "b"]),
     ],
-    ids=["accuracy", "difference", "mcnemar", "confusion", "report"],
+    ids=["accuracy", "difference", "confusion", "report"],
 )
 def test_bad_predictions(call, labels, predicted, said):
     with pytest.raises(ValueError, match=said):

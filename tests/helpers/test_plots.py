@@ -5,30 +5,13 @@ import io
 from html.parser import HTMLParser
 from itertools import combinations
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
 from helpers import keras
-from helpers.labels import Prediction
-from helpers.plots import (
-    BLUE,
-    ORANGE,
-    bars,
-    confusion_figure,
-    curves,
-    gallery,
-    image_tag,
-    show,
-)
-
-PREDICTIONS = [
-    Prediction("n1", "Egyptian_cat", 0.5),
-    Prediction("n2", "tabby", 0.25),
-    Prediction("n3", "lynx", 0.004),
-]
+from helpers.plots import BLUE, ORANGE, confusion_figure, curves, gallery, image_tag, show
 
 
 @pytest.fixture
@@ -80,7 +63,8 @@ def test_tag_with_a_width(picture):
 
 
 def test_tag_of_a_figure():
-    attributes = read(image_tag(bars(PREDICTIONS, "title"), "three bars"))
+    matrix = confusion_figure([[2, 1], [0, 3]], ["cat", "dog"], "Pets")
+    attributes = read(image_tag(matrix, "four numbers"))
     width, height = decode(attributes["src"]).size
     assert 200 < width < 700
     assert 80 < height < 300
@@ -108,24 +92,6 @@ def test_show_displays_html_and_closes_the_figure(displayed):
 def test_show_takes_a_picture(displayed, picture):
     show(picture, "a cat")
     assert np.array_equal(decode(read(displayed[0].data)["src"]), picture)
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_one_bar_a_prediction_the_likeliest_on_top(count):
-    figure = bars(PREDICTIONS[:count], "What it sees")
-    (axes,) = figure.axes
-    assert [bar.get_width() for bar in axes.patches] == [0.5, 0.25, 0.004][:count]
-    names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["Egyptian cat", "tabby", "lynx"][:count]
-    assert [text.get_text() for text in axes.texts] == ["0.50", "0.25", "0.00"][:count]
-    middles = [bar.get_y() + bar.get_height() / 2 for bar in axes.patches]
-    assert middles == pytest.approx(axes.get_yticks())
-    upwards = axes.transData.transform([(0, y) for y in middles])[:, 1]
-    assert list(upwards) == sorted(upwards, reverse=True)
-    assert (axes.get_title(), axes.get_xlabel()) == ("What it sees", "probability")
-    assert axes.get_xlim()[1] > 1, "room for a bar of 1 and its number"
-    assert plt.get_fignums() == [], "not shown a second time by Jupyter"
-    assert matplotlib.colors.to_hex(axes.patches[0].get_facecolor()) == "#0072b2"
 
 
 # -- confusion matrix, curves, gallery -------------------------------------------------------------

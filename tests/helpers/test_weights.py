@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import platform
 import runpy
 import socket
@@ -205,6 +206,29 @@ def test_several_models(small, main, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == f"Learners now set TRANSFER_WEIGHTS={tmp_path}"
     assert err == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell reads the line")
+@pytest.mark.parametrize("name", ["plain", "two words", "Ada's", "$HOME", "a;b", 'say "hi"', "é"])
+def test_line_for_learners_can_be_pasted(small, main, tmp_path, capsys, name):
+    assert main("vgg16", "--to", tmp_path / name) == 0
+    line = capsys.readouterr().out.splitlines()[-1].removeprefix("Learners now set ")
+    show = f'{line}; printf %s "$TRANSFER_WEIGHTS"'
+    done = subprocess.run(["sh", "-c", show], capture_output=True, text=True, timeout=60)
+    assert done.stdout == str((tmp_path / name).resolve())
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    {
+        r"C:\weights": r"$env:TRANSFER_WEIGHTS = 'C:\weights'",
+        r"C:\Ada L\$a": r"$env:TRANSFER_WEIGHTS = 'C:\Ada L\$a'",
+        r"C:\Ada's": r"$env:TRANSFER_WEIGHTS = 'C:\Ada''s'",
+    }.items(),
+)
+def test_line_for_learners_with_windows_is_for_powershell(folder, line):
+    assert weights._setting(folder, windows=True) == line
 
 
 def test_failure_of_one_does_not_stop_the_next(server, small, main, tmp_path, capsys):

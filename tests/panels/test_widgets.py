@@ -16,7 +16,7 @@ from helpers.images import ResizeRule, sample_names, to_batch
 from helpers.labels import Prediction
 from helpers.models import WeightsUnavailable
 from helpers.plots import BLUE, ORANGE, image_tag
-from panels import _parts, classify, classify_widget, threshold_widget
+from panels import _common, classify, classify_widget, threshold_widget
 
 OTHER = "efficientnet_lite0"  # what can be chosen in the panel
 
@@ -66,8 +66,8 @@ def site():
 @pytest.fixture(autouse=True)
 def new_session():
     """A session in which no panel has been made."""
-    _parts._kept.clear()
-    classify._pictures.clear()
+    _common._remembered.clear()
+    classify._last_pictures.clear()
 
 
 @pytest.fixture
@@ -397,9 +397,9 @@ def other(monkeypatch):
     """Another classifier, which takes the place of a network of the registry."""
     other, loads = Rows(OTHER), []
     monkeypatch.setattr(classify, "load_classifier", lambda name: loads.append(name) or other)
-    classify._loaded.cache_clear()
+    classify._load_model.cache_clear()
     yield SimpleNamespace(classifier=other, loads=loads)
-    classify._loaded.cache_clear()
+    classify._load_model.cache_clear()
 
 
 def test_another_model_classifies_the_same_picture(panel, classifier, other, site):

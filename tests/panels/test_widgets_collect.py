@@ -14,7 +14,7 @@ from server import Server
 from helpers.datasets import load_dataset
 from helpers.images import load_image
 from helpers.pictures import DataError
-from panels import _parts, collect, collect_widget
+from panels import _common, collect, collect_widget
 
 NORTH = {1: "N", 2: (52, 31, 0)}  # of Exif's place: GPSLatitudeRef and GPSLatitude
 
@@ -41,7 +41,7 @@ def site():
 @pytest.fixture(autouse=True)
 def new_session():
     """A session in which no panel has been made."""
-    _parts._kept.clear()
+    _common._remembered.clear()
 
 
 @pytest.fixture

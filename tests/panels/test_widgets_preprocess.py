@@ -14,7 +14,7 @@ from PIL import Image
 from helpers import ImageError, keras, load_image
 from helpers.images import SQUASH, resize, sample_names
 from helpers.models import Classifier
-from panels import _parts, preprocess_widget
+from panels import _common, preprocess_widget
 
 DIVIDED, CENTRED, NONE = "÷ 255: 0…1", "÷ 127.5 − 1: −1…1", "none: 0…255"
 
@@ -33,7 +33,7 @@ def inside():
 @pytest.fixture(autouse=True)
 def new_session():
     """A session in which no panel has been made."""
-    _parts._kept.clear()
+    _common._remembered.clear()
 
 
 @pytest.fixture

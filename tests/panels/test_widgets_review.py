@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from helpers import keras
-from helpers.cleaning import apply_corrections, read_corrections, write_corrections
 from helpers.explain import grad_cam, overlay
 from helpers.images import ResizeRule
 from helpers.pictures import Pictures
 from helpers.plots import BLUE, ORANGE, image_tag
-from panels import _parts, error_browser, errors, label_cleaner
+from panels import _common, error_browser, errors, label_cleaner
+from panels.corrections import apply_corrections, read_corrections, write_corrections
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -245,7 +245,7 @@ def file(tmp_path):
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch):
     """Clicks of a test come faster than those of a person."""
-    monkeypatch.setattr(_parts, "PAUSE", 0)
+    monkeypatch.setattr(_common, "PAUSE", 0)
 
 
 SUSPICION = np.arange(20.0)[::-1]  # the first picture first
@@ -343,7 +343,7 @@ def test_decisions_made_elsewhere_meanwhile_are_kept(panel, pictures, file):
 
 
 def test_a_second_click_at_once_is_a_slip(panel, pictures, file, monkeypatch):
-    monkeypatch.setattr(_parts, "PAUSE", 60)
+    monkeypatch.setattr(_common, "PAUSE", 60)
     panel.keep.click()
     panel.keep.click()
     assert read_corrections(pictures, file) == {0: 0}

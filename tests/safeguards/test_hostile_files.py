@@ -14,8 +14,8 @@ from image_errors import raises
 from lessons import SUPPORT
 from PIL import Image
 
-from helpers import images
 from helpers.images import load_image
+from safeguards import pictures
 from safeguards.pictures import DAMAGED, NOT_AN_IMAGE, TOO_LARGE, ImageError
 
 SECONDS = 5  # of computing, of the slowest file; a machine that is busy or slow included
@@ -115,7 +115,7 @@ ENDLESS = {
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_what_takes_too_long_is_given_up(kind, monkeypatch):
     """Up to 50 MB of small pieces, each of which costs time: minutes without the limit."""
-    monkeypatch.setattr(images, "DECODING", 0.3)
+    monkeypatch.setattr(pictures, "DECODING_SECONDS", 0.3)
     data, start = ENDLESS[kind](), time.thread_time()
     with raises(TOO_LARGE, match="made to take much memory or time"):
         load_image(data)

@@ -140,7 +140,9 @@ OTHERS = "not Keras's own"
 CONFIGS = {  # a change of config.json: what the error says
     "lambda": (in_place_of("Rescaling", class_name="Lambda", config={"function": LAMBDA}), "code"),
     "module os": (in_place_of("Rescaling", module="os", class_name="mkdir"), OTHERS),
-    "ours": (in_place_of("Rescaling", module="safeguards.whole_files", class_name="whole"), OTHERS),
+    "ours": (
+        in_place_of("Rescaling", module="safeguards.whole_files", class_name="atomic_write"), OTHERS
+    ),
     "looks like keras": (in_place_of("Rescaling", module="kerasx", class_name="ReLU"), OTHERS),
     "builtin": (with_layer("Dense", activation={
         "module": "builtins", "class_name": "function", "config": "eval",

@@ -17,15 +17,16 @@ from lessons import SUPPORT
 from PIL import Image
 
 from apps.sharing.share import as_classifier, model_card, save_classifier
-from helpers import cleaning, keras, load_classifier, training
+from helpers import keras, load_classifier, training
 from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule
 from helpers.models import Classifier
 from helpers.pictures import DataError, Pictures
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
+from panels import corrections
 from panels.collect import collect_widget
-from safeguards.whole_files import incoming, note_digest, whole
+from safeguards.whole_files import atomic_write, note_digest, temporary_folder_in
 
 
 def test_kills_leave_nothing_half_written_in_use(tmp_path, record_property):
@@ -80,8 +81,9 @@ def test_killed_while_a_model_is_saved(tmp_path, record_property):
 def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
     child = subprocess.Popen(
         [sys.executable, "-c", "import pathlib, sys, time\n"
-         "from safeguards.whole_files import incoming\n"
-         "with incoming(pathlib.Path(sys.argv[1])): print(flush=True); time.sleep(99)", tmp_path],
+         "from safeguards.whole_files import temporary_folder_in\n"
+         "with temporary_folder_in(pathlib.Path(sys.argv[1])):\n"
+         "    print(flush=True); time.sleep(99)", tmp_path],
         stdout=subprocess.PIPE,
     )  # fmt: skip
     child.stdout.readline()
@@ -91,11 +93,11 @@ def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
     old.mkdir()
     other.mkdir()
     os.utime(old, (0, time.time() - 25 * 3600))
-    with incoming(tmp_path) as ours:
+    with temporary_folder_in(tmp_path) as ours:
         assert {*tmp_path.iterdir()} == {theirs, other, ours}
     child.kill()
     child.wait()
-    with incoming(tmp_path) as ours:
+    with temporary_folder_in(tmp_path) as ours:
         assert {*tmp_path.iterdir()} == {other, ours}
 
 
@@ -155,11 +157,11 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, pictures, no_ro
         (folder / name).write_text("before")
     note_digest(folder / "card.md")  # else it is somebody's, and the new one goes beside it
     (folder / "c.csv").unlink()
-    cleaning.write_corrections(pictures, folder / "c.csv", {0: 1})
+    corrections.write_corrections(pictures, folder / "c.csv", {0: 1})
     before = (folder / "c.csv").read_bytes()
 
-    with pytest.raises(cleaning.CorrectionsError, match="cannot be written .*File too large"):
-        cleaning.write_corrections(pictures, folder / "c.csv", dict.fromkeys(range(400), 0))
+    with pytest.raises(corrections.CorrectionsError, match="cannot be written .*File too large"):
+        corrections.write_corrections(pictures, folder / "c.csv", dict.fromkeys(range(400), 0))
     assert (folder / "c.csv").read_bytes() == before
 
     with pytest.raises(OSError, match="too large") as caught:
@@ -190,8 +192,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, pictures, capsys):
     """A file in the place of a folder refuses root as well."""
     (tmp_path / "file").touch()
     no_folder = tmp_path / "file" / "folder"
-    with pytest.raises(cleaning.CorrectionsError, match="name a file in a folder of yours"):
-        cleaning.write_corrections(pictures, no_folder / "c.csv", {0: 1})
+    with pytest.raises(corrections.CorrectionsError, match="name a file in a folder of yours"):
+        corrections.write_corrections(pictures, no_folder / "c.csv", {0: 1})
     with pytest.raises(OSError) as caught:
         save_classifier(dense(), no_folder / "m.keras")
     assert "name a folder of yours" in caught.value.__notes__[0]
@@ -206,7 +208,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, pictures, capsys):
 
 
 def test_whole_makes_no_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError), whole(tmp_path / "never"):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "never"):
         pass
     assert list(tmp_path.iterdir()) == []
 

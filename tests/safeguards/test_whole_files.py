@@ -2,12 +2,12 @@
 
 import pytest
 
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 
 def test_a_file_is_there_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "folder" / "file.txt"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("half")
         assert not path.exists() and part.suffix == path.suffix
         part.write_text("whole")
@@ -19,7 +19,7 @@ def test_a_file_is_there_when_it_is_complete(tmp_path):
 def test_an_error_leaves_what_was_there(tmp_path, fault):
     path = tmp_path / "file.txt"
     path.write_text("before")
-    with pytest.raises(fault), whole(path) as part:
+    with pytest.raises(fault), atomic_write(path) as part:
         part.write_text("half")
         raise fault
     assert path.read_text() == "before"

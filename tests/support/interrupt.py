@@ -28,13 +28,13 @@ from PIL import Image
 
 from apps.sharing import share
 from exercises import _core
-from helpers import cleaning, datasets, training
+from helpers import datasets, training
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.models import Classifier
 from helpers.pictures import Pictures
-from panels import collect
-from safeguards.whole_files import note_digest, shipped, whole
+from panels import collect, corrections
+from safeguards.whole_files import atomic_write, note_digest, shipped
 
 
 def noise(seed, side=24):
@@ -78,10 +78,10 @@ class Corrections:
     def write(self, turn):
         count = 1 + turn * 37 % 300
         decisions = {i: (i + count) % 2 for i in range(count)}
-        cleaning.write_corrections(self.pictures, self.file, decisions)
+        corrections.write_corrections(self.pictures, self.file, decisions)
 
     def check(self):
-        found = cleaning.read_corrections(self.pictures, self.file)
+        found = corrections.read_corrections(self.pictures, self.file)
         assert found == {i: (i + len(found)) % 2 for i in range(len(found))}
         if found:
             yield self.file
@@ -113,7 +113,7 @@ class Collected:
         self.folder = folder
 
     def write(self, turn):
-        collect._kept(noise(turn, 300), self.folder, "ab"[turn % 2], {})
+        collect._keep("noise", noise(turn, 300), self.folder, "ab"[turn % 2], {})
 
     def check(self):
         for path in self.folder.glob("*/*.jpg"):
@@ -147,7 +147,7 @@ class Shipped:
         self.file = folder / "asset"
 
     def write(self, turn):
-        with whole(self.file) as part:
+        with atomic_write(self.file) as part:
             part.write_bytes(bytes([turn % 256]) * 500_000)
         note_digest(self.file)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from helpers import load_classifier, load_image
-from helpers.measure import latency
+from helpers.timing import latency
 from tools.benchmarks import one_picture
 from tools.benchmarks import start_up as bench
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from helpers.models import ROOT
-from safeguards.whole_files import incoming
+from safeguards.whole_files import temporary_folder_in
 from tools.benchmarks import (
     folder,
     more_classes,
@@ -71,7 +71,7 @@ def main(arguments=None):
     parser.add_argument("--out", type=Path, help="a folder, else tools/benchmarks (quick: build/…)")
     options = parser.parse_args(arguments)
     out = options.out or ROOT / ("build/benchmarks" if options.quick else "tools/benchmarks")
-    with incoming(out):
+    with temporary_folder_in(out):
         pass  # raises now, not after a quarter of an hour, if nothing can be written there
     load, start, parts = psutil.getloadavg()[0], time.perf_counter(), {}
     for module in PARTS:

@@ -12,7 +12,7 @@ import numpy as np
 
 from apps.many.folder import AT_ONCE, fitting, predict_folder, read_predictions
 from helpers.images import resize
-from helpers.measure import in_turns
+from helpers.timing import time_alternately
 from tools.benchmarks.report import (
     Part,
     alone,
@@ -72,7 +72,7 @@ def compare(classifier, folder, batch, repeats, part=8):
     }
     seconds = {
         name: times / (len(few) if name == "loop" else len(paths))
-        for name, times in in_turns(calls, repeats, warm_up=1).items()
+        for name, times in time_alternately(calls, repeats, warm_up=1).items()
     }
     rows = {row["path"]: row["wnid"] for row in read_predictions(table)}
     return seconds, float(np.mean([rows[name] == answer for name, answer in answers.items()]))

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from apps.sharing.share import as_classifier
 from helpers import keras, load_classifier, load_image
-from helpers.measure import in_turns
+from helpers.timing import time_alternately
 from helpers.training import base_of, fit_head, preprocessed
 from tools.benchmarks.report import Part, alone, grown, ratio, toy
 
@@ -47,7 +47,7 @@ def compare(classifier, counts, n, repeats, epochs):
             ("logistic regression", count): lambda x=features, y=labels, h=head: h.fit(x, y),
             ("predict", count): lambda own=own: [own.predict(picture) for _ in range(10)],
         }
-    times = in_turns(calls, repeats, warm_up=1)
+    times = time_alternately(calls, repeats, warm_up=1)
     found = {}
     for name, count in calls:
         found.setdefault(name, {})[count] = ratio(times[name, count], times[name, counts[0]])

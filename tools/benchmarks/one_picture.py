@@ -4,8 +4,8 @@ python -m tools.benchmarks.one_picture [--quick]
 """
 
 from helpers import load_image
-from helpers.measure import in_turns
 from helpers.models import DEFAULT
+from helpers.timing import time_alternately
 from tools.benchmarks.report import Part, alone, axes_of, classifiers, ratio, ratio_bars, said
 from tools.benchmarks.start_up import breakdown, share_of_tensorflow
 
@@ -33,7 +33,7 @@ def measure(quick=False):
 
     picture, groups, rows = load_image("cat"), {}, []
     for classifier in classifiers(quick):
-        times = in_turns(ways(classifier, picture), 3 if quick else 40)
+        times = time_alternately(ways(classifier, picture), 3 if quick else 40)
         bare = times.pop("compiled")
         groups[classifier.name] = {name: ratio(own, bare) for name, own in times.items()}
         over = ratio(times["Keras's predict"], times["classifier.predict"])

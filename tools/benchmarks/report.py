@@ -11,7 +11,7 @@ from helpers.datasets import load_dataset
 from helpers.images import ResizeRule
 from helpers.models import DEFAULT, Classifier, has_weights, load_classifier, unchanged
 from helpers.plots import COLOURS
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 
 class Ratio(NamedTuple):
@@ -129,10 +129,10 @@ def write(parts, top, folder):
     for name, part in parts.items():
         texts.append(f"## {part.title}\n\n{part.text}\n\n{table(part.rows)}")
         if part.figure is not None:
-            with whole(folder / "charts" / f"{name}.png") as file:
+            with atomic_write(folder / "charts" / f"{name}.png") as file:
                 part.figure.savefig(file, dpi=72, bbox_inches="tight")
             texts.append(f"![{part.alt}](charts/{name}.png)")
-    with whole(folder / "RESULTS.md") as file:
+    with atomic_write(folder / "RESULTS.md") as file:
         file.write_text("\n\n".join(texts) + "\n", encoding="utf-8", newline="\n")
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from apps.sharing.share import export_litert, export_onnx, load_exported, parity
 from helpers import load_classifier
 from helpers.datasets import load_dataset
-from helpers.measure import in_turns
+from helpers.timing import time_alternately
 from tools.benchmarks.report import Part, alone, axes_of, ratio, ratio_bars, said, toy
 
 TEXT = """\
@@ -51,7 +51,7 @@ def measure(quick=False):
         for group, size in sizes.items():
             batch = classifier.prepare((pictures * size)[:size])
             runs = {"Keras": classifier} | found
-            times = in_turns(
+            times = time_alternately(
                 {n: lambda c=c, b=batch: c.forward(b) for n, c in runs.items()}, repeats
             )
             groups[group] = {name: ratio(times["Keras"], times[name]) for name in found}

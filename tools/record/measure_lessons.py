@@ -30,7 +30,7 @@ import nbformat
 import psutil
 from nbclient import NotebookClient
 
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 from tools.record.run_lessons import alone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,7 @@ def record(table, tool, rows):
         writer.writerows(rows)
         texts = {table: out.getvalue(), GUIDE: text}
     for path, new in texts.items():
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(new, encoding="utf-8", newline="\n")
 
 

@@ -19,7 +19,7 @@ import nbformat
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT = 300_000  # milliseconds: lesson 07 trains before it shows anything
@@ -108,7 +108,7 @@ def main(names):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name in names or PANELS:
             image = Image.open(BytesIO(photograph(browser, name))).convert("RGB")
-            with whole(ROOT / "docs" / f"{name}.png") as part:
+            with atomic_write(ROOT / "docs" / f"{name}.png") as part:
                 image.quantize(256).save(part, format="PNG", optimize=True)  # a third of the size
             print(f"docs/{name}.png")
 

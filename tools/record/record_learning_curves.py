@@ -29,7 +29,7 @@ from helpers import keras, load_classifier
 from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, RECORDED, REGISTRY
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
-from safeguards.whole_files import note_digest, whole
+from safeguards.whole_files import atomic_write, note_digest
 
 SIZE = 128  # pixels a side: at its own 224, training would take three times as long
 WAYS = ("frozen", "fine-tuned", "scratch")
@@ -132,7 +132,7 @@ def record(dataset, target, seeds=SEEDS, ways=WAYS):
         rows[key] = drawn | measured | {"date": date} | about
         added += 1
         with (
-            whole(target) as part,
+            atomic_write(target) as part,
             part.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

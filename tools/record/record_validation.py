@@ -29,14 +29,8 @@ from tqdm import tqdm
 from helpers.evaluate import RECORDED_VALIDATION
 from helpers.images import crop_box, load_image, to_batch
 from helpers.labels import imagenet_classes
-from helpers.models import (
-    DEFAULT,
-    ROOT,
-    WeightsUnavailable,
-    find_weights,
-    load_classifier,
-)
-from safeguards.whole_files import digest, note_digest, whole
+from helpers.models import DEFAULT, ROOT, WeightsUnavailable, find_weights, load_classifier
+from safeguards.whole_files import atomic_write, digest, note_digest
 
 SETS = ("imagenet_val", "photos")
 NETWORKS = (
@@ -150,7 +144,7 @@ def record(folder, target=RECORDED_VALIDATION):
     arrays["runs"] = np.array(names)
     for title in SETS:
         arrays[f"{title}/answers"] = np.array(best[title], dtype="uint16")
-    with whole(target) as part:
+    with atomic_write(target) as part:
         np.savez_compressed(part, **arrays)
     note_digest(target)
     return target

@@ -16,7 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -36,7 +36,7 @@ def run(path):
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         nbformat.write(notebook, part)
 
 

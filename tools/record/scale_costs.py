@@ -273,7 +273,7 @@ def main():
         parser.add_argument(option, type=float, default=float(value), help=f"{about} ({value})")
     given = vars(parser.parse_args())
     if given.pop("record"):
-        from safeguards.whole_files import whole
+        from safeguards.whole_files import atomic_write
         from tools.record.measure_lessons import machine
 
         rows = measured()
@@ -282,12 +282,12 @@ def main():
             writer = csv.DictWriter(out, list(rows[0]), delimiter="\t", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-            with whole(RATES) as part:
+            with atomic_write(RATES) as part:
                 part.write_text(out.getvalue(), encoding="utf-8", newline="\n")
         page, start, end = PAGE.read_text("utf-8"), "<!-- rates -->\n", "\n<!-- end of rates -->"
         before, rest = page.split(start)
         text = before + start + "\n" + tables(given) + "\n" + end + rest.split(end)[1]
-        with whole(PAGE) as part:
+        with atomic_write(PAGE) as part:
             part.write_text(text, encoding="utf-8", newline="\n")
     print(tables(given))
 

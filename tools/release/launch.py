@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from safeguards.whole_files import whole
+from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 CITATION, README = ROOT / "CITATION.cff", ROOT / "README.md"
@@ -208,7 +208,7 @@ def write_copies(folder, address):
         raise LaunchError(f"{folder} holds something else already: name another folder.")
     for path in set(folder.glob("*.ipynb")) - {folder / path.name for path in lessons()}:
         path.unlink()  # of a lesson that bears another name now
-    with whole(about) as part:
+    with atomic_write(about) as part:
         part.write_text(
             f"{TITLE}\nMade by tools/release/launch.py from "
             f"[{commit[:10]}]({address}/tree/{commit}); changes belong [there]({address}).\n",
@@ -216,7 +216,7 @@ def write_copies(folder, address):
         )
     for path in lessons():
         notebook = copied(nbformat.read(path, as_version=4), path.name, address, commit)
-        with whole(folder / path.name) as part:
+        with atomic_write(folder / path.name) as part:
             nbformat.write(notebook, part)
     return commit
 
@@ -240,7 +240,7 @@ def main():
             return 0
         readme = placed(README.read_text(encoding="utf-8"), address)
         for path, text in ((CITATION, citation), (README, readme)):
-            with whole(path) as part:
+            with atomic_write(path) as part:
                 part.write_text(text, encoding="utf-8", newline="\n")
     except LaunchError as error:
         print(error, file=sys.stderr)

@@ -102,22 +102,22 @@ def assert_same(found, expected, without=()):
 
 def test_rows_are_those_of_predict_folder(many, pictures, about, tmp_path):
     folder, expected = pictures
-    names = many.missing(str(folder), str(tmp_path / "out"), about(folder))
+    names = many.missing_names(str(folder), str(tmp_path / "out"), about(folder))
     worker = many.Worker(str(tmp_path / "out"), about(folder))
     for part in (names[:50], names[50:], names[:50]):  # one of them twice
         assert worker(block(part))["rows"] == [len(part)]
-    found = many.made(str(tmp_path / "out"))
+    found = many.existing_rows(str(tmp_path / "out"))
     assert len(found.files) == 2
     assert_same(found.to_table().to_pylist(), expected)
-    assert many.missing(str(folder), str(tmp_path / "out"), about(folder)) == []
+    assert many.missing_names(str(folder), str(tmp_path / "out"), about(folder)) == []
 
 
 def test_what_has_come_since_is_added(many, pictures, about, tmp_path):
     folder, _ = pictures
     out = str(tmp_path / "out")
-    names = many.missing(str(folder), out, about(folder))
+    names = many.missing_names(str(folder), out, about(folder))
     many.Worker(out, about(folder))(block(names[:40] + names[60:]))
-    assert many.missing(str(folder), out, about(folder)) == names[40:60]
+    assert many.missing_names(str(folder), out, about(folder)) == names[40:60]
 
 
 def test_rows_of_another_job_are_not_mixed(many, pictures, about, tmp_path):
@@ -125,20 +125,20 @@ def test_rows_of_another_job_are_not_mixed(many, pictures, about, tmp_path):
     out = str(tmp_path / "out")
     many.Worker(out, about(folder))(block(["0/000.jpg"]))
     with pytest.raises(BatchError, match="name another OUT"):
-        many.missing(str(folder), out, about(folder) | {"model": "vgg16"})
+        many.missing_names(str(folder), out, about(folder) | {"model": "vgg16"})
     (tmp_path / "empty").mkdir()
     with pytest.raises(BatchError, match="holds no file"):
-        many.missing(str(tmp_path / "empty"), out, about(tmp_path / "empty"))
+        many.missing_names(str(tmp_path / "empty"), out, about(tmp_path / "empty"))
 
 
 def test_a_store_is_read_like_a_folder(many, pictures, about, tmp_path):
     folder, expected = pictures
     store = f"zip://::{shutil.make_archive(tmp_path / 'pictures', 'zip', folder)}"
-    names = many.missing(store, str(tmp_path / "out"), about(store))
+    names = many.missing_names(store, str(tmp_path / "out"), about(store))
     assert sorted(names) == sorted(expected)
     worker = many.Worker(str(tmp_path / "out"), about(store))
     worker(block(names))
-    rows = many.made(str(tmp_path / "out")).to_table().to_pylist()
+    rows = many.existing_rows(str(tmp_path / "out")).to_table().to_pylist()
     assert_same(rows, expected, without=["modified"])
     assert {row["modified"] for row in rows} == {None}
     # What was taken away since, and a name that would lead out of the folder of copies.
@@ -153,7 +153,7 @@ def test_features_are_those_that_a_head_is_trained_on(many, pictures, model, abo
     names = ["0/page.jpg", "0/000.jpg", "gone.jpg", "1/001.jpg"]
     counts = many.FeatureWorker(str(tmp_path / "out"), kind)(block(names))
     assert counts == {"rows": [4], "unreadable": [2]}
-    rows = many.made(str(tmp_path / "out")).to_table().to_pylist()
+    rows = many.existing_rows(str(tmp_path / "out")).to_table().to_pylist()
     assert [row["path"] for row in rows] == names
     assert [row["features"] is None for row in rows] == [True, False, True, False]
     classifier = load_classifier(model)
@@ -299,12 +299,12 @@ def test_a_cluster_that_loses_a_machine_predicts_every_picture_once(
         assert time.monotonic() - start < 200, "both nodes should have begun"
         time.sleep(0.05)
     cluster.lose(OTHER)
-    done = len(many.made(str(out)).files)
+    done = len(many.existing_rows(str(out)).files)
     said, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, said
     assert done < 20, "it was lost in the middle"
     assert re.search(r"(?m)^\(200, 2\)$", said), said  # rows, unreadable
-    assert_same(many.made(str(out)).to_table().to_pylist(), expected)
+    assert_same(many.existing_rows(str(out)).to_table().to_pylist(), expected)
     record_property("blocks done when a node was lost", f"{done} of 20")
 
 

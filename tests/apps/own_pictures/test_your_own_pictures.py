@@ -21,9 +21,9 @@ from PIL import Image
 
 from apps.own_pictures.intake import LEAST, Intake, data_card, look_through
 from apps.sharing.share import load_exported
-from helpers.cleaning import CorrectionsError, read_corrections, write_corrections
 from helpers.datasets import find_near_duplicates, groups, split
 from helpers.pictures import DataError
+from panels.corrections import CorrectionsError, read_corrections, write_corrections
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -482,8 +482,8 @@ def command(monkeypatch, tmp_path, capfd):
 def test_earlier_results_get_the_next_number(tmp_path):
     for name in ("mine", "mine-2", "mine-3", "mine-stopped.ipynb", "mine-x"):
         (tmp_path / name).mkdir()
-    assert mine.kept(tmp_path / "mine") == tmp_path / "mine-4", "after the latest"
-    assert mine.kept(tmp_path / "page") == tmp_path / "page-1"
+    assert mine.next_numbered(tmp_path / "mine") == tmp_path / "mine-4", "after the latest"
+    assert mine.next_numbered(tmp_path / "page") == tmp_path / "page-1"
 
 
 def test_mine_without_a_folder(command, monkeypatch, tmp_path):

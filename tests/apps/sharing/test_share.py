@@ -31,7 +31,6 @@ from apps.sharing.share import (
     load_exported,
     model_card,
     parity,
-    plain,
     raw_network,
     save_classifier,
 )
@@ -40,12 +39,13 @@ from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
-from helpers.measure import memory
 from helpers.models import LICENCES, REGISTRY, Classifier, terms_of
+from helpers.timing import memory
 from helpers.training import augmentation, base_of, fit, new_model, predict
 from safeguards.logits import logits_of
 from safeguards.model_files import ModelFileError
 from safeguards.networks import operations
+from safeguards.text import plain
 
 PAIRS = tuple((name, name) for name in "abcd")
 
@@ -1060,7 +1060,7 @@ def test_export_of_a_real_model(tmp_path, shared_data, monkeypatch):
 
 def test_exports_run_without_tensorflow(exports):
     """A process holds a runtime and the model; with TensorFlow it would be several times that."""
-    assert all(20 < memory(exports[kind][0]) < 300 for kind in ("onnx", "int8"))
+    assert all(20 < memory(exports[kind][0], load_exported) < 300 for kind in ("onnx", "int8"))
 
 
 def test_other_classes_or_another_order_are_no_parity(learned, pictures):

@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from helpers.measure import Timing, latency, memory
+from apps.sharing.share import load_exported
+from helpers.timing import Timing, latency, memory
 
 
 class Clock:
@@ -58,4 +59,4 @@ def test_nothing_to_time_is_refused(bad):
 
 def test_memory_names_the_fault():  # what it measures: see test_share
     with pytest.raises(RuntimeError, match="There is no file none.onnx"):
-        memory("none.onnx")
+        memory("none.onnx", load_exported)
