@@ -33,10 +33,10 @@ help: ## list these targets
 	@echo "TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
-	@sh tools/lab.sh $(LAB_ARGS)
+	@sh tools/setup/lab.sh $(LAB_ARGS)
 
 fresh: ## bring the original of a lesson back, as in NOTEBOOK=03, and keep yours beside it
-	@sh tools/fresh.sh
+	@sh tools/setup/fresh.sh
 
 app: setup ## serve the classifier as a page, on this machine only
 	@sh apps/served/app.sh $(APP_ARGS)
@@ -56,42 +56,42 @@ test-thorough: setup ## run what CI runs besides: each real model, each way to t
 test-slow: test-thorough ## run the tests that take minutes each as well: all lessons as other machines run them
 	.venv/bin/python -m pytest -m slow tests
 
-bench: setup ## compare with what learners would otherwise copy; 15 minutes, into benchmarks/
-	.venv/bin/python -m benchmarks $(BENCH_ARGS)
+bench: setup ## compare with what learners would otherwise copy; 15 minutes, into tools/benchmarks/
+	.venv/bin/python -m tools.benchmarks $(BENCH_ARGS)
 
 lint: setup ## check the style of code and notebooks
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 
 lessons: setup ## run all lessons again and save their outputs
-	.venv/bin/python tools/run_lessons.py
+	.venv/bin/python -m tools.record.run_lessons
 
 editions: teaching ## write the student's, the instructor's, nbgrader's edition and a site to build/
-	.venv/bin/python tools/editions.py $(EDITIONS)
+	.venv/bin/python -m teaching.editions $(EDITIONS)
 
 links: teaching ## look up every address on the web that the lessons name
-	.venv/bin/python tools/editions.py --links
+	.venv/bin/python -m teaching.editions --links
 
 tally: setup ## count what a class answered, by their my_progress.jsonl
-	@.venv/bin/python tools/tally.py $(TALLY)
+	@.venv/bin/python -m teaching.tally $(TALLY)
 
 setup: ## only make the environment, .venv
-	@sh tools/setup.sh
+	@sh tools/setup/setup.sh
 
 teaching: setup ## also install what instructors need: nbgrader, Sphinx, JupyterHub
-	@sh tools/setup_more.sh teaching "nbgrader, Sphinx and JupyterHub"
+	@sh tools/setup/setup_more.sh teaching "nbgrader, Sphinx and JupyterHub"
 
 scale: setup ## also install what many machines need: Ray
-	@sh tools/setup_more.sh scale Ray
+	@sh tools/setup/setup_more.sh scale Ray
 
-lock: setup ## renew the lock files from requirements*.txt; LOCK_ARGS=--upgrade takes all that is new
-	@sh tools/lock.sh
+lock: setup ## renew the lock files in requirements/; LOCK_ARGS=--upgrade takes all that is new
+	@sh tools/setup/lock.sh
 
 audit: setup ## ask whether a package of the lock has a known vulnerability
-	@sh tools/audit.sh
+	@sh tools/setup/audit.sh
 
 canary: setup ## try newer packages than the lock's, an hour or more; name the one that breaks a test
-	.venv/bin/python tools/canary.py $(CANARY_ARGS)
+	.venv/bin/python tools/setup/canary.py $(CANARY_ARGS)
 
 clean: ## remove the environment and all caches
 	rm -rf .venv .canary apps/page/node_modules .pytest_cache .ruff_cache *.egg-info

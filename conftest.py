@@ -1,4 +1,8 @@
-"""What holds for every test and every lesson run as one: no network, no weights, an empty home."""
+"""At the root, as it holds for tests and notebooks: no network, no weights, an empty home.
+
+pytest asks the conftest.py files above what it collects, and nbval collects from notebooks/, so
+tests/conftest.py would not be heard there.
+"""
 
 import contextlib
 import csv
@@ -46,7 +50,7 @@ def pytest_configure(config):
     # Pythons started from here, such as the lessons' kernels, stay on this machine: see there. Not
     # xdist's workers, which come through here themselves: pytest-socket watches their tests.
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
-        os.environ["PYTHONPATH"] = str(ROOT / "tests" / "guard")
+        os.environ["PYTHONPATH"] = str(ROOT / "tests" / "support" / "guard")
         os.environ["GUARD_LOG"] = str(Path(home.name) / "guard.log")
 
 
@@ -95,7 +99,7 @@ def spent(reporter):
 
 
 def budgets():
-    """What tools/measure_lessons.py has recorded: {number: CPU seconds}."""
+    """What tools/record/measure_lessons.py has recorded: {number: CPU seconds}."""
     with NEEDS.open(encoding="utf-8", newline="") as file:
         next(file)  # where it is from
         rows = csv.DictReader(file, delimiter="\t")
@@ -113,7 +117,7 @@ def overdrawn(spent, budgets):
     return [
         f"Lesson {lesson} takes {spent[lesson]:.0f} CPU seconds; by what is recorded it should be "
         f"{scale * budgets[lesson]:.0f} here. Make it cheaper, or, if it is worth that, record "
-        "anew: tools/measure_lessons.py --record"
+        "anew: python -m tools.record.measure_lessons --record"
         for lesson in sorted(known)
         if spent[lesson] > scale * (GROWN * budgets[lesson] + ROOM)
     ]

@@ -15,7 +15,7 @@ from helpers.models import RECORDED
 from safeguards.whole_files import SUMS, shipped
 
 DRAWS = 10_000  # of the bootstrap
-# Made by tools/record_validation.py, which asked networks about two sets of pictures.
+# Made by tools/record/record_validation.py, which asked networks about two sets of pictures.
 RECORDED_VALIDATION = RECORDED / "validation.npz"
 PICTURE_SETS = ("imagenet_val", "photos")
 

@@ -1,0 +1,37 @@
+"""How Sphinx makes the site of `make editions`: to be read from disk, nothing from other hosts."""
+
+from pathlib import Path
+
+project = "Transfer learning for image classification"
+html_title = project
+extensions = ["myst_nb"]
+# Lessons come with their outputs.
+nb_execution_mode = "off"
+smartquotes = False
+myst_heading_anchors = 4
+
+html_theme = "furo"
+html_copy_source = False
+html_show_copyright = False  # the README says what may be done with what
+html_static_path = [str(Path(__file__).parent / "static")]
+html_css_files = ["wide.css"]
+# What shows panels as they were when the lesson ran; by default it would come from another host.
+nb_ipywidgets_js = {"embed.js": {}}
+
+linkcheck_timeout = 30
+linkcheck_retries = 2
+linkcheck_anchors = False
+# Publishers that refuse programs, and addresses on the reader's own machine.
+linkcheck_ignore = [r"https?://(localhost|127\.0\.0\.1)"]
+linkcheck_allow_unauthorized = True
+linkcheck_report_timeouts_as_broken = False
+
+
+def setup(app):
+    """Leave the paper out of the contents: in its journal's form, each section is a title."""
+
+    def read(app, doctree):
+        if app.env.docname == "docs/paper/paper":
+            app.env.metadata["docs/paper/paper"]["orphan"] = True
+
+    app.connect("doctree-read", read)

@@ -1,0 +1,93 @@
+"""What a class answered, counted from the files that `check` keeps."""
+
+import json
+import sys
+
+import pytest
+
+from exercises import check
+from teaching import tally
+
+
+def run(capsys, monkeypatch, *arguments):
+    """The command → (exit status, what it printed, what it complained of)."""
+    monkeypatch.setattr(sys, "argv", ["tally.py", *map(str, arguments)])
+    status = tally.main()
+    return status, *capsys.readouterr()
+
+
+@pytest.fixture
+def learners(tmp_path, monkeypatch):
+    """Three learners, each in a folder of their own, as `check` leaves them."""
+    notes = "I covered the cat's ears and it said dog."
+    did = {
+        "ann": [("00.1", "a"), ("00.1", "b"), ("00.2", 3), ("00.2", print), ("00.3", notes)],
+        "bob": [("00.1", "a"), ("00.2", 3)],
+        "cy": [("00.1", "c"), ("00.1", "nonsense")],
+    }
+    for name, answers in did.items():
+        folder = tmp_path / "submitted" / name / "00"
+        folder.mkdir(parents=True)
+        monkeypatch.setenv("TRANSFER_PROGRESS", str(folder / "my_progress.jsonl"))
+        for number, answer in answers:
+            check(number, answer)
+    with (tmp_path / "submitted/ann/00/my_progress.jsonl").open("a") as file:
+        solved = {"exercise": "00.2", "done": True, "time": "2026-01-01T00:00:00"}
+        file.write(json.dumps(solved) + "\n")
+    return tmp_path / "submitted"
+
+
+def test_counts_first_answers_solutions_and_hints(learners, capsys, monkeypatch):
+    status, printed, complained = run(capsys, monkeypatch, learners)
+    assert (status, complained) == (0, "")
+    files, predict, fill, explore = printed.strip().split("\n\n")
+    assert files == "3 files"
+    lines = predict.splitlines()
+    assert lines[0] == "00.1  answered by 3 of 3 who tried"
+    assert [line.split() for line in lines[1:]] == [["2", 27 * "#", "a"], ["1", 13 * "#", "c"]]
+    lines = fill.splitlines()
+    assert lines[0] == "00.2  solved by 1 of 2 who tried"
+    assert lines[1].startswith("     2  Hand over the function itself")
+    assert explore == "00.3  noted by 1 of 1 who tried"
+
+
+def test_prints_notes_only_when_asked(learners, capsys, monkeypatch):
+    assert "ears" not in run(capsys, monkeypatch, learners)[1]
+    status, printed, _ = run(capsys, monkeypatch, "--notes", learners / "ann")
+    assert status == 0
+    assert "my_progress.jsonl: I covered the cat's ears and it said dog." in printed
+
+
+def test_a_file_named_twice_counts_once(learners, capsys, monkeypatch):
+    file = learners / "bob" / "00" / "my_progress.jsonl"
+    assert run(capsys, monkeypatch, learners, file, file)[1].startswith("3 files\n")
+
+
+def test_broken_files_are_named_and_the_rest_is_counted(learners, capsys, monkeypatch):
+    good = json.dumps({"exercise": "00.1", "done": True, "time": "x", "answer": "a"})
+    odd = [
+        "\x00[",
+        "[" * 100_000,
+        '{"exercise": "00.2", "do',
+        json.dumps({"exercise": ["00.1"], "done": True, "time": "x"}),
+        json.dumps({"exercise": "99.1", "done": True, "time": "x"}),
+    ]
+    (learners / "my_progress.jsonl").write_text("\n".join([good, *odd]) + "\n\n")
+    strange = {"exercise": "00.1", "done": "yes", "time": "x", "answer": [1], "hint": {"a": 1}}
+    (learners / "my_progress_2.jsonl").write_text(json.dumps(strange))
+    (learners / "my_progress_3.jsonl").mkdir()
+    missing = learners / "none.jsonl"
+    status, printed, complained = run(capsys, monkeypatch, learners, missing)
+    assert status == 1
+    assert "00.1  answered by 4 of 5 who tried" in printed
+    named = dict(line.split(": ", 1) for line in complained.splitlines())
+    assert named[str(learners / "my_progress.jsonl")].startswith("5 lines are no event")
+    assert "cannot be read" in named[str(learners / "my_progress_3.jsonl")]
+    assert "cannot be read" in named[str(missing)]
+    assert len(named) == 3
+
+
+def test_where_there_is_nothing_it_says_so(tmp_path, capsys, monkeypatch):
+    status, printed, complained = run(capsys, monkeypatch, tmp_path)
+    assert (status, printed) == (1, "")
+    assert complained == "No my_progress.jsonl there.\n"

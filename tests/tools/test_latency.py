@@ -1,0 +1,58 @@
+"""One picture at a time: what `predict` adds to the network, and where a start's time goes."""
+
+import pytest
+
+from helpers import load_classifier, load_image
+from helpers.timing import latency
+from tools.benchmarks import one_picture
+from tools.benchmarks import start_up as bench
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return load_classifier()
+
+
+def test_predict_costs_little_more_than_its_network(classifier, record_property):
+    """Within 1.3 times on a machine that does nothing else; here others may take turns with it."""
+    found = latency(one_picture.ways(classifier, load_image("cat")), repeats=15)
+    bare, ours, _, theirs = found.values()
+    record_property("predict / compiled network", f"{ours.median / bare.median:.2f}")
+    record_property("keras_model.predict / predict", f"{theirs.median / ours.median:.1f}")
+    assert ours.low < 1.3 * bare.high and ours.median < 1.6 * bare.median
+    assert theirs.median > 3 * ours.median
+
+
+def test_batches_of_any_length_are_compiled_once(classifier):
+    classifier.logits("cat")
+    graph = classifier._compiled
+    for n in (1, 2, 7):
+        assert classifier.logits(["cat"] * n).shape == (n, 1000)
+    assert classifier._compiled is graph
+    assert graph.structured_input_signature[0][0].shape[0] is None
+
+
+def test_a_start_is_mostly_tensorflow(record_property):
+    steps = bench.start_up()
+    assert [*steps] == [
+        "import helpers",
+        "import TensorFlow",
+        "load the model",
+        "load a picture",
+        "first prediction",
+        "second prediction",
+    ]
+    share = bench.share_of_tensorflow(steps)
+    record_property("TensorFlow's import, of a first prediction's CPU time", f"{share:.0%}")
+    assert share > 0.5
+    assert steps["second prediction"][1] < steps["first prediction"][1]
+
+
+def test_the_table_is_printed(monkeypatch, capsys):
+    steps = {"import TensorFlow": (2, 4), "rest": (1, 1)}
+    steps["second prediction"] = (9, 9)
+    monkeypatch.setattr(bench, "start_up", lambda model: steps)
+    bench.main(["--repeats", "2"])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "import TensorFlow      2.000 s   4.000 s CPU"
+    assert shown[-1].startswith("TensorFlow's import: 80%")

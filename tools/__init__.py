@@ -1,0 +1,1 @@
+"""What maintainers run, by what it is for: each folder says so in its first line."""

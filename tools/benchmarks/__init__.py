@@ -1,0 +1,1 @@
+"""Benchmarks: what the lessons teach, beside what learners would otherwise copy (`make bench`)."""

@@ -1,1 +1,0 @@
-"""How tools/render_computers.py makes a picture: seed → scene → Blender → JPEG."""

@@ -1,0 +1,1 @@
+"""How render_computers.py makes a picture: seed → scene → Blender → JPEG."""

@@ -1,0 +1,1 @@
+"""Tools for a release: buttons, copies of the lessons for Colab and Kaggle, and what runs there."""
