@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from apps.many.folder import Summary
-from apps.sharing.share import Parity
+from apps.sharing.parity import Parity
 from benchmarks import __main__ as bench
 from benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
 from helpers.datasets import load_dataset
