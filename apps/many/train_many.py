@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import replace
 
-from apps.sharing.share import save_classifier
+from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier
 from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, unchanged

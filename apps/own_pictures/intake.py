@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from apps.sharing.share import write_card
+from apps.sharing.cards import write_card
 from helpers.datasets import class_like_part, find_look_alikes, find_undecided, groups
 from helpers.pictures import TITLES, DataError, Pictures, fingerprint, listed, visible
 from panels.corrections import apply_corrections, kinds_of, read_corrections, retire_corrections

@@ -28,7 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.sharing.share import export_onnx, load_exported
+from apps.sharing.exported import load_exported
+from apps.sharing.exporting import export_onnx
 from helpers.images import load_image
 from helpers.labels import imagenet_classes
 from helpers.models import DEFAULT, LICENCES, ROOT, Classifier, WeightsUnavailable, load_classifier
@@ -234,7 +235,7 @@ def _exported(model, path):
         raise ModelFileError(
             f"{shown_name} cannot be used for a page: for a picture of raw RGB, 0…255, "
             f"it does not give {classes} probabilities. Scaling and softmax belong "
-            "into the file: export the model by apps.sharing.share.export_onnx."
+            "into the file: export the model by apps.sharing.exporting.export_onnx."
         )
     return exported, _with_small_weights(path, exported)
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from apps.sharing.share import load_exported
+from apps.sharing.exported import load_exported
 from helpers.timing import Timing, latency, memory
 
 

@@ -16,7 +16,8 @@ from PIL import Image
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from apps.sharing.share import as_classifier, save_classifier
+from apps.sharing.classifier import as_classifier
+from apps.sharing.saving import save_classifier
 from helpers import images, keras, training
 from helpers.datasets import load_dataset
 from helpers.images import SQUASH, ResizeRule

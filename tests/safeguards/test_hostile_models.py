@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from apps.sharing.share import as_classifier, save_classifier
+from apps.sharing.classifier import as_classifier
+from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, models
 from helpers.explain import grad_cam
 from helpers.images import ResizeRule

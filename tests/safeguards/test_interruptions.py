@@ -16,7 +16,9 @@ import tiny
 from lessons import SUPPORT
 from PIL import Image
 
-from apps.sharing.share import as_classifier, model_card, save_classifier
+from apps.sharing.cards import model_card
+from apps.sharing.classifier import as_classifier
+from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, training
 from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
@@ -44,7 +46,9 @@ def test_kills_leave_nothing_half_written_in_use(tmp_path, record_property):
 SAVE = """
 import sys
 from helpers import keras, load_classifier
-from apps.sharing.share import as_classifier, save_classifier, export_onnx
+from apps.sharing.classifier import as_classifier
+from apps.sharing.exporting import export_onnx
+from apps.sharing.saving import save_classifier
 from helpers.images import ResizeRule
 layers = keras.layers
 network = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3000),

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from apps.sharing import share
+from apps.sharing import cards
 from exercises import _core
 from helpers import datasets, training
 from helpers.evaluate import accuracy
@@ -131,7 +131,7 @@ class Card:
         self.rows["accuracy"] = accuracy([0, 1], [0, 1])
 
     def write(self, turn):
-        share.model_card(self.model, self.file, f"turn {turn}", self.rows)
+        cards.model_card(self.model, self.file, f"turn {turn}", self.rows)
 
     def check(self):
         if self.file.exists():

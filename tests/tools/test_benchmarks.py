@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from apps.many.folder import Summary
-from apps.sharing.share import Parity
+from apps.sharing.parity import Parity
 from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.models import ROOT

@@ -6,7 +6,7 @@ python -m tools.benchmarks.more_classes [--quick]
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from apps.sharing.share import as_classifier
+from apps.sharing.classifier import as_classifier
 from helpers import keras, load_classifier, load_image
 from helpers.timing import time_alternately
 from helpers.training import base_of, fit_head, preprocessed

@@ -6,7 +6,9 @@ python -m tools.benchmarks.runtimes [--quick]
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from apps.sharing.share import export_litert, export_onnx, load_exported, parity
+from apps.sharing.exported import load_exported
+from apps.sharing.exporting import export_litert, export_onnx
+from apps.sharing.parity import parity
 from helpers import load_classifier
 from helpers.datasets import load_dataset
 from helpers.timing import time_alternately

@@ -175,7 +175,7 @@ def copied(notebook, name, address, commit):
             part.source = re.sub(r"(\])\((?![a-z]+:|#)([^)\s#]+)", change, part.source)
     code = "\n".join(part.source for part in notebook.cells if part.cell_type == "code")
     opens = {service.lower(): link for service, link in links(address, name).items()}
-    export = "apps.sharing.share" in code or "onnxruntime" in code
+    export = "apps.sharing." in code or "onnxruntime" in code
     notebook.cells[1:1] = [
         new_markdown_cell(NOTE.format(**BADGES, **opens), id="hosted"),
         new_code_cell(cell(address, commit, export), id="fetch"),

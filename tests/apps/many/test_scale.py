@@ -21,7 +21,7 @@ import pytest
 import tiny
 
 from apps.many.folder import BatchError, predict_folder, read_predictions
-from apps.sharing.share import save_classifier
+from apps.sharing.saving import save_classifier
 from helpers import load_classifier, load_image
 from helpers.datasets import load_dataset
 from helpers.models import ROOT

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from apps.own_pictures.intake import LEAST, Intake, data_card, look_through
-from apps.sharing.share import load_exported
+from apps.sharing.exported import load_exported
 from helpers.datasets import find_near_duplicates, groups, split
 from helpers.pictures import DataError
 from panels.corrections import CorrectionsError, read_corrections, write_corrections

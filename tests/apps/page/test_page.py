@@ -33,7 +33,10 @@ from tiny import SIZE
 
 from apps.page import build as page
 from apps.page.build import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
-from apps.sharing.share import as_classifier, export_onnx, load_exported, save_classifier
+from apps.sharing.classifier import as_classifier
+from apps.sharing.exported import load_exported
+from apps.sharing.exporting import export_onnx
+from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, load_image
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, resize

@@ -17,7 +17,7 @@ from PIL import ImageOps
 from playwright.sync_api import expect
 from server import Server as Site
 
-from apps.sharing.share import save_classifier
+from apps.sharing.saving import save_classifier
 from helpers import load_classifier, load_image, sample_names
 from helpers.models import DEFAULT
 

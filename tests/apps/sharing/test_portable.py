@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tiny
 
+from apps.sharing.classifier import as_classifier
 from apps.sharing.portable import NEWER, for_older_keras
-from apps.sharing.share import as_classifier, save_classifier
+from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier
 from helpers.images import ResizeRule
 

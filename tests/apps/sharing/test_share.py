@@ -22,18 +22,14 @@ from lessons import SUPPORT
 from scipy.special import softmax
 from tiny import SIZE
 
-from apps.sharing import share
-from apps.sharing.share import (
-    Exported,
-    as_classifier,
-    export_litert,
-    export_onnx,
-    load_exported,
-    model_card,
-    parity,
-    raw_network,
-    save_classifier,
-)
+from apps.sharing import answers, exporting, saving, writers
+from apps.sharing.cards import model_card
+from apps.sharing.classifier import as_classifier
+from apps.sharing.contents import raw_network
+from apps.sharing.exported import Exported, load_exported
+from apps.sharing.exporting import export_litert, export_onnx
+from apps.sharing.parity import parity
+from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, models
 from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
@@ -150,7 +146,7 @@ def test_a_failed_save_leaves_what_was_there(tmp_path, learned, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("apps.sharing.share.ZipFile.writestr", full)
+    monkeypatch.setattr("apps.sharing.saving.ZipFile.writestr", full)
     with pytest.raises(OSError, match="no space"):
         save_classifier(learned, path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.keras"]
@@ -859,7 +855,7 @@ def test_numbers_too_large_for_half_precision(tmp_path):
 
 
 def test_a_file_is_tried_on_black_white_plain_ramp_and_noise():
-    found = share._test_pictures(20)
+    found = answers.trial_pictures(20)
     assert found.dtype == "float32" and found.shape[1:] == (20, 20, 3)
     plain = {tuple(p[0, 0]) for p in found if (p == p[0, 0]).all()}
     assert {(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)} <= plain
@@ -884,14 +880,13 @@ def test_a_file_that_answers_otherwise_does_not_appear(suffix, fault, tmp_path, 
         "dtype": lambda x: layers.Activation("linear", dtype="float16")(x),
         "no number": lambda x: layers.Rescaling(np.inf)(x),
     }[fault]
-    real = share.raw_network
-
     def changed(classifier):
-        network = real(classifier)
+        network = raw_network(classifier)
         return keras.Model(network.inputs[0], wrong(network.outputs[0]), name="classifier")
 
-    monkeypatch.setattr(share, "raw_network", changed)
-    monkeypatch.setattr(share, "_culprit", lambda *_: None)  # no layer is at fault
+    for module in (saving, writers):
+        monkeypatch.setattr(module, "raw_network", changed)
+    monkeypatch.setattr(exporting, "layer_at_fault", lambda *_: None)  # no layer is at fault
     mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
     with pytest.raises(ValueError, match="mine is not (saved|exported)"):
         WRITERS[suffix](mine, tmp_path / f"mine{suffix}")
@@ -910,7 +905,7 @@ def test_probabilities_are_not_exported_as_logits(suffix, tmp_path):
 def test_int8_that_says_something_else_does_not_appear(tmp_path, monkeypatch, pictures):
     mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
     path = export_litert(mine, tmp_path / "good.tflite", pictures[:8])
-    monkeypatch.setattr(share, "INT8", 0)
+    monkeypatch.setattr(answers, "INT8", 0)
     message = "mine is not exported: the file answers otherwise.*Without calibration"
     with pytest.raises(ValueError, match=message):
         export_litert(mine, tmp_path / "bad.tflite", pictures[:8])
@@ -953,13 +948,13 @@ def test_exports_of_the_default_network(tmp_path, dataset, capfd):
 
 AN_EXPORT = """
 import contextlib, hostile, sys
-from apps.sharing import share
+from apps.sharing import exporting, writers
 from helpers import load_classifier
 if PLAIN:
-    share._collected = contextlib.nullcontext
+    writers._collecting_often = contextlib.nullcontext
 classifier = load_classifier()
 before = hostile.peak()
-share.export_onnx(classifier, sys.argv[1])
+exporting.export_onnx(classifier, sys.argv[1])
 print(hostile.peak() / before)
 """
 

@@ -1,0 +1,102 @@
+"""Run an exported file, in onnxruntime or LiteRT, as a `Classifier`."""
+
+import os
+from pathlib import Path
+from threading import Lock
+from zipfile import ZipFile
+
+import numpy as np
+
+from apps.sharing.quiet import quiet
+from helpers.images import ResizeRule, resize
+from helpers.models import Classifier, unchanged
+from safeguards.keys import key_of
+from safeguards.model_files import DOCUMENTS, ModelFileError, parse_details
+from safeguards.whole_files import digest
+
+SMALLEST = 1e-30  # the probability whose logarithm stands for that of smaller ones
+
+
+class Exported(Classifier):
+    """An exported file as a `Classifier`.
+    `network` runs its graph: RGB 0…255 → probabilities."""
+
+    def probabilities(self, images):
+        """What the graph gives: float32 (pictures, classes), each row sums to 1."""
+        return self.network(self.prepare(images))
+
+    def forward(self, batch):
+        """Logarithms of the probabilities: the graph's logits, apart from a constant
+        for each picture."""
+        return np.log(np.maximum(self.network(batch), SMALLEST))
+
+    def key(self):
+        """SHA-256, in hexadecimal, of all that predictions depend on: see
+        `safeguards.keys`."""
+        return key_of(
+            self.network, self.size, self.rule, resize, unchanged, self.network.digest
+        )
+
+
+def load_exported(path):
+    """Load a file of `export_onnx` or `export_litert` as an `Exported`.
+    onnxruntime or LiteRT runs it, on all cores, without TensorFlow. Open only files of
+    people you trust: unlike `load_classifier`, this leaves all checks to the runtime.
+    ModelFileError for a file of another kind, or without class list and resize rule;
+    FileNotFoundError where there's none."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}: check its name and folder.")
+    try:
+        load = {".onnx": _load_onnx, ".tflite": _load_litert}[path.suffix]
+        run, documents = load(path)
+        run.digest = digest(path)
+        details = parse_details(documents, ResizeRule)
+        return Exported(network=run, preprocess_input=unchanged, **details)
+    except MemoryError:
+        raise
+    except Exception as error:  # the runtimes raise their own kinds for a damaged file
+        raise ModelFileError(
+            f"{path} is no file of export_onnx or export_litert ({error}): export it "
+            "again."
+        ) from error
+
+
+def _load_onnx(path):
+    """(a function from pictures to probabilities, {document: text})"""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
+
+    def run(batch):
+        (probabilities,) = session.run(["probabilities"], {"image": batch})
+        return probabilities
+
+    return run, session.get_modelmeta().custom_metadata_map
+
+
+def _load_litert(path):
+    """(a function from pictures to probabilities, {document: text})"""
+    with ZipFile(path) as file:
+        documents = {name: file.read(name).decode() for name in DOCUMENTS}
+    with quiet():
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+        interpreter.allocate_tensors()
+    start = interpreter.get_input_details()[0]["index"]
+    end = interpreter.get_output_details()[0]["index"]
+    lock = Lock()  # an interpreter holds one picture at a time
+
+    def run(batch):
+        rows = []
+        for picture in batch:
+            with lock:
+                interpreter.set_tensor(start, picture[None])
+                interpreter.invoke()
+                rows.append(interpreter.get_tensor(end)[0])
+        return np.stack(rows)
+
+    return run, documents
