@@ -1,8 +1,19 @@
 """Lesson 01, use a pretrained model: its exercises and their judges."""
 
+from itertools import combinations
+
 import numpy as np
 
-from exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise
+from exercises._core import (
+    MAX_DRAWS,
+    Explore,
+    Fill,
+    Hint,
+    Predict,
+    call,
+    numbers,
+    recognise,
+)
 
 SIDE = 8  # pixels: the input of the tiny network, small so that it is quick
 IMAGE_SHAPES = [(40, 64, 3), (72, 48, 3), (56, 88, 3)]  # rows, columns, channels
@@ -132,11 +143,7 @@ class TinyClassifier:
 
 def best_of_each(answer):
     """Judge a function (images, classifier) → each image's best `Prediction`."""
-    from helpers.images import to_batch
-
-    random = np.random.default_rng()
-    tiny = TinyClassifier(random)
-    images = _random_images(random)
+    tiny, images, pixels = _draw_distinct_task()
     given = images.copy()
     result = call(answer, given, tiny.classifier)
 
@@ -146,7 +153,6 @@ def best_of_each(answer):
             "What was handed over has changed. `resize` makes a new, small picture."
         )
     answers = _named_probabilities(result, len(images))
-    pixels = to_batch(images, SIDE, tiny.classifier.rule)
     expected = tiny.answers(tiny.scale(pixels))
     if _agree(answers, expected):
         # where nothing was noted, the pictures count as having gone alone
@@ -167,6 +173,21 @@ def best_of_each(answer):
         "Another class or probability came out. Are size, preprocessing and names its "
         "own?"
     )
+
+
+def _draw_distinct_task():
+    """A tiny classifier, images and their pixels for which every usual mistake shows."""
+    from helpers.images import to_batch
+
+    random = np.random.default_rng()
+    for _ in range(MAX_DRAWS):
+        tiny = TinyClassifier(random)
+        images = _random_images(random)
+        pixels = to_batch(images, SIDE, tiny.classifier.rule)
+        outcomes = [tiny.answers(tiny.scale(pixels)), *_mistakes(pixels, tiny).values()]
+        if not any(_agree(one, other) for one, other in combinations(outcomes, 2)):
+            return tiny, images, pixels
+    raise RuntimeError("no task that tells the usual mistakes apart")
 
 
 def _random_images(random):
@@ -190,15 +211,13 @@ def _agree(answers, expected):
     )
 
 
-def _recognise_preparation(answers, images, pixels, tiny):
-    """Raise a hint if the pictures were prepared in one of the usual wrong ways."""
-    from PIL import Image
-
+def _mistakes(pixels, tiny):
+    """The usual mistakes' answers: {hint: [(name, probability), …]}."""
     from helpers import keras
 
     scaled = tiny.scale(pixels)
     for_vgg16 = keras.applications.vgg16.preprocess_input(pixels.copy())
-    mistakes = {
+    return {
         "Softmax shared 1 out among all pictures together: each row has a 1 of its "
         "own.": (tiny.answers(scaled, softmax_axis=None)),
         "The pixels reached the network as they were. Which line prepares them?": (
@@ -208,7 +227,13 @@ def _recognise_preparation(answers, images, pixels, tiny):
         "The pixels were prepared for VGG16, not for the classifier that was handed "
         "over.": tiny.answers(for_vgg16),
     }
-    recognise(mistakes, lambda mistake: _agree(answers, mistake))
+
+
+def _recognise_preparation(answers, images, pixels, tiny):
+    """Raise a hint if the pictures were prepared in one of the usual wrong ways."""
+    from PIL import Image
+
+    recognise(_mistakes(pixels, tiny), lambda mistake: _agree(answers, mistake))
     for resampling in Image.Resampling:
         squashed = [image.resize((SIDE, SIDE), resampling) for image in images]
         batch = np.stack([np.asarray(image) for image in squashed])

@@ -134,6 +134,7 @@ class FeatureWorker(Worker):
         )
 
     def rows(self, names):
+        """A row with features for each name; what can't be read has an error in it."""
         classifier = self.predictor.classifier
         rows = []
         readable = []

@@ -14,7 +14,7 @@ import sys
 from dataclasses import replace
 
 from apps.sharing.saving import save_classifier
-from helpers import keras, load_classifier
+from helpers import load_classifier
 from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, unchanged
 from helpers.training import fine_tune, new_model, unfreeze
@@ -76,6 +76,8 @@ def fit_on_hosts(
     The rest is as in `fit_on_devices`. If a host is lost, all of them stop."""
     import tensorflow as tf
 
+    from helpers import keras
+
     hosts = strategy.num_replicas_in_sync
     with strategy.scope():
         model = new_model(classifier, len(train.classes), seed=seed)
@@ -99,6 +101,8 @@ def fit_on_hosts(
 def _training_step(strategy, model, optimizer):
     """A function that learns from each host's share of one batch."""
     import tensorflow as tf
+
+    from helpers import keras
 
     # A sum, to be divided by the size of the whole batch and not of a host's share.
     summed_loss = keras.losses.SparseCategoricalCrossentropy(
