@@ -4,7 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from safeguards.networks import NetworkError, assembled, bared, check_graph, replay, run, walk
+from safeguards.networks import (
+    NetworkError,
+    assembled,
+    bared,
+    check_graph,
+    replay,
+    run,
+    walk,
+)
 
 # Layers with weights whose outputs can be any number, unless an activation follows.
 LINEAR = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D")
@@ -115,7 +123,9 @@ def check_logits(network, who):
         return
     what = f"ends in a {end.what} (layer {end.step.name!r})"
     to_do = "Pass logits_of(model), from safeguards.logits."
-    anew = "let the last layer be Dense(n) without activation, and train the model anew."
+    anew = (
+        "let the last layer be Dense(n) without activation, and train the model anew."
+    )
     if end.what == "unknown":
         activation = getattr(getattr(end.step, "activation", None), "__name__", "")
         kind = f"{type(end.step).__name__} {activation}".strip()
@@ -172,7 +182,10 @@ def logits_of(model, outputs=None, size=64):
     if outputs is not None:
         _check_said(model, outputs, end, size)
     tensor, name = model.outputs[0], "outputs_are_logits"
-    if end.what in ("softmax", "logarithm", "sigmoid") and _kind(end.step) != "Identity":
+    if (
+        end.what in ("softmax", "logarithm", "sigmoid")
+        and _kind(end.step) != "Identity"
+    ):
         tensor = bared(tensor, end.step, _hands_on)
     elif end.what == "unknown" and outputs == "probabilities":
         name = "outputs_are_logarithms"
@@ -213,8 +226,12 @@ def _check_said(model, outputs, end, size):
         return
     given = []
     for tensor in model.inputs:
-        noise = np.random.default_rng(0).random([side or size for side in tensor.shape[1:]])
-        given.append(255 * np.stack([0 * noise, 0 * noise + 1, noise]).astype("float32"))
+        noise = np.random.default_rng(0).random(
+            [side or size for side in tensor.shape[1:]]
+        )
+        given.append(
+            255 * np.stack([0 * noise, 0 * noise + 1, noise]).astype("float32")
+        )
     tried = np.asarray(keras.tree.flatten(replay(model, given, run))[0], "float32")
     sums = tried.sum(axis=-1)
     shares = np.all((tried > -ROUNDED) & (tried < 1 + ROUNDED))
@@ -225,7 +242,9 @@ def _check_said(model, outputs, end, size):
         f"{tried.max():.3g}, with sums of {sums.min():.3g}…{sums.max():.3g}"
     )
     if outputs == "probabilities" and not shares:
-        raise ValueError(f"These are no probabilities: {saw}. They should be 0…1, with sum 1.")
+        raise ValueError(
+            f"These are no probabilities: {saw}. They should be 0…1, with sum 1."
+        )
     if outputs == "logits" and shares and not _has_one(model):
         raise ValueError(
             f'These are probabilities: {saw}. Pass "probabilities" instead of "logits".'

@@ -23,7 +23,6 @@ from apps.sharing.portable import for_older_keras
 from helpers.images import ResizeRule, resize, to_batch
 from helpers.models import AT_ONCE, Classifier, load_classifier, unchanged
 from helpers.timing import Timing
-from helpers.training import preprocessed
 from safeguards.keys import key_of
 from safeguards.logits import check_logits, ends_in, logits_of
 from safeguards.model_files import DOCUMENTS, MAX_SIDE, ModelFileError, check_finite, parse_details
@@ -36,6 +35,7 @@ from safeguards.networks import (
     rewired,
     run,
 )
+from safeguards.scaling import preprocessed
 from safeguards.text import plain
 from safeguards.whole_files import atomic_write, digest, note_digest, shipped
 
@@ -184,7 +184,7 @@ def raw_network(classifier):
 
     network = _in_float32(rewired(classifier.network, _kept))
     inputs = keras.Input((classifier.size, classifier.size, 3))
-    prepared = preprocessed(inputs, classifier)
+    prepared = preprocessed(inputs, classifier.preprocess_input)
     if prepared is inputs:
         return assembled(network.inputs, network.outputs, "classifier")
     return keras.Model(inputs, network(prepared), name="classifier")
