@@ -14,6 +14,7 @@ from helpers.models import RECORDED
 from safeguards.recordings import read_recording
 
 DRAWS = 10_000  # of the bootstrap
+WHOLE_NUMBERS = "iub"  # the kinds of dtypes: int, unsigned int and bool
 # Made by tools/record_validation.py, which asked networks about two sets of pictures.
 RECORDED_VALIDATION = RECORDED / "validation.npz"
 PICTURE_SETS = ("imagenet_val", "photos")
@@ -29,7 +30,8 @@ class Estimate(NamedTuple):
 
     def __repr__(self):
         to = "–" if self.low >= 0 else " to "
-        return f"{self.value:z.2f} ({self.low:z.2f}{to}{self.high:z.2f}), n = {self.n}"
+        interval = f"{self.low:z.2f}{to}{self.high:z.2f}"
+        return f"{self.value:z.2f} ({interval}), n = {self.n}"
 
 
 class Difference(Estimate):
@@ -63,10 +65,11 @@ def bootstrap_mean(values, seed=0):
     method, not certainty.
     values: floats (n,), n at least 2; ValueError otherwise."""
     values = np.asarray(values, float)
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+    all_finite = np.isfinite(values).all()
+    if values.ndim != 1 or len(values) < 2 or not all_finite:
         raise ValueError(
             "Give one finite number a picture, two or more; this has shape "
-            f"{values.shape}, finite: {np.isfinite(values).all()}."
+            f"{values.shape}, finite: {all_finite}."
         )
     drawn = bootstrap(
         (values,),
@@ -239,23 +242,25 @@ def recorded_logits():
 def _class_positions(*arrays, classes=None):
     """Labels and predictions as arrays of one length; ValueError otherwise."""
     arrays = [np.asarray(array) for array in arrays]
-    shapes = ", ".join(str(array.shape) for array in arrays)
-    if any(array.ndim == 2 for array in arrays):
+    shapes = [array.shape for array in arrays]
+    named_shapes = ", ".join(str(shape) for shape in shapes)
+    if any(len(shape) == 2 for shape in shapes):
         raise ValueError(
-            f"Shapes {shapes}: of scores (n, classes) take .argmax(axis=1) first."
+            f"Shapes {named_shapes}: of scores (n, classes) take .argmax(axis=1) first."
         )
-    same_shape = len({array.shape for array in arrays}) == 1
-    if not same_shape or arrays[0].ndim != 1:
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
         raise ValueError(
-            f"Shapes {shapes}: give one label and one prediction a picture."
+            f"Shapes {named_shapes}: give one label and one prediction a picture."
         )
     if not arrays[0].size:
         raise ValueError("There is no picture to evaluate: these are empty.")
-    if any(array.dtype.kind not in "iub" for array in arrays):
-        dtypes = ", ".join(str(array.dtype) for array in arrays)
-        raise ValueError(
-            f"Types {dtypes}: give class positions, which are whole numbers (or bool)."
-        )
+    for array in arrays:
+        if array.dtype.kind not in WHOLE_NUMBERS:
+            dtypes = ", ".join(str(array.dtype) for array in arrays)
+            raise ValueError(
+                f"Types {dtypes}: give class positions, which are whole numbers (or "
+                "bool)."
+            )
     low = min(array.min() for array in arrays)
     high = max(array.max() for array in arrays)
     if classes is not None and (low < 0 or high >= classes):
@@ -272,17 +277,19 @@ def _checked_scores(positive, scores, weights):
     if weights is None:
         weights = np.ones(len(scores))
     weights = np.asarray(weights, float)
-    same_shape = positive.shape == scores.shape == weights.shape
-    if not same_shape or scores.ndim != 1:
-        shapes = f"{positive.shape}, {scores.shape}, {weights.shape}"
+    shapes = (positive.shape, scores.shape, weights.shape)
+    if len(set(shapes)) > 1 or scores.ndim != 1:
+        named_shapes = ", ".join(str(shape) for shape in shapes)
         raise ValueError(
-            f"Give one truth, one score and one weight a picture; these are {shapes}."
+            "Give one truth, one score and one weight a picture; these are "
+            f"{named_shapes}."
         )
     if not scores.size:
         raise ValueError("There is no picture to evaluate: these are empty.")
     if positive.dtype != bool:
         raise ValueError("Say in positive what is true: bool, such as labels == 1.")
-    if not (np.isfinite(scores).all() and np.isfinite(weights).all()):
+    all_finite = np.isfinite(scores).all() and np.isfinite(weights).all()
+    if not all_finite:
         raise ValueError(
             "A score or a weight is not a finite number (did training diverge?)."
         )

@@ -421,6 +421,6 @@ def available():
             weights = "installed" if entry.package else "on this machine"
         else:
             weights = "to be installed" if entry.package else "to be downloaded"
-        row = f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB  {weights}"
-        rows.append(row)
+        size = f"{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB"
+        rows.append(f"{name:<20}{size}  {weights}")
     return "\n".join(rows)

@@ -77,7 +77,8 @@ def _noise(network):
     batches = []
     for tensor in network.inputs:
         sides = [side or ANY_SIDE for side in tensor.shape[1:]]
-        batches.append(rng.uniform(0, 255, (2, *sides)).astype("float32"))
+        batch = rng.uniform(0, 255, (2, *sides))
+        batches.append(batch.astype("float32"))
     return batches
 
 
@@ -89,20 +90,23 @@ def check_frozen(network):
     import keras
 
     layers = [layer for layer in parts(network) if not isinstance(layer, keras.Model)]
-    if all(_stays_frozen(layer) for layer in layers):
+    frozen = [layer for layer in layers if layer.weights and not layer.trainable]
+    if not frozen or all(_stays_frozen(layer) for layer in layers):
         return
     before = [(variable, variable.numpy()) for variable in network.variables]
     noise = _noise(network)
-    network(noise[0] if len(noise) == 1 else noise, training=True)
+    if len(noise) == 1:
+        noise = noise[0]
+    network(noise, training=True)
     changed = set()
     for variable, value in before:
         if not np.array_equal(variable.numpy(), value):
             changed.add(id(variable))
     for variable, value in before:
         variable.assign(value)
-    for layer in layers:
+    for layer in frozen:
         own = {id(weight) for weight in layer.weights}
-        if not layer.trainable and changed & own:
+        if changed & own:
             raise ValueError(
                 f"The layer {_named(layer)} changes its weights in training even where "
                 "it is frozen. If it is yours, let its call change them only where "

@@ -62,7 +62,8 @@ def key_of(network, size, rule, resize, preprocess_input, *more):
 
 def picture_key(image):
     """SHA-256 of an RGB picture's size and pixels, whatever file it came from."""
-    return sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+    size = str(image.size).encode()
+    return sha256(size + image.tobytes()).hexdigest()
 
 
 def undescribed(network):
@@ -82,35 +83,40 @@ def _pictures(size):
     float32 (12, size, size, 3)."""
     rng = np.random.default_rng(0)
     corners = list(product((0, 255), repeat=3))  # of all colours, black to white
-    colours = [*corners[1:-1], corners[0], corners[-1]]
-    ramp = np.arange(size * size).reshape(size, size, 1)
-    ramp = ramp * 256 // max(256, size * size)
+    black, *colours, white = corners
+    colours += [black, white]
+    count = size * size
+    ramp = np.arange(count).reshape(size, size, 1)
+    ramp = ramp * 256 // max(256, count)
     squares = np.arange(size) * 8 // size
-    pictures = [
-        *colours,
-        ramp,
-        (ramp + [0, 85, 170]) % 256,
-        rng.integers(0, 256, (size, size, 3)),
-        rng.integers(0, 256, (8, 8, 3))[squares][:, squares],
-    ]
     shape = (size, size, 3)
+    coloured_ramp = (ramp + [0, 85, 170]) % 256
+    noise = rng.integers(0, 256, shape)
+    coarse_noise = rng.integers(0, 256, (8, 8, 3))
+    coarse_noise = coarse_noise[squares][:, squares]
+    pictures = np.array(colours)[:, None, None]
+    pictures = [*pictures, ramp, coloured_ramp, noise, coarse_noise]
     pictures = [np.broadcast_to(picture, shape) for picture in pictures]
     return np.stack(pictures).astype("float32")
 
 
 def _exactly(array):
     array = np.ascontiguousarray(array)
-    return f"{array.dtype} {array.shape} {sha256(array.tobytes()).hexdigest()}"
+    digest = sha256(array.tobytes()).hexdigest()
+    return f"{array.dtype} {array.shape} {digest}"
 
 
 def _roughly(outputs):
     """A few weighted sums of each row, to so many digits that processors agree on."""
-    rows = np.asarray(outputs).astype("float64").reshape(len(outputs), -1)
+    rows = np.asarray(outputs).astype("float64")
+    rows = rows.reshape(len(outputs), -1)
     width = rows.shape[1]
     rng = np.random.default_rng(1)
     signs = rng.choice([-1.0, 1.0], (width, PROJECTIONS))
-    scale = np.sqrt(np.square(rows).mean(axis=1, keepdims=True))
-    scale = np.maximum(scale, 1e-3 * scale.max() + 1e-30)
+    squares = np.square(rows)
+    scale = np.sqrt(squares.mean(axis=1, keepdims=True))
+    floor = 1e-3 * scale.max() + 1e-30
+    scale = np.maximum(scale, floor)
     sums = rows @ signs / scale / np.sqrt(width)
     shares = np.hstack([np.log(scale), sums])
     rounded = np.round(shares, DIGITS) + 0.0  # adding 0: no -0.0
@@ -164,15 +170,19 @@ def _line(step, arguments, options):
     as TimeDistributed, and what it is given."""
     import keras
 
-    inner = parts(step) if isinstance(step, keras.Layer) else [step]
+    inner = [step]
+    if isinstance(step, keras.Layer):
+        inner = parts(step)
     for each in inner:
         _check(each)
-    kind = f"{type(step).__module__}.{type(step).__qualname__}"
-    weights = [_exactly(weight) for weight in getattr(step, "weights", ())]
+    kind = type(step)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    weights = getattr(step, "weights", ())
+    weights = [_exactly(weight) for weight in weights]
     try:
         config = _essential(step.get_config())
         networks = [_steps(model) for model in _models_in(inner)]
-        line = [kind, config, weights, arguments, options, *networks]
+        line = [name, config, weights, arguments, options, *networks]
         return json.dumps(line, sort_keys=True, default=_text)
     except (NotImplementedError, TypeError) as error:
         raise _foreign(step, "is given what Keras cannot write down") from error
@@ -182,6 +192,7 @@ def _check(layer):
     """NetworkError where a layer, or a function that it holds, is not Keras's own."""
     import keras
 
+    carries = type(layer).__name__ in CARRIERS
     code = [type(layer)]
     if not isinstance(layer, keras.Model):
         for name, value in vars(layer).items():
@@ -189,7 +200,7 @@ def _check(layer):
                 code.append(value)
     for one in code:
         module = getattr(one, "__module__", None) or type(one).__module__
-        if not module.startswith("keras.") or type(layer).__name__ in CARRIERS:
+        if carries or not module.startswith("keras."):
             name = getattr(one, "__qualname__", type(one).__qualname__)
             raise _foreign(layer, f"runs code that is not Keras's own ({name})")
 
@@ -237,7 +248,8 @@ def _read(size, rule, resize):
     pixels = sha256()
     for data in _files():
         try:
-            pixels.update(np.asarray(resize(data, size, rule)).tobytes())
+            image = resize(data, size, rule)
+            pixels.update(np.asarray(image).tobytes())
         except ImageError as error:
             pixels.update(error.kind.encode())
     return pixels.hexdigest()
@@ -250,16 +262,22 @@ def _files():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (12, 16, 3), "uint8")
     small = Image.fromarray(noise).resize((64, 48))
+    small_grey = small.convert("L")
     clear = small.convert("RGBA")
-    clear.putalpha(small.convert("L"))
-    grey = np.asarray(small.convert("L")).astype("uint16") * 257 - 100
+    clear.putalpha(small_grey)
+    grey = np.asarray(small_grey).astype("uint16")
+    grey = grey * 257 - 100  # of 16 bits
     turned = Image.Exif()
     turned[ORIENTATION] = LEFT_SIDE_UP
     large = small.resize(LARGE, Image.Resampling.NEAREST)
-    files = [_bytes(small.convert(mode), "JPEG") for mode in ("RGB", "L", "CMYK")]
+    files = []
+    for mode in ("RGB", "L", "CMYK"):
+        files.append(_bytes(small.convert(mode), "JPEG"))
     files.append(_bytes(small, "JPEG", exif=turned))
-    files += [_bytes(small.convert(mode), "PNG") for mode in ("RGB", "L", "P", "1")]
-    files += [_bytes(clear.convert(mode), "PNG") for mode in ("RGBA", "LA")]
+    for mode in ("RGB", "L", "P", "1"):
+        files.append(_bytes(small.convert(mode), "PNG"))
+    for mode in ("RGBA", "LA"):
+        files.append(_bytes(clear.convert(mode), "PNG"))
     files.append(_bytes(Image.fromarray(grey), "PNG"))
     files.append(_bytes(large, "JPEG"))
     return tuple(files)

@@ -30,27 +30,40 @@ EDGES = {"ZeroPadding2D", "Cropping2D"}
 # More or fewer positions of the same area.
 SCALING = {"UpSampling2D", "Resizing", "Resize", "Conv2DTranspose", *ADAPTIVE}
 # Each position by itself, or a little of all positions to each.
-STAYING = {
-    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
-    *("Dense", "Identity", "Rescaling", "Dropout", "ActivityRegularization"),
-    *("BatchNormalization", "LayerNormalization", "GroupNormalization"),
-    *("UnitNormalization", "RMSNormalization", "Normalization"),
-    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"),
-    *("Divide", "TrueDivide", "Negative", "Absolute", "Abs", "Square", "Sqrt"),
-    *("Power", "Exp", "Log", "Log1p", "Cast", "Clip"),
-    *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu"),
-    *("Mish", "Softplus", "Sigmoid", "HardSigmoid", "HardSilu", "Tanh"),
-    *("LayerScale", "CustomScaleLayer"),  # of ConvNeXt and InceptionResNetV2
+LAYERS = {"Dense", "Identity", "Rescaling", "Dropout", "ActivityRegularization"}
+OF_ONE_NETWORK = {"LayerScale", "CustomScaleLayer"}  # ConvNeXt, InceptionResNetV2
+ACTIVATION_LAYERS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
+LINEAR_UNITS = {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "Silu"}
+SIGMOIDS = {"Sigmoid", "HardSigmoid", "HardSilu", "Tanh", "Mish", "Softplus"}
+NORMALIZATIONS = {
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalization",
+    "RMSNormalization",
+    "UnitNormalization",
 }
+MERGING = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}
+ARITHMETIC = {"Divide", "TrueDivide", "Negative", "Absolute", "Abs", "Clip", "Cast"}
+POWERS = {"Square", "Sqrt", "Power", "Exp", "Log", "Log1p"}
+STAYING = set().union(
+    LAYERS,
+    OF_ONE_NETWORK,
+    ACTIVATION_LAYERS,
+    LINEAR_UNITS,
+    SIGMOIDS,
+    NORMALIZATIONS,
+    MERGING,
+    ARITHMETIC,
+    POWERS,
+)
 # They stay where these work along the channels.
-CHANNELS = {"Concatenate", "Flip", "Split", "Mean", "Max", "Min", "Sum"}
+REDUCING = {"Mean", "Max", "Min", "Sum"}
+CHANNELS = {"Concatenate", "Flip", "Split", *REDUCING}
 # What may make the answer out of the last maps, beside STAYING.
-ENDING = {
-    *("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max", "Min", "Sum"),
-    *("Flatten", "Reshape", "Squeeze", "ExpandDims", "Ravel"),
-    *SLIDING,
-    *ADAPTIVE,
-}
+RESHAPING = {"Flatten", "Reshape", "Squeeze", "ExpandDims", "Ravel"}
+GLOBAL_POOLING = {"GlobalAveragePooling2D", "GlobalMaxPooling2D"}
+ENDING = REDUCING | RESHAPING | GLOBAL_POOLING | SLIDING | ADAPTIVE
 # These may do so, too, but not with maps themselves.
 CUTTING = {"Concatenate", "Flip", "Split", "GetItem"}
 OTHERWISE = (
@@ -130,7 +143,8 @@ def _trace(network, size):
         outputs = run(step, *arguments, **options)
         trace = partial(_traced, step, number, inputs, arguments)
         outputs = keras.tree.map_structure(trace, outputs)
-        outputs_of_steps[number] = step.name, keras.tree.flatten(outputs)[0]
+        first, *_ = keras.tree.flatten(outputs)
+        outputs_of_steps[number] = step.name, first
         return outputs
 
     rng = np.random.default_rng(0)
@@ -153,7 +167,8 @@ def _tensor(value):
 
 def _check_ways(answer):
     """ValueError where a way from the picture to the answer has no map."""
-    names = ", ".join(repr(name) for name in sorted(answer.bypasses))
+    names = sorted(answer.bypasses)
+    names = ", ".join(repr(name) for name in names)
     if not answer.maps:
         raise ValueError(
             "No layer of this model tells places apart (with 4 axes: picture, height, "
@@ -172,7 +187,8 @@ def _check_ways(answer):
 def _check_area(name, traced):
     """ValueError for a step whose map doesn't lie over the picture."""
     height, width = traced.tensor.shape[1:3]
-    if _distance_from_edges(traced.area) <= max(MOVED, 1 / height, 1 / width):
+    tolerance = max(MOVED, 1 / height, 1 / width)
+    if _distance_from_edges(traced.area) <= tolerance:
         return
     vertical, horizontal = traced.area
     top, bottom = np.round(np.multiply(100, vertical))
@@ -193,13 +209,8 @@ def _traced(step, number, inputs, arguments, tensor):
         layer = step.layer
     kind = type(layer).__name__
     area = _area_after(layer, kind, inputs, arguments, tensor)
-    if inputs and area is None and not _makes_answer(layer, kind, inputs, tensor):
-        raise ValueError(
-            "Grad-CAM explains networks in which each place of a map stays over its "
-            "part of the picture, until maps are pooled or flattened and Dense layers "
-            f"make the answer of that. Of {step.name!r} ({kind}) nobody knows that it "
-            f"keeps to this. {OTHERWISE}"
-        )
+    if inputs and area is None:
+        _check_makes_answer(step, layer, inputs, tensor)
     learned = _mixes(step) or any(traced.learned for traced in inputs)
     if area and learned and kind not in POOLING | ADAPTIVE | EDGES:
         return _Traced(tensor, area, learned, maps={number}, bypasses=set())
@@ -219,9 +230,22 @@ def _mixes(step):
     return any(len(weight.shape) > 1 for weight in weights)
 
 
+def _check_makes_answer(step, layer, inputs, tensor):
+    """ValueError for a step without positions that works on maps in an unknown way."""
+    kind = type(layer).__name__
+    if not _makes_answer(layer, kind, inputs, tensor):
+        raise ValueError(
+            "Grad-CAM explains networks in which each place of a map stays over its "
+            "part of the picture, until maps are pooled or flattened and Dense layers "
+            f"make the answer of that. Of {step.name!r} ({kind}) nobody knows that it "
+            f"keeps to this. {OTHERWISE}"
+        )
+
+
 def _makes_answer(step, kind, inputs, tensor):
     """Whether a step makes the answer out of maps, or of what was made of them."""
-    if len(tensor.shape) == 4 and max(tensor.shape[1:3]) > 1:
+    shape = tensor.shape
+    if len(shape) == 4 and max(shape[1:3]) > 1:
         return False  # maps that lie over nothing
     if kind in CUTTING:
         return all(traced.area is None for traced in inputs)
@@ -241,17 +265,11 @@ def _area_after(step, kind, inputs, arguments, tensor):
     area = max(areas, key=_distance_from_edges)
     before = tuple(with_positions[0].tensor.shape)
     if kind in SLIDING:
-        return tuple(
-            _under(
-                area[axis], before[axis + 1], *_window_span(step, axis, before, after)
-            )
-            for axis in (0, 1)
-        )
+        spans = [_window_span(step, axis, before, after) for axis in (1, 2)]
+        return _under(area, before, spans)
     if kind in EDGES:
-        return tuple(
-            _under(area[axis], before[axis + 1], *_edge_span(step, kind, axis, before))
-            for axis in (0, 1)
-        )
+        spans = [_edge_span(step, kind, axis, before) for axis in (1, 2)]
+        return _under(area, before, spans)
     return area if _keeps_area(step, kind, arguments, before, after) else None
 
 
@@ -271,14 +289,18 @@ def _keeps_area(step, kind, arguments, before, after):
     if kind in CHANNELS:
         if step.axis is None:
             return False
-        return all(axis % 4 == 3 for axis in np.atleast_1d(step.axis))
-    return sides == after[1:3] and (kind in STAYING or only_trains(step))
+        axes = np.atleast_1d(step.axis)
+        return all(axis % 4 == 3 for axis in axes)
+    if sides != after[1:3]:
+        return False
+    return kind in STAYING or only_trains(step)
 
 
 def _gets_all_positions(index, shape):
     """Whether an index into maps leaves out channels only."""
     height, width = shape[1:3]
-    numbers = np.arange(height * width).reshape(1, height, width, 1)
+    numbers = np.arange(height * width)
+    numbers = numbers.reshape(1, height, width, 1)
     chosen = np.broadcast_to(numbers, shape)[index]
     all_positions = np.broadcast_to(numbers, (*shape[:3], 1))
     return np.array_equal(chosen[..., :1], all_positions)
@@ -288,35 +310,49 @@ def _window_span(step, axis, before, after):
     """From where to where a window goes along an axis, counted in positions before.
     The window's middle is where its result belongs, as wide as one step of it."""
     pool_size = getattr(step, "pool_size", None)
-    size = pool_size or step.kernel_size
-    dilation = 1 if pool_size else step.dilation_rate
-    stride = np.broadcast_to(step.strides or size, 2)[axis]
-    size = np.broadcast_to(size, 2)[axis]
-    dilation = np.broadcast_to(dilation, 2)[axis]
+    if pool_size:
+        size = pool_size
+        dilation = 1
+    else:
+        size = step.kernel_size
+        dilation = step.dilation_rate
+    strides = step.strides or size
+    stride = _along(strides, axis)
+    size = _along(size, axis)
+    dilation = _along(dilation, axis)
     reach = (size - 1) * dilation + 1
-    way = after[axis + 1] * stride
+    way = after[axis] * stride
     padded = 0
     if step.padding == "same":
-        padded = max(0, way - stride + reach - before[axis + 1])
+        padded = max(0, way - stride + reach - before[axis])
     start = (reach - stride) / 2 - padded // 2
     return start, start + way
+
+
+def _along(value, axis):
+    """A setting for one axis of maps, of one number for both or of two."""
+    return np.broadcast_to(value, 2)[axis - 1]
 
 
 def _edge_span(step, kind, axis, before):
     """From where to where the positions left by padding or cropping go."""
     if kind == "ZeroPadding2D":
-        first, last = step.padding[axis]
+        first, last = step.padding[axis - 1]
     else:
-        first, last = np.negative(step.cropping[axis])
-    return -first, before[axis + 1] + last
+        first, last = np.negative(step.cropping[axis - 1])
+    return -first, before[axis] + last
 
 
-def _under(edges, length, start, end):
-    """The stretch of the picture under positions from start to end; `edges` is that
-    under all positions, from 0 to length."""
-    low, high = edges
-    width = (high - low) / length
-    return low + width * start, low + width * end
+def _under(area, shape, spans):
+    """The area of the picture under a span of positions on each axis, which may begin
+    before the first. area, shape: of all positions."""
+    edges_under = []
+    for edges, length, span in zip(area, shape[1:3], spans, strict=True):
+        low, high = edges
+        width = (high - low) / length  # of a position
+        start, end = span
+        edges_under.append((low + width * start, low + width * end))
+    return tuple(edges_under)
 
 
 def _distance_from_edges(area):

@@ -25,7 +25,8 @@ def is_graph(layer):
         return layer.built and type(layer).call is keras.Sequential.call
     # Only networks made from inputs and outputs know their operations. One with a
     # `call` of its own may do something else than what they say.
-    if not isinstance(layer, keras.Model) or not hasattr(layer, "operations"):
+    is_functional = isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    if not is_functional:
         return False
     return type(layer).call.__module__.startswith("keras.")
 
@@ -43,7 +44,8 @@ def check_graph(network):
     kind = type(network)
     if not isinstance(network, keras.Model):
         raise NetworkError(f"A {kind.__name__} is no Keras model: pass a keras.Model.")
-    if isinstance(network, keras.Sequential) and kind.call is keras.Sequential.call:
+    is_sequential = isinstance(network, keras.Sequential)
+    if is_sequential and kind.call is keras.Sequential.call:
         raise NetworkError(
             f"The model {network.name!r} is not built yet: let "
             "keras.Input(shape=(size, size, 3)) be its first entry."
@@ -123,7 +125,8 @@ def _without_inputs(steps):
     """The steps of a list that aren't mere inputs."""
     import keras
 
-    return [step for step in steps if not isinstance(step, keras.layers.InputLayer)]
+    input_layer = keras.layers.InputLayer
+    return [step for step in steps if not isinstance(step, input_layer)]
 
 
 def parts(layer):
@@ -205,13 +208,17 @@ def without_last_layer(network):
             f"{network.name!r} has no layer with weights: it has learned nothing."
         )
     last = with_weights[-1]
-    inner = without_last_layer(last) if isinstance(last, keras.Model) else None
+    inner = None
+    if isinstance(last, keras.Model):
+        inner = without_last_layer(last)
     inputs_of_last = []
 
     def call(layer, *arguments, **options):
         if layer is last:
-            features = inner(*arguments) if inner else keras.tree.flatten(arguments)
-            inputs_of_last.append(features)
+            if inner:
+                inputs_of_last.append(inner(*arguments))
+            else:
+                inputs_of_last.extend(keras.tree.flatten(arguments))
         return layer(*arguments, **options)
 
     # Not layer.input: a layer can be part of several models.
@@ -236,11 +243,13 @@ def only_trains(step):
     kind = type(step)
     if not kind.__module__.startswith("keras.") or kind.__name__ == "Lambda":
         return False
-    calls = step._inbound_nodes[:1]
-    given = [tensor for call in calls for tensor in call.input_tensors]
+    given = []
+    for call in step._inbound_nodes[:1]:
+        given += call.input_tensors
     if len(given) != 1:
         return False
-    sides = zip(given[0].shape[1:], ODD_SIDES, strict=False)
+    sides = given[0].shape[1:]
+    sides = zip(sides, ODD_SIDES, strict=False)
     shape = [side or odd for side, odd in sides]
     rng = np.random.default_rng(0)
     for low, high in RANGES:
@@ -274,8 +283,9 @@ def walk(tensor, hands_on):
             tensor = step.outputs[output]
         elif isinstance(step, keras.layers.InputLayer) and around:
             network, outer_inputs = around.pop()
-            inner_inputs = [id(each) for each in network.inputs]
-            tensor = outer_inputs[inner_inputs.index(id(tensor))]
+            inner_ids = [id(inner_input) for inner_input in network.inputs]
+            position = inner_ids.index(id(tensor))
+            tensor = outer_inputs[position]
         elif hands_on(step):
             passed.append(step)
             tensor = given[0]

@@ -20,7 +20,14 @@ from PIL import (
 from PIL.Image import Transpose
 
 from safeguards.addresses import FetchError, SchemeError, TooMuchError, download
-from safeguards.depths import Numbers, describe_tiff, doubts, misread, misses_data, numbers_in
+from safeguards.depths import (
+    Numbers,
+    describe_tiff,
+    doubts,
+    misread,
+    misses_data,
+    numbers_in,
+)
 from safeguards.text import printable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes phones' MPO
@@ -242,8 +249,8 @@ def _upright(image):
 
 
 def taken(data):
-    """When a picture was taken, as its camera wrote it into the file's bytes: a text that
-    sorts by time, or None where it wrote nothing that can be read."""
+    """When a picture was taken, as its camera wrote it into the file's bytes.
+    It's a text that sorts by time, or None where it wrote nothing that can be read."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             entries = image.getexif().get_ifd(ExifTags.IFD.Exif)

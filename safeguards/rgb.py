@@ -10,6 +10,7 @@ from safeguards.pictures import NOT_AN_IMAGE, ImageError
 WHITE = 255
 STRIP = 256  # rows that are put on white at a time: all at once would take much memory
 SCALES = {"bool": WHITE, "uint8": 1, "uint16": 1 / 256}  # from 1 of a dtype to 8 bits
+CHANNELS = ((), (1,), (3,), (4,))  # what an array's shape may end in
 
 
 def load_with_doubts(source, advice=""):
@@ -37,12 +38,14 @@ def _from_array(array, numbers=Numbers(), is_file=False):  # noqa: B008
     kind = array.dtype.name
     channels = array.shape[2:]
     scale = SCALES.get(kind)
-    good = array.ndim in (2, 3) and array.size and channels in [(), (1,), (3,), (4,)]
+    good = array.ndim in (2, 3) and array.size and channels in CHANNELS
     if "float" in kind:
         scale = WHITE
         if good:
-            kind += f" from {array.min():g} to {array.max():g}"
-            good = array.min() >= 0 and array.max() <= 1  # False of NaN
+            lowest = array.min()
+            highest = array.max()
+            kind += f" from {lowest:g} to {highest:g}"
+            good = lowest >= 0 and highest <= 1  # False of NaN
     if not good or not scale:
         if is_file:
             raise ImageError(
@@ -77,9 +80,15 @@ def _to_rgb(image, numbers=Numbers(), is_file=False):  # noqa: B008
         strip = image.crop((0, top, image.width, bottom))
         if numbers.transparent is not None:
             strip.info["transparency"] = numbers.transparent
-        if strip.mode == "La":
-            strip = strip.convert("LA")
-        strip = strip.convert("RGBA")
-        white = Image.new("RGBA", strip.size, "white")
-        flat.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
+        flat.paste(_on_white(strip), (0, top))
     return flat
+
+
+def _on_white(image):
+    """A picture with transparency as RGB."""
+    if image.mode == "La":
+        image = image.convert("LA")
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    composite = Image.alpha_composite(white, image)
+    return composite.convert("RGB")

@@ -17,7 +17,8 @@ def preprocessed(x, preprocess_input):
     reverses, scale, offset = _scaling(preprocess_input)
     if reverses:
         x = keras.ops.flip(x, axis=-1)
-    if scale != [1, 1, 1] or offset != [0, 0, 0]:
+    changes_numbers = scale != [1, 1, 1] or offset != [0, 0, 0]
+    if changes_numbers:
         # In half precision neighbouring pixel values would become one.
         layer = keras.layers.Rescaling(
             scale, offset, name="preprocess", dtype="float32"
@@ -35,10 +36,14 @@ def _scaling(preprocess_input):
     """(whether colours are reversed, scale, offset) of a preprocess_input."""
     colours = np.array([BLACK, WHITE, RED, BLUE, OTHER], "float32")
     pictures = colours[:, None, None]  # of one pixel each
-    black, white, red, blue, other = preprocess_input(pictures)[:, 0, 0]
+    prepared = preprocess_input(pictures)[:, 0, 0]
+    black, white, red, blue, other = prepared
     reverses = bool((red - black).argmax() > (blue - black).argmax())
     scale = (white - black) / 255
-    expected = np.array(OTHER[::-1] if reverses else OTHER, "float32")
-    if not np.allclose(other, expected * scale + black, atol=1e-3):
+    expected = np.array(OTHER, "float32")
+    if reverses:
+        expected = expected[::-1]
+    expected = expected * scale + black
+    if not np.allclose(other, expected, atol=1e-3):
         raise ValueError("preprocess_input must scale and shift each colour by itself.")
     return reverses, scale.tolist(), black.tolist()

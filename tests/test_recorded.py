@@ -12,7 +12,6 @@ from PIL import Image
 from helpers import evaluate, load_classifier
 from helpers.evaluate import (
     RECORDED_VALIDATION,
-    RecordingError,
     accuracy,
     difference,
     recorded_answers,
@@ -20,6 +19,7 @@ from helpers.evaluate import (
 )
 from helpers.labels import imagenet_classes
 from helpers.models import DEFAULT, RECORDED, REGISTRY, ROOT, WeightsUnavailable
+from safeguards.recordings import RecordingError
 from safeguards.whole_files import note_digest
 
 spec = importlib.util.spec_from_file_location("validation", ROOT / "tools/record_validation.py")
