@@ -58,7 +58,8 @@ def _split(features, pictures, group_of_each, folds, seed):
         group_of_each = None
     splits = list(folding.split(features, labels, group_of_each))
     for train, _ in splits:
-        missing = set(range(len(pictures.classes))) - set(labels[train].tolist())
+        all_labels = set(range(len(pictures.classes)))
+        missing = all_labels - set(labels[train].tolist())
         if missing:
             name = pictures.classes[missing.pop()]
             raise ValueError(

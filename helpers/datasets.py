@@ -8,6 +8,7 @@ import math
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -161,7 +162,7 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
         own_keys = [key for key in own_keys if key not in split_of_key]
         if len(own_keys) < n:
             raise DataError(_too_few(pictures, label, len(own_keys), n, alike))
-        own_keys.sort(key=lambda key: sha256(f"{seed} {key}".encode()).digest())
+        own_keys.sort(key=partial(_rank, seed))
         chunks = np.split(own_keys, _cuts(len(own_keys), shares))
         for number, chunk in enumerate(chunks):
             split_of_key.update(dict.fromkeys(chunk.tolist(), number))
@@ -173,12 +174,19 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
     return splits
 
 
+def _rank(seed, key):
+    """What to sort keys by: as good as drawn, and the same whatever others come."""
+    return sha256(f"{seed} {key}".encode()).digest()
+
+
 def _cuts(count, shares):
     """Where to cut a list of `count` by shares, with at least one in each."""
-    inner = np.arange(1, len(shares))
-    cuts = np.round(np.cumsum(shares)[:-1] * count).astype(int)
-    cuts = np.maximum.accumulate(np.maximum(cuts, inner) - inner) + inner
-    return np.minimum(cuts, count - inner[::-1])
+    least = np.arange(1, len(shares))  # one in each share before
+    ideal = np.cumsum(shares)[:-1] * count
+    cuts = np.round(ideal).astype(int)
+    spare = np.maximum(cuts, least) - least
+    cuts = np.maximum.accumulate(spare) + least
+    return np.minimum(cuts, count - least[::-1])
 
 
 def _too_few(pictures, label, count, n, alike):
@@ -228,7 +236,8 @@ def groups(pictures, alike=()):
         if count == 1:
             break  # all are one group: no pair can change that
         if a in number_of and b in number_of:
-            first, second = sorted((root(number_of[a]), root(number_of[b])))
+            roots = root(number_of[a]), root(number_of[b])
+            first, second = sorted(roots)
             parent[second] = first
             count -= first != second
     roots = np.array([root(number) for number in range(len(names))], int)
@@ -263,7 +272,8 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     order = filming_order(paths, [one.taken for one in known])
     # The same pictures are asked about again and again: by `look_through`, then by
     # `out_of_fold`.
-    question = repr(([one.key for one in known], order, threshold, numbers))
+    keys = [one.key for one in known]
+    question = repr((keys, order, threshold, numbers))
     question = sha256(question.encode()).digest()
     if question not in _comparisons:
         while len(_comparisons) >= MAX_COMPARISONS:
@@ -273,7 +283,9 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
         _comparisons[question] = look_alikes(looks, order, threshold, numbers)
     pairs = []
     for pair in _comparisons[question]:
-        pairs.append((pair.likeness, paths[pair.first], paths[pair.second]))
+        first = paths[pair.first]
+        second = paths[pair.second]
+        pairs.append((pair.likeness, first, second))
     if return_likeness:
         return pairs
     return [(first, second) for _, first, second in pairs]
@@ -315,7 +327,8 @@ def _public(name):
     """The folder of a public set, downloaded if it is not there. Only a whole one is
     moved into place, so an interrupted run can be repeated."""
     entry = PUBLIC[name]
-    home = Path(os.environ.get("TRANSFER_DATA") or HOME).expanduser().resolve()
+    home = os.environ.get("TRANSFER_DATA") or HOME
+    home = Path(home).expanduser().resolve()
     target = home / name
     if target.is_dir():
         return target

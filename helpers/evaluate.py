@@ -150,12 +150,15 @@ def thresholds(scores):
     ascending."""
     different = np.unique(np.asarray(scores, float))
     # NaN is sorted to the end, and is not <= 1.
-    if not different.size or not (different[0] >= 0 and different[-1] <= 1):
+    in_range = different.size and different[0] >= 0 and different[-1] <= 1
+    if not in_range:
         raise ValueError(
             "Scores should be probabilities, from 0 to 1: softmax makes them."
         )
     highest = different[-1]
-    no_to_all = (highest + 1) / 2 if highest < 1 else np.nextafter(1, 2)
+    no_to_all = (highest + 1) / 2
+    if highest == 1:
+        no_to_all = np.nextafter(1, 2)
     edges = np.append(0, different)
     halfway = (edges[:-1] + edges[1:]) / 2
     return np.append(halfway, no_to_all)
@@ -196,7 +199,8 @@ def expected_calibration_error(probabilities, labels, bins=15):
     labels, predicted = _class_positions(labels, predicted, classes=n_classes)
     right = predicted == labels
     confidence = probabilities.max(axis=1)
-    bin_of_each = np.minimum((confidence * bins).astype(int), bins - 1)
+    bin_of_each = (confidence * bins).astype(int)
+    bin_of_each = np.minimum(bin_of_each, bins - 1)
     total = 0
     for bin_number in range(bins):
         inside = bin_of_each == bin_number
@@ -223,7 +227,8 @@ def recorded_answers(pictures="imagenet_val"):
     names = ("runs", f"{pictures}/labels", f"{pictures}/answers")
     arrays, provenance = read_recording(RECORDED_VALIDATION, *names)
     runs, labels, answers = arrays
-    answers_of_run = dict(zip(runs.tolist(), answers.astype(int), strict=True))
+    answers = answers.astype(int)
+    answers_of_run = dict(zip(runs.tolist(), answers, strict=True))
     return labels.astype(int), answers_of_run, provenance
 
 

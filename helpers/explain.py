@@ -14,6 +14,7 @@ from safeguards.networks import replay, run
 AT_ONCE = 8  # pictures: for the gradients a network keeps much of what it computes
 # A gradient whose sum is this small beside the sum of its sizes cancels out.
 FLAT = 1e-6
+LIKELIEST = -1  # in the place of a class
 GREY_SHARE = 0.45  # of the picture in an overlay; the rest is the map
 
 
@@ -36,11 +37,15 @@ def grad_cam(model, images, class_index=None):
     many = isinstance(images, list | tuple)
     pictures = images if many else [images]
     classes = network.output_shape[-1]
-    wanted = np.broadcast_to(-1 if class_index is None else class_index, len(pictures))
-    if class_index is not None and not all(0 <= index < classes for index in wanted):
-        raise ValueError(
-            f"The model has {classes} classes: class_index should be 0…{classes - 1}."
-        )
+    if class_index is None:
+        wanted = np.full(len(pictures), LIKELIEST)
+    else:
+        wanted = np.broadcast_to(class_index, len(pictures))
+        if not all(0 <= index < classes for index in wanted):
+            raise ValueError(
+                f"The model has {classes} classes: class_index should be "
+                f"0…{classes - 1}."
+            )
     steps = last_maps(network, size)
     heat = np.empty((len(pictures), size, size), "float32")
     for start in range(0, len(pictures), AT_ONCE):
@@ -99,7 +104,7 @@ def _network_of(model):
 def _weighted_maps(network, steps, batch, wanted):
     """Grad-CAM's maps, as small as the layers make them, and whether scores depend on
     them. steps: those that put out the last maps, as numbers in `replay`; wanted: the
-    class of each picture, -1 for the likeliest. Returns (n, h, w) and bool (n,)."""
+    class of each picture, or LIKELIEST. Returns (n, h, w) and bool (n,)."""
     import tensorflow as tf
 
     tape = tf.GradientTape()
@@ -119,11 +124,13 @@ def _weighted_maps(network, steps, batch, wanted):
     with tape:
         logits = replay(network, [tf.constant(batch)], call)
         logits = tf.cast(logits, tf.float32)
-        chosen = tf.where(wanted < 0, tf.argmax(logits, axis=1), wanted)
+        likeliest = tf.argmax(logits, axis=1)
+        chosen = tf.where(wanted == LIKELIEST, likeliest, wanted)
         scores = tf.gather(logits, chosen, axis=1, batch_dims=1)
     gradients = tape.gradient(scores, maps)
 
-    sides = np.max([channels.shape[1:3] for channels in maps], axis=0)
+    sides = [channels.shape[1:3] for channels in maps]
+    sides = np.max(sides, axis=0)
     total = tf.zeros((len(batch), *sides))
     matters = np.zeros(len(batch), bool)
     for channels, gradient in zip(maps, gradients, strict=True):

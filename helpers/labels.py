@@ -82,7 +82,8 @@ def group_probability(probabilities, classes, group):
     has none of its classes, or the lengths differ."""
     if group not in groups():
         raise ValueError(f"No group {group!r}; there are {', '.join(groups())}.")
-    is_member = np.array([wnid in groups()[group] for wnid, _ in classes])
+    members = groups()[group]
+    is_member = np.array([wnid in members for wnid, _ in classes])
     if is_member.shape != np.shape(probabilities)[-1:]:
         raise ValueError(
             "This is the class list of another model: pass that of this one."

@@ -70,7 +70,8 @@ class Pictures:
                     "class has."
                 )
             rows.extend(rng.permutation(own)[:per_class])
-        return replace(self[np.sort(rows)], name=f"{self.name}, {per_class} per class")
+        chosen = self[np.sort(rows)]
+        return replace(chosen, name=f"{self.name}, {per_class} per class")
 
     def images(self):
         """The pictures as `load_image` reads them.
@@ -137,8 +138,12 @@ def fingerprint(path):
     key = sha256(data).digest()
     if key not in _fingerprints:
         image, doubts = _load(path, data)
-        known = Fingerprint(picture_key(image), look(image), doubts, taken(data))
-        _fingerprints[key] = known
+        _fingerprints[key] = Fingerprint(
+            key=picture_key(image),
+            look=look(image),
+            doubts=doubts,
+            taken=taken(data),
+        )
     return _fingerprints[key]
 
 

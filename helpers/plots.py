@@ -65,7 +65,9 @@ def confusion_figure(matrix, classes, title):
         )
     many = side > MANY_CLASSES
     cell = SMALL_CELL if many else CELL
-    figure = Figure(figsize=(1.8 + cell * side, 1.2 + cell * side))
+    width = 1.8 + cell * side
+    height = 1.2 + cell * side
+    figure = Figure(figsize=(width, height))
     axes = figure.add_subplot()
     upright = many or max(map(len, classes)) > LONG_NAME
     drawing = ConfusionMatrixDisplay(matrix, display_labels=classes)

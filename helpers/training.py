@@ -354,7 +354,8 @@ def _base_and_top(model):
 
     names = [layer.name for layer in model.layers]
     top = model.layers[names.index("base") + 1 :]
-    return keras.Model(model.inputs[0], top[0].input), keras.Sequential(top)
+    base = keras.Model(model.inputs[0], top[0].input)
+    return base, keras.Sequential(top)
 
 
 def _compile(model, learning_rate):
