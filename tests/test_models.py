@@ -23,12 +23,12 @@ import variants
 from legacy import save_legacy
 from PIL import Image
 
-from helpers import keras, keys, models
+from helpers import keras, models
 from helpers.images import SQUASH, ResizeRule, load_image, resize
 from helpers.labels import Prediction, imagenet_classes
 from helpers.models import REGISTRY, WeightsUnavailable
 from helpers.weights import ADDRESS
-from safeguards import whole_files
+from safeguards import keys, whole_files
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
