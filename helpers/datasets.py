@@ -221,8 +221,7 @@ def groups(pictures, alike=()):
     keys = np.array([known.key for known in _fingerprints(pictures)])
     names, name_of_each = np.unique(keys, return_inverse=True)
     number_of = dict(zip(pictures.paths, name_of_each.tolist(), strict=True))
-    # Union-find: each group is a tree, and its root the first of its names, which sorts
-    # first.
+    # Union-find: each group is a tree, and its root the name that sorts first.
     parent = list(range(len(names)))
 
     def root(number):

@@ -137,8 +137,7 @@ def _weighted_maps(network, steps, batch, wanted):
         if gradient is None:  # one of several outputs, of which another is used
             continue
         gradient = tf.cast(gradient, tf.float32)
-        # Sums, not means: maps of several sizes then count by what all of their places
-        # add.
+        # Sums, not means: maps of several sizes count by what all their places add.
         weights = tf.reduce_sum(gradient, axis=(1, 2), keepdims=True)
         sizes = tf.reduce_sum(tf.abs(gradient), axis=(1, 2), keepdims=True)
         varies = tf.abs(weights) > FLAT * sizes

@@ -127,8 +127,7 @@ def new_model(
     x = base(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
-    # From zero: what a random start adds stays where few pictures are there to correct
-    # it.
+    # From zero: with few pictures, what a random start adds would never be corrected.
     head = keras.layers.Dense(n_classes, kernel_initializer="zeros", name="head")
     model = keras.Model(inputs, head(x), name=classifier.name)
     model.rule = classifier.rule  # how `fit` and `predict` prepare pictures
@@ -247,8 +246,7 @@ def fit(
                 restore_best_weights=True,
             )
             callbacks.append(best)
-        # Like the metric's, made beforehand: inside `fit` they would take time and keep
-        # memory.
+        # Made beforehand, like the metric's: `fit` would take longer and keep memory.
         trained.optimizer.build(trained.trainable_variables)
         try:
             return trained.fit(

@@ -13,13 +13,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from helpers.models import (
-    REGISTRY,
-    WeightsUnavailable,
-    build_network,
-    find_weights,
-    is_intact,
-)
+from helpers.models import REGISTRY, WeightsUnavailable, build_network, find_weights
+from safeguards.model_files import is_intact
 from safeguards.text import typed
 from safeguards.whole_files import temporary_folder_in
 
@@ -72,9 +67,8 @@ def _download(name, folder, address):
         path = keras.utils.get_file(
             Path(file).name, address + file, cache_subdir=str(folder)
         )
-    except (
-        Exception
-    ) as error:  # Keras raises a bare Exception for every failed download
+    except Exception as error:
+        # Keras raises a bare Exception for every failed download.
         message = f"could not be downloaded ({error}); run this again"
         raise WeightsUnavailable(message) from error
     return Path(path)
