@@ -4,16 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from exercises._core import (
-    MAX_DRAWS,
-    Explore,
-    Fill,
-    Hint,
-    Predict,
-    call,
-    numbers,
-    recognise,
-)
+from exercises._core import MAX_DRAWS, Explore, Fill, Hint, Predict, call, numbers, recognise
 
 SIDE = 8  # pixels: the input of the tiny network, small so that it is quick
 IMAGE_SHAPES = [(40, 64, 3), (72, 48, 3), (56, 88, 3)]  # rows, columns, channels

@@ -23,7 +23,9 @@ def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
     labels = pictures.labels
     n = len(pictures)
     if len(features) != n:
-        raise ValueError(f"{len(features)} rows of features, {n} pictures: give one row a picture.")
+        raise ValueError(
+            f"{len(features)} rows of features, {n} pictures: give one row a picture."
+        )
     counts = np.bincount(labels, minlength=len(pictures.classes))
     if counts.min(initial=folds) < folds:
         rarest = pictures.classes[counts.argmin()]
@@ -39,7 +41,9 @@ def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
     # With matrices this small, several threads mostly wait for each other; where other
     # programs want the cores as well, that took tens of times as long.
     with threadpool_limits(1, user_api="blas"):
-        return cross_val_predict(head, features, labels, cv=splits, method="predict_proba")
+        return cross_val_predict(
+            head, features, labels, cv=splits, method="predict_proba"
+        )
 
 
 def _split(features, pictures, group_of_each, folds, seed):
@@ -54,7 +58,8 @@ def _split(features, pictures, group_of_each, folds, seed):
         group_of_each = None
     splits = list(folding.split(features, labels, group_of_each))
     for train, _ in splits:
-        missing = set(range(len(pictures.classes))) - set(labels[train].tolist())
+        all_labels = set(range(len(pictures.classes)))
+        missing = all_labels - set(labels[train].tolist())
         if missing:
             name = pictures.classes[missing.pop()]
             raise ValueError(
@@ -85,6 +90,8 @@ def suspicion(probabilities, labels):
         )
     in_range = (probabilities >= 0) & (probabilities <= 1)  # False of NaN
     if not in_range.all():
-        raise ValueError("Probabilities should be from 0 to 1: softmax makes them of logits.")
+        raise ValueError(
+            "Probabilities should be from 0 to 1: softmax makes them of logits."
+        )
     probability_of_label = probabilities[np.arange(len(labels)), labels]
     return -np.log(probability_of_label.clip(1e-12))

@@ -1,45 +1,67 @@
-"""Data sets: the shipped one, public ones, a learner's own folder; splits that don't leak.
+"""Data sets: the shipped one, public ones, your own folder; splits that don't leak.
 
-A folder holds class folders, or train/, validation/ (or val/) and perhaps test/ with class
-folders in each; every file in a class folder is a picture. A fault is a DataError that names
-the place."""
+A folder holds class folders, or train/, validation/ (or val/) and perhaps test/ with
+class folders in each; every file in a class folder is a picture. If something is wrong,
+a DataError says where."""
 
 import math
 import os
-import re
-from collections import Counter, namedtuple
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from helpers.labels import read_table
 from helpers.models import ROOT
-from helpers.pictures import PART_NAMES, TITLES, DataError, Pictures, fingerprint, listed, visible
+from helpers.pictures import Pictures, fingerprint, listed
 from safeguards.addresses import FetchError
 from safeguards.archives import ArchiveError, fetch_archive
-from safeguards.look_alikes import ALIKE, look_alikes, undecided
+from safeguards.folders import (
+    PART_NAMES,
+    TITLES,
+    DataError,
+    check_class_names,
+    filming_order,
+    visible,
+)
+from safeguards.look_alikes import ALIKE, look_alikes
+from safeguards.tables import read_table
 from safeguards.whole_files import temporary_folder_in
 
 COMPUTERS = ROOT / "data" / "computers"
+HOME = "~/.cache/transfer-learning"  # of downloaded data sets
 MAX_COMPARISONS = 16  # of sets for look-alikes, kept in this session
 
-# A line of datasets.tsv. sha256: as pytorch/tutorials (.jenkins/download_data.py),
-# tensorflow/datasets (tf_flowers/checksums.tsv) and, where Microsoft publishes none,
-# gomlx/gomlx (dogs vs. cats) check it; flaw: a file that is no picture, "unreadable" (some
-# are), or "none".
-Public = namedtuple("Public", "address sha256 megabytes folder flaw")
-PUBLIC = {name: Public(*rest) for name, *rest in read_table("datasets.tsv")}
+
+class _Public(NamedTuple):
+    """A public data set: a row of datasets.tsv.
+    sha256: as pytorch/tutorials (.jenkins/download_data.py), tensorflow/datasets
+    (tf_flowers/checksums.tsv) and, where Microsoft publishes none, gomlx/gomlx (dogs
+    vs. cats) check it; flaw: a file that is no picture, "unreadable" (some are), or
+    "none"."""
+
+    address: str
+    sha256: str
+    megabytes: str
+    folder: str
+    flaw: str
+
+
+PUBLIC = {
+    name: _Public(*values) for name, *values in read_table("helpers", "datasets.tsv")
+}
 
 _openings = Counter()  # of test sets in this session, by folder
-_compared = {}  # hash of what was compared → the pairs found
+_comparisons = {}  # hash of what was compared → the pairs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A data set in parts: train and validation to work with, and a test set kept closed."""
+    """A data set: train and validation to work with, and a test set kept closed."""
 
     name: str
     folder: Path
@@ -57,187 +79,215 @@ class Dataset:
         return f"<{self.name}: {self.train!r}, {self.validation!r}, {test}>"
 
     def open_test(self):
-        """The test pictures; says how often they were opened in this session, for whoever chooses
-        by a test set has no test set left. DataError where there is none."""
+        """The test pictures. It says how often they were opened in this session: if you
+        choose by a test set, you have no test set left. DataError where there is
+        none."""
         if not self._test:
             raise DataError(
-                f"{self.name} has no test set: call the validation score one, or put pictures "
-                f"that nothing was chosen by into {self.folder / 'test'}, a folder a class."
+                f"{self.name} has no test set: call the validation score one, or put "
+                "pictures that nothing was chosen by into "
+                f"{self.folder / 'test'}, a folder a class."
             )
         _openings[self.folder] += 1
-        times = f"{_openings[self.folder]} time{'s' * (_openings[self.folder] > 1)}"
+        count = _openings[self.folder]
+        times = "1 time" if count == 1 else f"{count} times"
         print(f"Test set of {self.name} opened: {times} in this session")
         return self._test
 
 
 def load_dataset(source="computers", seed=0):
     """A `Dataset` by name or from a folder.
-    source: "computers", which ships with the lessons; "hymenoptera" (47 MB), "flowers" (229 MB) or
-    "cats_vs_dogs" (825 MB), downloaded once into the folder TRANSFER_DATA or, without that
-    variable, ~/.cache/transfer-learning; or a folder's path (its form: top of this module).
-    seed: of the split, 60/20/20, where the folder has none. All but the shipped pictures are read
-    once; what looks alike in different parts is reported. Raises a DataError."""
+    source: "computers", which ships with the lessons; "hymenoptera" (47 MB), "flowers"
+    (229 MB) or "cats_vs_dogs" (825 MB), downloaded once into the folder TRANSFER_DATA
+    or, without that variable, ~/.cache/transfer-learning; or a folder's path (its form:
+    top of this module); seed: of the split, 60/20/20, where the folder has none.
+    All but the shipped pictures are read once; what looks alike in different parts is
+    reported. Raises a DataError."""
+    name = source
     if source in PUBLIC:
         folder = _public(source)
+    elif source == "computers":
+        folder = COMPUTERS
     else:
-        folder = COMPUTERS if source == "computers" else Path(source).expanduser().resolve()
-    name = source if source in ("computers", *PUBLIC) else folder.name
+        folder = Path(source).expanduser().resolve()
+        name = folder.name
     if not folder.is_dir():
         raise DataError(
-            f"There is no folder {folder}. Pass the path of a folder of class folders, or the name "
-            f"of a data set: computers, {', '.join(PUBLIC)}."
+            f"There is no folder {folder}. Pass the path of a folder of class folders, "
+            f"or the name of a data set: computers, {', '.join(PUBLIC)}."
         )
-    below = {path.name: path for path in visible(folder) if path.is_dir()}
-    if below.keys() & {*PART_NAMES}:
-        parts = _given_parts(name, folder, below)
+    folders = {path.name: path for path in visible(folder) if path.is_dir()}
+    if folders.keys() & {*PART_NAMES}:
+        splits = _given_splits(name, folder, folders)
     else:
-        parts = split(listed(name, folder), seed=seed)
-        parts = [replace(p, name=f"{name}/{t}") for p, t in zip(parts, TITLES, strict=True)]
+        splits = []
+        for title, pictures in zip(
+            TITLES, split(listed(name, folder), seed=seed), strict=True
+        ):
+            splits.append(replace(pictures, name=f"{name}/{title}"))
     if folder != COMPUTERS:  # which the tests check instead
-        pairs = find_look_alikes(*parts)
-        if pairs:
-            count = len({path for _, *pair in pairs for path in pair})
-            first, second = (path.relative_to(folder) for path in pairs[0][1:])
-            print(
-                f"{name}: {count} pictures look like one in another part, which may flatter "
-                f"scores. Most alike: {first} and {second} (likeness {pairs[0][0]:.2f}). "
-                "See find_look_alikes."
-            )
-    return Dataset(name, folder, *parts)
+        _report_look_alikes(name, folder, splits)
+    return Dataset(name, folder, *splits)
+
+
+def _report_look_alikes(name, folder, splits):
+    """Say which pictures look like one in another split."""
+    pairs = find_near_duplicates(*splits, return_likeness=True)
+    if not pairs:
+        return
+    alike = set()
+    for _, first, second in pairs:
+        alike |= {first, second}
+    likeness, first, second = pairs[0]
+    print(
+        f"{name}: {len(alike)} pictures look like one in another part, which may "
+        f"flatter scores. Most alike: {first.relative_to(folder)} and "
+        f"{second.relative_to(folder)} (likeness {likeness:.2f}). See "
+        "find_near_duplicates."
+    )
 
 
 def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
-    """A list of `Pictures`, one a share: each class is split by these shares, at least one picture
-    everywhere; what shows the same (`groups`) stays together. Pixels and `seed` place a picture:
-    others that come or go move few. DataError where a class has too few different pictures."""
+    """A list of `Pictures`, one for each share of every class.
+    Each gets at least one picture of a class, and what shows the same (`groups`) stays
+    together. Pixels and `seed` decide where a picture goes: if others come or go, few
+    move. DataError where a class has too few different pictures."""
     if min(shares) <= 0 or not math.isclose(sum(shares), 1):
         raise DataError(f"The shares {shares} should be above 0 and add up to 1.")
-    n, part_of = len(shares), {}
+    n = len(shares)
+    split_of_key = {}
     keys = groups(pictures, alike)
     for label in range(len(pictures.classes)):
-        own = [key for key in dict.fromkeys(keys[pictures.labels == label]) if key not in part_of]
-        if len(own) < n:
-            raise DataError(_too_few(pictures, label, len(own), n, alike))
-        inner = np.arange(1, n)
-        cuts = np.round(np.cumsum(shares)[:-1] * len(own)).astype(int)
-        cuts = np.maximum.accumulate(np.maximum(cuts, inner) - inner) + inner
-        cuts = np.minimum(cuts, len(own) - inner[::-1])
-        own.sort(key=lambda key: sha256(f"{seed} {key}".encode()).digest())
-        for part, chosen in enumerate(np.split(own, cuts)):
-            part_of.update(dict.fromkeys(chosen.tolist(), part))
-    parts = np.array([part_of[key] for key in keys])
-    return [replace(pictures[parts == i], name=f"{pictures.name} {i + 1}/{n}") for i in range(n)]
+        own_keys = dict.fromkeys(keys[pictures.labels == label])
+        own_keys = [key for key in own_keys if key not in split_of_key]
+        if len(own_keys) < n:
+            raise DataError(_too_few(pictures, label, len(own_keys), n, alike))
+        own_keys.sort(key=partial(_rank, seed))
+        chunks = np.split(own_keys, _cuts(len(own_keys), shares))
+        for number, chunk in enumerate(chunks):
+            split_of_key.update(dict.fromkeys(chunk.tolist(), number))
+    numbers = np.array([split_of_key[key] for key in keys])
+    splits = []
+    for number in range(n):
+        name = f"{pictures.name} {number + 1}/{n}"
+        splits.append(replace(pictures[numbers == number], name=name))
+    return splits
+
+
+def _rank(seed, key):
+    """What to sort keys by: as good as drawn, and the same whatever others come."""
+    return sha256(f"{seed} {key}".encode()).digest()
+
+
+def _cuts(count, shares):
+    """Where to cut a list of `count` by shares, with at least one in each."""
+    least = np.arange(1, len(shares))  # one in each share before
+    ideal = np.cumsum(shares)[:-1] * count
+    cuts = np.round(ideal).astype(int)
+    spare = np.maximum(cuts, least) - least
+    cuts = np.maximum.accumulate(spare) + least
+    return np.minimum(cuts, count - least[::-1])
 
 
 def _too_few(pictures, label, count, n, alike):
-    """What to say where a class has too few different pictures for n parts."""
+    """What to say where a class has too few different pictures for n splits."""
     own = pictures[pictures.labels == label]
-    # without those that look alike, would there be enough?
-    joined = [pair for pair in alike if {*pair} & {*own.paths}] if len({*groups(own)}) >= n else []
+    joined = []
+    if (
+        len(set(groups(own))) >= n
+    ):  # without those that look alike there would be enough
+        own_paths = set(own.paths)
+        joined = [pair for pair in alike if own_paths.intersection(pair)]
     alone = "those that look alike count once" if joined else "copies count once"
     text = (
-        f"{pictures.name} has {count} different pictures of {pictures.classes[label]} ({alone}), "
-        f"too few for {n} parts: add some that show something else, or remove this class."
+        f"{pictures.name} has {count} different pictures of {pictures.classes[label]} "
+        f"({alone}), too few for {n} parts: add some that show something else, or "
+        "remove this class."
     )
     if joined:
         first, second = (path.name for path in joined[-1])
-        text += f" If {first} and {second} do not show the same, raise the threshold for the pairs."
+        text += (
+            f" If {first} and {second} do not show the same, raise the threshold for "
+            "the pairs."
+        )
     return text
 
 
 def groups(pictures, alike=()):
-    """What shows the same: for each picture a text, equal for files with the same pixels, and for
-    those of the pairs of paths in `alike` (see `find_near_duplicates`), also by way of others.
-    Pairs of which one is not among these pictures count for nothing."""
+    """What shows the same: for each picture a text.
+    It's equal for files with the same pixels, and for the pairs of paths in `alike`
+    (see `find_near_duplicates`), also by way of others. Pairs of which one is not among
+    these pictures count for nothing."""
     keys = np.array([known.key for known in _fingerprints(pictures)])
-    names, row_of_key = np.unique(keys, return_inverse=True)
-    number = dict(zip(pictures.paths, row_of_key.tolist(), strict=True))
-    # Union-find: each group is a tree, and its root the first of its names, which sorts first.
-    root = list(range(len(names)))
+    names, name_of_each = np.unique(keys, return_inverse=True)
+    number_of = dict(zip(pictures.paths, name_of_each.tolist(), strict=True))
+    # Union-find: each group is a tree, and its root the name that sorts first.
+    parent = list(range(len(names)))
 
-    def find(i):
-        while root[i] != i:
-            root[i] = root[root[i]]
-            i = root[i]
-        return i
+    def root(number):
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
 
-    left = len(names)
+    count = len(names)
     for a, b in alike:
-        if left == 1:
+        if count == 1:
             break  # all are one group: no pair can change that
-        if a in number and b in number:
-            first, second = sorted((find(number[a]), find(number[b])))
-            root[second] = first
-            left -= first != second
-    return names[np.array([find(i) for i in range(len(names))], int)[row_of_key]]
+        if a in number_of and b in number_of:
+            roots = root(number_of[a]), root(number_of[b])
+            first, second = sorted(roots)
+            parent[second] = first
+            count -= first != second
+    roots = np.array([root(number) for number in range(len(names))], int)
+    return names[roots[name_of_each]]
 
 
-def find_near_duplicates(pictures_a, pictures_b=None, threshold=ALIKE):
-    """Pairs of pictures that look alike: [(path in a, path in b), …], the most alike first; see
-    `find_look_alikes`. pictures_b: None looks for pairs within pictures_a."""
-    several = [pictures_a] if pictures_b is None else [pictures_a, pictures_b]
-    return [(a, b) for _, a, b in find_look_alikes(*several, threshold=threshold)]
-
-
-def find_look_alikes(*several, threshold=ALIKE):
-    """How much pictures look alike: [(likeness, path, path), …], the most alike first.
-    several: one `Pictures`, or some between which to look for pairs. threshold: the likeness from
-    which on two pictures count as alike, above 0; from 1 on none do. At 0.95 two pictures differ
-    nowhere by more than JPEG, a resize or a camera's noise may change; each 0.95 again is as much.
-    Found are copies in another size, quality or brightness, with up to a tenth of each side cut
-    off, shots of one scene from the hand, and films, whose files must be named in order or hold the
-    time they were taken. Of many that are alike, also by way of others, as few pairs are given as
-    join them: each picture is in one of them at least.
-    Missed are mirrored copies, those turned by more than a few degrees, small parts of a picture,
-    and of things on a plain ground those that were cut out and then resized, or made brighter.
-    Different things that differ by less than noise may change count as one: look at the pairs, and
-    raise the threshold where they are wrong. How it is done stands in `safeguards.look_alikes`."""
-    paths = [path for pictures in several for path in pictures.paths]
-    known = [known for pictures in several for known in _fingerprints(pictures)]
-    parts = np.repeat(np.arange(len(several)), [len(pictures) for pictures in several])
-    parts = parts if len(several) > 1 else None
-    order = _order(paths, [one.taken for one in known])
-    # The same pictures are asked about again and again: by `look_through`, then by `out_of_fold`.
-    asked = repr(
-        ([one.key for one in known], order, threshold, parts if parts is None else [*parts])
-    )
-    asked = sha256(asked.encode()).digest()
-    if asked not in _compared:
-        while len(_compared) >= MAX_COMPARISONS:
-            del _compared[next(iter(_compared))]  # the oldest
-        _compared[asked] = look_alikes([one.look for one in known], order, threshold, parts)
-    return [(pair.likeness, paths[pair.first], paths[pair.second]) for pair in _compared[asked]]
-
-
-def find_undecided(pictures, alike):
-    """Pictures that resemble others as a whole and differ somewhere, so that pixels cannot tell
-    frames of a film from two things: (how many, (likeness, path, path) of the nearest), or None.
-    alike: the pairs of paths that count as one."""
-    looks = [known.look for known in _fingerprints(pictures)]
-    found = undecided(looks, groups(pictures, alike))
-    if found is None:
-        return None
-    count, (likeness, first, second) = found
-    return count, (likeness, pictures.paths[first], pictures.paths[second])
-
-
-def _order(paths, times):
-    """Whole numbers, 1 apart where one file of a folder comes next to another: by the time they
-    were taken if all of its files hold one, else by name, 9 before 10, as cameras and programs that
-    take films apart number them."""
-    timeless = {path.parent for path, time in zip(paths, times, strict=True) if time is None}
-
-    def key(path, time):
-        parts = re.split(r"(\d+)", path.name)
-        name = [(not p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
-        return path.parent, "" if path.parent in timeless else time, name
-
-    keys = {path: key(path, time) for path, time in zip(paths, times, strict=True)}
-    place, folder, number = {}, None, -1
-    for path in sorted(keys, key=keys.get):
-        number += 1 if path.parent == folder else 2
-        place[path], folder = number, path.parent
-    return [place[path] for path in paths]
+def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
+    """Pairs of pictures that look alike: [(path, path), …], the most alike first.
+    At a likeness of 0.95 two pictures differ nowhere by more than JPEG, a resize or a
+    camera's noise may change; each 0.95 again is as much. Found are copies in another
+    size, quality or brightness, with up to a tenth of each side cut off, shots of one
+    scene from the hand, and films, whose files must be named in order or hold the time
+    they were taken. Of many that are alike, also by way of others, as few pairs are
+    given as join them: each picture is in one of them at least.
+    Missed are mirrored copies, those turned by more than a few degrees, small parts of
+    a picture, and of things on a plain ground those that were cut out and then resized,
+    or made brighter. Different things that differ by less than noise may change count
+    as one: look at the pairs, and raise the threshold where they are wrong. How it is
+    done stands in `safeguards.look_alikes`.
+    several: one `Pictures`, or some between which to look for pairs; threshold: the
+    likeness from which on two pictures count as alike, above 0; from 1 on none do;
+    return_likeness: give [(likeness, path, path), …]."""
+    paths = []
+    known = []
+    numbers = []
+    for number, pictures in enumerate(several):
+        paths += pictures.paths
+        known += _fingerprints(pictures)
+        numbers += [number] * len(pictures)
+    if len(several) == 1:
+        numbers = None
+    order = filming_order(paths, [one.taken for one in known])
+    # The same pictures are asked about again and again: by `look_through`, then by
+    # `out_of_fold`.
+    keys = [one.key for one in known]
+    question = repr((keys, order, threshold, numbers))
+    question = sha256(question.encode()).digest()
+    if question not in _comparisons:
+        while len(_comparisons) >= MAX_COMPARISONS:
+            oldest = next(iter(_comparisons))
+            del _comparisons[oldest]
+        looks = [one.look for one in known]
+        _comparisons[question] = look_alikes(looks, order, threshold, numbers)
+    pairs = []
+    for pair in _comparisons[question]:
+        first = paths[pair.first]
+        second = paths[pair.second]
+        pairs.append((pair.likeness, first, second))
+    if return_likeness:
+        return pairs
+    return [(first, second) for _, first, second in pairs]
 
 
 def _fingerprints(pictures):
@@ -245,50 +295,50 @@ def _fingerprints(pictures):
     return [fingerprint(path) for path in bar]
 
 
-def class_like_part(folder):
-    """DataError where a class folder has the name of a part: train, validation, val or test."""
-    for path in visible(folder):
-        if path.name in PART_NAMES and path.is_dir():
-            files = visible(path)
-            if files and not any(file.is_dir() for file in files):
-                raise DataError(
-                    f"The class folder {path} has a name that stands for a part of a data set: "
-                    f"rename it, for instance {path.name}_class."
-                )
-
-
-def _given_parts(name, folder, below):
-    class_like_part(folder)
-    titles = {("validation" if title == "val" else title): title for title in below}
-    if len(titles) < len(below) or set(titles) not in ({*TITLES}, {*TITLES[:2]}):
+def _given_splits(name, folder, folders):
+    """The `Pictures` of a folder of train, validation and perhaps test folders."""
+    check_class_names(folder)
+    folder_of = {}
+    for title, path in folders.items():
+        folder_of["validation" if title == "val" else title] = path
+    titles = [title for title in TITLES if title in folder_of]
+    has_others = len(titles) < len(folders)  # or validation twice
+    if has_others or titles[:2] != ["train", "validation"]:
         raise DataError(
-            f"{folder} has the folders {', '.join(below)}: it should have train, validation (or "
-            "val) and perhaps test, with class folders in each; or class folders, to be split."
+            f"{folder} has the folders {', '.join(folders)}: it should have train, "
+            "validation (or val) and perhaps test, with class folders in each; or "
+            "class folders, to be split."
         )
-    parts = [listed(f"{name}/{t}", below[titles[t]]) for t in TITLES if t in titles]
-    for part in parts:
-        if different := set(part.classes) ^ set(parts[0].classes):
+    splits = [listed(f"{name}/{title}", folder_of[title]) for title in titles]
+    first = splits[0]
+    for pictures in splits:
+        different = set(pictures.classes) ^ set(first.classes)
+        if different:
             raise DataError(
-                f"{part.name} and {parts[0].name} differ in {', '.join(sorted(different))}: each "
-                "part needs a folder, with pictures, of every class."
+                f"{pictures.name} and {first.name} differ in "
+                f"{', '.join(sorted(different))}: each part needs a folder, with "
+                "pictures, of every class."
             )
-    return parts
+    return splits
 
 
 def _public(name):
-    """The folder of a public set, downloaded if it is not there. Only a whole one is moved into
-    place, so an interrupted run can be repeated."""
+    """The folder of a public set, downloaded if it is not there. Only a whole one is
+    moved into place, so an interrupted run can be repeated."""
     entry = PUBLIC[name]
-    home = os.environ.get("TRANSFER_DATA") or "~/.cache/transfer-learning"
-    target = Path(home).expanduser().resolve() / name
+    home = os.environ.get("TRANSFER_DATA") or HOME
+    home = Path(home).expanduser().resolve()
+    target = home / name
     if target.is_dir():
         return target
+    megabytes = int(entry.megabytes)
     try:
-        with temporary_folder_in(target.parent) as folder:
-            fetch_archive(name, entry.address, entry.sha256, int(entry.megabytes), folder)
-            _leave_out(name, folder / entry.folder, entry.flaw)
+        with temporary_folder_in(home) as temporary:
+            fetch_archive(name, entry.address, entry.sha256, megabytes, temporary)
+            folder = temporary / entry.folder
+            _leave_out(name, folder, entry.flaw)
             try:
-                os.replace(folder / entry.folder, target)
+                os.replace(folder, target)
             except OSError:
                 if not target.is_dir():  # else another process was faster
                     raise
@@ -296,28 +346,33 @@ def _public(name):
         raise DataError(str(error)) from error
     except FetchError as error:
         raise DataError(
-            f"{name} could not be downloaded ({error}). Check your connection and run this again; "
-            'load_dataset("computers") needs none.'
+            f"{name} could not be downloaded ({error}). Check your connection and run "
+            'this again; load_dataset("computers") needs none.'
         ) from error
     except OSError as error:
         raise DataError(
-            f"{name} cannot be kept in {target.parent} ({error.strerror}): make {entry.megabytes} "
-            "MB of room there three times over, or set TRANSFER_DATA to another folder."
+            f"{name} cannot be kept in {home} ({error.strerror}): make "
+            f"{entry.megabytes} MB of room there three times over, or set "
+            "TRANSFER_DATA to another folder."
         ) from error
     return target
 
 
 def _leave_out(name, folder, flaw):
-    """Remove from a public set what is known to be no picture, or what cannot be read."""
+    """Remove from a public set what is known to be no picture, or can't be read."""
     if flaw not in ("unreadable", "none"):
         (folder / flaw).unlink()
     if flaw != "unreadable":
         return
-    pictures, bad = listed(name, folder), []
-    for path in tqdm(pictures.paths, f"checking {name}"):
+    paths = listed(name, folder).paths
+    unreadable = []
+    for path in tqdm(paths, f"checking {name}"):
         try:
             fingerprint(path)
         except DataError:
-            bad.append(str(path.relative_to(folder)))
+            unreadable.append(str(path.relative_to(folder)))
             path.unlink()
-    print(f"{name}: {len(bad)} of {len(pictures)} files unreadable, left out: {', '.join(bad)}")
+    print(
+        f"{name}: {len(unreadable)} of {len(paths)} files unreadable, left out: "
+        f"{', '.join(unreadable)}"
+    )

@@ -4,7 +4,6 @@ Labels and predictions are class positions: whole numbers (or bool), (n,), as `a
 gives them. Anything else, such as no pictures, other lengths or probabilities, is a
 ValueError."""
 
-import json
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +11,13 @@ from scipy.stats import binomtest, bootstrap
 from sklearn.metrics import classification_report, confusion_matrix
 
 from helpers.models import RECORDED
-from safeguards.whole_files import SUMS, shipped
+from safeguards.recordings import read_recording
 
 DRAWS = 10_000  # of the bootstrap
+WHOLE_NUMBERS = "iub"  # the kinds of dtypes: int, unsigned int and bool
 # Made by tools/record/record_validation.py, which asked networks about two sets of pictures.
 RECORDED_VALIDATION = RECORDED / "validation.npz"
 PICTURE_SETS = ("imagenet_val", "photos")
-
-
-class RecordingError(RuntimeError):
-    """The recorded answers are missing or not the shipped ones; says what to do."""
 
 
 class Estimate(NamedTuple):
@@ -34,7 +30,8 @@ class Estimate(NamedTuple):
 
     def __repr__(self):
         to = "–" if self.low >= 0 else " to "
-        return f"{self.value:z.2f} ({self.low:z.2f}{to}{self.high:z.2f}), n = {self.n}"
+        interval = f"{self.low:z.2f}{to}{self.high:z.2f}"
+        return f"{self.value:z.2f} ({interval}), n = {self.n}"
 
 
 class Difference(Estimate):
@@ -68,10 +65,11 @@ def bootstrap_mean(values, seed=0):
     method, not certainty.
     values: floats (n,), n at least 2; ValueError otherwise."""
     values = np.asarray(values, float)
-    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+    all_finite = np.isfinite(values).all()
+    if values.ndim != 1 or len(values) < 2 or not all_finite:
         raise ValueError(
             "Give one finite number a picture, two or more; this has shape "
-            f"{values.shape}, finite: {np.isfinite(values).all()}."
+            f"{values.shape}, finite: {all_finite}."
         )
     drawn = bootstrap(
         (values,),
@@ -152,10 +150,15 @@ def thresholds(scores):
     ascending."""
     different = np.unique(np.asarray(scores, float))
     # NaN is sorted to the end, and is not <= 1.
-    if not different.size or not (different[0] >= 0 and different[-1] <= 1):
-        raise ValueError("Scores should be probabilities, from 0 to 1: softmax makes them.")
+    in_range = different.size and different[0] >= 0 and different[-1] <= 1
+    if not in_range:
+        raise ValueError(
+            "Scores should be probabilities, from 0 to 1: softmax makes them."
+        )
     highest = different[-1]
-    no_to_all = (highest + 1) / 2 if highest < 1 else np.nextafter(1, 2)
+    no_to_all = (highest + 1) / 2
+    if highest == 1:
+        no_to_all = np.nextafter(1, 2)
     edges = np.append(0, different)
     halfway = (edges[:-1] + edges[1:]) / 2
     return np.append(halfway, no_to_all)
@@ -188,13 +191,16 @@ def expected_calibration_error(probabilities, labels, bins=15):
     probabilities = np.asarray(probabilities)
     is_table = probabilities.ndim == 2
     if not is_table or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
-        raise ValueError("Probabilities should be (pictures, classes), each row with sum 1.")
+        raise ValueError(
+            "Probabilities should be (pictures, classes), each row with sum 1."
+        )
     n_classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
     labels, predicted = _class_positions(labels, predicted, classes=n_classes)
     right = predicted == labels
     confidence = probabilities.max(axis=1)
-    bin_of_each = np.minimum((confidence * bins).astype(int), bins - 1)
+    bin_of_each = (confidence * bins).astype(int)
+    bin_of_each = np.minimum(bin_of_each, bins - 1)
     total = 0
     for bin_number in range(bins):
         inside = bin_of_each == bin_number
@@ -215,10 +221,14 @@ def recorded_answers(pictures="imagenet_val"):
     of the ways of lesson 02. ValueError for other pictures, RecordingError where the
     file isn't the shipped one."""
     if pictures not in PICTURE_SETS:
-        raise ValueError(f"No answers about {pictures!r} are recorded, only {PICTURE_SETS}.")
+        raise ValueError(
+            f"No answers about {pictures!r} are recorded, only {PICTURE_SETS}."
+        )
     names = ("runs", f"{pictures}/labels", f"{pictures}/answers")
-    (runs, labels, answers), provenance = _read_recorded(*names)
-    answers_of_run = dict(zip(runs.tolist(), answers.astype(int), strict=True))
+    arrays, provenance = read_recording(RECORDED_VALIDATION, *names)
+    runs, labels, answers = arrays
+    answers = answers.astype(int)
+    answers_of_run = dict(zip(runs.tolist(), answers, strict=True))
     return labels.astype(int), answers_of_run, provenance
 
 
@@ -227,47 +237,41 @@ def recorded_logits():
     Returns (labels, logits, provenance): class positions (n,), float32 (n, 1000), a
     dict that says how they were made. RecordingError where the file isn't what was
     shipped."""
-    (labels, logits), provenance = _read_recorded("imagenet_val/labels", "logits")
+    arrays, provenance = read_recording(
+        RECORDED_VALIDATION, "imagenet_val/labels", "logits"
+    )
+    labels, logits = arrays
     return labels.astype(int), logits.astype("float32"), provenance
-
-
-def _read_recorded(*names):
-    """Arrays of the recorded file, by name, and the dict that says how it was made."""
-    path = RECORDED_VALIDATION
-    restore = f"git checkout data/recorded/{path.name} data/recorded/{SUMS}"
-    advice = f"Bring it back: {restore}"
-    try:
-        if not shipped(path):
-            raise RecordingError(f"{path} isn't the file that ships with the lessons. {advice}")
-        with np.load(path) as file:
-            arrays = [file[name] for name in names]
-            provenance = json.loads(file["about"].item())
-    except OSError as error:
-        reason = error.strerror
-        raise RecordingError(f"{path} can't be read ({reason}). {advice}") from error
-    return arrays, provenance
 
 
 def _class_positions(*arrays, classes=None):
     """Labels and predictions as arrays of one length; ValueError otherwise."""
     arrays = [np.asarray(array) for array in arrays]
-    shapes = ", ".join(str(array.shape) for array in arrays)
-    if any(array.ndim == 2 for array in arrays):
-        raise ValueError(f"Shapes {shapes}: of scores (n, classes) take .argmax(axis=1) first.")
-    same_shape = len({array.shape for array in arrays}) == 1
-    if not same_shape or arrays[0].ndim != 1:
-        raise ValueError(f"Shapes {shapes}: give one label and one prediction a picture.")
+    shapes = [array.shape for array in arrays]
+    named_shapes = ", ".join(str(shape) for shape in shapes)
+    if any(len(shape) == 2 for shape in shapes):
+        raise ValueError(
+            f"Shapes {named_shapes}: of scores (n, classes) take .argmax(axis=1) first."
+        )
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
+        raise ValueError(
+            f"Shapes {named_shapes}: give one label and one prediction a picture."
+        )
     if not arrays[0].size:
         raise ValueError("There is no picture to evaluate: these are empty.")
-    if any(array.dtype.kind not in "iub" for array in arrays):
-        dtypes = ", ".join(str(array.dtype) for array in arrays)
-        raise ValueError(
-            f"Types {dtypes}: give class positions, which are whole numbers (or bool)."
-        )
+    for array in arrays:
+        if array.dtype.kind not in WHOLE_NUMBERS:
+            dtypes = ", ".join(str(array.dtype) for array in arrays)
+            raise ValueError(
+                f"Types {dtypes}: give class positions, which are whole numbers (or "
+                "bool)."
+            )
     low = min(array.min() for array in arrays)
     high = max(array.max() for array in arrays)
     if classes is not None and (low < 0 or high >= classes):
-        raise ValueError(f"Positions {low} to {high}, but {classes} classes: 0 to {classes - 1}.")
+        raise ValueError(
+            f"Positions {low} to {high}, but {classes} classes: 0 to {classes - 1}."
+        )
     return arrays
 
 
@@ -278,16 +282,22 @@ def _checked_scores(positive, scores, weights):
     if weights is None:
         weights = np.ones(len(scores))
     weights = np.asarray(weights, float)
-    same_shape = positive.shape == scores.shape == weights.shape
-    if not same_shape or scores.ndim != 1:
-        shapes = f"{positive.shape}, {scores.shape}, {weights.shape}"
-        raise ValueError(f"Give one truth, one score and one weight a picture; these are {shapes}.")
+    shapes = (positive.shape, scores.shape, weights.shape)
+    if len(set(shapes)) > 1 or scores.ndim != 1:
+        named_shapes = ", ".join(str(shape) for shape in shapes)
+        raise ValueError(
+            "Give one truth, one score and one weight a picture; these are "
+            f"{named_shapes}."
+        )
     if not scores.size:
         raise ValueError("There is no picture to evaluate: these are empty.")
     if positive.dtype != bool:
         raise ValueError("Say in positive what is true: bool, such as labels == 1.")
-    if not (np.isfinite(scores).all() and np.isfinite(weights).all()):
-        raise ValueError("A score or a weight is not a finite number (did training diverge?).")
+    all_finite = np.isfinite(scores).all() and np.isfinite(weights).all()
+    if not all_finite:
+        raise ValueError(
+            "A score or a weight is not a finite number (did training diverge?)."
+        )
     if weights.min() < 0 or weights.sum() == 0:
         raise ValueError("Weights should be 0 or more, and not all 0.")
     return positive, scores, weights
@@ -297,4 +307,6 @@ def _check_costs(miss, alarm):
     """ValueError for costs that say nothing."""
     finite = np.isfinite(miss) and np.isfinite(alarm)
     if not finite or miss < 0 or alarm < 0 or miss + alarm == 0:
-        raise ValueError(f"Costs should be 0 or more, and not both 0: miss {miss}, alarm {alarm}.")
+        raise ValueError(
+            f"Costs should be 0 or more, and not both 0: miss {miss}, alarm {alarm}."
+        )

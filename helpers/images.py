@@ -6,19 +6,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
-from helpers.labels import read_table
-from safeguards import pictures
-from safeguards.depths import Numbers, as_grey
-from safeguards.pictures import NOT_AN_IMAGE, ImageError
-
-WHITE = 255
-STRIP = 256  # rows that are put on white at a time: all at once would take much memory
-SCALES = {"bool": WHITE, "uint8": 1, "uint16": 1 / 256}  # from 1 of a dtype to 8 bits
+from safeguards.rgb import load_with_doubts
+from safeguards.tables import read_table
 
 
-class Sample(NamedTuple):
+class _Sample(NamedTuple):
     """A picture to try things on: a row of samples.tsv.
     library: the installed package that brings it: another project's for photographs,
     `helpers` for the renders, which are pictures of data/computers;
@@ -37,10 +31,16 @@ class Sample(NamedTuple):
         return os.path.join(os.path.dirname(package), self.file)
 
 
-SAMPLES = {
-    name: Sample(library, file, tuple(filter(None, classes.split(", "))), shows)
-    for name, library, file, classes, shows in read_table("samples.tsv")
-}
+def _read_samples():
+    """The rows of samples.tsv: {name: `_Sample`}."""
+    samples = {}
+    for name, library, file, classes, shows in read_table("helpers", "samples.tsv"):
+        right_classes = tuple(classes.split(", ")) if classes else ()
+        samples[name] = _Sample(library, file, right_classes, shows)
+    return samples
+
+
+SAMPLES = _read_samples()
 NAMES = ", ".join(SAMPLES)
 ADVICE = f"Pass a web address, path from here, binary file or one of: {NAMES}."
 
@@ -58,78 +58,11 @@ def load_image(source):
     Transparency is put on white; of 16 bits the upper 8 are kept, or of fewer in use,
     where a TIFF says how many (MaxSampleValue); an animation gives its first frame.
     Raises an ImageError."""
-    return load_with_doubts(source)[0]
-
-
-def load_with_doubts(source):
-    """What `load_image` returns, and why it may not show what was meant.
-    The reasons are a list of ends of sentences that begin with the picture's name, such
-    as “ends in rows of one flat grey, …”. Raises an ImageError."""
-    if hasattr(source, "__array__"):
-        return _to_rgb(_from_array(np.asarray(source))), []
-    if isinstance(source, str) and source.strip() in SAMPLES:
+    # NumPy's texts count as arrays.
+    if type(source) is str and source.strip() in SAMPLES:
         source = SAMPLES[source.strip()].path()
-    is_file = not isinstance(source, Image.Image)
-    if is_file:
-        source = pictures.read(source, ADVICE)
-    decoded = pictures.decode(source)
-    with pictures.faults_explained(source):  # some show only as the pixels are converted
-        image = _to_rgb(decoded.image, decoded.numbers, is_file)
-    image.info.clear()  # it is upright and RGB now, whatever its metadata say
-    return image, decoded.doubts
-
-
-def _from_array(array, numbers=Numbers(), is_file=False):  # noqa: B008
-    """An 8-bit PIL image of an array; ImageError where nobody knows what is white."""
-    kind = array.dtype.name
-    channels = array.shape[2:]
-    scale = SCALES.get(kind)
-    good = array.ndim in (2, 3) and array.size and channels in [(), (1,), (3,), (4,)]
-    if "float" in kind:
-        scale = WHITE
-        if good:
-            kind += f" from {array.min():g} to {array.max():g}"
-            good = array.min() >= 0 and array.max() <= 1  # False of NaN
-    if not good or not scale:
-        if is_file:
-            raise ImageError(
-                f"It holds {kind}, where 0 should be black and 1 white: save it so, or "
-                "with 8 bits.",
-                NOT_AN_IMAGE,
-            )
-        raise ImageError(
-            f"This array {array.shape} of {kind} should be (height, width[, 1, 3 or "
-            "4]) of uint8 or of floats in 0…1. Of a batch, pass array[0]; 0…255 needs "
-            ".astype('uint8')",
-            NOT_AN_IMAGE,
-        )
-    if channels == (1,):
-        array = array[..., 0]
-    return Image.fromarray(as_grey(array, scale, numbers))
-
-
-def _to_rgb(image, numbers=Numbers(), is_file=False):  # noqa: B008
-    """A picture of any mode as RGB, what is transparent on white."""
-    if image.mode[0] in "IF":  # I;16, I, F: Pillow alone would clip them to white
-        image = _from_array(np.asarray(image), numbers, is_file)
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        srgb = ImageCms.createProfile("sRGB")
-        image = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    flat = Image.new("RGB", image.size)
-    for top in range(0, image.height, STRIP):
-        bottom = min(top + STRIP, image.height)
-        strip = image.crop((0, top, image.width, bottom))
-        if numbers.transparent is not None:
-            strip.info["transparency"] = numbers.transparent
-        if strip.mode == "La":
-            strip = strip.convert("LA")
-        strip = strip.convert("RGBA")
-        white = Image.new("RGBA", strip.size, "white")
-        flat.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
-    return flat
+    image, _ = load_with_doubts(source, ADVICE)
+    return image
 
 
 @dataclass(frozen=True)

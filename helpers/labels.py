@@ -1,10 +1,11 @@
 """The names of the 1000 ImageNet classes, and how probabilities become names."""
 
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
+
+from safeguards.tables import read_table
 
 
 class Prediction(NamedTuple):
@@ -18,19 +19,13 @@ class Prediction(NamedTuple):
         return f"{self.name} {self.probability:.2f}"
 
 
-def read_table(file):
-    """The rows of one of this package's .tsv files, without its header: lists of
-    str."""
-    table = resources.files("helpers") / file
-    lines = table.read_text("utf-8").splitlines()
-    return [line.split("\t") for line in lines[1:]]
-
-
 @cache
 def imagenet_classes():
     """The 1000 (wnid, name) pairs in the order of the networks' outputs.
     They are those of Keras's own class index, sorted by wnid."""
-    return tuple((wnid, name) for wnid, name in read_table("imagenet_classes.tsv"))
+    return tuple(
+        (wnid, name) for wnid, name in read_table("helpers", "imagenet_classes.tsv")
+    )
 
 
 def decode(probabilities, classes, top=5):
@@ -46,7 +41,9 @@ def decode(probabilities, classes, top=5):
             f"{probabilities.shape}: pass the class list of the model that made them."
         )
     if top < 1 or np.isnan(probabilities).any():
-        raise ValueError("top should be 1 or more, and no probability NaN (did training diverge?).")
+        raise ValueError(
+            "top should be 1 or more, and no probability NaN (did training diverge?)."
+        )
     if probabilities.ndim > 1:
         return [decode(row, classes, top) for row in probabilities]
     # A stable sort of the negatives keeps equal probabilities in class order.
@@ -73,7 +70,8 @@ def groups():
     """Groups of ImageNet classes that mean one thing to people: {group name: wnids}."""
     wnids = [wnid for wnid, _ in imagenet_classes()]
     return {
-        name: tuple(wnids[position] for position in positions) for name, positions in GROUPS.items()
+        name: tuple(wnids[position] for position in positions)
+        for name, positions in GROUPS.items()
     }
 
 
@@ -84,9 +82,14 @@ def group_probability(probabilities, classes, group):
     has none of its classes, or the lengths differ."""
     if group not in groups():
         raise ValueError(f"No group {group!r}; there are {', '.join(groups())}.")
-    is_member = np.array([wnid in groups()[group] for wnid, _ in classes])
+    members = groups()[group]
+    is_member = np.array([wnid in members for wnid, _ in classes])
     if is_member.shape != np.shape(probabilities)[-1:]:
-        raise ValueError("This is the class list of another model: pass that of this one.")
+        raise ValueError(
+            "This is the class list of another model: pass that of this one."
+        )
     if not is_member.any():
-        raise ValueError(f"No class of the group {group!r} here: ask a model that knows one.")
+        raise ValueError(
+            f"No class of the group {group!r} here: ask a model that knows one."
+        )
     return np.asarray(probabilities)[..., is_member].sum(axis=-1)

@@ -5,7 +5,6 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +13,11 @@ from scipy.special import softmax
 
 from helpers import efficientnet_lite
 from helpers.images import ResizeRule, resize, to_batch
-from helpers.labels import decode, imagenet_classes, read_table
+from helpers.labels import decode, imagenet_classes
 from safeguards.keys import key_of
-from safeguards.model_files import MAX_SIDE, digest_of, load_network, read_details
+from safeguards.model_files import MAX_SIDE, is_intact, load_network, read_details
+from safeguards.scaling import unchanged
+from safeguards.tables import read_table
 from safeguards.text import typed
 from safeguards.torch_file import read_torch_file
 
@@ -27,12 +28,11 @@ DEFAULT = "efficientnet_lite0"  # the network that everything uses unless told o
 PACKAGE_VERSION = "0.1.0"  # of the packages that hold EfficientNet-Lite's weights
 AT_ONCE = 16  # pictures in a network at a time: more would only take more memory
 SMALLEST = 32  # pixels a side: five halvings leave one position of it
-MD5_DIGITS = 32  # hexadecimal digits, by which it's told from SHA-256
 # They flatten the last feature map for their dense layers, which fits one size only.
 FIXED_SIZE = ("vgg16", "vgg19")
 
 
-class Entry(NamedTuple):
+class _Entry(NamedTuple):
     """A network of the registry, as published: a row of models.tsv.
     constructor, module: of keras.applications, or of `helpers.efficientnet_lite`;
     size: pixels a side;
@@ -47,6 +47,7 @@ class Entry(NamedTuple):
     licence: of the weights, a key of `LICENCES`;
     publisher: who gives them away."""
 
+    name: str
     constructor: str
     module: str
     size: int
@@ -65,14 +66,26 @@ class Entry(NamedTuple):
         folder = Path(self.file).parts[0]
         return folder if self.file.endswith(".pth") else None
 
+    @property
+    def terms(self):
+        """Who publishes the weights, and on what terms, in sentences."""
+        publisher = self.publisher[0].upper() + self.publisher[1:]
+        return TERMS.format(
+            publisher=publisher,
+            name=self.name,
+            licence=self.licence,
+            link=LICENCES[self.licence],
+        )
+
 
 def _read_registry():
-    """The rows of models.tsv: {name: `Entry`}."""
+    """The rows of models.tsv: {name: `_Entry`}."""
     registry = {}
-    for row in read_table("models.tsv"):
+    for row in read_table("helpers", "models.tsv"):
         name, constructor, module, size, fraction, filter, *others = row
         parameters, megabytes, file, digest, top1, licence, publisher = others
-        registry[name] = Entry(
+        registry[name] = _Entry(
+            name,
             constructor,
             module,
             size=int(size),
@@ -120,7 +133,7 @@ class Classifier:
     rule: how a picture becomes a square;
     preprocess_input: the network's own scaling of RGB in 0…255, which returns a new
     array; classes: (wnid, name) pairs in the order of the outputs;
-    terms: those of its pretrained weights (see `terms_of`), "" for none or unknown
+    terms: those of its pretrained weights (see TERMS), "" for none or unknown
     ones."""
 
     name: str
@@ -193,32 +206,18 @@ class Classifier:
         return f"<{self.name}: {pixels}, {len(self.classes)} classes>"
 
 
-def picture_key(image):
-    """SHA-256 of an RGB picture's size and pixels, whatever file it came from."""
-    return sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
-
-
 def lesson_model(default=DEFAULT):
     """The model a lesson uses: the one TRANSFER_MODEL names, otherwise `default`."""
     return _known(os.environ.get("TRANSFER_MODEL") or default)
-
-
-def terms_of(name):
-    """Who publishes a registry network's weights, and on what terms, in sentences."""
-    entry = REGISTRY[_known(name)]
-    return TERMS.format(
-        publisher=entry.publisher[0].upper() + entry.publisher[1:],
-        name=name,
-        licence=entry.licence,
-        link=LICENCES[entry.licence],
-    )
 
 
 def _known(name):
     """The name, if it's one of the registry; ValueError otherwise."""
     if name not in REGISTRY:
         known = ", ".join(REGISTRY)
-        raise ValueError(f"No model called {name!r}. There are: {known}; for .onnx: load_exported.")
+        raise ValueError(
+            f"No model called {name!r}. There are: {known}; for .onnx: load_exported."
+        )
     return name
 
 
@@ -245,28 +244,15 @@ def _weights_files(name):
     folder = os.environ.get("TRANSFER_WEIGHTS")
     if folder:
         if not Path(folder).is_dir():
-            raise FileNotFoundError(f"TRANSFER_WEIGHTS is {folder!r}: set it to a folder's path.")
+            raise FileNotFoundError(
+                f"TRANSFER_WEIGHTS is {folder!r}: set it to a folder's path."
+            )
         paths.append(Path(folder) / own_name)
         paths.append(Path(folder) / f"{name}.weights.h5")
     if not entry.package:
         cache_folder = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
         paths.append(cache_folder / "models" / own_name)
     return (path for path in paths if path.is_file())
-
-
-def is_intact(name, path):
-    """Whether a weights file is the published one.
-    Its hash decides or, where none is published, its size. A file under another name,
-    such as <name>.weights.h5, is the user's own: True. The answer is remembered for as
-    long as the file's size and time stay the same. Raises an OSError."""
-    entry = REGISTRY[name]
-    path = Path(path)
-    if path.name != Path(entry.file).name:
-        return True
-    if isinstance(entry.digest, int):
-        return path.stat().st_size == entry.digest
-    algorithm = "md5" if len(entry.digest) == MD5_DIGITS else "sha256"
-    return digest_of(path, algorithm) == entry.digest
 
 
 def has_weights(name):
@@ -311,13 +297,8 @@ def load_classifier(name=DEFAULT, size=None):
         entry.rule,
         preprocess_input,
         imagenet_classes(),
-        terms_of(name),
+        entry.terms,
     )
-
-
-def unchanged(batch):
-    """The `preprocess_input` of a network that takes RGB in 0…255 as it is."""
-    return batch
 
 
 def _load_file(path):
@@ -341,11 +322,13 @@ def build_network(name, weights="search", activation=None, size=None):
     _check_size(name, size)
     if weights == "search":
         files = list(_weights_files(name))
-        weights = next((path for path in files if is_intact(name, path)), None)
+        weights = next((path for path in files if is_intact(entry, path)), None)
         if weights is None and files:
             raise _unavailable(name, f"{files[0]} is damaged or another file")
         if weights is None and entry.package:
-            raise _unavailable(name, f"the package {_distribution(entry)} is not installed")
+            raise _unavailable(
+                name, f"the package {_distribution(entry)} is not installed"
+            )
         weights = weights or "imagenet"
     try:
         return _network_with_weights(entry, weights, activation, size or entry.size)
@@ -379,7 +362,9 @@ def _network_with_weights(entry, weights, activation, size):
         return build(input_shape=(size, size, 3), weights=weights)
     # Keras downloads for the network's own size only; the weights themselves fit any.
     network = build(input_shape=(size, size, 3), weights=None)
-    network_of_own_size = build(input_shape=(entry.size, entry.size, 3), weights=weights)
+    network_of_own_size = build(
+        input_shape=(entry.size, entry.size, 3), weights=weights
+    )
     network.set_weights(network_of_own_size.get_weights())
     return network
 
@@ -395,7 +380,9 @@ def _check_size(name, size):
             f"every place of the image. Leave size out, or use {DEFAULT}."
         )
     if type(size) is not int or not SMALLEST <= size <= MAX_SIDE:
-        raise ValueError(f"size is pixels a side, from {SMALLEST} to {MAX_SIDE}, not {size!r}.")
+        raise ValueError(
+            f"size is pixels a side, from {SMALLEST} to {MAX_SIDE}, not {size!r}."
+        )
 
 
 def _distribution(entry):
@@ -434,6 +421,6 @@ def available():
             weights = "installed" if entry.package else "on this machine"
         else:
             weights = "to be installed" if entry.package else "to be downloaded"
-        row = f"{name:<20}{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB  {weights}"
-        rows.append(row)
+        size = f"{entry.size:>7}{entry.parameters:>13,}{entry.megabytes:>7} MB"
+        rows.append(f"{name:<20}{size}  {weights}")
     return "\n".join(rows)

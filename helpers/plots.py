@@ -27,7 +27,9 @@ def image_tag(picture, alt, width=None):
     alt: what it shows, for readers who can't see it; width: CSS pixels, None: its own.
     ValueError without alt."""
     if not alt.strip():
-        raise ValueError("Say in alt what the picture shows, for readers who cannot see it.")
+        raise ValueError(
+            "Say in alt what the picture shows, for readers who cannot see it."
+        )
     png = io.BytesIO()
     if hasattr(picture, "savefig"):
         picture.savefig(png, dpi=DPI, bbox_inches="tight")
@@ -58,10 +60,14 @@ def confusion_figure(matrix, classes, title):
     matrix = np.asarray(matrix)
     side = len(classes)
     if matrix.shape != (side, side):
-        raise ValueError(f"A matrix of shape {matrix.shape}, but names of {side} classes.")
+        raise ValueError(
+            f"A matrix of shape {matrix.shape}, but names of {side} classes."
+        )
     many = side > MANY_CLASSES
     cell = SMALL_CELL if many else CELL
-    figure = Figure(figsize=(1.8 + cell * side, 1.2 + cell * side))
+    width = 1.8 + cell * side
+    height = 1.2 + cell * side
+    figure = Figure(figsize=(width, height))
     axes = figure.add_subplot()
     upright = many or max(map(len, classes)) > LONG_NAME
     drawing = ConfusionMatrixDisplay(matrix, display_labels=classes)
@@ -85,7 +91,9 @@ def curves(histories, title):
     from matplotlib.figure import Figure
 
     if not 1 <= len(histories) <= len(COLOURS):
-        raise ValueError(f"{len(histories)} runs: between 1 and {len(COLOURS)} can be told apart.")
+        raise ValueError(
+            f"{len(histories)} runs: between 1 and {len(COLOURS)} can be told apart."
+        )
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     for metric, axes in (("loss", loss_axes), ("accuracy", accuracy_axes)):
@@ -125,7 +133,9 @@ def gallery(images, titles, title, columns=8):
     from matplotlib.figure import Figure
 
     if not 0 < len(images) == len(titles):
-        raise ValueError(f"{len(images)} pictures, {len(titles)} titles: give one title a picture.")
+        raise ValueError(
+            f"{len(images)} pictures, {len(titles)} titles: give one title a picture."
+        )
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     size = (1.4 * columns, 0.4 + 1.6 * rows)  # inches

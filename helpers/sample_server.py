@@ -40,7 +40,10 @@ def _address_path(name):
 @cache
 def _files():
     """The file behind each address: {"/cat.png": its path, …}."""
-    return {_address_path(name): Path(SAMPLES[name].path()) for name in SAMPLES}
+    files = {}
+    for name, sample in SAMPLES.items():
+        files[_address_path(name)] = Path(sample.path())
+    return files
 
 
 @cache

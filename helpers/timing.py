@@ -80,7 +80,8 @@ def memory(source, loader=load_classifier):
     command = [sys.executable, "-c", code, str(source)]
     finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode:
-        last_line = "".join(finished.stderr.strip().splitlines()[-1:])
+        lines = finished.stderr.strip().splitlines()
+        last_line = lines[-1] if lines else ""
         raise RuntimeError(f"{source} could not be loaded and tried: {last_line}")
     # Libraries may have printed something before.
     return int(finished.stdout.split()[-1]) / 1e6

@@ -13,7 +13,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from helpers.models import REGISTRY, WeightsUnavailable, build_network, find_weights, is_intact
+from helpers.models import REGISTRY, WeightsUnavailable, build_network, find_weights
+from safeguards.model_files import is_intact
 from safeguards.text import typed
 from safeguards.whole_files import temporary_folder_in
 
@@ -21,7 +22,7 @@ ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 STALLED = 60  # seconds without a byte, after which a download has failed
 
 
-def fetch_weights(name, folder, address=ADDRESS):
+def _fetch(name, folder, address=ADDRESS):
     """Put a network's weights into `folder`, unless they are there and intact.
     Only an intact file is moved into place, so an interrupted run can be repeated.
     Returns the file's path. WeightsUnavailable where that fails, an OSError where the
@@ -40,7 +41,9 @@ def fetch_weights(name, folder, address=ADDRESS):
             path = _download(name, temporary, address)
             origin = "fetched"
         if not _is_usable(name, path):
-            raise WeightsUnavailable("what arrived is damaged or another file; run this again")
+            raise WeightsUnavailable(
+                "what arrived is damaged or another file; run this again"
+            )
         os.replace(path, target)
     print(f"{name}: {origin} and checked, {target}")
     return target
@@ -49,7 +52,7 @@ def fetch_weights(name, folder, address=ADDRESS):
 def _copy(name, folder):
     """A copy in `folder` of the weights that an installed package holds."""
     path = find_weights(name)
-    if path is None or not is_intact(name, path):
+    if path is None or not is_intact(REGISTRY[name], path):
         build_network(name)  # its error says how to install them
     target = folder / Path(REGISTRY[name].file).name
     return Path(shutil.copy(path, target))
@@ -61,8 +64,11 @@ def _download(name, folder, address):
 
     file = REGISTRY[name].file
     try:
-        path = keras.utils.get_file(Path(file).name, address + file, cache_subdir=str(folder))
-    except Exception as error:  # Keras raises a bare Exception for every failed download
+        path = keras.utils.get_file(
+            Path(file).name, address + file, cache_subdir=str(folder)
+        )
+    except Exception as error:
+        # Keras raises a bare Exception for every failed download.
         message = f"could not be downloaded ({error}); run this again"
         raise WeightsUnavailable(message) from error
     return Path(path)
@@ -70,7 +76,7 @@ def _download(name, folder, address):
 
 def _is_usable(name, path):
     """Whether a weights file is intact; one without a published hash must also load."""
-    if not is_intact(name, path):
+    if not is_intact(REGISTRY[name], path):
         return False
     if isinstance(REGISTRY[name].digest, int):
         with suppress(WeightsUnavailable):
@@ -90,18 +96,22 @@ def _setting(folder, windows=os.name == "nt"):
     return f"TRANSFER_WEIGHTS={typed(folder, windows=False)}"
 
 
-def main(arguments=None):
+def _main(arguments=None):
     """The command line. Returns the exit status: 0 if every model is there and
     intact."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.weights", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.weights", description=__doc__
+    )
     parser.add_argument("models", nargs="+", choices=list(REGISTRY))
-    parser.add_argument("--to", required=True, metavar="FOLDER", help="made if it is not there")
+    parser.add_argument(
+        "--to", required=True, metavar="FOLDER", help="made if it is not there"
+    )
     options = parser.parse_args(arguments)
     socket.setdefaulttimeout(STALLED)  # without it Keras's download waits for ever
     failed = False
     for name in options.models:
         try:
-            fetch_weights(name, options.to)
+            _fetch(name, options.to)
         except (WeightsUnavailable, OSError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
@@ -112,4 +122,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

@@ -7,7 +7,6 @@ import ipywidgets
 import numpy as np
 
 from helpers.labels import Prediction
-from helpers.pictures import DataError
 from panels._common import (
     LABELS,
     Worker,
@@ -18,6 +17,7 @@ from panels._common import (
     wrapping_row,
 )
 from panels.corrections import CorrectionsError, kinds_of, read_corrections, write_corrections
+from safeguards.folders import DataError
 
 MAX_SIDE = 320  # pixels of the picture on show
 MIN_SIDE = 240  # pixels: smaller pictures are enlarged

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.pictures import TITLES, read_file
+from safeguards.folders import TITLES, read_file
 from safeguards.whole_files import atomic_write
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")

@@ -152,9 +152,8 @@ class _Download(threading.Thread):
             self.error = SchemeError(_reason(error))
         except InvalidIPAddress:
             self.error = RefusedError(PUBLIC_ONLY)
-        except (
-            Exception
-        ) as error:  # requests lets what urllib3 and http.client raise through
+        except Exception as error:
+            # requests lets what urllib3 and http.client raise through.
             self.error = FetchError(_reason(error))
             self.error.__cause__ = error
 

@@ -1,4 +1,4 @@
-"""Archives from an address: downloaded within limits, checked, unpacked where they should be."""
+"""Archives from an address: downloaded within limits, checked, and unpacked safely."""
 
 import tarfile
 import zipfile
@@ -14,13 +14,15 @@ PATIENCE = 60  # seconds more
 
 
 class ArchiveError(ValueError):
-    """An archive isn't the expected one, or would write elsewhere; says what to do next."""
+    """An archive isn't the expected one, or would write elsewhere; says what to do
+    next."""
 
 
 def fetch_archive(name, address, sha256, megabytes, folder):
-    """Download a .zip or .tgz with a progress bar, check it, and unpack it into `folder`.
+    """Download a .zip or .tgz with a progress bar, check it, unpack it into `folder`.
     name: what to call it; megabytes: its size. Raises a FetchError where it can't be
-    downloaded, an ArchiveError where it's another file or would write elsewhere, an OSError."""
+    downloaded, an ArchiveError where it's another file or would write elsewhere, an
+    OSError."""
     archive = folder / "archive"
 
     def show(count, total):
@@ -31,7 +33,9 @@ def fetch_archive(name, address, sha256, megabytes, folder):
         limit = LARGEST * 10**6 * megabytes
         download(address, file, limit, PATIENCE + SLOWEST * megabytes, progress=show)
     if digest(archive) != sha256:
-        raise ArchiveError(f"{name}: what arrived is damaged or another file; run this again.")
+        raise ArchiveError(
+            f"{name}: what arrived is damaged or another file; run this again."
+        )
     _unpack(archive, folder)
 
 

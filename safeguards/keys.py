@@ -16,15 +16,21 @@ from PIL import Image
 from safeguards.networks import NetworkError, check_graph, parts, replay
 from safeguards.pictures import ImageError
 
-RUNTIMES = "keras", "tensorflow", "numpy", "pillow"
-LARGE = 4000, 3000  # pixels of the largest test picture: a photograph of 12 megapixels
+RUNTIMES = ("keras", "tensorflow", "numpy", "pillow", "onnxruntime", "ai-edge-litert")
+LARGE = (
+    4000,
+    3000,
+)  # pixels of the largest test picture: a photograph of 12 megapixels
 SHOWN = 6  # of the prepared pictures are computed: the preparation shows in all
 DIGITS = 3  # of outputs: other processors differ by about a millionth
+PROJECTIONS = 4  # weighted sums of a row of outputs
+ORIENTATION = 0x0112  # the Exif tag for which way is up
+LEFT_SIDE_UP = 6  # its value for a picture that has to be turned clockwise
 # Keras's own layers that run what somebody else wrote.
 CARRIERS = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 # Of a layer's configuration: its outputs do not depend on them.
-FORGOTTEN = "name", "trainable"
-TRAINING = "_initializer", "_regularizer", "_constraint"  # ends of such names
+FORGOTTEN = ("name", "trainable")
+TRAINING = ("_initializer", "_regularizer", "_constraint")  # ends of such names
 
 
 def key_of(network, size, rule, resize, preprocess_input, *more):
@@ -37,13 +43,27 @@ def key_of(network, size, rule, resize, preprocess_input, *more):
     `digest`; resize: our reader, (file, size, rule) → an image; preprocess_input: what
     comes before the network; more: texts to put into the key."""
     prepared = preprocess_input(_pictures(size))
-    texts = [f"{size} {rule}", *more, *_versions(), _read(size, rule, resize), _exactly(prepared)]
+    texts = [
+        f"{size} {rule}",
+        *more,
+        *_versions(),
+        _read(size, rule, resize),
+        _exactly(prepared),
+    ]
     options = {} if hasattr(network, "digest") else {"training": False}
     try:
-        texts += [*_steps(network), _roughly(network(prepared[-SHOWN:], **options))]
+        texts += _steps(network)
+        outputs = network(prepared[-SHOWN:], **options)
+        texts.append(_roughly(outputs))
     except NetworkError:
         texts.append(uuid4().hex)
     return sha256("\n".join(texts).encode()).hexdigest()
+
+
+def picture_key(image):
+    """SHA-256 of an RGB picture's size and pixels, whatever file it came from."""
+    size = str(image.size).encode()
+    return sha256(size + image.tobytes()).hexdigest()
 
 
 def undescribed(network):
@@ -62,36 +82,49 @@ def _pictures(size):
     and white, ramps through all values, noise of pixels and of larger squares:
     float32 (12, size, size, 3)."""
     rng = np.random.default_rng(0)
-    plain = np.array([*product((0, 255), repeat=3)])[[*range(1, 7), 0, 7], None, None]
-    ramp = np.arange(size * size).reshape(size, size, 1) * 256 // max(256, size * size)
+    corners = list(product((0, 255), repeat=3))  # of all colours, black to white
+    black, *colours, white = corners
+    colours += [black, white]
+    count = size * size
+    ramp = np.arange(count).reshape(size, size, 1)
+    ramp = ramp * 256 // max(256, count)
     squares = np.arange(size) * 8 // size
-    pictures = [
-        *plain,
-        ramp,
-        (ramp + [0, 85, 170]) % 256,
-        rng.integers(0, 256, (size, size, 3)),
-        rng.integers(0, 256, (8, 8, 3))[squares][:, squares],
-    ]
-    return np.stack([np.broadcast_to(p, (size, size, 3)) for p in pictures]).astype("float32")
+    shape = (size, size, 3)
+    coloured_ramp = (ramp + [0, 85, 170]) % 256
+    noise = rng.integers(0, 256, shape)
+    coarse_noise = rng.integers(0, 256, (8, 8, 3))
+    coarse_noise = coarse_noise[squares][:, squares]
+    pictures = np.array(colours)[:, None, None]
+    pictures = [*pictures, ramp, coloured_ramp, noise, coarse_noise]
+    pictures = [np.broadcast_to(picture, shape) for picture in pictures]
+    return np.stack(pictures).astype("float32")
 
 
 def _exactly(array):
     array = np.ascontiguousarray(array)
-    return f"{array.dtype} {array.shape} {sha256(array.tobytes()).hexdigest()}"
+    digest = sha256(array.tobytes()).hexdigest()
+    return f"{array.dtype} {array.shape} {digest}"
 
 
 def _roughly(outputs):
     """A few weighted sums of each row, to so many digits that processors agree on."""
-    rows = np.asarray(outputs).astype("float64").reshape(len(outputs), -1)
-    signs = np.random.default_rng(1).choice([-1.0, 1.0], (rows.shape[1], 4))
-    scale = np.sqrt(np.square(rows).mean(axis=1, keepdims=True))
-    scale = np.maximum(scale, 1e-3 * scale.max() + 1e-30)
-    shares = np.hstack([np.log(scale), rows @ signs / scale / np.sqrt(rows.shape[1])])
-    return f"{(np.round(shares, DIGITS) + 0.0).tolist()}"  # adding 0: no -0.0
+    rows = np.asarray(outputs).astype("float64")
+    rows = rows.reshape(len(outputs), -1)
+    width = rows.shape[1]
+    rng = np.random.default_rng(1)
+    signs = rng.choice([-1.0, 1.0], (width, PROJECTIONS))
+    squares = np.square(rows)
+    scale = np.sqrt(squares.mean(axis=1, keepdims=True))
+    floor = 1e-3 * scale.max() + 1e-30
+    scale = np.maximum(scale, floor)
+    sums = rows @ signs / scale / np.sqrt(width)
+    shares = np.hstack([np.log(scale), sums])
+    rounded = np.round(shares, DIGITS) + 0.0  # adding 0: no -0.0
+    return str(rounded.tolist())
 
 
 def _versions():
-    for name in (*RUNTIMES, "onnxruntime", "ai-edge-litert"):
+    for name in RUNTIMES:
         try:
             yield f"{name} {version(name)}"
         except PackageNotFoundError:  # a runtime that is not here computes nothing
@@ -107,23 +140,29 @@ def _steps(network):
     computed counts. NetworkError where Keras's configuration does not say that."""
     if hasattr(network, "digest"):
         return [network.digest]
-    import keras
 
     check_graph(network)
     lines = []
 
     def call(step, *arguments, **options):
         lines.append(_line(step, arguments, options))
-        outputs = len(step._inbound_nodes[0].output_tensors)
-        found = [f"step {len(lines)} output {k}" for k in range(outputs)]
-        return found if outputs > 1 else found[0]
+        count = len(step._inbound_nodes[0].output_tensors)
+        names = [f"step {len(lines)} output {k}" for k in range(count)]
+        return names if count > 1 else names[0]
 
-    outputs = replay(network, [f"input {k}" for k in range(len(network.inputs))], call)
-    models = [part for part in parts(network) if isinstance(part, keras.Model)]
-    for model in models:
+    inputs = [f"input {k}" for k in range(len(network.inputs))]
+    outputs = replay(network, inputs, call)
+    dtypes = set()
+    for model in _models_in(parts(network)):
         _check(model)
-    types = {f"{tensor.dtype}" for model in models for tensor in model.inputs}
-    return [*lines, f"{outputs} {sorted(types)}"]
+        dtypes.update(str(tensor.dtype) for tensor in model.inputs)
+    return [*lines, f"{outputs} {sorted(dtypes)}"]
+
+
+def _models_in(layers):
+    import keras
+
+    return [layer for layer in layers if isinstance(layer, keras.Model)]
 
 
 def _line(step, arguments, options):
@@ -131,51 +170,64 @@ def _line(step, arguments, options):
     as TimeDistributed, and what it is given."""
     import keras
 
-    inner = parts(step) if isinstance(step, keras.Layer) else [step]
-    networks = [part for part in inner if isinstance(part, keras.Model)]
-    for part in inner:
-        _check(part)
-    kind = f"{type(step).__module__}.{type(step).__qualname__}"
-    weights = [_exactly(weight) for weight in getattr(step, "weights", ())]
+    inner = [step]
+    if isinstance(step, keras.Layer):
+        inner = parts(step)
+    for each in inner:
+        _check(each)
+    kind = type(step)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    weights = getattr(step, "weights", ())
+    weights = [_exactly(weight) for weight in weights]
     try:
-        line = [kind, _bare(step.get_config()), weights, arguments, options]
-        line += map(_steps, networks)
+        config = _essential(step.get_config())
+        networks = [_steps(model) for model in _models_in(inner)]
+        line = [name, config, weights, arguments, options, *networks]
         return json.dumps(line, sort_keys=True, default=_text)
     except (NotImplementedError, TypeError) as error:
         raise _foreign(step, "is given what Keras cannot write down") from error
 
 
-def _check(part):
+def _check(layer):
     """NetworkError where a layer, or a function that it holds, is not Keras's own."""
     import keras
 
-    held = {} if isinstance(part, keras.Model) else vars(part)
-    held = [value for name, value in held.items() if not name.endswith(TRAINING)]
-    for one in (type(part), *filter(callable, held)):
+    carries = type(layer).__name__ in CARRIERS
+    code = [type(layer)]
+    if not isinstance(layer, keras.Model):
+        for name, value in vars(layer).items():
+            if callable(value) and not name.endswith(TRAINING):
+                code.append(value)
+    for one in code:
         module = getattr(one, "__module__", None) or type(one).__module__
-        if not module.startswith("keras.") or type(part).__name__ in CARRIERS:
+        if carries or not module.startswith("keras."):
             name = getattr(one, "__qualname__", type(one).__qualname__)
-            raise _foreign(part, f"runs code that is not Keras's own ({name})")
+            raise _foreign(layer, f"runs code that is not Keras's own ({name})")
 
 
-def _foreign(part, what):
+def _foreign(step, what):
     return NetworkError(
-        f"{part.name!r} {what}, so nobody can tell from outside what it does, or whether "
-        "that has changed. Use Keras's own layers and functions in its place."
+        f"{step.name!r} {what}, so nobody can tell from outside what it does, or "
+        "whether that has changed. Use Keras's own layers and functions in its place."
     )
 
 
-def _bare(config):
+def _essential(config):
     """A configuration without what changes nothing, or is said by a network's steps."""
     if isinstance(config, list | tuple):
-        return [*map(_bare, config)]
-    kind = isinstance(config, dict) and f"{config.get('class_name')}"
-    if not kind or "DTypePolicy" in kind:  # whose name says what it does
+        return [_essential(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    kind = str(config.get("class_name"))
+    if "DTypePolicy" in kind:  # whose name says what it does
         return config
     if kind in ("Functional", "Sequential"):
         return kind
-    kept = (key for key in config if key not in FORGOTTEN and not key.endswith(TRAINING))
-    return {key: _bare(config[key]) for key in kept}
+    essential = {}
+    for name, value in config.items():
+        if name not in FORGOTTEN and not name.endswith(TRAINING):
+            essential[name] = _essential(value)
+    return essential
 
 
 def _text(value):
@@ -193,13 +245,14 @@ def _text(value):
 @cache  # a tenth of a second for each size and rule, once a process
 def _read(size, rule, resize):
     """A hash of the pixels that `resize` makes of fixed picture files."""
-    found = sha256()
+    pixels = sha256()
     for data in _files():
         try:
-            found.update(np.asarray(resize(data, size, rule)).tobytes())
+            image = resize(data, size, rule)
+            pixels.update(np.asarray(image).tobytes())
         except ImageError as error:
-            found.update(error.kind.encode())
-    return found.hexdigest()
+            pixels.update(error.kind.encode())
+    return pixels.hexdigest()
 
 
 @cache
@@ -207,24 +260,30 @@ def _files():
     """Picture files as bytes: each way of keeping a picture once, small, and a large
     photograph."""
     rng = np.random.default_rng(0)
-    small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), "uint8")).resize((64, 48))
+    noise = rng.integers(0, 256, (12, 16, 3), "uint8")
+    small = Image.fromarray(noise).resize((64, 48))
+    small_grey = small.convert("L")
     clear = small.convert("RGBA")
-    clear.putalpha(small.convert("L"))
-    grey = np.asarray(small.convert("L")).astype("uint16") * 257 - 100
+    clear.putalpha(small_grey)
+    grey = np.asarray(small_grey).astype("uint16")
+    grey = grey * 257 - 100  # of 16 bits
     turned = Image.Exif()
-    turned[0x0112] = 6
-    pictures = [
-        *((small.convert(mode), "JPEG", {}) for mode in ("RGB", "L", "CMYK")),
-        (small, "JPEG", {"exif": turned}),
-        *((small.convert(mode), "PNG", {}) for mode in ("RGB", "L", "P", "1")),
-        *((clear.convert(mode), "PNG", {}) for mode in ("RGBA", "LA")),
-        (Image.fromarray(grey), "PNG", {}),
-        (small.resize(LARGE, Image.Resampling.NEAREST), "JPEG", {}),
-    ]
-    return tuple(_bytes(*picture) for picture in pictures)
+    turned[ORIENTATION] = LEFT_SIDE_UP
+    large = small.resize(LARGE, Image.Resampling.NEAREST)
+    files = []
+    for mode in ("RGB", "L", "CMYK"):
+        files.append(_bytes(small.convert(mode), "JPEG"))
+    files.append(_bytes(small, "JPEG", exif=turned))
+    for mode in ("RGB", "L", "P", "1"):
+        files.append(_bytes(small.convert(mode), "PNG"))
+    for mode in ("RGBA", "LA"):
+        files.append(_bytes(clear.convert(mode), "PNG"))
+    files.append(_bytes(Image.fromarray(grey), "PNG"))
+    files.append(_bytes(large, "JPEG"))
+    return tuple(files)
 
 
-def _bytes(picture, kind, options):
+def _bytes(picture, kind, **options):
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()

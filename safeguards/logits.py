@@ -17,7 +17,9 @@ SAME = (*DROPPING, *NOISY, "Identity", "Flatten", "Reshape")
 POOLING = ("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling2D")
 CHANGING = (*POOLING, "Rescaling")
 # An Identity of such a name, at the end, says what layers do not: see `logits_of`.
-SAID = {"outputs_are_logits": "logits", "outputs_are_logarithms": "logarithm"}
+LOGITS_NAME = "outputs_are_logits"
+LOGARITHMS_NAME = "outputs_are_logarithms"
+MEANING_OF_NAME = {LOGITS_NAME: "logits", LOGARITHMS_NAME: "logarithm"}
 TINY = 1e-30  # the least probability of which a logarithm is taken
 ROUNDED = 0.01  # how far probabilities, and their sum, may be off
 
@@ -38,8 +40,9 @@ def picture_size(network):
 
 class End(NamedTuple):
     """What a network puts out, as its last layers tell.
-    what: "logits", "softmax", "logarithm" (of a softmax), "sigmoid" or "unknown"; step:
-    the layer or operation that tells it; last: whether none after it changes numbers."""
+    what: "logits", "softmax", "logarithm" (of a softmax), "sigmoid" or "unknown";
+    step: the layer or operation that tells it;
+    last: whether none after it changes numbers."""
 
     what: str
     step: object
@@ -57,14 +60,18 @@ def ends_in(network):
     what = _meaning(step, tensor)
     if what != "logits" and changing:
         return End("unknown", changing[0], True)
-    if what in ("softmax", "logarithm") and tensor.shape[-1] != output.shape[-1]:
-        return End("unknown", step, True)  # it was over places, not over classes
+    over_classes = tensor.shape[-1] == output.shape[-1]  # else over places
+    if what in ("softmax", "logarithm") and not over_classes:
+        return End("unknown", step, True)
     return End(what, step, not changing)
 
 
 def _kind(step):
     """The name of a step's class, or "" where that is not Keras's own."""
-    return type(step).__name__ if type(step).__module__.startswith("keras.src.") else ""
+    kind = type(step)
+    if kind.__module__.startswith("keras.src."):
+        return kind.__name__
+    return ""
 
 
 def _hands_on(step):
@@ -75,12 +82,12 @@ def _hands_on(step):
         return step.activation is keras.activations.linear
     if getattr(step, "data_format", None) == "channels_first":
         return False
-    return _kind(step) in SAME + CHANGING and _said(step) is None
+    return _kind(step) in SAME + CHANGING and _meaning_of_name(step) is None
 
 
-def _said(step):
+def _meaning_of_name(step):
     """What the name of a step says of outputs, or None."""
-    return SAID.get(step.name.rstrip("_0123456789"))
+    return MEANING_OF_NAME.get(step.name.rstrip("_0123456789"))
 
 
 def _meaning(step, tensor):
@@ -89,58 +96,71 @@ def _meaning(step, tensor):
 
     kind = _kind(step)
     if kind == "Identity":
-        return _said(step)
-    if kind in ("Softmax", "LogSoftmax") and step.axis in (-1, len(tensor.shape) - 1):
-        return {"Softmax": "softmax", "LogSoftmax": "logarithm"}[kind]
+        return _meaning_of_name(step)
+    last_axis = len(tensor.shape) - 1
+    if kind in ("Softmax", "LogSoftmax") and step.axis in (-1, last_axis):
+        return "softmax" if kind == "Softmax" else "logarithm"
     if kind == "Sigmoid":
         return "sigmoid"
     if kind not in (*LINEAR, "Activation"):
         return "unknown"
+    activation = step.activation
     # A constraint on weights can bound what comes out, or give it a sign.
-    if step.activation is keras.activations.linear and step.kernel_constraint is None:
+    if activation is keras.activations.linear and step.kernel_constraint is None:
         return "logits"
-    for what in ("softmax", "sigmoid"):
-        if step.activation is getattr(keras.activations, what):
-            return what
-    log_softmax = step.activation is keras.activations.log_softmax
-    return "logarithm" if log_softmax else "unknown"
+    if activation is keras.activations.softmax:
+        return "softmax"
+    if activation is keras.activations.sigmoid:
+        return "sigmoid"
+    if activation is keras.activations.log_softmax:
+        return "logarithm"
+    return "unknown"
 
 
 def check_logits(network, who):
     """ValueError where a network puts out something else than logits, the numbers that
     a softmax turns into probabilities, of two or more classes, and where nobody can
     tell. who: needs them, for the message, such as "a Classifier"."""
-    end, one = ends_in(network), _has_one(network)
-    if end.what in ("logits", "logarithm") and not one:
+    end = ends_in(network)
+    has_one = _has_one(network)
+    if end.what in ("logits", "logarithm") and not has_one:
         return
-    what = f"ends in a {end.what} (layer {end.step.name!r})"
-    to_do = "Pass logits_of(model), from safeguards.logits."
-    anew = "let the last layer be Dense(n) without activation, and train the model anew."
-    if end.what == "unknown":
-        activation = getattr(getattr(end.step, "activation", None), "__name__", "")
-        kind = f"{type(end.step).__name__} {activation}".strip()
-        what = f"ends in {end.step.name!r} ({kind})"
-        shares = "the probability of yes" if one else "probabilities with sum 1"
-        to_do = (
-            "Only you can know whether these are some. If so, pass logits_of(model, "
-            f'"logits"), from safeguards.logits, or, if they are {shares}, '
-            f'logits_of(model, "probabilities"). If neither, {anew}'
-        )
-    elif one and end.what in ("logits", "sigmoid"):
-        what = "has one output"
-        to_do += " It puts out two, for the classes no and yes."
-    elif one:
-        what = f"{what} over one class, which is always 1"
-        to_do = f"For n classes {anew}"
-    elif end.what == "sigmoid":
-        to_do = (
-            "If several classes can be right at once, shares with sum 1 cannot say so: "
-            f"work with the model in Keras itself. If one is right, {anew}"
-        )
+    what, advice = _why_no_logits(end, has_one)
     raise ValueError(
         f"This model {what}, but {who} needs logits, the numbers that a softmax turns "
-        f"into probabilities, of two or more classes. {to_do}"
+        f"into probabilities, of two or more classes. {advice}"
     )
+
+
+def _why_no_logits(end, has_one):
+    """What a model does instead of putting out logits, and what to do about it.
+    has_one: whether it puts out one number."""
+    what = f"ends in a {end.what} (layer {end.step.name!r})"
+    advice = "Pass logits_of(model), from safeguards.logits."
+    retrain = (
+        "let the last layer be Dense(n) without activation, and train the model anew."
+    )
+    if end.what == "unknown":
+        activation = getattr(end.step, "activation", None)
+        activation_name = getattr(activation, "__name__", "")
+        kind = f"{type(end.step).__name__} {activation_name}".strip()
+        shares = "the probability of yes" if has_one else "probabilities with sum 1"
+        return f"ends in {end.step.name!r} ({kind})", (
+            "Only you can know whether these are some. If so, pass logits_of(model, "
+            f'"logits"), from safeguards.logits, or, if they are {shares}, '
+            f'logits_of(model, "probabilities"). If neither, {retrain}'
+        )
+    if has_one and end.what in ("logits", "sigmoid"):
+        two = "It puts out two, for the classes no and yes."
+        return "has one output", f"{advice} {two}"
+    if has_one:
+        return f"{what} over one class, which is always 1", f"For n classes {retrain}"
+    if end.what == "sigmoid":
+        return what, (
+            "If several classes can be right at once, shares with sum 1 cannot say so: "
+            f"work with the model in Keras itself. If one is right, {retrain}"
+        )
+    return what, advice
 
 
 def _has_one(network):
@@ -165,68 +185,102 @@ def logits_of(model, outputs=None, size=64):
     where `outputs` is not true, and for what has no such logits, as four sigmoids."""
     import keras
 
-    end, one = ends_in(model), _has_one(model)
-    hopeless = ("softmax", "logarithm") if one else ("sigmoid",)
-    if end.what in hopeless or end.what == "unknown" and outputs is None:
+    end = ends_in(model)
+    has_one = _has_one(model)
+    hopeless = ("softmax", "logarithm") if has_one else ("sigmoid",)
+    is_unsaid = end.what == "unknown" and outputs is None
+    if end.what in hopeless or is_unsaid:
         check_logits(model, "a classifier")  # says why
     if outputs is not None:
-        _check_said(model, outputs, end, size)
-    tensor, name = model.outputs[0], "outputs_are_logits"
-    if end.what in ("softmax", "logarithm", "sigmoid") and _kind(end.step) != "Identity":
+        _check_claim(model, outputs, end, size)
+    tensor = model.outputs[0]
+    name = LOGITS_NAME
+    is_told_by_name = _kind(end.step) == "Identity"
+    if end.what in ("softmax", "logarithm", "sigmoid") and not is_told_by_name:
         tensor = bared(tensor, end.step, _hands_on)
     elif end.what == "unknown" and outputs == "probabilities":
-        name = "outputs_are_logarithms"
-        tensor = keras.ops.cast(tensor, "float32")
-        if one:
-            tensor = keras.ops.concatenate([1 - tensor, tensor], axis=-1)
-        tensor = keras.ops.log(keras.ops.maximum(tensor, TINY))
-    elif end.what != "unknown" and not one:
+        name = LOGARITHMS_NAME
+        tensor = _logarithms(tensor, has_one)
+    elif end.what != "unknown" and not has_one:
         return model
     if tensor.shape[-1] == 1:
-        tensor = keras.ops.concatenate([keras.ops.zeros_like(tensor), tensor], axis=-1)
+        zeros = keras.ops.zeros_like(tensor)
+        tensor = keras.ops.concatenate([zeros, tensor], axis=-1)
     result = assembled(model.inputs, [tensor], model.name)
     if ends_in(result).what != "logits":
         names = [step.name for step in result.operations]
-        name += f"_{len(names)}" if name in names else ""
+        if name in names:
+            name += f"_{len(names)}"
         tensor = keras.layers.Identity(name=name)(tensor)
         result = assembled(model.inputs, [tensor], model.name)
-    for kept in ("rule", "terms"):
-        if hasattr(model, kept):
-            setattr(result, kept, getattr(model, kept))
+    for attribute in ("rule", "terms"):
+        if hasattr(model, attribute):
+            setattr(result, attribute, getattr(model, attribute))
     return result
 
 
-def _check_said(model, outputs, end, size):
-    """ValueError where a model does not put out what somebody says, as far as its
-    layers, or its outputs for a black, a white and a noise picture, tell."""
+def _logarithms(tensor, has_one):
+    """The logarithms of probabilities; of one, that of yes, of no and yes."""
     import keras
 
+    tensor = keras.ops.cast(tensor, "float32")
+    if has_one:
+        tensor = keras.ops.concatenate([1 - tensor, tensor], axis=-1)
+    return keras.ops.log(keras.ops.maximum(tensor, TINY))
+
+
+def _check_claim(model, outputs, end, size):
+    """ValueError where a model does not put out what somebody says, as far as its
+    layers, or its outputs for a black, a white and a noise picture, tell."""
     if outputs not in ("logits", "probabilities"):
         raise ValueError(f'outputs is "logits" or "probabilities", not {outputs!r}.')
-    if end.what != "unknown":
-        found = "probabilities" if end.what in ("softmax", "sigmoid") else "logits"
-        if found != outputs:
-            raise ValueError(
-                f"The layer {end.step.name!r} of this model puts out {found}, not "
-                f"{outputs}: leave outputs away."
-            )
+    if end.what == "unknown":
+        _check_outputs(model, outputs, size)
         return
-    given = []
-    for tensor in model.inputs:
-        noise = np.random.default_rng(0).random([side or size for side in tensor.shape[1:]])
-        given.append(255 * np.stack([0 * noise, 0 * noise + 1, noise]).astype("float32"))
-    tried = np.asarray(keras.tree.flatten(replay(model, given, run))[0], "float32")
-    sums = tried.sum(axis=-1)
-    shares = np.all((tried > -ROUNDED) & (tried < 1 + ROUNDED))
-    if not _has_one(model):
-        shares = shares and np.all(abs(sums - 1) < ROUNDED)
-    saw = (
-        f"for a black, a white and a noise picture the model puts out {tried.min():.3g}…"
-        f"{tried.max():.3g}, with sums of {sums.min():.3g}…{sums.max():.3g}"
-    )
-    if outputs == "probabilities" and not shares:
-        raise ValueError(f"These are no probabilities: {saw}. They should be 0…1, with sum 1.")
-    if outputs == "logits" and shares and not _has_one(model):
+    actual = "probabilities" if end.what in ("softmax", "sigmoid") else "logits"
+    if actual != outputs:
         raise ValueError(
-            f'These are probabilities: {saw}. Pass "probabilities" instead of "logits".'
+            f"The layer {end.step.name!r} of this model puts out {actual}, not "
+            f"{outputs}: leave outputs away."
         )
+
+
+def _check_outputs(model, outputs, size):
+    """ValueError where numbers that a model puts out contradict what somebody says."""
+    has_one = _has_one(model)
+    tried = _tried(model, size)
+    lowest = tried.min()
+    highest = tried.max()
+    sums = tried.sum(axis=-1)
+    are_shares = lowest > -ROUNDED and highest < 1 + ROUNDED
+    if not has_one:
+        are_shares = are_shares and np.all(abs(sums - 1) < ROUNDED)
+    summary = (
+        "for a black, a white and a noise picture the model puts out "
+        f"{lowest:.3g}…{highest:.3g}, with sums of {sums.min():.3g}…{sums.max():.3g}"
+    )
+    if outputs == "probabilities" and not are_shares:
+        raise ValueError(
+            f"These are no probabilities: {summary}. They should be 0…1, with sum 1."
+        )
+    if outputs == "logits" and are_shares and not has_one:
+        raise ValueError(
+            f"These are probabilities: {summary}. "
+            'Pass "probabilities" instead of "logits".'
+        )
+
+
+def _tried(model, size):
+    """What a model puts out for a black, a white and a noise picture: float32."""
+    import keras
+
+    inputs = []
+    for tensor in model.inputs:
+        rng = np.random.default_rng(0)
+        shape = [side or size for side in tensor.shape[1:]]
+        noise = rng.random(shape)
+        pictures = np.stack([np.zeros(shape), np.ones(shape), noise])
+        inputs.append(255 * pictures.astype("float32"))
+    outputs = replay(model, inputs, run)
+    first, *_ = keras.tree.flatten(outputs)
+    return np.asarray(first, "float32")

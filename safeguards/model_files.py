@@ -5,6 +5,7 @@ import math
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +18,7 @@ MAX_CLASSES = 100_000
 MAX_TEXT = 1000  # letters of a name, or of the terms
 MAX_OUTPUTS = 2**27  # numbers that a layer may put out for an image: half a gigabyte
 SMALLEST_WEIGHT = 2  # bytes, of float16
+MD5_DIGITS = 32  # hexadecimal digits, by which it's told from SHA-256
 RESAVE = "Have it saved anew by save_classifier."
 
 
@@ -208,6 +210,22 @@ def _outputs(network):
         yield from _outputs(layer)
         for tensor in keras.tree.flatten(getattr(layer, "output", ())):
             yield math.prod(side or 1 for side in tensor.shape)
+
+
+def is_intact(entry, path):
+    """Whether a weights file is the published one.
+    Its hash decides or, where none is published, its size. A file under another name,
+    such as <name>.weights.h5, is the user's own: True. The answer is remembered for as
+    long as the file's size and time stay the same.
+    entry: with the published `file` and `digest`, a hash or, as an int, a size. Raises
+    an OSError."""
+    path = Path(path)
+    if path.name != Path(entry.file).name:
+        return True
+    if isinstance(entry.digest, int):
+        return path.stat().st_size == entry.digest
+    algorithm = "md5" if len(entry.digest) == MD5_DIGITS else "sha256"
+    return digest_of(path, algorithm) == entry.digest
 
 
 def digest_of(path, algorithm):

@@ -5,6 +5,11 @@ import inspect
 
 import numpy as np
 
+# For pictures of any size: a size that no layer would leave as it is by chance.
+ODD_SIDES = (13, 17, 3, 5, 7)
+# Of numbers that a layer is tried with.
+RANGES = ((-300, 300), (0, 255), (100, 150), (0, 1))
+
 
 class NetworkError(ValueError):
     """A network is built so that the helpers cannot work with it; says why, and what
@@ -20,8 +25,10 @@ def is_graph(layer):
         return layer.built and type(layer).call is keras.Sequential.call
     # Only networks made from inputs and outputs know their operations. One with a
     # `call` of its own may do something else than what they say.
-    functional = isinstance(layer, keras.Model) and hasattr(layer, "operations")
-    return functional and type(layer).call.__module__.startswith("keras.")
+    is_functional = isinstance(layer, keras.Model) and hasattr(layer, "operations")
+    if not is_functional:
+        return False
+    return type(layer).call.__module__.startswith("keras.")
 
 
 def check_graph(network):
@@ -29,23 +36,25 @@ def check_graph(network):
     depth."""
     import keras
 
-    if not is_graph(network):
-        kind = type(network)
-        if not isinstance(network, keras.Model):
-            raise NetworkError(f"A {kind.__name__} is no Keras model: pass a keras.Model.")
-        if isinstance(network, keras.Sequential) and kind.call is keras.Sequential.call:
-            raise NetworkError(
-                f"The model {network.name!r} is not built yet: let "
-                "keras.Input(shape=(size, size, 3)) be its first entry."
-            )
+    if is_graph(network):
+        for layer in network.layers:
+            if isinstance(layer, keras.Model):
+                check_graph(layer)
+        return
+    kind = type(network)
+    if not isinstance(network, keras.Model):
+        raise NetworkError(f"A {kind.__name__} is no Keras model: pass a keras.Model.")
+    is_sequential = isinstance(network, keras.Sequential)
+    if is_sequential and kind.call is keras.Sequential.call:
         raise NetworkError(
-            f"{network.name!r} is a model with a class of its own ({kind.__name__}), "
-            "so nobody can tell its layers apart. Build it with keras.Sequential, or "
-            "as keras.Model(inputs, outputs)."
+            f"The model {network.name!r} is not built yet: let "
+            "keras.Input(shape=(size, size, 3)) be its first entry."
         )
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            check_graph(layer)
+    raise NetworkError(
+        f"{network.name!r} is a model with a class of its own ({kind.__name__}), "
+        "so nobody can tell its layers apart. Build it with keras.Sequential, or "
+        "as keras.Model(inputs, outputs)."
+    )
 
 
 def assembled(inputs, outputs, name=None):
@@ -53,8 +62,12 @@ def assembled(inputs, outputs, name=None):
     as well."""
     import keras
 
-    one = [tensors[0] if len(tensors) == 1 else tensors for tensors in (inputs, outputs)]
-    return keras.Model(*one, name=name)
+    return keras.Model(_single(inputs), _single(outputs), name=name)
+
+
+def _single(values):
+    """The value in a list of one, or the list."""
+    return values[0] if len(values) == 1 else values
 
 
 def run(operation, *arguments, **options):
@@ -85,11 +98,11 @@ def replay(network, inputs, call):
         return call(operation, *arguments, **options)
 
     check_graph(network)
-    whole = assembled(network.inputs, network.outputs)
+    functional = assembled(network.inputs, network.outputs)
     # What keras.models.clone_model is made of; nothing public goes through a network
     # with numbers.
-    outputs = keras.tree.flatten(whole._run_through_graph(inputs, call_fn=step))
-    return outputs[0] if len(outputs) == 1 else outputs
+    outputs = functional._run_through_graph(inputs, call_fn=step)
+    return _single(keras.tree.flatten(outputs))
 
 
 def leaves(network):
@@ -99,14 +112,21 @@ def leaves(network):
     import keras
 
     check_graph(network)
-    found = []
+    layers = []
     for layer in network.layers:
         if isinstance(layer, keras.Model):
-            inner = leaves(layer)
-            found += [part for part in inner if not isinstance(part, keras.layers.InputLayer)]
+            layers += _without_inputs(leaves(layer))
         else:
-            found.append(layer)
-    return found
+            layers.append(layer)
+    return layers
+
+
+def _without_inputs(steps):
+    """The steps of a list that aren't mere inputs."""
+    import keras
+
+    input_layer = keras.layers.InputLayer
+    return [step for step in steps if not isinstance(step, input_layer)]
 
 
 def parts(layer):
@@ -121,10 +141,13 @@ def operations(network):
     import keras
 
     check_graph(network)
-    found = []
+    steps = []
     for step in assembled(network.inputs, network.outputs).operations:
-        found += operations(step) if isinstance(step, keras.Model) else [step]
-    return [step for step in found if not isinstance(step, keras.layers.InputLayer)]
+        if isinstance(step, keras.Model):
+            steps += operations(step)
+        else:
+            steps.append(step)
+    return _without_inputs(steps)
 
 
 def rewired(network, change):
@@ -136,20 +159,78 @@ def rewired(network, change):
 
     if all(change(step) is step for step in operations(network)):
         return network
-    nested = {}
+    nested = {}  # id of a nested network → what takes its place
+
+    def changed(step):
+        if not isinstance(step, keras.Model):
+            return change(step)
+        if id(step) not in nested:
+            nested[id(step)] = _rewired_inside(step, change)
+        return nested[id(step)]
 
     def call(step, *arguments, **options):
-        if not isinstance(step, keras.Model):
-            step = change(step)
-        else:
-            if id(step) not in nested:
-                gone = len(step.inputs) == 1 and not any(map(change, operations(step)))
-                nested[id(step)] = None if gone else rewired(step, change)
-            step = nested[id(step)]
-        return arguments[0] if step is None else step(*arguments, **options)
+        step = changed(step)
+        if step is None:
+            return arguments[0]
+        return step(*arguments, **options)
 
-    whole = assembled(network.inputs, network.outputs, network.name)
-    return keras.models.clone_model(whole, clone_function=lambda same: same, call_function=call)
+    return _called_anew(network, call, network.name)
+
+
+def _rewired_inside(network, change):
+    """What takes the place of a nested network: None where nothing of it stays."""
+    if len(network.inputs) == 1 and not any(map(change, operations(network))):
+        return None
+    return rewired(network, change)
+
+
+def _called_anew(network, call, name=None):
+    """The same layers, each called by call(layer, *arguments, **options)."""
+    import keras
+
+    return keras.models.clone_model(
+        assembled(network.inputs, network.outputs, name),
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+
+
+def without_last_layer(network):
+    """A network without its last layer with weights, and what follows that: a
+    keras.Model, its layers shared. NetworkError for a network with a class of its own,
+    without weights, or whose last layer with weights gets several inputs."""
+    import keras
+
+    check_graph(network)
+    with_weights = [layer for layer in network.layers if layer.weights]
+    if not with_weights:
+        raise NetworkError(
+            f"{network.name!r} has no layer with weights: it has learned nothing."
+        )
+    last = with_weights[-1]
+    inner = None
+    if isinstance(last, keras.Model):
+        inner = without_last_layer(last)
+    inputs_of_last = []
+
+    def call(layer, *arguments, **options):
+        if layer is last:
+            if inner:
+                inputs_of_last.append(inner(*arguments))
+            else:
+                inputs_of_last.extend(keras.tree.flatten(arguments))
+        return layer(*arguments, **options)
+
+    # Not layer.input: a layer can be part of several models.
+    copy = _called_anew(network, call)
+    features = keras.tree.flatten(inputs_of_last)
+    if len(features) > 1:
+        raise NetworkError(
+            f"The last layer with weights, {last.name!r}, gets {len(features)} inputs, "
+            "so there are no features that it alone works on. Give it one, by "
+            "Concatenate for example."
+        )
+    return assembled(copy.inputs, features)
 
 
 def only_trains(step):
@@ -159,28 +240,32 @@ def only_trains(step):
     run here."""
     if not knows_training(step) or getattr(step, "weights", True):
         return False
-    if not type(step).__module__.startswith("keras.") or type(step).__name__ == "Lambda":
+    kind = type(step)
+    if not kind.__module__.startswith("keras.") or kind.__name__ == "Lambda":
         return False
-    given = [tensor.shape[1:] for node in step._inbound_nodes[:1] for tensor in node.input_tensors]
+    given = []
+    for call in step._inbound_nodes[:1]:
+        given += call.input_tensors
     if len(given) != 1:
         return False
-    # Where pictures may have any size, a size that no layer would leave as it is by
-    # chance.
-    shape = [side or odd for side, odd in zip(given[0], (13, 17, 3, 5, 7), strict=False)]
+    sides = given[0].shape[1:]
+    sides = zip(sides, ODD_SIDES, strict=False)
+    shape = [side or odd for side, odd in sides]
     rng = np.random.default_rng(0)
-    for low, high in ((-300, 300), (0, 255), (100, 150), (0, 1)):
+    for low, high in RANGES:
         numbers = rng.uniform(low, high, (2, *shape)).astype("float32")
-        found = np.asarray(step(numbers, training=False))
+        outputs = np.asarray(step(numbers, training=False))
         # In half precision it rounds what it returns.
-        if not np.array_equal(found, numbers.astype(found.dtype)):
+        if not np.array_equal(outputs, numbers.astype(outputs.dtype)):
             return False
     return True
 
 
 def made_by(tensor):
     """(step, what it was given, which of its outputs it is) of a symbolic tensor."""
-    step, call, place = tensor._keras_history  # Keras knows it, and has no public name
-    return step, step._inbound_nodes[call].input_tensors, place
+    # Keras knows it, and has no public name for it.
+    step, call, output = tensor._keras_history
+    return step, step._inbound_nodes[call].input_tensors, output
 
 
 def walk(tensor, hands_on):
@@ -189,16 +274,18 @@ def walk(tensor, hands_on):
     the steps on the way)."""
     import keras
 
-    passed, around = [], []
+    passed = []
+    around = []  # the nested networks that the tensor lies in, and their inputs
     while True:
-        step, given, place = made_by(tensor)
+        step, given, output = made_by(tensor)
         if isinstance(step, keras.Model):
             around.append((step, given))
-            tensor = step.outputs[place]
+            tensor = step.outputs[output]
         elif isinstance(step, keras.layers.InputLayer) and around:
-            network, outside = around.pop()
-            inside = [id(each) for each in network.inputs]
-            tensor = outside[inside.index(id(tensor))]
+            network, outer_inputs = around.pop()
+            inner_ids = [id(inner_input) for inner_input in network.inputs]
+            position = inner_ids.index(id(tensor))
+            tensor = outer_inputs[position]
         elif hands_on(step):
             passed.append(step)
             tensor = given[0]
@@ -211,20 +298,23 @@ def bared(tensor, end, hands_on):
     which `walk` leads. Of a layer that has it inside a copy without it is made."""
     import keras
 
-    step, given, place = made_by(tensor)
-    nested = isinstance(step, keras.Model)
-    if nested and walk(step.outputs[place], hands_on)[0] is end:
-        inside = bared(step.outputs[place], end, hands_on)
-        inner = assembled(step.inputs, [inside], f"{step.name}_bare")
-        call = step._inbound_nodes[tensor._keras_history.node_index].arguments
-        return inner(*call.args, **call.kwargs)
+    step, given, output = made_by(tensor)
+    if isinstance(step, keras.Model):
+        inner_tensor = step.outputs[output]
+        if walk(inner_tensor, hands_on)[0] is end:
+            inner_tensor = bared(inner_tensor, end, hands_on)
+            inner = assembled(step.inputs, [inner_tensor], f"{step.name}_bare")
+            node = step._inbound_nodes[tensor._keras_history.node_index]
+            return inner(*node.arguments.args, **node.arguments.kwargs)
     if step is not end:
         return step(bared(given[0], end, hands_on))
     if not getattr(step, "weights", None):
         return given[0]
     # A name of its own: the step itself may be needed elsewhere.
-    changed = {"activation": "linear", "name": f"{step.name}_bare"}
-    plain = type(step).from_config(step.get_config() | changed)
-    plain.build(given[0].shape)
-    plain.set_weights(step.get_weights())
-    return plain(given[0])
+    config = step.get_config()
+    config["activation"] = "linear"
+    config["name"] = f"{step.name}_bare"
+    linear = type(step).from_config(config)
+    linear.build(given[0].shape)
+    linear.set_weights(step.get_weights())
+    return linear(given[0])

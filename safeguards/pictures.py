@@ -242,8 +242,8 @@ def _upright(image):
 
 
 def taken(data):
-    """When a picture was taken, as its camera wrote it into the file's bytes: a text that
-    sorts by time, or None where it wrote nothing that can be read."""
+    """When a picture was taken, as its camera wrote it into the file's bytes.
+    It's a text that sorts by time, or None where it wrote nothing that can be read."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             entries = image.getexif().get_ifd(ExifTags.IFD.Exif)

@@ -27,10 +27,10 @@ from scipy.special import softmax
 from helpers.images import resize
 from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
-from helpers.pictures import NO_PICTURES
-from helpers.training import progress_bar
+from safeguards.folders import NO_PICTURES
 from safeguards.keys import undescribed
 from safeguards.pictures import UNREACHABLE, ImageError
+from safeguards.progress import progress_bar
 from safeguards.whole_files import atomic_write
 
 FILE_COLUMNS = ("path", "bytes", "modified", "model", "error")

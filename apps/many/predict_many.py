@@ -32,8 +32,9 @@ from ray.data import ActorPoolStrategy, DataContext
 from apps.many.folder import BatchError, Predictor, names_below
 from helpers.images import resize
 from helpers.models import DEFAULT
-from helpers.training import base_of, progress_bar
+from helpers.training import base_of
 from safeguards.pictures import UNREACHABLE, ImageError
+from safeguards.progress import progress_bar
 from safeguards.whole_files import atomic_write
 
 BATCH = 32  # pictures in the network at a time

@@ -16,8 +16,9 @@ from dataclasses import replace
 from apps.sharing.saving import save_classifier
 from helpers import load_classifier
 from helpers.datasets import load_dataset
-from helpers.models import DEFAULT, unchanged
+from helpers.models import DEFAULT
 from helpers.training import fine_tune, new_model, unfreeze
+from safeguards.scaling import unchanged
 
 # Of the head alone, then of all layers.
 EPOCHS = (20, 10)

@@ -17,14 +17,16 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from apps.sharing.cards import write_card
-from helpers.datasets import class_like_part, find_look_alikes, find_undecided, groups
-from helpers.pictures import TITLES, DataError, Pictures, fingerprint, listed, visible
+from helpers.datasets import find_near_duplicates, groups
+from helpers.pictures import Pictures, fingerprint, listed
 from panels.corrections import apply_corrections, kinds_of, read_corrections, retire_corrections
+from safeguards.folders import PART_NAMES, DataError, check_class_names, visible
+from safeguards.look_alikes import undecided
 from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
-LIKENESS = 0.95  # of two pictures that count as one, see `find_look_alikes`
+LIKENESS = 0.95  # of two pictures that count as one, see `find_near_duplicates`
 LEAST_LIKENESS = 0.5  # that may be asked for
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
 
@@ -87,7 +89,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
     stays), and pictures that lie in two classes, as nobody knows which is right.
 
     threshold: from which likeness on two pictures count as one, as in
-        `find_look_alikes`; from 1 on only copies do.
+        `find_near_duplicates`; from 1 on only copies do.
     corrections: a corrections file (see `panels.corrections`). If there is one, it's
         applied, after `retire_corrections`.
 
@@ -266,10 +268,9 @@ def _listed(folder):
 
 def _check_not_split(folder):
     """DataError where a folder holds train, test and so on instead of classes."""
-    part_names = (*TITLES, "val")
-    names = [path.name for path in visible(folder) if path.name in part_names]
+    names = [path.name for path in visible(folder) if path.name in PART_NAMES]
     if len(names) > 1:
-        class_like_part(folder)
+        check_class_names(folder)
         raise DataError(
             f"{printable(str(folder))} is in parts already ({', '.join(names)}): put "
             "the pictures of each class together in one folder; they are parted here, "
@@ -356,7 +357,7 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
     Raises a DataError, which names them all, if classes have too few different
     pictures; or if nearly all pictures of a class look like some of others. when: a
     sentence to add to what the error says."""
-    pairs = find_look_alikes(pictures, threshold=threshold)
+    pairs = _look_alikes(pictures, threshold)
     few, mixed = _faulty_classes(pictures, pairs)
     if few:
         text = _too_few(pictures, pairs, few, left_out)
@@ -370,6 +371,11 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
         )
     pairs.sort(key=lambda pair: pair[1].parent == pair[2].parent)
     return [(first, second) for _, first, second in pairs]
+
+
+def _look_alikes(pictures, threshold):
+    """The (likeness, path, path) of the pairs that look alike."""
+    return find_near_duplicates(pictures, threshold=threshold, return_likeness=True)
 
 
 def _faulty_classes(pictures, pairs):
@@ -450,7 +456,7 @@ def _other_threshold(pictures, pairs):
 
     place_in_order = bisect.bisect_left(thresholds, True, key=is_well)
     threshold = thresholds[min(place_in_order, len(thresholds) - 1)]
-    if any(_faulty_classes(pictures, find_look_alikes(pictures, threshold=threshold))):
+    if any(_faulty_classes(pictures, _look_alikes(pictures, threshold))):
         return ""
     return (
         " If they show two things, let fewer count as one: "
@@ -460,10 +466,12 @@ def _other_threshold(pictures, pairs):
 
 def _undecided(pictures, pairs):
     """What to say of pictures that may be frames of a film or two things, or ""."""
-    unsure = find_undecided(pictures, pairs)
+    looks = [fingerprint(path).look for path in pictures.paths]
+    unsure = undecided(looks, groups(pictures, pairs))
     if unsure is None:
         return ""
-    count, pair = unsure
+    count, (likeness, first, second) = unsure
+    pair = likeness, pictures.paths[first], pictures.paths[second]
     text = (
         f"Not decided: {count} pictures resemble another and differ in places, as do "
         f"{_described(pair)}. They count as different things. If they are frames of a film, "

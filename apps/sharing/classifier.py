@@ -4,10 +4,11 @@ from collections import Counter
 
 import numpy as np
 
-from helpers.models import Classifier, unchanged
+from helpers.models import Classifier
 from safeguards.logits import check_logits, ends_in, logits_of
 from safeguards.model_files import MAX_SIDE
 from safeguards.networks import check_graph
+from safeguards.scaling import unchanged
 
 
 def as_classifier(model, classes, name="mine", rule=None, size=None, outputs=None):

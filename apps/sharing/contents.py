@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers.training import preprocessed
 from safeguards.model_files import DOCUMENTS
 from safeguards.networks import assembled, only_trains, operations, rewired
+from safeguards.scaling import preprocessed
 
 # Dtypes, and Keras's policies, that a runtime may not know or can't answer in.
 OTHER_FLOATS = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
@@ -22,7 +22,7 @@ def raw_network(classifier):
 
     network = _in_float32(rewired(classifier.network, _unless_only_training))
     inputs = keras.Input((classifier.size, classifier.size, 3))
-    prepared = preprocessed(inputs, classifier)
+    prepared = preprocessed(inputs, classifier.preprocess_input)
     if prepared is inputs:
         return assembled(network.inputs, network.outputs, "classifier")
     return keras.Model(inputs, network(prepared), name="classifier")

@@ -9,9 +9,10 @@ import numpy as np
 
 from apps.sharing.quiet import quiet
 from helpers.images import ResizeRule, resize
-from helpers.models import Classifier, unchanged
+from helpers.models import Classifier
 from safeguards.keys import key_of
 from safeguards.model_files import DOCUMENTS, ModelFileError, parse_details
+from safeguards.scaling import unchanged
 from safeguards.whole_files import digest
 
 SMALLEST = 1e-30  # the probability whose logarithm stands for that of smaller ones

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from helpers.cleaning import out_of_fold, suspicion
 from helpers.datasets import COMPUTERS, load_dataset
 from helpers.models import load_classifier
-from helpers.pictures import DataError, Pictures
+from helpers.pictures import Pictures
 from helpers.training import extract_features
 from panels.corrections import (
     COLUMNS,
@@ -21,6 +21,7 @@ from panels.corrections import (
     read_corrections,
     write_corrections,
 )
+from safeguards.folders import DataError
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

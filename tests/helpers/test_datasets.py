@@ -19,9 +19,11 @@ from server import Server
 from helpers import datasets, keras, load_classifier, load_image
 from helpers.datasets import find_near_duplicates, load_dataset, split
 from helpers.images import SAMPLES, ResizeRule, to_batch
-from helpers.models import REGISTRY, picture_key
-from helpers.pictures import TITLES, DataError, Pictures, listed
+from helpers.models import REGISTRY
+from helpers.pictures import Pictures, listed
 from safeguards import addresses, archives
+from safeguards.folders import TITLES, DataError
+from safeguards.keys import picture_key
 
 TABLE = dict(datasets.PUBLIC)  # before tests lead it to their own server
 
@@ -661,7 +663,7 @@ def test_near_duplicates_in_two_parts_are_reported(parts, capsys):
     load_dataset(parts)
     assert capsys.readouterr().out == (
         "given: 2 pictures look like one in another part, which may flatter scores. Most alike: "
-        "train/cats/001.png and test/dogs/copy.jpg (likeness 0.96). See find_look_alikes.\n"
+        "train/cats/001.png and test/dogs/copy.jpg (likeness 0.96). See find_near_duplicates.\n"
     )
     (parts / "val" / "cats" / "copy.png").write_bytes(original.read_bytes())
     load_dataset(parts)

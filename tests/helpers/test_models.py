@@ -393,13 +393,13 @@ def test_a_hash_is_computed_once_for_a_file_that_stays_as_it_is(folders, monkeyp
     compute = whole_files.file_digest
     monkeypatch.setattr(whole_files, "file_digest", lambda *a: computed.append(a) or compute(*a))
     for _ in range(3):
-        assert models.is_intact("vgg16", folders[0] / OWN["vgg16"])
+        assert models.is_intact(REGISTRY["vgg16"], folders[0] / OWN["vgg16"])
     assert len(computed) == 1
 
 
 def test_a_users_own_file_has_no_published_hash(folders):
     (folders[0] / "vgg16.weights.h5").write_bytes(DATA)
-    assert models.is_intact("vgg16", folders[0] / "vgg16.weights.h5")
+    assert models.is_intact(REGISTRY["vgg16"], folders[0] / "vgg16.weights.h5")
 
 
 # -- odd machines ----------------------------------------------------------------------------------

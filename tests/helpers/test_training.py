@@ -21,10 +21,13 @@ from apps.sharing.saving import save_classifier
 from helpers import images, keras, training
 from helpers.datasets import load_dataset
 from helpers.images import SQUASH, ResizeRule
-from helpers.models import Classifier, load_classifier, unchanged
-from helpers.pictures import DataError, Pictures
+from helpers.models import Classifier, load_classifier
+from helpers.pictures import Pictures
+from safeguards import feature_files
+from safeguards.folders import DataError
 from safeguards.logits import logits_of
 from safeguards.networks import leaves, parts
+from safeguards.scaling import unchanged
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -158,7 +161,7 @@ def files(folder):
 
 
 def test_features_are_the_bases(deep, toy, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(training, "PART", 7)  # 24 pictures in three parts and a rest
+    monkeypatch.setattr(training, "AT_ONCE", 7)  # 24 pictures in three parts and a rest
     features = training.extract_features(deep, toy, tmp_path / "cache")
     assert features.dtype == "float32"
     np.testing.assert_allclose(features, expected(deep, toy), rtol=1e-4, atol=1e-4)
@@ -336,9 +339,9 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, capsys, faul
     monkeypatch.setattr(os, "replace", replace)
     if fault is KeyboardInterrupt:
         with pytest.raises(KeyboardInterrupt):
-            training._write(tmp_path / "x.float32", "key", np.ones(5, "float32"))
+            feature_files.write_features(tmp_path / "x.float32", "key", np.ones(5, "float32"))
     else:
-        training._write(tmp_path / "x.float32", "key", np.ones(5, "float32"))
+        feature_files.write_features(tmp_path / "x.float32", "key", np.ones(5, "float32"))
         assert "No space left on device" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
@@ -347,11 +350,11 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from helpers.training import _read, _write
+from safeguards.feature_files import read_features, write_features
 path, value = Path(sys.argv[1]), float(sys.argv[2])
 for _ in range(200):
-    _write(path, "key", np.full(30_000, value, "float32"))
-    found = _read(path, "key")
+    write_features(path, "key", np.full(30_000, value, "float32"))
+    found = read_features(path, "key")
     assert found is not None and len(set(found.tolist())) == 1, found
 """
 

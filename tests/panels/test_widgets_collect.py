@@ -13,8 +13,8 @@ from server import Server
 
 from helpers.datasets import load_dataset
 from helpers.images import load_image
-from helpers.pictures import DataError
 from panels import _common, collect, collect_widget
+from safeguards.folders import DataError
 
 NORTH = {1: "N", 2: (52, 31, 0)}  # of Exif's place: GPSLatitudeRef and GPSLatitude
 

@@ -11,9 +11,10 @@ from hostile import chunk, encoded, picture, png
 from image_errors import raises
 from PIL import Image
 
-from helpers.images import load_image, load_with_doubts
+from helpers.images import load_image
 from safeguards.depths import misses_data
 from safeguards.pictures import DAMAGED, NOT_AN_IMAGE
+from safeguards.rgb import load_with_doubts
 
 SHADES = np.array([[0, 64, 128, 20], [200, 255, 30, 7]])  # of 255, what every file below shows
 ORDERS = {"little-endian": "<", "big-endian": ">"}

@@ -24,10 +24,12 @@ from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule
 from helpers.models import Classifier
-from helpers.pictures import DataError, Pictures
+from helpers.pictures import Pictures
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
 from panels import corrections
 from panels.collect import collect_widget
+from safeguards.feature_files import write_features
+from safeguards.folders import DataError
 from safeguards.whole_files import atomic_write, note_digest, temporary_folder_in
 
 
@@ -117,7 +119,7 @@ def test_two_downloads_at_once_are_no_fault(tmp_path, monkeypatch):
 
     monkeypatch.setenv("TRANSFER_DATA", str(tmp_path))
     monkeypatch.setitem(
-        datasets.PUBLIC, "set", datasets.Public("http://x", "sum", "1", "all", "none")
+        datasets.PUBLIC, "set", datasets._Public("http://x", "sum", "1", "all", "none")
     )
     monkeypatch.setattr(datasets, "fetch_archive", slow)
     assert (datasets._public("set") / "a" / "1").read_text() == "whole"
@@ -178,7 +180,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, pictures, no_ro
     assert "card.md is not written: make room there" in caught.value.__notes__[0]
     assert [(folder / name).read_text() for name in ("m.keras", "card.md")] == ["before"] * 2
 
-    training._write(folder / "f.float32", "key", np.zeros(5000, "float32"))
+    write_features(folder / "f.float32", "key", np.zeros(5000, "float32"))
     assert "Features are not kept" in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {"SHA256SUMS", "c.csv", "card.md", "m.keras"}
 

@@ -13,9 +13,10 @@ from PIL import ExifTags, Image
 from apps.own_pictures.intake import LEAST, look_through, place
 from helpers import datasets, pictures
 from helpers.cleaning import out_of_fold
-from helpers.datasets import find_look_alikes, find_near_duplicates, groups, split
+from helpers.datasets import find_near_duplicates, groups, split
 from helpers.images import load_image
-from helpers.pictures import DataError, Fingerprint, Pictures
+from helpers.pictures import Fingerprint, Pictures
+from safeguards.folders import DataError, filming_order
 from safeguards.look_alikes import look, look_alikes
 
 
@@ -303,7 +304,7 @@ def test_groups_and_pairs_of_pictures_elsewhere(monkeypatch):
 def test_files_follow_one_another_as_cameras_number_them():
     names = ["f1.png", "f10.png", "f2.png", "f9.png", "10.png", "9a.png", "x.png"]
     paths = [datasets.Path("/a") / name for name in names] + [datasets.Path("/b/f0.png")]
-    order = dict(zip(paths, datasets._order(paths, [None] * len(paths)), strict=True))
+    order = dict(zip(paths, filming_order(paths, [None] * len(paths)), strict=True))
     first, *rest = sorted(order, key=order.get)
     assert [path.name for path in (first, *rest)] == [
         *("9a.png", "10.png", "f1.png", "f2.png", "f9.png", "f10.png", "x.png", "f0.png")
@@ -381,6 +382,6 @@ def test_folds_keep_together_what_they_are_told(tmp_path):
 
 def test_how_much_pictures_look_alike_is_told(tmp_path):
     written(tmp_path / "set", sets.copies("half the size", 6))
-    found = find_look_alikes(listed(tmp_path / "set"))
+    found = find_near_duplicates(listed(tmp_path / "set"), return_likeness=True)
     assert len(found) == 3 and all(0.95 <= likeness <= 1 for likeness, _, _ in found)
     assert [(a, b) for _, a, b in found] == find_near_duplicates(listed(tmp_path / "set"))

@@ -28,12 +28,13 @@ from PIL import Image
 
 from apps.sharing import cards
 from exercises import _core
-from helpers import datasets, training
+from helpers import datasets
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.models import Classifier
 from helpers.pictures import Pictures
 from panels import collect, corrections
+from safeguards.feature_files import read_features, write_features
 from safeguards.whole_files import atomic_write, note_digest, shipped
 
 
@@ -53,11 +54,12 @@ class Features:
         return rng.random((rng.integers(1, 1000), 1000), "float32")
 
     def write(self, turn):
-        training._write(self.folder / f"{turn % 5}.float32", f"{turn % 5}", self.features(turn % 5))
+        path = self.folder / f"{turn % 5}.float32"
+        write_features(path, f"{turn % 5}", self.features(turn % 5))
 
     def check(self):
         for path in self.folder.glob("*.float32"):
-            found = training._read(path, path.stem)
+            found = read_features(path, path.stem)
             assert np.array_equal(found, self.features(int(path.stem)).ravel()), path
             yield path
 
@@ -176,7 +178,7 @@ class Download:
         digest = sha256(archive.getvalue()).hexdigest()
         address = f"http://127.0.0.1:{server.server_port}/set.tgz"
         for i in range(1000):
-            datasets.PUBLIC[f"set{i}"] = datasets.Public(address, digest, "1", "all", "none")
+            datasets.PUBLIC[f"set{i}"] = datasets._Public(address, digest, "1", "all", "none")
         os.environ["TRANSFER_DATA"] = str(self.home)
 
     def write(self, turn):

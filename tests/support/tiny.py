@@ -8,7 +8,8 @@ from helpers import keras
 from helpers.datasets import load_dataset
 from helpers.images import ResizeRule
 from helpers.labels import imagenet_classes
-from helpers.models import Classifier, unchanged
+from helpers.models import Classifier
+from safeguards.scaling import unchanged
 
 SIZE = 32  # pixels a side
 EPOCHS = 30  # of the trained one; its accuracy no longer grows much

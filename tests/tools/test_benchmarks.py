@@ -13,7 +13,7 @@ from apps.sharing.parity import Parity
 from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.models import ROOT
-from helpers.pictures import DataError
+from safeguards.folders import DataError
 from tools.benchmarks import __main__ as bench
 from tools.benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
 

@@ -11,7 +11,6 @@ from PIL import Image
 from helpers import evaluate, load_classifier
 from helpers.evaluate import (
     RECORDED_VALIDATION,
-    RecordingError,
     accuracy,
     difference,
     recorded_answers,
@@ -19,6 +18,7 @@ from helpers.evaluate import (
 )
 from helpers.labels import imagenet_classes
 from helpers.models import DEFAULT, RECORDED, REGISTRY, WeightsUnavailable
+from safeguards.recordings import RecordingError
 from safeguards.whole_files import note_digest
 from tools.record import record_validation as tool
 

@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from apps.sharing.classifier import as_classifier
 from helpers import keras, load_classifier, load_image
 from helpers.timing import time_alternately
-from helpers.training import base_of, fit_head, preprocessed
+from helpers.training import base_of, fit_head
+from safeguards.scaling import preprocessed
 from tools.benchmarks.report import Part, alone, grown, ratio, toy
 
 COUNTS = (2, 10, 100, 1_000)
@@ -23,7 +24,7 @@ with the fewest classes."""
 def with_head(classifier, count):
     """The classifier's base with a random head for `count` classes, as a `Classifier`."""
     inputs = keras.Input((classifier.size, classifier.size, 3))
-    features = base_of(classifier)(preprocessed(inputs, classifier))
+    features = base_of(classifier)(preprocessed(inputs, classifier.preprocess_input))
     model = keras.Model(inputs, keras.layers.Dense(count)(features))
     return as_classifier(model, [f"class {k}" for k in range(count)], rule=classifier.rule)
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from helpers.datasets import load_dataset
 from helpers.images import ResizeRule
-from helpers.models import DEFAULT, Classifier, has_weights, load_classifier, unchanged
+from helpers.models import DEFAULT, Classifier, has_weights, load_classifier
 from helpers.plots import COLOURS
+from safeguards.scaling import unchanged
 from safeguards.whole_files import atomic_write
 
 

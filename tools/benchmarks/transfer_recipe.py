@@ -27,9 +27,10 @@ from helpers import keras
 from helpers.datasets import load_dataset
 from helpers.evaluate import Estimate, accuracy, difference
 from helpers.models import DEFAULT, REGISTRY, has_weights, load_classifier
-from helpers.pictures import DataError
 from helpers.plots import BLUE, ORANGE
-from helpers.training import base_of, extract_features, preprocessed
+from helpers.training import base_of, extract_features
+from safeguards.folders import DataError
+from safeguards.scaling import preprocessed
 from tools.benchmarks.report import Part, axes_of, ratio, short, toy
 
 GUIDES = "mobilenet_v2"  # the network of the recipe's guide
@@ -102,7 +103,7 @@ def recipe(classifier, dataset, epochs=10, seed=0):
     )
     base = base_of(classifier)
     inputs = keras.Input((classifier.size, classifier.size, 3))
-    x = base(preprocessed(augmentation(inputs), classifier), training=False)
+    x = base(preprocessed(augmentation(inputs), classifier.preprocess_input), training=False)
     outputs = keras.layers.Dense(1 if two else len(dataset.classes))(keras.layers.Dropout(0.2)(x))
     model = keras.Model(inputs, outputs)
     loss = keras.losses.BinaryCrossentropy if two else keras.losses.SparseCategoricalCrossentropy

@@ -48,7 +48,8 @@ def steps(path, name):
     import numpy as np
 
     from helpers.images import resize
-    from helpers.models import REGISTRY, Classifier, build_network, unchanged
+    from helpers.models import REGISTRY, Classifier, build_network
+    from safeguards.scaling import unchanged
 
     entry = REGISTRY[name]
     network = build_network(name, None)  # random weights: as fast as real ones

@@ -22,8 +22,8 @@ from PIL import Image
 from apps.own_pictures.intake import LEAST, Intake, data_card, look_through
 from apps.sharing.exported import load_exported
 from helpers.datasets import find_near_duplicates, groups, split
-from helpers.pictures import DataError
 from panels.corrections import CorrectionsError, read_corrections, write_corrections
+from safeguards.folders import DataError
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

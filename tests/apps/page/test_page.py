@@ -40,7 +40,7 @@ from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, load_image
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, resize
-from helpers.models import LICENCES, terms_of
+from helpers.models import LICENCES, REGISTRY
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import DAMAGED
 
@@ -66,7 +66,7 @@ def classifier():
     head = one.network.layers[-1]
     kernel, bias = head.get_weights()
     head.set_weights([SURE * kernel, SURE * (bias - usual)])
-    return dataclasses.replace(one, terms=terms_of("efficientnet_lite0"))
+    return dataclasses.replace(one, terms=REGISTRY["efficientnet_lite0"].terms)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ class TestWhatIsWritten:
     def test_terms_and_licences_go_along(self, built):
         (path,) = built.glob("licences-*.txt")
         text = path.read_text(encoding="utf-8")
-        assert " ".join(terms_of("efficientnet_lite0").split()) in " ".join(text.split())
+        assert " ".join(REGISTRY["efficientnet_lite0"].terms.split()) in " ".join(text.split())
         for words in ("BSD 3-Clause License", "ONNX Runtime Web", "MIT License"):
             assert words in text
         assert (ROOT / "LICENSES" / "Apache-2.0.txt").read_text(encoding="utf-8") in text

@@ -35,7 +35,7 @@ from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
-from helpers.models import LICENCES, REGISTRY, Classifier, terms_of
+from helpers.models import LICENCES, REGISTRY, Classifier
 from helpers.timing import memory
 from helpers.training import augmentation, base_of, fit, new_model, predict
 from safeguards.logits import logits_of
@@ -60,14 +60,14 @@ def pictures(dataset):
 @pytest.fixture(scope="module")
 def published():
     """What stands for a network of the registry: classes of ImageNet, and terms."""
-    return dataclasses.replace(tiny.classifier(200), terms=terms_of("efficientnet_lite0"))
+    return dataclasses.replace(tiny.classifier(200), terms=REGISTRY["efficientnet_lite0"].terms)
 
 
 @pytest.fixture(scope="module")
 def learned(dataset):
     """A learner's model: a head for the computers on a frozen base that knows them, with
     augmentation inside."""
-    base = dataclasses.replace(tiny.trained(), terms=terms_of("efficientnet_lite0"))
+    base = dataclasses.replace(tiny.trained(), terms=REGISTRY["efficientnet_lite0"].terms)
     model = new_model(base, len(dataset.classes), augment=augmentation())
     few = dataset.train.subset(10)
     fit(model, (few.array(SIZE), few.labels), None, 15, learning_rate=0.01)
@@ -1038,7 +1038,7 @@ def test_others_can_read_them_without_us(exports, learned, pictures):
         details = json.loads(file.read("classifier.json"))
     assert details["rule"] == {"shape": "square", "fraction": 1.0, "filter": "bilinear"}
     assert details["size"] == SIZE
-    assert details["terms"] == terms_of("efficientnet_lite0")
+    assert details["terms"] == REGISTRY["efficientnet_lite0"].terms
 
 
 @pytest.mark.thorough
@@ -1171,7 +1171,7 @@ def test_a_card_shows_names_as_they_are(tmp_path, learned):
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_terms_name_publisher_licence_and_where_it_stands(name):
-    entry, said = REGISTRY[name], terms_of(name)
+    entry, said = REGISTRY[name], REGISTRY[name].terms
     assert said.startswith(f"{entry.publisher[0].upper()}{entry.publisher[1:]} publishes")
     assert f"the weights of {name} under {entry.licence} ({LICENCES[entry.licence]})." in said
     assert "trained on ImageNet" in said
@@ -1181,7 +1181,7 @@ def test_terms_name_publisher_licence_and_where_it_stands(name):
 
 
 def test_a_network_of_the_registry_has_its_terms():
-    assert load_classifier().terms == terms_of("efficientnet_lite0")
+    assert load_classifier().terms == REGISTRY["efficientnet_lite0"].terms
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

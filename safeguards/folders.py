@@ -1,0 +1,129 @@
+"""Folders of pictures as people and systems leave them, and what can be wrong there."""
+
+import re
+
+TITLES = ("train", "validation", "test")
+PART_NAMES = (*TITLES, "val")  # what a folder of one part may be called
+NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them
+
+
+class DataError(ValueError):
+    """A data set can't be used as it is; says which file or class, and what to do
+    next."""
+
+
+def visible(folder):
+    """What's in a folder, by name, without what systems hide or leave there."""
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.name not in NO_PICTURES and not path.name.startswith(".")
+    ]
+    return sorted(paths, key=lambda path: path.name)
+
+
+def class_folders(folder):
+    """The folders in a folder, by name; DataError for a link that leads nowhere."""
+    folders = []
+    for path in visible(folder):
+        if path.is_dir():
+            folders.append(path)
+        elif path.is_symlink() and not path.exists():
+            # Else a class would be missing silently.
+            raise DataError(f"{path} is a link that leads nowhere: mend or remove it.")
+    return folders
+
+
+def check_count(folder, folders):
+    """DataError where a folder has fewer than two class folders."""
+    if len(folders) >= 2:
+        return
+    count = "no class folders"
+    if folders:
+        count = f"only one class ({folders[0].name})"
+    raise DataError(
+        f"{folder} has {count}: make a folder for each of two or more classes and put "
+        "its pictures in. To find one thing, fill the second with pictures that lack "
+        "it."
+    )
+
+
+def files_of_class(class_folder):
+    """The files in a class folder; DataError where it holds none, or a folder."""
+    files = visible(class_folder)
+    folders = [file for file in files if file.is_dir()]
+    holds = f"{class_folder} should hold the pictures of one class, but holds"
+    if folders and folders[0].is_symlink():
+        raise DataError(
+            f"{holds} {folders[0].name}, a link to a folder: put links to its pictures "
+            "there, or the pictures, instead."
+        )
+    if folders:
+        raise DataError(
+            f"{holds} the folder {folders[0].name}: pass the folder just above the "
+            "class folders, or move its pictures up."
+        )
+    if not files:
+        raise DataError(
+            f"{class_folder} holds no pictures: add some, or remove this class."
+        )
+    return files
+
+
+def check_class_names(folder):
+    """DataError where a class folder has the name of a part: train, validation, val or
+    test."""
+    for path in visible(folder):
+        if path.name not in PART_NAMES or not path.is_dir():
+            continue
+        files = visible(path)
+        if files and not any(file.is_dir() for file in files):
+            raise DataError(
+                f"The class folder {path} has a name that stands for a part of a data "
+                f"set: rename it, for instance {path.name}_class."
+            )
+
+
+def read_file(path):
+    """The bytes of a picture's file, even of an empty one; DataError where it can't be
+    read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        advice = "put it back, or load the set again without it"
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}): {advice}."
+        ) from error
+
+
+def filming_order(paths, times):
+    """Whole numbers, 1 apart where one file of a folder comes next to another.
+    Files are in the order in which they were taken, if each of their folder has a time.
+    Else their names decide, 9 before 10, as cameras number them, and programs that take
+    films apart. times: when each was taken, or None."""
+    time_of = dict(zip(paths, times, strict=True))
+    timeless = {path.parent for path, time in time_of.items() if time is None}
+
+    def position(path):
+        time = "" if path.parent in timeless else time_of[path]
+        return path.parent, time, _natural(path.name)
+
+    numbers = {}
+    folder = None
+    number = -1
+    for path in sorted(time_of, key=position):
+        number += 1 if path.parent == folder else 2
+        numbers[path] = number
+        folder = path.parent
+    return [numbers[path] for path in paths]
+
+
+def _natural(name):
+    """What to sort names by so that 9 comes before 10."""
+    key = []
+    for text in re.split(r"(\d+)", name):
+        if text.isdigit():
+            key.append((False, int(text), text))
+        else:
+            key.append((True, 0, text))
+    return key
