@@ -17,6 +17,7 @@ from helpers.images import ResizeRule, resize, to_batch
 from helpers.labels import decode, imagenet_classes, read_table
 from safeguards.keys import key_of
 from safeguards.model_files import MAX_SIDE, digest_of, load_network, read_details
+from safeguards.networks import set_weights
 from safeguards.text import typed
 from safeguards.torch_file import read_torch_file
 
@@ -380,7 +381,7 @@ def _network_with_weights(entry, weights, activation, size):
     # Keras downloads for the network's own size only; the weights themselves fit any.
     network = build(input_shape=(size, size, 3), weights=None)
     network_of_own_size = build(input_shape=(entry.size, entry.size, 3), weights=weights)
-    network.set_weights(network_of_own_size.get_weights())
+    set_weights(network, network_of_own_size.get_weights())
     return network
 
 

@@ -17,7 +17,18 @@ from helpers.images import resize
 from helpers.pictures import Pictures
 from safeguards.keys import key_of, undescribed
 from safeguards.logits import check_logits, picture_size
-from safeguards.networks import NetworkError, assembled, check_graph, leaves, parts, replay, run
+from safeguards.networks import (
+    NetworkError,
+    assembled,
+    check_graph,
+    knows_training,
+    leaves,
+    made_by,
+    parts,
+    replay,
+    run,
+    set_weights,
+)
 from safeguards.whole_files import atomic_write
 
 PART = 8  # pictures that are decoded and computed at a time; more no longer fit a CPU's cache
@@ -26,7 +37,7 @@ COPYING = (
     "keras.saving.register_keras_serializable, and let its get_config return all that its "
     "__init__ takes; or use Keras's own layers in its place."
 )
-_bases = WeakKeyDictionary()  # network → its base, and that compiled
+_bases = WeakKeyDictionary()  # network → its output, its base, and that compiled
 
 
 def base_of(classifier):
@@ -107,7 +118,7 @@ def new_model(classifier, n_classes, pretrained=True, augment=None, dropout=0.0,
     source = base_of(classifier)
     base = keras.models.clone_model(source, clone_function=_copy, recursive=True)
     if pretrained:
-        base.set_weights(source.get_weights())
+        set_weights(base, source.get_weights())
         _check_copy(source, base)
     for layer in parts(base):  # a copied layer keeps what it was, whatever the base around it says
         layer.trainable = not pretrained
@@ -292,11 +303,9 @@ def fit(
     _compile(model, learning_rate)
     trained, prepare = model, partial(_pixels, model, dtype="uint8")
     with progress_bar(epochs, "epochs") as bar:
-        names = [layer.name for layer in model.layers]
-        varied = "base" not in names or "augmentation" in names
-        if not varied and not model.get_layer("base").trainable_weights:
-            top = model.layers[names.index("base") + 1 :]
-            front, trained = keras.Model(model.inputs[0], top[0].input), keras.Sequential(top)
+        front, top = _front(model)
+        if front is not None:
+            trained = keras.Sequential(top)
             _compile(trained, learning_rate)
             width = front.output_shape[-1]
             prepare = partial(_outputs, _compiled(front), width, partial(_pixels, model))
@@ -370,19 +379,38 @@ def predict(model, pictures):
     return softmax(_outputs(model.predict_on_batch, width, pixels, pictures), axis=-1)
 
 
+def _front(model):
+    """A model up to its base's features, and the layers after that; or None and a list, where
+    something up to there learns or varies, or what follows is no row of single layers."""
+    from helpers import keras
+
+    features, top = model.outputs[0], []
+    step, given, _ = made_by(features)
+    while step.name != "base":
+        if len(given) != 1 or not isinstance(step, keras.Layer) or step in top:
+            return None, top
+        features, top = given[0], [step, *top]
+        step, given, _ = made_by(features)
+    front = keras.Model(model.inputs[0], features)
+    varied = any(knows_training(other) for other in front.operations if other is not step)
+    return (None if varied or front.trainable_weights or not top else front), top
+
+
 def _base(network):
     """What `base_of` returns, and `_compiled` of it; made once for each network."""
     from helpers import keras
 
-    if network not in _bases:
-        check_graph(network)
+    check_graph(network)
+    output, *found = _bases.get(network, [None])
+    if output is not network.outputs[0]:  # new, or changed meanwhile, as a Sequential can be
         features = _features(network)
         if len(features.outputs[0].shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
             outputs = keras.layers.Flatten()(features.outputs[0])
             features = assembled(features.inputs, [outputs])
         base = assembled(features.inputs, features.outputs, "base")
-        _bases[network] = base, _compiled(base)
-    return _bases[network]
+        found = base, _compiled(base)
+        _bases[network] = network.outputs[0], *found
+    return found
 
 
 def _features(network):

@@ -11,7 +11,7 @@ from types import EllipsisType
 from uuid import uuid4
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from safeguards.networks import NetworkError, check_graph, parts, replay
 from safeguards.pictures import ImageError
@@ -211,17 +211,38 @@ def _files():
     clear = small.convert("RGBA")
     clear.putalpha(small.convert("L"))
     grey = np.asarray(small.convert("L")).astype("uint16") * 257 - 100
-    turned = Image.Exif()
-    turned[0x0112] = 6
     pictures = [
         *((small.convert(mode), "JPEG", {}) for mode in ("RGB", "L", "CMYK")),
-        (small, "JPEG", {"exif": turned}),
+        (small, "JPEG", {"progressive": True, "icc_profile": _profile()}),
+        *((small, "JPEG", {"exif": _turned(turn)}) for turn in range(2, 9)),
         *((small.convert(mode), "PNG", {}) for mode in ("RGB", "L", "P", "1")),
         *((clear.convert(mode), "PNG", {}) for mode in ("RGBA", "LA")),
+        *((small.convert(mode), "PNG", {"transparency": 9}) for mode in ("L", "P")),
+        (small, "PNG", {"transparency": small.getpixel((0, 0))}),
         (Image.fromarray(grey), "PNG", {}),
+        (Image.fromarray(grey), "PNG", {"transparency": int(grey[0, 0])}),
+        *((small.convert(mode), "TIFF", {}) for mode in ("RGB", "L", "CMYK")),
+        (Image.fromarray(grey), "TIFF", {}),
+        (Image.fromarray(grey / np.float32(65535)), "TIFF", {}),
+        (clear, "WEBP", {"lossless": True}),
+        *((small.convert("P"), kind, {}) for kind in ("GIF", "BMP")),
+        (small, "GIF", {"save_all": True, "append_images": [clear]}),
+        *((small.resize(side), "PNG", {}) for side in ((9, 9), (300, 20), (20, 300))),
         (small.resize(LARGE, Image.Resampling.NEAREST), "JPEG", {}),
     ]
     return tuple(_bytes(*picture) for picture in pictures)
+
+
+def _turned(turn):
+    """EXIF data that says how a camera was held: 1…8."""
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    return exif
+
+
+def _profile():
+    """A colour profile, for pictures whose numbers mean other colours than sRGB's."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
 
 
 def _bytes(picture, kind, options):

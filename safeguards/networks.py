@@ -115,6 +115,16 @@ def parts(layer):
     return list(layer._flatten_layers())
 
 
+def set_weights(network, weights):
+    """Give a network weights, in the order of its own."""
+    import keras
+
+    network.set_weights(weights)
+    for layer in parts(network):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with numbers made of its weights
+
+
 def operations(network):
     """The steps of a network, layers or not, those of nested networks in place of
     these: a list. NetworkError for a network with a class of its own."""

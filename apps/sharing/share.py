@@ -35,6 +35,7 @@ from safeguards.networks import (
     replay,
     rewired,
     run,
+    set_weights,
 )
 from safeguards.text import plain
 from safeguards.whole_files import atomic_write, digest, note_digest, shipped
@@ -203,7 +204,7 @@ def _in_float32(network):
         return network
     whole = assembled(network.inputs, network.outputs, network.name)
     single = keras.Model.from_config(_single(whole.get_config()))
-    single.set_weights(whole.get_weights())
+    set_weights(single, whole.get_weights())
     return single
 
 
