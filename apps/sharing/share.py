@@ -45,7 +45,7 @@ RUNTIMES = {".onnx": "onnxruntime", ".tflite": "LiteRT"}
 EXACT = 1e-3
 EXACT_LOG = 0.02  # … and in its logarithm
 REPEATED = 1e-4  # how far a second answer may be from the first, as a share of the largest
-ROUNDED = 0.1  # where the classifier itself works in half precision
+ROUNDED = 0.1  # where the classifier itself works in half precision, or on one picture
 INT8 = 0.15  # … on average, of pictures that it was calibrated with
 # Names of dtypes and of Keras's policies that a runtime may not know, or answer in.
 HALF = {"float16", "bfloat16", "float64", "mixed_float16", "mixed_bfloat16"}
@@ -303,6 +303,9 @@ def _unsound(classifier):
         return "answers plain pictures, a ramp or noise with what is no number"
     if np.abs(first - again).max() > REPEATED * np.abs(first).max():
         return "answers the same pictures with something else each time"
+    alone = classifier.forward(classifier.preprocess_input(pictures[-1:].copy()))
+    if np.abs(alone - first[-1:]).max() > ROUNDED * np.abs(first).max():
+        return "answers a picture with something else where others are beside it"
     return None
 
 
