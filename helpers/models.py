@@ -16,6 +16,7 @@ from helpers.images import ResizeRule, resize, to_batch
 from helpers.labels import decode, imagenet_classes
 from safeguards.keys import key_of
 from safeguards.model_files import MAX_SIDE, is_intact, load_network, read_details
+from safeguards.networks import set_weights
 from safeguards.scaling import unchanged
 from safeguards.tables import read_table
 from safeguards.text import typed
@@ -365,7 +366,7 @@ def _network_with_weights(entry, weights, activation, size):
     network_of_own_size = build(
         input_shape=(entry.size, entry.size, 3), weights=weights
     )
-    network.set_weights(network_of_own_size.get_weights())
+    set_weights(network, network_of_own_size.get_weights())
     return network
 
 

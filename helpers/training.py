@@ -16,7 +16,7 @@ from safeguards.copies import check_frozen, copy_layer, copy_network
 from safeguards.feature_files import read_features, write_features
 from safeguards.keys import key_of, undescribed
 from safeguards.logits import check_logits, picture_size
-from safeguards.networks import assembled, leaves, parts, without_last_layer
+from safeguards.networks import assembled, leaves, parts, until_base, without_last_layer
 from safeguards.progress import progress_bar
 from safeguards.scaling import preprocessed
 
@@ -24,7 +24,7 @@ from safeguards.scaling import preprocessed
 AT_ONCE = 8
 CACHE = "~/.cache/transfer-learning/features"
 FLOOR = 1e-12  # of a feature's variance, where all are constant
-_bases = WeakKeyDictionary()  # network → its base, and that compiled
+_bases = WeakKeyDictionary()  # network → its output, its base, and that compiled
 
 
 def base_of(classifier):
@@ -226,8 +226,9 @@ def fit(
     trained = model
     prepare = partial(_pixels, model, dtype="uint8")
     with progress_bar(epochs, "epochs") as bar:
-        if _base_is_constant(model):
-            base, trained = _base_and_top(model)
+        base, layers_after = until_base(model)
+        if base is not None:
+            trained = keras.Sequential(layers_after)
             _compile(trained, learning_rate)
             width = base.output_shape[-1]
             prepare = partial(_outputs, _compiled(base), width, partial(_pixels, model))
@@ -320,14 +321,17 @@ def _base(network):
     """What `base_of` returns, and `_compiled` of it; made once for each network."""
     from helpers import keras
 
-    if network not in _bases:
+    output = network.outputs[0]
+    known = _bases.get(network)
+    if known is None or known[0] is not output:  # a Sequential can change meanwhile
         before = without_last_layer(network)
         features = before.outputs[0]
         if len(features.shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
             features = keras.layers.Flatten()(features)
         base = assembled(before.inputs, [features], "base")
-        _bases[network] = base, _compiled(base)
-    return _bases[network]
+        known = output, base, _compiled(base)
+        _bases[network] = known
+    return known[1:]
 
 
 def _compiled(network):
@@ -336,24 +340,6 @@ def _compiled(network):
 
     call = partial(network, training=False)
     return tf.function(call, autograph=False, reduce_retracing=True)
-
-
-def _base_is_constant(model):
-    """Whether a model's base makes the same of a picture in each epoch."""
-    names = [layer.name for layer in model.layers]
-    if "base" not in names or "augmentation" in names:
-        return False
-    return not model.get_layer("base").trainable_weights
-
-
-def _base_and_top(model):
-    """A model up to its base, and what comes after that."""
-    from helpers import keras
-
-    names = [layer.name for layer in model.layers]
-    top = model.layers[names.index("base") + 1 :]
-    base = keras.Model(model.inputs[0], top[0].input)
-    return base, keras.Sequential(top)
 
 
 def _compile(model, learning_rate):

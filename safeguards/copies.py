@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from safeguards.keys import undescribed
-from safeguards.networks import NetworkError, parts, replay, run
+from safeguards.networks import NetworkError, parts, replay, run, set_weights
 
 # Pixels a side of the noise for networks that take pictures of any size.
 ANY_SIDE = 32
@@ -23,7 +23,7 @@ def copy_network(network, with_weights):
 
     copy = keras.models.clone_model(network, clone_function=copy_layer, recursive=True)
     if with_weights:
-        copy.set_weights(network.get_weights())
+        set_weights(copy, network.get_weights())
         _check_copy(network, copy)
     return copy
 

@@ -11,7 +11,7 @@ from types import EllipsisType
 from uuid import uuid4
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from safeguards.networks import NetworkError, check_graph, parts, replay
 from safeguards.pictures import ImageError
@@ -25,7 +25,6 @@ SHOWN = 6  # of the prepared pictures are computed: the preparation shows in all
 DIGITS = 3  # of outputs: other processors differ by about a millionth
 PROJECTIONS = 4  # weighted sums of a row of outputs
 ORIENTATION = 0x0112  # the Exif tag for which way is up
-LEFT_SIDE_UP = 6  # its value for a picture that has to be turned clockwise
 # Keras's own layers that run what somebody else wrote.
 CARRIERS = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 # Of a layer's configuration: its outputs do not depend on them.
@@ -267,19 +266,35 @@ def _files():
     clear.putalpha(small_grey)
     grey = np.asarray(small_grey).astype("uint16")
     grey = grey * 257 - 100  # of 16 bits
-    turned = Image.Exif()
-    turned[ORIENTATION] = LEFT_SIDE_UP
-    large = small.resize(LARGE, Image.Resampling.NEAREST)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
     files = []
     for mode in ("RGB", "L", "CMYK"):
         files.append(_bytes(small.convert(mode), "JPEG"))
-    files.append(_bytes(small, "JPEG", exif=turned))
+        files.append(_bytes(small.convert(mode), "TIFF"))
+    files.append(_bytes(small, "JPEG", progressive=True, icc_profile=profile))
+    for turn in range(2, 9):
+        held = Image.Exif()
+        held[ORIENTATION] = turn
+        files.append(_bytes(small, "JPEG", exif=held))
     for mode in ("RGB", "L", "P", "1"):
         files.append(_bytes(small.convert(mode), "PNG"))
     for mode in ("RGBA", "LA"):
         files.append(_bytes(clear.convert(mode), "PNG"))
-    files.append(_bytes(Image.fromarray(grey), "PNG"))
-    files.append(_bytes(large, "JPEG"))
+    for mode in ("L", "P"):
+        files.append(_bytes(small.convert(mode), "PNG", transparency=9))
+    files.append(_bytes(small, "PNG", transparency=small.getpixel((0, 0))))
+    deep = Image.fromarray(grey)
+    files.append(_bytes(deep, "PNG"))
+    files.append(_bytes(deep, "PNG", transparency=int(grey[0, 0])))
+    files.append(_bytes(deep, "TIFF"))
+    files.append(_bytes(Image.fromarray(grey / np.float32(65535)), "TIFF"))
+    files.append(_bytes(clear, "WEBP", lossless=True))
+    for kind in ("GIF", "BMP"):
+        files.append(_bytes(small.convert("P"), kind))
+    files.append(_bytes(small, "GIF", save_all=True, append_images=[clear]))
+    for side in ((9, 9), (300, 20), (20, 300)):
+        files.append(_bytes(small.resize(side), "PNG"))
+    files.append(_bytes(small.resize(LARGE, Image.Resampling.NEAREST), "JPEG"))
     return tuple(files)
 
 

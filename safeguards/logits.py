@@ -164,13 +164,19 @@ def _why_no_logits(end, has_one):
 
 
 def _has_one(network):
-    """Whether a network puts out one number a picture; ValueError for two outputs."""
+    """Whether a network puts out one number a picture; ValueError for two outputs,
+    and for one that has a name."""
     if len(network.outputs) > 1:
         names = ", ".join(network.output_names)
         raise ValueError(
             f"The model has {len(network.outputs)} outputs ({names}): pass keras.Model("
             "model.inputs, model.outputs[k]) with the k of the one that holds the "
             "classes."
+        )
+    if isinstance(getattr(network, "output", None), dict):  # a Sequential may have none
+        raise ValueError(
+            "The model gives its output by name, in a dict: pass keras.Model("
+            "model.inputs, model.outputs[0])."
         )
     return network.outputs[0].shape[-1] == 1
 

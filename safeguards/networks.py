@@ -135,6 +135,40 @@ def parts(layer):
     return list(layer._flatten_layers())
 
 
+def set_weights(network, weights):
+    """Give a network weights, in the order of its own."""
+    import keras
+
+    network.set_weights(weights)
+    for layer in parts(network):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with numbers made of its weights
+
+
+def until_base(model):
+    """A model up to its base's features, and the layers after that.
+    (None, a list) where something up to there learns or varies, or where what follows
+    is not a row of single layers."""
+    import keras
+
+    features = model.outputs[0]
+    layers_after = []
+    step, given, _ = made_by(features)
+    while step.name != "base":
+        is_layer = isinstance(step, keras.Layer)
+        if len(given) != 1 or not is_layer or step in layers_after:
+            return None, layers_after
+        features = given[0]
+        layers_after.insert(0, step)
+        step, given, _ = made_by(features)
+    front = keras.Model(model.inputs[0], features)
+    others = [other for other in front.operations if other is not step]
+    varies = any(knows_training(other) for other in others)
+    if varies or front.trainable_weights or not layers_after:
+        return None, layers_after
+    return front, layers_after
+
+
 def operations(network):
     """The steps of a network, layers or not, those of nested networks in place of
     these: a list. NetworkError for a network with a class of its own."""

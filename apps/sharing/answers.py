@@ -11,6 +11,9 @@ from helpers.models import AT_ONCE
 EXACT = 1e-3  # in the probability of a class, …
 EXACT_LOG = 0.02  # … and in its logarithm
 ROUNDED = 0.1  # where the classifier itself works in half precision
+# How far an answer may move, as a share of the largest, if other pictures are beside it:
+# half precision rounds otherwise in a batch of another length.
+ALONE = 0.02
 INT8 = 0.15  # on average, for pictures it was calibrated with
 # How far a second answer may be from the first, as a share of the largest logit.
 REPEATED = 1e-4
@@ -44,8 +47,8 @@ def trial_pictures(size):
 
 def unsound(classifier):
     """What's wrong with a classifier's own answers to the trial pictures, in words,
-    or None. A file can't answer as the classifier does if that gives no numbers, or
-    others each time."""
+    or None. A file can't answer as the classifier does if that gives no numbers, others
+    each time, or others in other company."""
     pictures = trial_pictures(classifier.size)
     first = _logits_of_raw(classifier, pictures)
     again = _logits_of_raw(classifier, pictures)
@@ -56,6 +59,9 @@ def unsound(classifier):
     change = np.abs(first - again).max()
     if change > REPEATED * largest:
         return "answers the same pictures with something else each time"
+    alone = _logits_of_raw(classifier, pictures[-1:])
+    if np.abs(alone - first[-1:]).max() > ALONE * largest:
+        return "answers a picture with something else where others are beside it"
     return None
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from safeguards.model_files import DOCUMENTS
-from safeguards.networks import assembled, only_trains, operations, rewired
+from safeguards.networks import assembled, only_trains, operations, rewired, set_weights
 from safeguards.scaling import preprocessed
 
 # Dtypes, and Keras's policies, that a runtime may not know or can't answer in.
@@ -47,7 +47,7 @@ def _in_float32(network):
         return network
     original = assembled(network.inputs, network.outputs, network.name)
     copy = keras.Model.from_config(_config_in_float32(original.get_config()))
-    copy.set_weights(original.get_weights())
+    set_weights(copy, original.get_weights())
     return copy
 
 

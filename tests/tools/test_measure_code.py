@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 spec = importlib.util.spec_from_file_location(
-    "measure_code", ROOT / "tools/measure_code.py"
+    "measure_code", ROOT / "tools/record/measure_code.py"
 )
 tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
