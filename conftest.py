@@ -1,7 +1,8 @@
-"""At the root, as it holds for tests and notebooks: no network, no weights, an empty home.
+"""At the root, as it holds for tests and notebooks: no network, no weights, an empty
+home.
 
-pytest asks the conftest.py files above what it collects, and nbval collects from notebooks/, so
-tests/conftest.py would not be heard there.
+pytest asks the conftest.py files above what it collects, and nbval collects from
+notebooks/, so tests/conftest.py would not be heard there.
 """
 
 import contextlib
@@ -29,11 +30,14 @@ def pytest_configure(config):
     """Make this process, and all it starts, a learner's machine without a network."""
     home = tempfile.TemporaryDirectory()
     config.add_cleanup(home.cleanup)
-    # The font cache is the one thing kept: the set-up has built it inside the environment.
+    # The font cache is the one thing kept: the set-up has built it inside the
+    # environment.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "matplotlib"))
     unwanted = {"ALL_PROXY", "all_proxy", "TRANSFER_HOSTED", "TRANSFER_PICTURES"}
     unwanted |= {"TRANSFER_ALIKE", "ALIKE"}
-    if not config.getoption("nbval_lax"):  # what is compared was made with the shipped model
+    if not config.getoption(
+        "nbval_lax"
+    ):  # what is compared was made with the shipped model
         unwanted |= {"TRANSFER_MODEL", "TRANSFER_WEIGHTS"}
     for name in unwanted:
         os.environ.pop(name, None)
@@ -41,14 +45,15 @@ def pytest_configure(config):
         os.environ[name] = os.environ[name.lower()] = CLOSED
     os.environ["TRANSFER_PROGRESS"] = str(Path(home.name) / "my_progress.jsonl")
     os.environ["TRANSFER_RESULTS"] = str(Path(home.name) / "my_results")
-    # Lessons run side by side here. The threads that OpenBLAS would start for small matrices then
-    # wait for each other, for most of lesson 07's time.
+    # Lessons run side by side here. The threads that OpenBLAS would start for small
+    # matrices then wait for each other, for most of lesson 07's time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     for name in ("HOME", "USERPROFILE", "KERAS_HOME"):
         os.environ[name] = home.name
-    # Pythons started from here, such as the lessons' kernels, stay on this machine: see there. Not
-    # xdist's workers, which come through here themselves: pytest-socket watches their tests.
+    # Pythons started from here, such as the lessons' kernels, stay on this machine: see
+    # there. Not xdist's workers, which come through here themselves: pytest-socket
+    # watches their tests.
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         os.environ["PYTHONPATH"] = str(ROOT / "tests" / "support" / "guard")
         os.environ["GUARD_LOG"] = str(Path(home.name) / "guard.log")
@@ -56,29 +61,36 @@ def pytest_configure(config):
 
 def pytest_report_header():
     """Whether the machine could be left at all."""
-    return f"network: {'none but loopback' if os.environ.get('OFFLINE') else 'not cut off'}"
+    return (
+        "network: "
+        f"{'none but loopback' if os.environ.get('OFFLINE') else 'not cut off'}"
+    )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Fail a lesson's cell that tried to leave the machine, whatever the cell made of it. What
-    other tests start may try: it is stopped, and no cell's fault."""
+    """Fail a lesson's cell that tried to leave the machine, whatever the cell made of
+    it. What other tests start may try: it is stopped, and no cell's fault."""
     report = yield
     with contextlib.suppress(FileNotFoundError):
         log = Path(os.environ["GUARD_LOG"])
         tried = log.read_text(encoding="utf-8")
         log.unlink()
         if item.path.suffix == ".ipynb" and call.when == "call":
-            report.outcome, report.longrepr = "failed", f"Tried to leave this machine:\n{tried}"
+            report.outcome, report.longrepr = (
+                "failed",
+                f"Tried to leave this machine:\n{tried}",
+            )
     return report
 
 
-# -- what lessons may cost -------------------------------------------------------------------------
+# -- what lessons may cost -------------------------------------------------------------
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown(item, nextitem):
-    """Note what a lesson has cost the processor, after its last cell, before its kernel goes."""
+    """Note what a lesson has cost the processor, after its last cell, before its kernel
+    goes."""
     last = nextitem is None or nextitem.parent is not item.parent
     if last and item.path.match("notebooks/[0-9][0-9]_*.ipynb"):
         kernel = item.parent.kernel
@@ -107,17 +119,18 @@ def budgets():
 
 
 def overdrawn(spent, budgets):
-    """What to say of lessons that have grown by more than half, and some seconds: {number: CPU
-    seconds}, twice → texts. Another machine is faster or slower at all lessons, so the median
-    lesson sets the scale; with few lessons nothing can be said."""
+    """What to say of lessons that have grown by more than half, and some seconds:
+    {number: CPU seconds}, twice → texts. Another machine is faster or slower at all
+    lessons, so the median lesson sets the scale; with few lessons nothing can be
+    said."""
     known = spent.keys() & budgets.keys()
     if len(known) < ENOUGH:
         return []
     scale = median(spent[lesson] / budgets[lesson] for lesson in known)
     return [
-        f"Lesson {lesson} takes {spent[lesson]:.0f} CPU seconds; by what is recorded it should be "
-        f"{scale * budgets[lesson]:.0f} here. Make it cheaper, or, if it is worth that, record "
-        "anew: python -m tools.record.measure_lessons --record"
+        f"Lesson {lesson} takes {spent[lesson]:.0f} CPU seconds; by what is recorded "
+        f"it should be {scale * budgets[lesson]:.0f} here. Make it cheaper, or, if it "
+        "is worth that, record anew: python -m tools.record.measure_lessons --record"
         for lesson in sorted(known)
         if spent[lesson] > scale * (GROWN * budgets[lesson] + ROOM)
     ]
@@ -134,7 +147,9 @@ def pytest_sessionfinish(session):
 def pytest_terminal_summary(terminalreporter):
     """Say what the lessons have cost, and which of them too much."""
     if found := spent(terminalreporter):
-        costs = ", ".join(f"{lesson} {seconds:.0f}" for lesson, seconds in sorted(found.items()))
+        costs = ", ".join(
+            f"{lesson} {seconds:.0f}" for lesson, seconds in sorted(found.items())
+        )
         terminalreporter.write_line(f"CPU seconds of the lessons: {costs}")
         for text in overdrawn(found, budgets()):
             terminalreporter.write_line(text, red=True)

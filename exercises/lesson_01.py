@@ -4,7 +4,16 @@ from itertools import combinations
 
 import numpy as np
 
-from exercises._core import MAX_DRAWS, Explore, Fill, Hint, Predict, call, numbers, recognise
+from exercises._core import (
+    MAX_DRAWS,
+    Explore,
+    Fill,
+    Hint,
+    Predict,
+    call,
+    numbers,
+    recognise,
+)
 
 SIDE = 8  # pixels: the input of the tiny network, small so that it is quick
 IMAGE_SHAPES = [(40, 64, 3), (72, 48, 3), (56, 88, 3)]  # rows, columns, channels
@@ -167,7 +176,8 @@ def best_of_each(answer):
 
 
 def _draw_distinct_task():
-    """A tiny classifier, images and their pixels for which every usual mistake shows."""
+    """A tiny classifier, images and their pixels for which every usual mistake
+    shows."""
     from helpers.images import to_batch
 
     random = np.random.default_rng()

@@ -4,7 +4,16 @@ from functools import partial
 
 import numpy as np
 
-from exercises._core import Explore, Fill, Hint, Predict, call, draw_distinct, numbers, recognise
+from exercises._core import (
+    Explore,
+    Fill,
+    Hint,
+    Predict,
+    call,
+    draw_distinct,
+    numbers,
+    recognise,
+)
 from helpers.labels import decode, imagenet_classes
 
 TOLERANCE = 1e-4  # of a probability

@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from exercises._core import Explore, Fill, Hint, Predict, call, draw_distinct, numbers, recognise
+from exercises._core import (
+    Explore,
+    Fill,
+    Hint,
+    Predict,
+    call,
+    draw_distinct,
+    numbers,
+    recognise,
+)
 
 NAMES = ("recall", "precision")
 

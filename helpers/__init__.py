@@ -2,7 +2,13 @@
 
 from helpers.images import load_image, sample_names
 from helpers.labels import Prediction
-from helpers.models import WeightsUnavailable, available, has_weights, lesson_model, load_classifier
+from helpers.models import (
+    WeightsUnavailable,
+    available,
+    has_weights,
+    lesson_model,
+    load_classifier,
+)
 from helpers.start import start_keras
 from safeguards.pictures import ImageError
 

@@ -15,7 +15,8 @@ from safeguards.recordings import read_recording
 
 DRAWS = 10_000  # of the bootstrap
 WHOLE_NUMBERS = "iub"  # the kinds of dtypes: int, unsigned int and bool
-# Made by tools/record/record_validation.py, which asked networks about two sets of pictures.
+# Made by tools/record/record_validation.py, which asked networks about two sets of
+# pictures.
 RECORDED_VALIDATION = RECORDED / "validation.npz"
 PICTURE_SETS = ("imagenet_val", "photos")
 

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from helpers.images import ADVICE, ResizeRule, resize
-from safeguards.folders import DataError, check_count, class_folders, files_of_class, read_file
+from safeguards.folders import (
+    DataError,
+    check_count,
+    class_folders,
+    files_of_class,
+    read_file,
+)
 from safeguards.keys import picture_key
 from safeguards.look_alikes import look
 from safeguards.pictures import ImageError, taken

@@ -16,7 +16,12 @@ from panels._common import (
     status_html,
     wrapping_row,
 )
-from panels.corrections import CorrectionsError, kinds_of, read_corrections, write_corrections
+from panels.corrections import (
+    CorrectionsError,
+    kinds_of,
+    read_corrections,
+    write_corrections,
+)
 from safeguards.folders import DataError
 
 MAX_SIDE = 320  # pixels of the picture on show
@@ -27,9 +32,9 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
     """A panel to check labels, one picture at a time, the most suspicious first.
 
     Each label can be kept or replaced, or the picture discarded. Every decision is in
-    the corrections file at once (see `panels.corrections`), undo takes the last one out,
-    and a cell that is run again goes on where the file ends. The pictures themselves
-    stay as they are.
+    the corrections file at once (see `panels.corrections`), undo takes the last one
+    out, and a cell that is run again goes on where the file ends. The pictures
+    themselves stay as they are.
 
     pictures: `Pictures`; suspicion: floats (n,); file: the corrections file's path;
     probabilities: (n, classes) as from `out_of_fold`, to be shown and to propose a

@@ -12,7 +12,14 @@ from PIL import Image
 
 from helpers.images import load_image
 from helpers.plots import image_tag
-from panels._common import LABELS, Worker, alert_html, fetch_web, persist_values, wrapping_row
+from panels._common import (
+    LABELS,
+    Worker,
+    alert_html,
+    fetch_web,
+    persist_values,
+    wrapping_row,
+)
 from safeguards.folders import NO_PICTURES, TITLES, DataError, visible
 from safeguards.keys import picture_key
 from safeguards.pictures import ImageError

@@ -138,7 +138,8 @@ def apply_corrections(pictures, file):
     if emptied:
         name = pictures.classes[emptied.pop()]
         raise CorrectionsError(
-            f"With the corrections in {file} no picture of {name} is left: remove some lines of it."
+            f"With the corrections in {file} no picture of {name} is left: remove "
+            "some lines of it."
         )
     return replace(pictures, name=f"{pictures.name}, corrected", labels=labels)[kept]
 
@@ -161,7 +162,8 @@ def _write(file, rows):
                 writer.writerow(row)
     except OSError as error:
         raise CorrectionsError(
-            f"{file} cannot be written ({error.strerror}): name a file in a folder of yours."
+            f"{file} cannot be written ({error.strerror}): name a file in a folder of "
+            "yours."
         ) from error
 
 
@@ -183,7 +185,8 @@ def _rows(file):
         ) from error
     if not rows or tuple(rows[0]) != COLUMNS:
         raise CorrectionsError(
-            f"{file} is no corrections file: its first line should be {','.join(COLUMNS)}."
+            f"{file} is no corrections file: its first line should be "
+            f"{','.join(COLUMNS)}."
         )
     # Some editors leave a blank line at the end.
     return [(number, row) for number, row in enumerate(rows[1:], start=2) if row]

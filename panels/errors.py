@@ -8,7 +8,14 @@ import numpy as np
 
 from helpers.explain import grad_cam, overlay
 from helpers.plots import BLUE, ORANGE, image_tag
-from panels._common import LABELS, Worker, alert_html, persist_values, status_html, wrapping_row
+from panels._common import (
+    LABELS,
+    Worker,
+    alert_html,
+    persist_values,
+    status_html,
+    wrapping_row,
+)
 
 PER_PAGE = 8
 SIDE = 144  # pixels of a picture on the page

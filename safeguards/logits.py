@@ -4,7 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from safeguards.networks import NetworkError, assembled, bared, check_graph, replay, run, walk
+from safeguards.networks import (
+    NetworkError,
+    assembled,
+    bared,
+    check_graph,
+    replay,
+    run,
+    walk,
+)
 
 # Layers with weights whose outputs can be any number, unless an activation follows.
 LINEAR = ("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D")

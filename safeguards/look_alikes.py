@@ -1,13 +1,15 @@
-"""Which pictures show the same: copies in other sizes, qualities and crops, shots in a row, films.
+"""Which pictures show the same: copies in other sizes, qualities and crops, shots in a
+row, films.
 
-A copy differs from its original everywhere a little and nowhere much: by what JPEG, a resize or a
-camera's noise change. Two things differ somewhere much, and be it in a needle or a faint spot. So
-what counts is the largest local difference of two small copies, in light and in colour, on coarse
-and on fine grids, by what noise may do there. It follows the pictures when one is a cut-out of the
-other, or the hand moved (Lucas and Kanade 1981), and when one is brighter.
+A copy differs from its original everywhere a little and nowhere much: by what JPEG, a
+resize or a camera's noise change. Two things differ somewhere much, and be it in a
+needle or a faint spot. So what counts is the largest local difference of two small
+copies, in light and in colour, on coarse and on fine grids, by what noise may do there.
+It follows the pictures when one is a cut-out of the other, or the hand moved (Lucas and
+Kanade 1981), and when one is brighter.
 
-Where pixels cannot tell, the order helps: frames of a film are named or taken one after another,
-and far more alike than others of their folder."""
+Where pixels cannot tell, the order helps: frames of a film are named or taken one after
+another, and far more alike than others of their folder."""
 
 from typing import NamedTuple
 
@@ -17,27 +19,45 @@ from tqdm.auto import tqdm
 
 SIDE = 64  # cells across and down a copy's light
 COLOUR = 32  # cells across and down its colours, which are compared in 16
-ALIKE = 0.95  # the likeness of two pictures that differ by as much as noise may change at most
-NOISE = {64: 6.5, 32: 3.5, 16: 2.2}  # grey levels it may change in a cell of so many a side
+# the likeness of two pictures that differ by as much as noise may change at most
+ALIKE = 0.95
+NOISE = {
+    64: 6.5,
+    32: 3.5,
+    16: 2.2,
+}  # grey levels it may change in a cell of so many a side
 COLOUR_NOISE = 3.6  # levels of Cb and Cr, in a cell of the colours
-HOPELESS = 14  # times the noise, from which on likeness is under a half and need not be exact
-EDGES = 0.35  # of what a cell differs from those next to it: what another sharpness may change
-WHITE = 250  # grey levels from which on a cell may be overexposed, and says nothing on brightness
+HOPELESS = (
+    14  # times the noise, from which on likeness is under a half and need not be exact
+)
+# of what a cell differs from those next to it: what another sharpness may change
+EDGES = 0.35
+# grey levels from which on a cell may be overexposed, and says nothing on brightness
+WHITE = 250
 BRIGHT = 220  # grey levels from which on a brighter copy may have lost some
-SMALL = 170  # pixels across and down, below which a cell holds so few that they change more
+SMALL = (
+    170  # pixels across and down, below which a cell holds so few that they change more
+)
 FLAT = 20  # grey levels: the detail of a cell that no edge goes through
 RESAMPLED = 2.5  # times the noise of pictures that are where they are, in moved ones
 TONES = 8  # grey levels: the deviation without which a picture is of one tone
 GREY = 5  # levels of Cb and Cr below which a picture has no colours
-STRUCTURE = 6  # grey levels between neighbours, from which on there is something to see in a cell
-TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast to be believed
+# grey levels between neighbours, from which on there is something to see in a cell
+STRUCTURE = 6
+TEXTURED = (
+    0.3  # of the cells must have structure for a movement or a contrast to be believed
+)
 CANDIDATES = 6  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
-MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
-EXPLAINED = 0.5  # of the difference must go when a picture is moved, or it was no movement
+# other pictures, drawn by lot, of which those with its background are compared as well
+MATES = 3
+EXPLAINED = (
+    0.5  # of the difference must go when a picture is moved, or it was no movement
+)
 FOLLOW = {8: 6, 16: 5, 32: 5}  # steps on each grid, where a picture is looked for
 LEAST_MOVE = 0.006  # of a side: less than that is no movement
-EDGE = 0.045  # of a side, next to which a moved picture is not compared: nothing lies beyond it
+# of a side, next to which a moved picture is not compared: nothing lies beyond it
+EDGE = 0.045
 CLOSE = 0.9  # correlation from which on two are looked at closer even if nothing moved
 OVERLAP = 0.6  # of a picture must lie in the other
 LAYOUT = 0.85  # correlation of pictures that share a background
@@ -47,14 +67,16 @@ STEP = 0.01  # by which likeness is raised until they are
 UNSURE = 0.949  # the likeness of pictures that are alike by way of others only
 RESEMBLING = 0.95  # correlation of pictures that may be frames of one film
 FOLLOWING = 0.8  # correlation of frames that follow one another, at least
-CHANCE = 0.02  # of the pairs that do not follow one another are as alike as frames of a film
+CHANCE = (
+    0.02  # of the pairs that do not follow one another are as alike as frames of a film
+)
 BLOCK = 512  # rows compared at once, for memory
 STILL = np.array([0, 1, 0, 0, 0, 1], "float32")  # x, x by u, x by v; y, y by u, y by v
 
 
 class Look(NamedTuple):
-    """A picture as it is compared. light: uint8 (64, 64); colour: uint8 (32, 32, 2), Cb and Cr, 128
-    where there is no colour; size: width and height in pixels."""
+    """A picture as it is compared. light: uint8 (64, 64); colour: uint8 (32, 32, 2), Cb
+    and Cr, 128 where there is no colour; size: width and height in pixels."""
 
     light: np.ndarray
     colour: np.ndarray
@@ -62,7 +84,8 @@ class Look(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """How much two pictures look alike, at most 1, and their positions, the lower one first."""
+    """How much two pictures look alike, at most 1, and their positions, the lower one
+    first."""
 
     likeness: float
     first: int
@@ -71,22 +94,29 @@ class Pair(NamedTuple):
 
 def look(image):
     """The `Look` of an RGB PIL image."""
-    small = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3).convert("YCbCr")
+    small = image.resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3
+    ).convert("YCbCr")
     colour = np.asarray(small.resize((COLOUR, COLOUR), Image.Resampling.BOX))[:, :, 1:]
     return Look(np.asarray(small.getchannel(0)), colour, image.size)
 
 
 def look_alikes(looks, order, threshold=ALIKE, parts=None):
-    """The `Pair`s that look alike, the most alike first; where many are alike, also by way of
-    others, as few pairs as join them, so that each of these pictures is in one of the pairs.
-    looks: a `Look` a picture. order: whole numbers (n,), which differ by 1 where a picture follows
-    another, as in a film. threshold: the likeness from which on two are alike; none are from 1 on.
-    parts: numbers (n,), to find pairs of different parts only."""
+    """The `Pair`s that look alike, the most alike first; where many are alike, also by
+    way of others, as few pairs as join them, so that each of these pictures is in one
+    of the pairs. looks: a `Look` a picture. order: whole numbers (n,), which differ by
+    1 where a picture follows another, as in a film. threshold: the likeness from which
+    on two are alike; none are from 1 on. parts: numbers (n,), to find pairs of
+    different parts only."""
     if len(looks) < 2 or threshold >= 1:
         return []
     copies = _Copies(looks)
     found = _following(copies, np.asarray(order))
-    keys = np.arange(len(looks)) if parts is None else np.unique(parts, return_inverse=True)[1]
+    keys = (
+        np.arange(len(looks))
+        if parts is None
+        else np.unique(parts, return_inverse=True)[1]
+    )
     in_order = found[:, keys[found[0].astype(int)] != keys[found[1].astype(int)]]
     still, moved = [np.empty((3, 0))], [in_order]
     rows, tried = np.arange(len(looks)), np.empty(0, int)
@@ -120,15 +150,17 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
 
 
 def undecided(looks, keys):
-    """How many pictures resemble one of another key as a whole, though they differ somewhere, and
-    the `Pair` of the nearest of them; None where there are none.
-    looks: a `Look` a picture; keys: (n,), the same for pictures that count as one."""
+    """How many pictures resemble one of another key as a whole, though they differ
+    somewhere, and the `Pair` of the nearest of them; None where there are none. looks:
+    a `Look` a picture; keys: (n,), the same for pictures that count as one."""
     if len(looks) < 2:
         return None
     copies, rows = _Copies(looks), np.arange(len(looks))
     nearest = _nearest(copies, rows, np.unique(keys, return_inverse=True)[1])[:, 0]
     like = nearest >= 0
-    like[like] = (copies.shape[rows[like]] * copies.shape[nearest[like]]).sum(1) >= RESEMBLING
+    like[like] = (copies.shape[rows[like]] * copies.shape[nearest[like]]).sum(
+        1
+    ) >= RESEMBLING
     a, b = rows[like], nearest[like]
     if not len(a):
         return None
@@ -159,7 +191,9 @@ class _Copies:
         contrast = 40 / np.maximum(coarse.std(1, keepdims=True), TONES)
         colour = colour.reshape(n, 8, 4, 8, 4, 2).mean((2, 4)).reshape(n, -1)
         shape = (coarse - coarse.mean(1, keepdims=True)) * contrast
-        self.rows = np.concatenate((shape, 4 * colour * contrast, coarse.mean(1)[:, None] / 4), 1)
+        self.rows = np.concatenate(
+            (shape, 4 * colour * contrast, coarse.mean(1)[:, None] / 4), 1
+        )
         self.shape = shape / np.maximum(np.linalg.norm(shape, axis=1, keepdims=True), 1)
 
     def __len__(self):
@@ -198,7 +232,8 @@ def _connected(n, found, threshold):
 
 
 def _fewest(n, found, threshold):
-    """Of all pairs the most alike that join the same pictures: a maximum spanning forest."""
+    """Of all pairs the most alike that join the same pictures: a maximum spanning
+    forest."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -207,14 +242,16 @@ def _fewest(n, found, threshold):
     first, second = found[:2].astype(int)
     once = np.unique(first * n + second, return_index=True)[1]
     first, second, likeness = first[once], second[once], found[2, once]
-    tree = minimum_spanning_tree(coo_array((2 - likeness, (first, second)), (n, n)).tocsr())
+    tree = minimum_spanning_tree(
+        coo_array((2 - likeness, (first, second)), (n, n)).tocsr()
+    )
     tree = tree.tocoo()
     return tree.row, tree.col, 2 - tree.data
 
 
 def _nearest(copies, rows, keys):
-    """The nearest pictures of other keys: positions (rows, CANDIDATES), the nearest first, -1 where
-    there are no more."""
+    """The nearest pictures of other keys: positions (rows, CANDIDATES), the nearest
+    first, -1 where there are no more."""
     count = min(CANDIDATES, len(copies) - 1)
     energy = np.square(copies.rows).sum(1)
     found = []
@@ -232,8 +269,8 @@ def _nearest(copies, rows, keys):
 
 
 def _compared(copies, a, b, move, keys):
-    """Compare pictures a and b where they are and, if `move`, moved → two lists of arrays (3, m) of
-    positions and likeness."""
+    """Compare pictures a and b where they are and, if `move`, moved → two lists of
+    arrays (3, m) of positions and likeness."""
     still, moved = [], []
     for some in np.split(np.arange(len(a)), range(BLOCK, len(a), BLOCK)):
         here = _likeness(copies, a[some], b[some])
@@ -252,8 +289,9 @@ def _compared(copies, a, b, move, keys):
 
 
 def _without_chains(copies, found):
-    """Copies of one picture are all like one another. Where pictures that have not moved are alike
-    only by way of others, they are things of slightly different shades: count as less alike."""
+    """Copies of one picture are all like one another. Where pictures that have not
+    moved are alike only by way of others, they are things of slightly different shades:
+    count as less alike."""
     least = ALIKE
     while least < 1:
         keys = _connected(len(copies), found, least)
@@ -285,8 +323,8 @@ def _mates(copies, rows, keys):
 
 
 def _elsewhere(copies, a, b, place, keys):
-    """Where one picture is cut out of something like another, but not of that: of which of those
-    with its background? → arrays (3, m) of positions and likeness."""
+    """Where one picture is cut out of something like another, but not of that: of which
+    of those with its background? → arrays (3, m) of positions and likeness."""
     found, grid, done = [], copies.light[16], set()
     for one, other, where in zip(a, b, place, strict=True):
         if where[1] * where[5] > 1:  # it is the first that is cut out of the second
@@ -302,9 +340,13 @@ def _elsewhere(copies, a, b, place, keys):
         fit = _correlation(_at(grid, others, same), goal, _inside(same, 16))
         others = others[np.argsort(-fit, kind="stable")[:MOVED]]
         same = np.full(len(others), other)
-        where, _ = _followed(copies, others, same, np.repeat(where[None], len(others), 0))
+        where, _ = _followed(
+            copies, others, same, np.repeat(where[None], len(others), 0)
+        )
         likeness = _likeness(copies, others, same, where)
-        found.append(np.stack((np.minimum(others, other), np.maximum(others, other), likeness)))
+        found.append(
+            np.stack((np.minimum(others, other), np.maximum(others, other), likeness))
+        )
     return found
 
 
@@ -314,7 +356,7 @@ def _back(place):
     return np.column_stack((-turn @ place[[0, 3]], turn)).ravel().astype("float32")
 
 
-# -- the largest local difference ------------------------------------------------------------------
+# -- the largest local difference ------------------------------------------------------
 
 
 def _likeness(copies, a, b, place=None):
@@ -329,7 +371,9 @@ def _likeness(copies, a, b, place=None):
     else:
         moved = _at(copies.light[SIDE], a, place)
         light = {side: _shrunk(moved, side) for side in (32, 16)}
-        colours = [_shrunk(_at(channel, a, place), 16) for channel in copies.fine_colour]
+        colours = [
+            _shrunk(_at(channel, a, place), 16) for channel in copies.fine_colour
+        ]
 
     def ranked(of_a, of_b):
         if place is None:
@@ -345,14 +389,21 @@ def _likeness(copies, a, b, place=None):
     noise *= 1 if place is None else RESAMPLED
     # A brighter copy may have lost some of what was bright.
     blue, red = (
-        ranked(one, channel[b])[0] for one, channel in zip(colours, copies.colour, strict=True)
+        ranked(one, channel[b])[0]
+        for one, channel in zip(colours, copies.colour, strict=True)
     )
-    strongest = np.maximum(np.maximum(1.402 * red, 1.772 * blue), -0.344 * blue - 0.714 * red)
-    lost = np.minimum(gain * (dark + strongest) + offset - BRIGHT, 255 * (gain - 1)).clip(0)
+    strongest = np.maximum(
+        np.maximum(1.402 * red, 1.772 * blue), -0.344 * blue - 0.714 * red
+    )
+    lost = np.minimum(
+        gain * (dark + strongest) + offset - BRIGHT, 255 * (gain - 1)
+    ).clip(0)
     lost *= textured[:, None, None]
     coloured = inside & ~(textured & (copies.grey[a] != copies.grey[b]))[:, None, None]
     worst = np.zeros(len(a))
-    for of_a, channel, detail in zip(colours, copies.colour, copies.colour_detail, strict=True):
+    for of_a, channel, detail in zip(
+        colours, copies.colour, copies.colour_detail, strict=True
+    ):
         dark, bright = ranked(of_a, channel[b])
         edges = np.minimum(detail[a] if place is None else _detail(of_a), detail[b])
         difference = (np.abs(gain * dark - bright) - lost / 2).clip(0) * coloured
@@ -383,20 +434,26 @@ def _grown(grid, side):
 
 
 def _tone(dark, bright, weight, textured):
-    """By what gain and offset (m, 1, 1) the brighter pictures are brighter, in cells that count."""
+    """By what gain and offset (m, 1, 1) the brighter pictures are brighter, in cells
+    that count."""
     total = np.maximum(weight.sum((1, 2)), 1)
     mean, goal, square, product = (
-        (values * weight).sum((1, 2)) / total for values in (dark, bright, dark**2, dark * bright)
+        (values * weight).sum((1, 2)) / total
+        for values in (dark, bright, dark**2, dark * bright)
     )
     variance = square - mean**2
-    gain = np.where(variance > TONES**2, product / np.maximum(square, 1), 1).clip(0.8, 1.3)
+    gain = np.where(variance > TONES**2, product / np.maximum(square, 1), 1).clip(
+        0.8, 1.3
+    )
     slope = ((product - mean * goal) / np.maximum(variance, 1)).clip(0.6, 1.7)
     gain = np.where(textured, slope, gain)
     offset = np.where(textured, goal - slope * mean, 0)
-    return gain[:, None, None].astype("float32"), offset[:, None, None].astype("float32")
+    return gain[:, None, None].astype("float32"), offset[:, None, None].astype(
+        "float32"
+    )
 
 
-# -- moved -----------------------------------------------------------------------------------------
+# -- moved -----------------------------------------------------------------------------
 
 
 def _points(place, side):
@@ -409,7 +466,8 @@ def _points(place, side):
 
 
 def _inside(place, side):
-    """Which cells lie within the picture, and not at its very edge: bool (m, side, side)."""
+    """Which cells lie within the picture, and not at its very edge: bool (m, side,
+    side)."""
     x, y = (points / side for points in _points(place, side))
     low, high = EDGE - 0.5 / side, 1 - EDGE - 0.5 / side
     return ((x > low) & (x < high) & (y > low) & (y < high)).reshape(-1, side, side)
@@ -431,8 +489,9 @@ def _at(grid, rows, place):
 
 
 def _followed(copies, a, b, place=None):
-    """Where pictures b lie in pictures a (m, 6), and how much of the difference that explains, from
-    coarse to fine: Gauss and Newton's steps, in which b may be brighter or of more contrast."""
+    """Where pictures b lie in pictures a (m, 6), and how much of the difference that
+    explains, from coarse to fine: Gauss and Newton's steps, in which b may be brighter
+    or of more contrast."""
     place = np.repeat(STILL[None], len(a), 0) if place is None else place.copy()
     explained, rows = np.zeros(len(a)), np.arange(len(a))
     for side, steps in FOLLOW.items():
@@ -444,7 +503,9 @@ def _followed(copies, a, b, place=None):
         explained[rows] = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
         good = explained[rows] >= EXPLAINED
         place[rows[good]] = found[good]
-        rows = rows[good | (before >= CLOSE)]  # small movements do not show on a coarse grid
+        rows = rows[
+            good | (before >= CLOSE)
+        ]  # small movements do not show on a coarse grid
     return place, explained
 
 
@@ -463,18 +524,30 @@ def _level(copies, a, b, place, side, steps):
         best = np.where(better[:, None], place, best)
         likeness = np.where(better, found, likeness)
         down, across = (
-            change.reshape(len(a), -1) * side for change in np.gradient(now, axis=(1, 2))
+            change.reshape(len(a), -1) * side
+            for change in np.gradient(now, axis=(1, 2))
         )
         rest = (goal - now).reshape(len(a), -1)
         now, inside = now.reshape(len(a), -1), inside.reshape(len(a), -1)
-        system = (across, across * u, across * v, down, down * u, down * v, now, now * 0 + 1)
+        system = (
+            across,
+            across * u,
+            across * v,
+            down,
+            down * u,
+            down * v,
+            now,
+            now * 0 + 1,
+        )
         system = np.stack(system, 2) * inside[:, :, None]
         square = system.swapaxes(1, 2) @ system
         rest = system.swapaxes(1, 2) @ rest[:, :, None]
         ridge = 1e-5 * np.trace(square, axis1=1, axis2=2) + 1e-3
         square += np.eye(8, dtype="float32") * ridge[:, None, None]
         step = np.linalg.solve(square, rest)[:, :6].reshape(-1, 2, 3)
-        turn = place.reshape(-1, 2, 3)[:, :, 1:]  # the step was found on the moved picture
+        turn = place.reshape(-1, 2, 3)[
+            :, :, 1:
+        ]  # the step was found on the moved picture
         place = place + (turn @ step).reshape(-1, 6).clip(-0.1, 0.1)
     return best, likeness
 
@@ -497,15 +570,18 @@ def _is_cut_out(copies, a, b, place):
     edges = np.abs(place[:, [0, 3]]) + np.abs(place[:, [1, 5]]) / 2 - 0.5
     within = (edges < 0.01).all(1)
     # or b's view holds all of a
-    around = (np.abs(place[:, [0, 3]]) - np.abs(place[:, [1, 5]]) / 2 + 0.5 < 0.01).all(1)
+    around = (np.abs(place[:, [0, 3]]) - np.abs(place[:, [1, 5]]) / 2 + 0.5 < 0.01).all(
+        1
+    )
     return same & straight & (within | around)
 
 
-# -- in order --------------------------------------------------------------------------------------
+# -- in order --------------------------------------------------------------------------
 
 
 def _following(copies, order):
-    """The pairs that follow one another in films and bursts, as alike as threshold ALIKE."""
+    """The pairs that follow one another in films and bursts, as alike as threshold
+    ALIKE."""
     found = []
     ranked = np.argsort(order, kind="stable")
     breaks = np.flatnonzero(np.diff(order[ranked]) != 1) + 1

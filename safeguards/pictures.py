@@ -20,7 +20,14 @@ from PIL import (
 from PIL.Image import Transpose
 
 from safeguards.addresses import FetchError, SchemeError, TooMuchError, download
-from safeguards.depths import Numbers, describe_tiff, doubts, misread, misses_data, numbers_in
+from safeguards.depths import (
+    Numbers,
+    describe_tiff,
+    doubts,
+    misread,
+    misses_data,
+    numbers_in,
+)
 from safeguards.text import printable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes phones' MPO

@@ -1,1 +1,2 @@
-"""What instructors need: the editions of the lessons, a hub for a class, and what it answered."""
+"""What instructors need: the editions of the lessons, a hub for a class, and what it
+answered."""

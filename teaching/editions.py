@@ -1,13 +1,15 @@
-"""Write the editions of the lessons into build/: python -m teaching.editions [EDITION …]
+"""Write the editions of the lessons into build/: python -m teaching.editions [EDITION
+…]
 
 student     the lessons without the folded solutions, and without outputs unless --outputs is given
 instructor  with solutions filled in, run, all folded texts open, and the notes of docs/teaching.md
 html        a site of the lessons with their outputs, to be read from disk: html/index.html
 nbgrader    a course for nbgrader: source/NN/…, to release, collect and grade with it
 
-Without names, all. The notebooks in notebooks/ are the only source. For `instructor` and `html` the
-lessons run, two at a time, as a learner without a network would see them; an edition in which a
-check does not say that the solution is right is not written.
+Without names, all. The notebooks in notebooks/ are the only source. For `instructor`
+and `html` the lessons run, two at a time, as a learner without a network would see
+them; an edition in which a check does not say that the solution is right is not
+written.
 """
 
 import argparse
@@ -42,7 +44,7 @@ class EditionError(Exception):
     """An edition cannot be made; says why."""
 
 
-# -- what a lesson holds ---------------------------------------------------------------------------
+# -- what a lesson holds ---------------------------------------------------------------
 
 
 def read_all():
@@ -52,7 +54,8 @@ def read_all():
 
 
 def solutions(notebook):
-    """The folded solutions of a notebook → {number: code that replaces the stub cell}."""
+    """The folded solutions of a notebook → {number: code that replaces the stub
+    cell}."""
     found = {}
     for cell in notebook.cells:
         if number := solution_of(cell):
@@ -61,8 +64,11 @@ def solutions(notebook):
 
 
 def solution_of(cell):
-    """The number of the exercise that a cell holds the solution of, None for any other cell."""
-    found = re.match(r"<details>\s*<summary>Solution (\d\d\.\d+)</summary>", cell.source)
+    """The number of the exercise that a cell holds the solution of, None for any other
+    cell."""
+    found = re.match(
+        r"<details>\s*<summary>Solution (\d\d\.\d+)</summary>", cell.source
+    )
     return found[1] if found and cell.cell_type == "markdown" else None
 
 
@@ -72,7 +78,7 @@ def checked(cell):
     return found.groups() if found and cell.cell_type == "code" else None
 
 
-# -- the editions of one notebook ------------------------------------------------------------------
+# -- the editions of one notebook ------------------------------------------------------
 
 
 def cleared(notebook):
@@ -85,15 +91,16 @@ def cleared(notebook):
 
 
 def student(notebook, outputs=False):
-    """A copy without the folded solutions, and without outputs unless they are asked for."""
+    """A copy without the folded solutions, and without outputs unless they are asked
+    for."""
     made = copy.deepcopy(notebook) if outputs else cleared(notebook)
     made.cells = [cell for cell in made.cells if not solution_of(cell)]
     return made
 
 
 def instructor(notebook, notes=None):
-    """A copy with each solution in the place of its stub, all folded texts open, and the
-    instructor's notes after the title. It has not run yet."""
+    """A copy with each solution in the place of its stub, all folded texts open, and
+    the instructor's notes after the title. It has not run yet."""
     made, answers = cleared(notebook), solutions(notebook)
     filled = set()
     for stub, cell in zip(made.cells, made.cells[1:], strict=False):
@@ -101,7 +108,9 @@ def instructor(notebook, notes=None):
             stub.source = answers[found[0]]
             filled.add(found[0])
     if lost := set(answers) - filled:
-        raise EditionError(f"No cell checks what the solution of {', '.join(lost)} answers.")
+        raise EditionError(
+            f"No cell checks what the solution of {', '.join(lost)} answers."
+        )
     for cell in made.cells:
         if solution_of(cell):  # its code is above the check now
             cell.source = re.sub(r"(?ms)^```python\n.*?\n```$\n*", "", cell.source)
@@ -120,8 +129,9 @@ def unfolded(match):
 def graded(notebook, kinds):
     """A copy as nbgrader's source. kinds: {number: `Predict`, `Fill` or `Explore`}.
 
-    Fill: the solution below the stub, as a region that nbgrader takes out, and a locked test of 2
-    points. Predict: 1 point for any answer. Explore: by hand, a point for each of the rubric's."""
+    Fill: the solution below the stub, as a region that nbgrader takes out, and a locked
+    test of 2 points. Predict: 1 point for any answer. Explore: by hand, a point for
+    each of the rubric's."""
     made, answers, cells = student(notebook), solutions(notebook), []
     for cell, following in zip(made.cells, [*made.cells[1:], None], strict=True):
         if not (found := checked(cell)):
@@ -140,7 +150,9 @@ def graded(notebook, kinds):
         if isinstance(kind, Predict):
             name = stub.partition(" ")[0]
             right = (kind.choices or kind.between)[0]
-            cell.source = f"{stub}\n{region(f'{name} = {right!r}  # any of the answers counts')}"
+            cell.source = (
+                f"{stub}\n{region(f'{name} = {right!r}  # any of the answers counts')}"
+            )
             cells.append(cell)
             cell, points = new_code_cell(line), 1
         else:
@@ -178,20 +190,25 @@ def mark(cell, name, *, points=None, grade=False, solution=False, locked=False):
     )
 
 
-# -- links and files -------------------------------------------------------------------------------
+# -- links and files -------------------------------------------------------------------
 
 # Code is matched first, and left alone.
 LINK = re.compile(r"(?s)```.*?```|`[^`\n]*`|\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def relinked(text, source, folder, place, linked):
-    """A text of the folder `source` with links that hold in `folder` of an edition, where a file
-    of the project lies at `place(path)`. What it links to is added to the list `linked`. Of links
-    to folders only the text stays, and of those to `helpers`, or Python would import it there."""
+    """A text of the folder `source` with links that hold in `folder` of an edition,
+    where a file of the project lies at `place(path)`. What it links to is added to the
+    list `linked`. Of links to folders only the text stays, and of those to `helpers`,
+    or Python would import it there."""
 
     def without(match):
         path = Path(os.path.normpath(source / match[2]))
-        return match[1] if (ROOT / path).is_dir() or path.parts[0] == "helpers" else match[0]
+        return (
+            match[1]
+            if (ROOT / path).is_dir() or path.parts[0] == "helpers"
+            else match[0]
+        )
 
     def change(match):
         if not match[1]:
@@ -200,11 +217,14 @@ def relinked(text, source, folder, place, linked):
         target = Path(os.path.relpath(place(linked[-1]), folder)).as_posix()
         return f"]({target}{match[2] or ''})"
 
-    return LINK.sub(change, re.sub(r"\[([^\[\]]*)\]\(([^)\s:#]+)(?:#[^)\s]*)?\)", without, text))
+    return LINK.sub(
+        change, re.sub(r"\[([^\[\]]*)\]\(([^)\s:#]+)(?:#[^)\s]*)?\)", without, text)
+    )
 
 
 def write(folder, notebooks, place, pages=()):
-    """Write notebooks, pages, and every file that they link to, to their places in `folder`."""
+    """Write notebooks, pages, and every file that they link to, to their places in
+    `folder`."""
     waiting, done = [*notebooks, *pages], set()
     while waiting:
         path = waiting.pop()
@@ -217,7 +237,9 @@ def write(folder, notebooks, place, pages=()):
         there.parent.mkdir(parents=True, exist_ok=True)
         where = path.parent, place(path).parent, place, waiting
         if path.suffix == ".ipynb":
-            notebook = copy.deepcopy(notebooks.get(path) or nbformat.read(ROOT / path, 4))
+            notebook = copy.deepcopy(
+                notebooks.get(path) or nbformat.read(ROOT / path, 4)
+            )
             for cell in notebook.cells:
                 if cell.cell_type == "markdown":
                     cell.source = relinked(cell.source, *where)
@@ -235,17 +257,23 @@ def flat(path):
 
 
 def assignment(lesson):
-    """Places for nbgrader: each lesson in a folder of its own, with what it links to."""
+    """Places for nbgrader: each lesson in a folder of its own, with what it links
+    to."""
 
     def place(path):
         other = re.match(r"\d\d(?=_)", path.name)
-        return Path("..", other[0], path.name) if other and other[0] != lesson else flat(path)
+        return (
+            Path("..", other[0], path.name)
+            if other and other[0] != lesson
+            else flat(path)
+        )
 
     return place
 
 
 def notes(path):
-    """What docs/teaching.md says of a lesson, as a text for the lesson in an edition."""
+    """What docs/teaching.md says of a lesson, as a text for the lesson in an
+    edition."""
     text = (ROOT / TEACHING).read_text(encoding="utf-8")
     found = re.search(rf"(?ms)^### {path.name[:2]} · .*?\n(.*?)(?=^#{{1,3}} |\Z)", text)
     if not found:
@@ -257,7 +285,8 @@ def notes(path):
 
 @contextlib.contextmanager
 def whole(folder):
-    """A folder to be filled, which then replaces `folder`: at no time is half an edition there."""
+    """A folder to be filled, which then replaces `folder`: at no time is half an
+    edition there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -267,15 +296,19 @@ def whole(folder):
     partial.replace(folder)
 
 
-# -- running ---------------------------------------------------------------------------------------
+# -- running ---------------------------------------------------------------------------
 
 
 async def run(path, notebook, turn):
-    """Run an instructor's notebook, in an empty folder; every check in it must be content."""
+    """Run an instructor's notebook, in an empty folder; every check in it must be
+    content."""
     async with turn:
         with tempfile.TemporaryDirectory() as folder:
             progress = Path(folder) / "my_progress.jsonl"
-            own = {"TRANSFER_CACHE": f"{folder}/cache", "TRANSFER_PROGRESS": str(progress)}
+            own = {
+                "TRANSFER_CACHE": f"{folder}/cache",
+                "TRANSFER_PROGRESS": str(progress),
+            }
             client = NotebookClient(
                 notebook,
                 timeout=600,
@@ -287,14 +320,18 @@ async def run(path, notebook, turn):
             try:
                 await client.async_execute(env={**os.environ, **alone(folder), **own})
             except CellExecutionError as error:
-                raise EditionError(f"{path.name}: {error.ename}: {error.evalue}") from error
+                raise EditionError(
+                    f"{path.name}: {error.ename}: {error.evalue}"
+                ) from error
             except (CellTimeoutError, DeadKernelError) as error:
                 raise EditionError(f"{path.name}: {error}") from error
             done = {event["exercise"] for event in events(progress) if event["done"]}
         numbers = [found[0] for cell in notebook.cells if (found := checked(cell))]
         fills = [n for n in numbers if isinstance(exercises(n[:2])[n], Fill)]
         if refused := sorted(set(fills) - done):
-            raise EditionError(f"{path.name}: the solution of {', '.join(refused)} is refused.")
+            raise EditionError(
+                f"{path.name}: the solution of {', '.join(refused)} is refused."
+            )
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)
         print(f"{path.name}: ran, {len(fills)} solutions accepted", flush=True)
@@ -311,12 +348,12 @@ async def run_all(notebooks):
         raise EditionError("\n".join(map(str, failed)))
 
 
-# -- the site --------------------------------------------------------------------------------------
+# -- the site --------------------------------------------------------------------------
 
 
 def shown(notebook, ran):
-    """A lesson for the site: as it is committed; panels, which are nothing without what a kernel
-    says of them, from the instructor's run."""
+    """A lesson for the site: as it is committed; panels, which are nothing without what
+    a kernel says of them, from the instructor's run."""
     made = copy.deepcopy(notebook)
     outputs = {cell.id: cell.outputs for cell in ran.cells if cell.cell_type == "code"}
     for cell in made.cells:
@@ -327,20 +364,31 @@ def shown(notebook, ran):
 
 
 def site(folder, notebooks, builder="html"):
-    """Make the site of notebooks with outputs; builder: Sphinx's → 1 if it warned, else 0."""
+    """Make the site of notebooks with outputs; builder: Sphinx's → 1 if it warned, else
+    0."""
     pages = [path.relative_to(ROOT) for path in sorted(ROOT.glob("docs/**/*.md"))]
     with tempfile.TemporaryDirectory() as temporary:
         source, made = Path(temporary) / "source", Path(temporary) / "build" / "site"
         write(source, notebooks, lambda path: path, [Path("README.md"), *pages])
         shutil.copy(SITE / "index.md", source)
-        command = [sys.executable, "-m", "sphinx", "-b", builder, "-c", SITE, "-W", "-q"]
+        command = [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-b",
+            builder,
+            "-c",
+            SITE,
+            "-W",
+            "-q",
+        ]
         command += ["--keep-going", "-d", f"{temporary}/doctrees", source, made]
         done = subprocess.run(command)
         shutil.copytree(made, folder, dirs_exist_ok=True)
         return done.returncode
 
 
-# -- the command -----------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------
 
 
 def main():
@@ -350,8 +398,12 @@ def main():
     )
     parser.add_argument("editions", nargs="*", metavar="EDITION", help=", ".join(NAMES))
     parser.add_argument("--outputs", action="store_true", help="keep them for students")
-    parser.add_argument("--to", type=Path, default=ROOT / "build", help="default: build")
-    parser.add_argument("--links", action="store_true", help="only look up addresses on the web")
+    parser.add_argument(
+        "--to", type=Path, default=ROOT / "build", help="default: build"
+    )
+    parser.add_argument(
+        "--links", action="store_true", help="only look up addresses on the web"
+    )
     given = parser.parse_args()
     if unknown := set(given.editions) - set(NAMES):
         parser.error(f"no edition {', '.join(unknown)}; there are {', '.join(NAMES)}")
@@ -370,7 +422,11 @@ def main():
 
 def make(editions, notebooks, to, outputs=False):
     """Write the editions of `notebooks`, {path: notebook}, into folders of `to`."""
-    lessons = {path: notebook for path, notebook in notebooks.items() if path.name[:2].isdigit()}
+    lessons = {
+        path: notebook
+        for path, notebook in notebooks.items()
+        if path.name[:2].isdigit()
+    }
     if "student" in editions:
         with whole(to / "student") as folder:
             write(folder, {p: student(n, outputs) for p, n in notebooks.items()}, flat)
@@ -391,7 +447,9 @@ def make(editions, notebooks, to, outputs=False):
             write(folder, ran, flat)
     if "html" in editions:
         with whole(to / "html") as folder:
-            if site(folder, {path: shown(n, ran[path]) for path, n in notebooks.items()}):
+            if site(
+                folder, {path: shown(n, ran[path]) for path, n in notebooks.items()}
+            ):
                 raise EditionError("html: Sphinx says above what is wrong.")
 
 

@@ -3,7 +3,8 @@
 c = get_config()  # noqa: F821
 
 c.CourseDirectory.course_id = "transfer_learning"
-# A released cell keeps the lesson's own stub, which runs untouched; nothing is put in its place.
+# A released cell keeps the lesson's own stub, which runs untouched; nothing is put in
+# its place.
 c.ClearSolutions.code_stub = {"python": ""}
 # Seconds for a cell; the longest of the lessons takes a minute on two busy cores.
 c.ExecutePreprocessor.timeout = 600

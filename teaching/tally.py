@@ -1,8 +1,9 @@
 """What a class answered: python -m teaching.tally [--notes] FILE-OR-FOLDER …
 
-Reads learners' my_progress.jsonl, in folders at any depth (nbgrader's `submitted`, say); a file is
-a learner. Of each Predict exercise it counts the first answers; of each Fill how many tried, how
-many solved it, and whom which hint met; of each Explore the notes, and with --notes prints them.
+Reads learners' my_progress.jsonl, in folders at any depth (nbgrader's `submitted`,
+say); a file is a learner. Of each Predict exercise it counts the first answers; of each
+Fill how many tried, how many solved it, and whom which hint met; of each Explore the
+notes, and with --notes prints them.
 """
 
 import argparse
@@ -12,12 +13,15 @@ from pathlib import Path
 
 from exercises._core import LESSONS, Fill, Predict, events, exercises
 
-KNOWN = {number: kind for lesson in LESSONS for number, kind in exercises(lesson).items()}
+KNOWN = {
+    number: kind for lesson in LESSONS for number, kind in exercises(lesson).items()
+}
 HINTS = 3  # of an exercise, the most frequent ones
 
 
 def read(path):
-    """A learner's file → ({exercise: its events, oldest first}, what is wrong with it or "")."""
+    """A learner's file → ({exercise: its events, oldest first}, what is wrong with it
+    or "")."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -35,7 +39,9 @@ def found(places):
     """The files that are meant → list of paths, each once."""
     paths = []
     for place in places:
-        paths += sorted(place.rglob("my_progress*.jsonl")) if place.is_dir() else [place]
+        paths += (
+            sorted(place.rglob("my_progress*.jsonl")) if place.is_dir() else [place]
+        )
     return list(dict.fromkeys(path.resolve() for path in paths))
 
 
@@ -43,32 +49,41 @@ def tally(learners, notes=False):
     """Print what {learner: {exercise: events}} holds, exercise by exercise."""
     for number, kind in KNOWN.items():
         tried = {name: of[number] for name, of in learners.items() if number in of}
-        done = {name: [e for e in of if e["done"] is True] for name, of in tried.items()}
+        done = {
+            name: [e for e in of if e["done"] is True] for name, of in tried.items()
+        }
         done = {name: of for name, of in done.items() if of}
         if not tried:
             continue
         print(f"\n{number}  {kind.done} by {len(done)} of {len(tried)} who tried")
         if isinstance(kind, Fill):
-            hints = Counter(h for of in tried.values() for h in {str(e.get("hint")) for e in of})
+            hints = Counter(
+                h for of in tried.values() for h in {str(e.get("hint")) for e in of}
+            )
             hints.pop("None", None)
             for hint, times in hints.most_common(HINTS):
                 print(f"  {times:4}  {hint.splitlines()[0]}")
         elif isinstance(kind, Predict):
             answers = Counter(str(of[0].get("answer")) for of in done.values())
             for answer, times in answers.most_common():
-                print(f"  {times:4}  {'#' * round(40 * times / len(done)):40}  {answer}")
+                print(
+                    f"  {times:4}  {'#' * round(40 * times / len(done)):40}  {answer}"
+                )
         elif notes:
             for name, of in done.items():
                 print(f"  {name}: {of[-1].get('answer')}")
 
 
 def main():
-    """The command line; returns the exit status: 1 if no file was found or one is damaged."""
+    """The command line; returns the exit status: 1 if no file was found or one is
+    damaged."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="FILE-OR-FOLDER")
-    parser.add_argument("--notes", action="store_true", help="print the notes, with their files")
+    parser.add_argument(
+        "--notes", action="store_true", help="print the notes, with their files"
+    )
     given = parser.parse_args()
     paths = found(given.places)
     if not paths:

@@ -1,4 +1,5 @@
-"""What the tests share: what was measured is printed, and nothing is skipped in silence."""
+"""What the tests share: what was measured is printed, and nothing is skipped in
+silence."""
 
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def pytest_report_header():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print what tests measured, which is no matter of right or wrong: their `record_property`."""
+    """Print what tests measured, which is no matter of right or wrong: their
+    `record_property`."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties if report.when == "call" else ():
             terminalreporter.write_line(f"{name}: {value}")
@@ -27,17 +29,19 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def record_property(record_property):
-    """pytest's own, for whatever can be printed: xdist's workers can't send NumPy's numbers, and
-    one that tries ends the whole run."""
+    """pytest's own, for whatever can be printed: xdist's workers can't send NumPy's
+    numbers, and one that tries ends the whole run."""
     return lambda name, value: record_property(name, str(value))
 
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of test material beside the checkout. Tests that ask for it are skipped without
-    it, and a skip of any kind is a failure where it is there."""
+    """The folder of test material beside the checkout. Tests that ask for it are
+    skipped without it, and a skip of any kind is a failure where it is there."""
     if not SHARED.is_dir():
-        pytest.skip("needs real weights and photographs in ../shared/data, which is not here")
+        pytest.skip(
+            "needs real weights and photographs in ../shared/data, which is not here"
+        )
     return SHARED
 
 

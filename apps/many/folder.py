@@ -173,8 +173,8 @@ def predict_folder(
     Run again after an interruption, or with more pictures, it adds what is missing and
     replaces rows of files that have changed since. Files that couldn't be opened are
     tried again. Only one run at a time can write to a table. With layers that aren't
-    Keras's own, nobody can tell whether a network is still the same: a line says that no
-    later run can go on with its table.
+    Keras's own, nobody can tell whether a network is still the same: a line says that
+    no later run can go on with its table.
 
     model: as in `Predictor`.
     batch_size: pictures in the network at a time; None: `fitting`.
@@ -193,8 +193,8 @@ def predict_folder(
     why = undescribed(predictor.classifier.network)
     if why:
         print(
-            f"No later run can go on with a table of {predictor.classifier.name}: name another "
-            f"file each time. {why}"
+            f"No later run can go on with a table of {predictor.classifier.name}: "
+            f"name another file each time. {why}"
         )
     done = _resume(out, predictor)
     batch_size = batch_size or fitting(predictor.classifier)

@@ -19,7 +19,12 @@ from tqdm.auto import tqdm
 from apps.sharing.cards import write_card
 from helpers.datasets import find_near_duplicates, groups
 from helpers.pictures import Pictures, fingerprint, listed
-from panels.corrections import apply_corrections, kinds_of, read_corrections, retire_corrections
+from panels.corrections import (
+    apply_corrections,
+    kinds_of,
+    read_corrections,
+    retire_corrections,
+)
 from safeguards.folders import PART_NAMES, DataError, check_class_names, visible
 from safeguards.look_alikes import undecided
 from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
@@ -445,8 +450,8 @@ def _described(pair):
 
 
 def _other_threshold(pictures, pairs):
-    """How to let fewer pictures count as one, if some threshold then makes all well: the
-    lowest just above the likeness of a pair."""
+    """How to let fewer pictures count as one, if some threshold then makes all well:
+    the lowest just above the likeness of a pair."""
     above = {min(1, math.floor(1000 * likeness + 1) / 1000) for likeness, *_ in pairs}
     thresholds = sorted(above | {1})
 
@@ -459,8 +464,8 @@ def _other_threshold(pictures, pairs):
     if any(_faulty_classes(pictures, _look_alikes(pictures, threshold))):
         return ""
     return (
-        " If they show two things, let fewer count as one: "
-        f"make mine ALIKE={threshold} …, or look_through(folder, threshold={threshold})."
+        " If they show two things, let fewer count as one: make mine "
+        f"ALIKE={threshold} …, or look_through(folder, threshold={threshold})."
     )
 
 
@@ -474,13 +479,13 @@ def _undecided(pictures, pairs):
     pair = likeness, pictures.paths[first], pictures.paths[second]
     text = (
         f"Not decided: {count} pictures resemble another and differ in places, as do "
-        f"{_described(pair)}. They count as different things. If they are frames of a film, "
-        "name the files in the order in which they were taken."
+        f"{_described(pair)}. They count as different things. If they are frames of a "
+        "film, name the files in the order in which they were taken."
     )
     threshold = math.floor(100 * pair[0]) / 100
     if threshold >= LEAST_LIKENESS:
         text += (
-            f" If those two show one thing, make mine ALIKE={threshold} … lets them count "
-            "as one."
+            f" If those two show one thing, make mine ALIKE={threshold} … lets them "
+            "count as one."
         )
     return text

@@ -32,7 +32,14 @@ from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
 from helpers.images import load_image
 from helpers.labels import imagenet_classes
-from helpers.models import DEFAULT, LICENCES, ROOT, Classifier, WeightsUnavailable, load_classifier
+from helpers.models import (
+    DEFAULT,
+    LICENCES,
+    ROOT,
+    Classifier,
+    WeightsUnavailable,
+    load_classifier,
+)
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.text import printable, typed

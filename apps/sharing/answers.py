@@ -11,8 +11,8 @@ from helpers.models import AT_ONCE
 EXACT = 1e-3  # in the probability of a class, …
 EXACT_LOG = 0.02  # … and in its logarithm
 ROUNDED = 0.1  # where the classifier itself works in half precision
-# How far an answer may move, as a share of the largest, if other pictures are beside it:
-# half precision rounds otherwise in a batch of another length.
+# How far an answer may move, as a share of the largest, if other pictures are beside
+# it: half precision rounds otherwise in a batch of another length.
 ALONE = 0.02
 INT8 = 0.15  # on average, for pictures it was calibrated with
 # How far a second answer may be from the first, as a share of the largest logit.

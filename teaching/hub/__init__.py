@@ -1,1 +1,2 @@
-"""JupyterHub for a class: on one machine, and on a cluster; and what it needs, measured."""
+"""JupyterHub for a class: on one machine, and on a cluster; and what it needs,
+measured."""

@@ -1,7 +1,8 @@
-"""JupyterHub for a class on one machine: python -m jupyterhub -f teaching/hub/jupyterhub_config.py.
+"""JupyterHub for a class on one machine: python -m jupyterhub -f
+teaching/hub/jupyterhub_config.py.
 
-docs/teaching.md says how to set it up, what it needs, and what it does not protect. What differs
-from class to class is set by environment variables:
+docs/teaching.md says how to set it up, what it needs, and what it does not protect.
+What differs from class to class is set by environment variables:
 
 HUB_PASSWORD     the class's password, eight characters at least; without it nobody gets in
 HUB_TEACHERS     names, with commas between, that may stop other people's servers; they log in with
@@ -23,7 +24,8 @@ SHARED = ("data", "docs", "helpers", "README.md")  # what notebooks link to and 
 
 c = get_config()  # noqa: F821 (JupyterHub puts it there)
 
-# Loopback only. In front belongs a web server that speaks TLS to the class (docs/teaching.md).
+# Loopback only. In front belongs a web server that speaks TLS to the class
+# (docs/teaching.md).
 PORT = int(os.environ.get("HUB_PORT", 8000))
 c.JupyterHub.bind_url = f"http://127.0.0.1:{PORT}"
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{PORT + 2}"
@@ -33,45 +35,65 @@ c.JupyterHub.db_url = f"sqlite:///{FOLDER / 'hub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(FOLDER / "cookie_secret")
 c.ConfigurableHTTPProxy.pid_file = str(FOLDER / "proxy.pid")
 
-# One password for the class, each learner under a name of their own choice: enough for a workshop
-# among people who trust each other, for whoever knows it can log in under any name. For anything
-# longer: "pam" with system accounts, or the university's login by oauthenticator.
+# One password for the class, each learner under a name of their own choice: enough for
+# a workshop among people who trust each other, for whoever knows it can log in under
+# any name. For anything longer: "pam" with system accounts, or the university's login
+# by oauthenticator.
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = os.environ.get("HUB_PASSWORD")
 c.SharedPasswordAuthenticator.admin_password = os.environ.get("HUB_TEACHERS_PASSWORD")
-c.Authenticator.admin_users = {*filter(None, os.environ.get("HUB_TEACHERS", "").split(","))}
+c.Authenticator.admin_users = {
+    *filter(None, os.environ.get("HUB_TEACHERS", "").split(","))
+}
 c.Authenticator.allow_all = True
-c.Authenticator.username_pattern = r"[a-z][a-z0-9_-]{0,31}"  # it becomes a folder's name
+c.Authenticator.username_pattern = (
+    r"[a-z][a-z0-9_-]{0,31}"  # it becomes a folder's name
+)
 
-# Servers run as the account that runs the hub: no system accounts to make, but learners are not
-# kept apart from each other, nor from the hub. Do not run it as root or beside what is private.
-# With "pam", "localprocess" starts each server as the learner's own account.
+# Servers run as the account that runs the hub: no system accounts to make, but learners
+# are not kept apart from each other, nor from the hub. Do not run it as root or beside
+# what is private. With "pam", "localprocess" starts each server as the learner's own
+# account.
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = str(FOLDER / "learners" / "{username}")
 # The same Python, and so the same versions, that runs the hub: the project's .venv.
 c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
 c.Spawner.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
-c.Spawner.env_keep = ["PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "JUPYTER_PATH", "JUPYTERLAB_DIR"]
+c.Spawner.env_keep = [
+    "PATH",
+    "VIRTUAL_ENV",
+    "LANG",
+    "LC_ALL",
+    "JUPYTER_PATH",
+    "JUPYTERLAB_DIR",
+]
 c.Spawner.environment = {
-    "TRANSFER_HOSTED": "1",  # addresses are typed by others: none inside this network is asked
+    # addresses are typed by others: none inside this network is asked
+    "TRANSFER_HOSTED": "1",
     # TensorFlow otherwise keeps what it once took; measured in docs/teaching.md.
     "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
     "MPLCONFIGDIR": str(PROJECT / ".venv" / "matplotlib"),
 } | {
-    name: os.environ[name] for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS") if name in os.environ
+    name: os.environ[name]
+    for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS")
+    if name in os.environ
 }
 # Pictures for the panels arrive as one message, as in tools/setup/lab.sh.
-c.Spawner.args = ["--ServerApp.tornado_settings={'websocket_max_message_size': 67108864}"]
+c.Spawner.args = [
+    "--ServerApp.tornado_settings={'websocket_max_message_size': 67108864}"
+]
 # When everybody starts at once, a server takes its time.
 c.Spawner.start_timeout = 300
 c.Spawner.http_timeout = 300
-# "simple" and "localprocess" cannot limit memory. SystemdSpawner can (mem_limit, cpu_limit), and so
-# can Kubernetes (values.yaml). Here idle kernels and servers are ended instead: see below.
+# "simple" and "localprocess" cannot limit memory. SystemdSpawner can (mem_limit,
+# cpu_limit), and so can Kubernetes (values.yaml). Here idle kernels and servers are
+# ended instead: see below.
 
 
 def hand_out(spawner):
-    """Put the lessons into the learner's folder: notebooks as copies that are theirs, the rest as
-    links. A notebook that is there is never touched; one that was renamed or deleted comes back."""
+    """Put the lessons into the learner's folder: notebooks as copies that are theirs,
+    the rest as links. A notebook that is there is never touched; one that was renamed
+    or deleted comes back."""
     home = Path(spawner.home_dir)
     own = home / "notebooks"
     own.mkdir(parents=True, exist_ok=True)
@@ -88,11 +110,17 @@ def hand_out(spawner):
 
 c.Spawner.pre_spawn_hook = hand_out
 
-# After an hour without a sign of life a server ends and gives its memory back; files stay.
+# After an hour without a sign of life a server ends and gives its memory back; files
+# stay.
 c.JupyterHub.load_roles = [
     {
         "name": "culler",
-        "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+        "scopes": [
+            "list:users",
+            "read:users:activity",
+            "read:servers",
+            "delete:servers",
+        ],
         "services": ["culler"],
     }
 ]

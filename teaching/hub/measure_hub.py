@@ -2,11 +2,12 @@
 
 python -m teaching.hub.measure_hub [--record] [--learners N …]
 
-Starts JupyterHub with configurable-http-proxy on loopback. So many learners log in, each server is
-started, and at one moment all open lesson 01 and run every cell of it, over the same websocket that
-a browser uses. Memory is the proportional share (PSS) of each learner's server and kernel, looked
-at once a second; with --record, docs/hub_needs.tsv and the table in docs/teaching.md are written
-anew. Linux, with what requirements/teaching.txt names and configurable-http-proxy on PATH.
+Starts JupyterHub with configurable-http-proxy on loopback. So many learners log in,
+each server is started, and at one moment all open lesson 01 and run every cell of it,
+over the same websocket that a browser uses. Memory is the proportional share (PSS) of
+each learner's server and kernel, looked at once a second; with --record,
+docs/hub_needs.tsv and the table in docs/teaching.md are written anew. Linux, with what
+requirements/teaching.txt names and configurable-http-proxy on PATH.
 """
 
 import argparse
@@ -35,7 +36,8 @@ from tools.record.measure_lessons import ROOT, record
 
 RECORDED = ROOT / "docs" / "hub_needs.tsv"
 LESSON = "notebooks/01_use_a_pretrained_model.ipynb"
-# The configuration as it is. Only root has to say that it means it, as in tools/setup/lab.sh.
+# The configuration as it is. Only root has to say that it means it, as in
+# tools/setup/lab.sh.
 WRAPPED = """load_subconfig({config!r})
 if {root}:
     c.Spawner.args = [*c.Spawner.args, "--allow-root"]
@@ -43,7 +45,8 @@ if {root}:
 
 
 class Hub:
-    """A running hub, as a context: `address`, `password`, `folder`; `log` is what it said."""
+    """A running hub, as a context: `address`, `password`, `folder`; `log` is what it
+    said."""
 
     def __init__(self, **variables):
         self._all = contextlib.ExitStack()
@@ -62,7 +65,8 @@ class Hub:
     def __enter__(self):
         config = self.folder / "config.py"
         text = WRAPPED.format(
-            config=str(ROOT / "teaching" / "hub" / "jupyterhub_config.py"), root=os.geteuid() == 0
+            config=str(ROOT / "teaching" / "hub" / "jupyterhub_config.py"),
+            root=os.geteuid() == 0,
         )
         config.write_text(text, encoding="utf-8")
         out = self._all.enter_context(open(self.folder / "log", "w"))
@@ -113,7 +117,8 @@ class Hub:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def held(self):
-        """What each learner's processes hold now → {name: bytes, proportional share}."""
+        """What each learner's processes hold now → {name: bytes, proportional
+        share}."""
         held = defaultdict(int)
         for process in self._started():
             with contextlib.suppress(psutil.Error):
@@ -140,15 +145,24 @@ class Learner:
         """Through the form, as in a browser → whether the hub let them in."""
         page = f"{self.hub.address}/hub/login"
         self.ask("GET", page)
-        form = {"username": self.name, "password": password, "_xsrf": self.web.cookies["_xsrf"]}
+        form = {
+            "username": self.name,
+            "password": password,
+            "_xsrf": self.web.cookies["_xsrf"],
+        }
         answer = self.web.post(page, data=form, allow_redirects=False, timeout=120)
         if answer.status_code != 302:
             return False
         user = f"{self.hub.address}/hub/api/users/{self.name}"
-        # The page that the form leads to; it gives the session a new cookie against forgery.
+        # The page that the form leads to; it gives the session a new cookie against
+        # forgery.
         self.ask("GET", f"{self.hub.address}/hub/token")
-        crumb = next(c.value for c in self.web.cookies if c.name == "_xsrf" and c.path == "/hub/")
-        made = self.ask("POST", f"{user}/tokens", headers={"X-XSRFToken": crumb}, json={})
+        crumb = next(
+            c.value for c in self.web.cookies if c.name == "_xsrf" and c.path == "/hub/"
+        )
+        made = self.ask(
+            "POST", f"{user}/tokens", headers={"X-XSRFToken": crumb}, json={}
+        )
         self.web.cookies.clear()
         self.token = f"token {made.json()['token']}"
         self.web.headers["Authorization"] = self.token
@@ -158,7 +172,9 @@ class Learner:
         """Start the server → seconds until it answers."""
         begun = time.perf_counter()
         self.ask("POST", f"{self.hub.address}/hub/api/users/{self.name}/server")
-        while not self.ask("GET", f"{self.hub.address}/hub/api/users/{self.name}").json()["server"]:
+        while not self.ask(
+            "GET", f"{self.hub.address}/hub/api/users/{self.name}"
+        ).json()["server"]:
             time.sleep(0.5)
         self.ask("GET", f"{self.server}/api/status")
         return time.perf_counter() - begun
@@ -172,24 +188,35 @@ class Learner:
 
     def open(self, path):
         """A notebook from the learner's folder → the sources of its code cells."""
-        content = self.ask("GET", f"{self.server}/api/contents/{path}").json()["content"]
+        content = self.ask("GET", f"{self.server}/api/contents/{path}").json()[
+            "content"
+        ]
         return [c["source"] for c in content["cells"] if c["cell_type"] == "code"]
 
     async def run(self, path, sources):
-        """Run cells in a kernel of the notebook → what they printed, and seconds. RuntimeError
-        with the error's text where one fails."""
+        """Run cells in a kernel of the notebook → what they printed, and seconds.
+        RuntimeError with the error's text where one fails."""
         session = await asyncio.to_thread(
             self.ask,
             "POST",
             f"{self.server}/api/sessions",
-            json={"path": path, "name": path, "type": "notebook", "kernel": {"name": "python3"}},
+            json={
+                "path": path,
+                "name": path,
+                "type": "notebook",
+                "kernel": {"name": "python3"},
+            },
         )
         kernel = session.json()["kernel"]["id"]
-        address = f"{self.server}/api/kernels/{kernel}/channels".replace("http", "ws", 1)
+        address = f"{self.server}/api/kernels/{kernel}/channels".replace(
+            "http", "ws", 1
+        )
         headers = {"Authorization": self.token}
         socket = await websocket_connect(HTTPRequest(address, headers=headers))
         begun = time.perf_counter()
-        printed = [text for source in sources for text in await self._cell(socket, source)]
+        printed = [
+            text for source in sources for text in await self._cell(socket, source)
+        ]
         seconds = time.perf_counter() - begun
         socket.close()
         return "".join(printed), seconds
@@ -211,15 +238,26 @@ class Learner:
             "allow_stdin": False,
             "stop_on_error": True,
         }
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
-        await socket.write_message(json.dumps(message | {"channel": "shell", "buffers": []}))
+        message = {
+            "header": header,
+            "parent_header": {},
+            "metadata": {},
+            "content": content,
+        }
+        await socket.write_message(
+            json.dumps(message | {"channel": "shell", "buffers": []})
+        )
         printed, answered, idle = [], False, False
         while not (answered and idle):
             text = await asyncio.wait_for(socket.read_message(), 600)
             if text is None:
-                raise RuntimeError(f"{self.name}: the connection to the kernel is gone.")
+                raise RuntimeError(
+                    f"{self.name}: the connection to the kernel is gone."
+                )
             # Widgets send messages with binary parts, which no cell waits for.
-            message = json.loads(text) if isinstance(text, str) else {"parent_header": {}}
+            message = (
+                json.loads(text) if isinstance(text, str) else {"parent_header": {}}
+            )
             if message["parent_header"].get("msg_id") != asked:
                 continue
             content, kind = message["content"], message["msg_type"]
@@ -234,7 +272,8 @@ class Learner:
 
 
 class Watch(threading.Thread):
-    """Looks at what learners hold, once a second: `peaks` of each, `together` of all."""
+    """Looks at what learners hold, once a second: `peaks` of each, `together` of
+    all."""
 
     def __init__(self, hub):
         super().__init__(daemon=True)
@@ -253,7 +292,10 @@ async def attend(learners, path):
     """All open a notebook and run it at one moment → seconds of each."""
     sources = [learner.open(path) for learner in learners]
     runs = await asyncio.gather(
-        *(learner.run(path, cells) for learner, cells in zip(learners, sources, strict=True))
+        *(
+            learner.run(path, cells)
+            for learner, cells in zip(learners, sources, strict=True)
+        )
     )
     return [seconds for _, seconds in runs]
 
@@ -265,7 +307,9 @@ async def measure(count):
         for learner in learners:
             if not learner.log_in(hub.password):
                 raise RuntimeError(f"{learner.name} was not let in:\n{hub.log}")
-        starts = await asyncio.gather(*(asyncio.to_thread(one.start) for one in learners))
+        starts = await asyncio.gather(
+            *(asyncio.to_thread(one.start) for one in learners)
+        )
         idle = hub.held()
         watch = Watch(hub)
         watch.start()
@@ -287,12 +331,18 @@ def main():
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--learners", type=int, nargs="+", default=[1, 8])
-    parser.add_argument("--record", action="store_true", help="write down what was measured")
+    parser.add_argument(
+        "--record", action="store_true", help="write down what was measured"
+    )
     asked = parser.parse_args()
     rows = []
     for count in asked.learners:
         rows.append(asyncio.run(measure(count)))
-        print(*(f"{name} {value}" for name, value in rows[-1].items()), sep=", ", flush=True)
+        print(
+            *(f"{name} {value}" for name, value in rows[-1].items()),
+            sep=", ",
+            flush=True,
+        )
     if asked.record:
         record(RECORDED, "teaching/hub/measure_hub.py", rows)
     return 0

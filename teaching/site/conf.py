@@ -1,4 +1,5 @@
-"""How Sphinx makes the site of `make editions`: to be read from disk, nothing from other hosts."""
+"""How Sphinx makes the site of `make editions`: to be read from disk, nothing from
+other hosts."""
 
 from pathlib import Path
 
@@ -15,7 +16,8 @@ html_copy_source = False
 html_show_copyright = False  # the README says what may be done with what
 html_static_path = [str(Path(__file__).parent / "static")]
 html_css_files = ["wide.css"]
-# What shows panels as they were when the lesson ran; by default it would come from another host.
+# What shows panels as they were when the lesson ran; by default it would come from
+# another host.
 nb_ipywidgets_js = {"embed.js": {}}
 
 linkcheck_timeout = 30
@@ -28,7 +30,8 @@ linkcheck_report_timeouts_as_broken = False
 
 
 def setup(app):
-    """Leave the paper out of the contents: in its journal's form, each section is a title."""
+    """Leave the paper out of the contents: in its journal's form, each section is a
+    title."""
 
     def read(app, doctree):
         if app.env.docname == "docs/paper/paper":

@@ -1,7 +1,7 @@
 """The exercises: each check refuses the stub and wrong answers, and accepts right ones.
 
-The answers are run in the place of the stub cell of the notebook, the folded solution as it stands
-there: what a learner unfolds is what was run.
+The answers are run in the place of the stub cell of the notebook, the folded solution
+as it stands there: what a learner unfolds is what was run.
 """
 
 import ast
@@ -31,12 +31,16 @@ from exercises._core import (
 )
 
 LESSON = {path.name[:2]: path for path in LESSONS}
-KNOWN = {number: kind for lesson in NUMBERED for number, kind in exercises(lesson).items()}
+KNOWN = {
+    number: kind for lesson in NUMBERED for number, kind in exercises(lesson).items()
+}
 FILLS = [number for number, kind in KNOWN.items() if isinstance(kind, Fill)]
 CASES = {
     number: case
     for lesson in NUMBERED
-    for number, case in importlib.import_module(f"exercise_cases.lesson_{lesson}").CASES.items()
+    for number, case in importlib.import_module(
+        f"exercise_cases.lesson_{lesson}"
+    ).CASES.items()
 }
 
 
@@ -47,11 +51,12 @@ def own_progress(tmp_path, monkeypatch):
     return tmp_path / "progress.jsonl"
 
 
-# -- the notebooks and the list of exercises -------------------------------------------------------
+# -- the notebooks and the list of exercises -------------------------------------------
 
 
 def check_cell(number):
-    """Where a lesson checks an exercise: (position among the code cells, answer's expression)."""
+    """Where a lesson checks an exercise: (position among the code cells, answer's
+    expression)."""
     found = []
     for position, cell in enumerate(code_cells(LESSON[number[:2]])):
         if match := re.search(rf'(?m)^check\("{number}", (.*)\)\s*\Z', cell.source):
@@ -61,13 +66,18 @@ def check_cell(number):
 
 
 def folded(number, summary):
-    """The folded cell of an exercise, "Solution 05.2" or "Rubric 05.3"; it holds nothing else."""
+    """The folded cell of an exercise, "Solution 05.2" or "Rubric 05.3"; it holds
+    nothing else."""
     start, end = f"<details><summary>{summary} {number}</summary>", "</details>"
-    cells = [c.source.strip() for c in read(LESSON[number[:2]]).cells if start in c.source]
+    cells = [
+        c.source.strip() for c in read(LESSON[number[:2]]).cells if start in c.source
+    ]
     (cell,) = cells
     assert cell.startswith(start)
     assert cell.endswith(end)
-    assert cell.count("<details") == 1, "a cell of its own, so that an edition can leave it out"
+    assert cell.count("<details") == 1, (
+        "a cell of its own, so that an edition can leave it out"
+    )
     return cell
 
 
@@ -80,7 +90,9 @@ def test_each_lesson_has_its_exercises_of_three_kinds(lesson):
     source = "\n".join(cell.source for cell in code_cells(LESSON[lesson]))
     assert sorted(re.findall(r'check\("([\d.]+)"', source)) == sorted(known)
     assert source.count("check.progress()") == 1
-    text = "\n".join(c.source for c in read(LESSON[lesson]).cells if c.cell_type == "markdown")
+    text = "\n".join(
+        c.source for c in read(LESSON[lesson]).cells if c.cell_type == "markdown"
+    )
     for number in known:
         assert text.count(f"**Exercise {number}") == 1, "one text introduces it"
 
@@ -92,16 +104,19 @@ def test_the_untouched_notebook_says_that_nothing_is_checked_yet(number):
     assert output.data["text/plain"] == STUB
 
 
-@pytest.mark.parametrize("number", [n for n, kind in KNOWN.items() if isinstance(kind, Explore)])
+@pytest.mark.parametrize(
+    "number", [n for n, kind in KNOWN.items() if isinstance(kind, Explore)]
+)
 def test_open_tasks_have_a_rubric(number):
     assert len(folded(number, "Rubric").splitlines()) > 3
 
 
-# -- each check, both ways -------------------------------------------------------------------------
+# -- each check, both ways -------------------------------------------------------------
 
 
 def verdict(number, source=None):
-    """What `check` says when `source` stands in the place of the stub cell, the stub if None."""
+    """What `check` says when `source` stands in the place of the stub cell, the stub if
+    None."""
     position, expression = check_cell(number)
     cells = code_cells(LESSON[number[:2]])[:position]
     namespace = {"__name__": "lesson"}
@@ -180,25 +195,34 @@ RUBBISH = [
 @pytest.mark.parametrize("number", KNOWN)
 def test_rubbish_is_refused_and_stops_nothing(number):
     accepted = [answer for answer in RUBBISH if check(number, answer).done]
-    if isinstance(KNOWN[number], Predict):  # a number or a word may be one of the choices
-        accepted = [answer for answer in accepted if not isinstance(answer, int | float | str)]
+    if isinstance(
+        KNOWN[number], Predict
+    ):  # a number or a word may be one of the choices
+        accepted = [
+            answer for answer in accepted if not isinstance(answer, int | float | str)
+        ]
     assert accepted == []
 
 
 @pytest.mark.parametrize("number", FILLS)
 def test_no_hint_holds_the_answer(number):
     lines = {line.strip() for line in solution(number).splitlines()}
-    telling = {line for line in lines if len(line) > 12 and not line.startswith(("def ", "#"))}
+    telling = {
+        line for line in lines if len(line) > 12 and not line.startswith(("def ", "#"))
+    }
     for source in CASES[number].wrong:
         text = verdict(number, source).text
         assert not [line for line in telling if line in text]
 
 
-# -- what is kept ----------------------------------------------------------------------------------
+# -- what is kept ----------------------------------------------------------------------
 
 
 def test_an_answer_is_noted_in_any_spelling_and_shown_as_text(own_progress):
-    assert repr(check("05.1", "20")) == "Noted: 20. Now run on and compare with what comes out."
+    assert (
+        repr(check("05.1", "20"))
+        == "Noted: 20. Now run on and compare with what comes out."
+    )
     assert check("05.1", " MORE ")
     (first, second) = events()
     assert (first["answer"], second["answer"]) == (20, "more")
@@ -263,7 +287,9 @@ def test_kernels_at_once_lose_nothing(own_progress):
 
 
 def test_where_nothing_can_be_kept_the_verdict_still_comes(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRANSFER_PROGRESS", str(tmp_path / "missing" / "progress.jsonl"))
+    monkeypatch.setenv(
+        "TRANSFER_PROGRESS", str(tmp_path / "missing" / "progress.jsonl")
+    )
     done, text = check("05.1", 20)
     assert done
     assert "Not kept" in text
@@ -286,14 +312,17 @@ def test_what_the_judges_share():
     with pytest.raises(Hint, match="second"):
         recognise({"first": 1, "second": 2, "third": 2}, lambda mistake: mistake == 2)
     assert recognise({"first": 1}, lambda mistake: False) is None
-    drawn = iter([([1, 1], "alike"), ([[1, 2], [3, 3]], "alike"), ([[1, 2], [3, 4]], "apart")])
+    drawn = iter(
+        [([1, 1], "alike"), ([[1, 2], [3, 3]], "alike"), ([[1, 2], [3, 4]], "apart")]
+    )
     assert draw_distinct(lambda: next(drawn)) == ["apart"]
     with pytest.raises(RuntimeError, match="tells the usual mistakes apart"):
         draw_distinct(lambda: ([1, 1],))
 
 
 def test_an_answer_is_looked_at_once():
-    """One that fails when it is asked again stops nothing: what was judged is what is kept."""
+    """One that fails when it is asked again stops nothing: what was judged is what is
+    kept."""
 
     class Fickle:
         texts = iter(["20", "20"])  # compared with 10, and with 20

@@ -1,4 +1,5 @@
-"""Suspected labels, also on the shipped pictures, and the file that keeps the decisions."""
+"""Suspected labels, also on the shipped pictures, and the file that keeps the
+decisions."""
 
 import csv
 import os
@@ -24,7 +25,9 @@ from panels.corrections import (
 from safeguards.folders import DataError
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 
 
 def noise(folder, name, seed):
@@ -41,7 +44,9 @@ def pictures(tmp_path):
     classes, paths = ("cat", "dog, big", "eel"), []
     for label, name in enumerate(classes):
         for i in range(6):
-            paths.append(noise(tmp_path / "set" / "train" / name, f"{i}.png", 10 * label + i))
+            paths.append(
+                noise(tmp_path / "set" / "train" / name, f"{i}.png", 10 * label + i)
+            )
     return Pictures("set/train", tuple(paths), np.repeat([0, 1, 2], 6), classes)
 
 
@@ -57,7 +62,7 @@ def file(tmp_path):
     return tmp_path / "mine" / "corrections.csv"
 
 
-# -- suspicion -------------------------------------------------------------------------------------
+# -- suspicion -------------------------------------------------------------------------
 
 
 def planted():
@@ -74,7 +79,9 @@ def test_planted_labels_are_among_the_first_tenth(tmp_path):
     wrong, first = planted(), len(train) // 10
     assert (wrong.sum(), first) == (16, 48)
     for seed in (0, 1, 2):
-        suspected = np.argsort(-suspicion(out_of_fold(features, train, seed=seed), train.labels))
+        suspected = np.argsort(
+            -suspicion(out_of_fold(features, train, seed=seed), train.labels)
+        )
         assert wrong[suspected[:first]].mean() * first / wrong.sum() >= 0.8
 
 
@@ -85,13 +92,17 @@ def test_heads_learn_with_one_thread(pictures, features, monkeypatch):
     fit, seen = sklearn.model_selection.cross_val_predict, []
 
     def watched(*arguments, **options):
-        seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        seen.extend(
+            one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"
+        )
         return fit(*arguments, **options)
 
     monkeypatch.setattr(sklearn.model_selection, "cross_val_predict", watched)
     with threadpool_limits(2, user_api="blas"):
         out_of_fold(features, pictures, folds=3)
-        after = {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+        after = {
+            one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"
+        }
     assert set(seen) == {1}
     assert after == {2}, "others keep what they had"
 
@@ -112,13 +123,17 @@ def test_no_picture_is_judged_by_a_head_that_learned_from_it(pictures):
 
 
 def test_copies_are_in_the_same_fold(pictures):
-    """Each picture twice, with features of its own: only a copy could tell its class."""
+    """Each picture twice, with features of its own: only a copy could tell its
+    class."""
     copies = []
     for path in pictures.paths:
         copies.append(path.with_name(f"copy of {path.name}"))
         Image.open(path).resize((20, 20)).save(copies[-1])
     both = Pictures(
-        "both", (*pictures.paths, *copies), np.tile(pictures.labels, 2), pictures.classes
+        "both",
+        (*pictures.paths, *copies),
+        np.tile(pictures.labels, 2),
+        pictures.classes,
     )
     probabilities = out_of_fold(np.tile(1000 * np.eye(18), (2, 1)), both, folds=3)
     right = probabilities[np.arange(36), both.labels]
@@ -126,7 +141,9 @@ def test_copies_are_in_the_same_fold(pictures):
 
 
 def test_folds_follow_the_seed(pictures, features):
-    first, again, other = (out_of_fold(features, pictures, 3, seed) for seed in (0, 0, 1))
+    first, again, other = (
+        out_of_fold(features, pictures, 3, seed) for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
@@ -158,7 +175,7 @@ def test_suspicion_is_the_loss_of_the_label():
         suspicion([0.5, 0.5], [0, 1])
 
 
-# -- the file --------------------------------------------------------------------------------------
+# -- the file --------------------------------------------------------------------------
 
 
 def lines_of(file):
@@ -196,13 +213,18 @@ def test_a_spreadsheet_may_save_it(pictures, file):
 def test_file_fits_other_places_of_the_same_set(pictures, file, tmp_path):
     write_corrections(pictures, file, {3: None})
     os.rename(tmp_path / "set", tmp_path / "moved")
-    paths = (tmp_path / "moved" / path.relative_to(tmp_path / "set") for path in pictures.paths)
+    paths = (
+        tmp_path / "moved" / path.relative_to(tmp_path / "set")
+        for path in pictures.paths
+    )
     moved = Pictures("moved", tuple(paths), pictures.labels, pictures.classes)
     assert read_corrections(moved, file) == {3: None}
 
 
 def test_corrections_are_applied_to_labels_and_not_to_files(pictures, file):
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.paths}
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.paths
+    }
     write_corrections(pictures, file, {0: 1, 7: None, 12: 2})
     corrected = apply_corrections(pictures, file)
     assert corrected.name == "set/train, corrected"
@@ -210,13 +232,17 @@ def test_corrections_are_applied_to_labels_and_not_to_files(pictures, file):
     assert Counter(corrected.labels.tolist()) == {0: 5, 1: 6, 2: 6}
     assert corrected.labels[0] == 1
     assert pictures.labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6, "a copy was changed"
-    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.paths}
+    after = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in pictures.paths
+    }
     assert after == before
 
 
 def test_corrections_are_not_applied_twice(pictures, file):
     write_corrections(pictures, file, {0: 1})
-    with pytest.raises(CorrectionsError, match="was labelled 'cat' then, but is 'dog, big' now"):
+    with pytest.raises(
+        CorrectionsError, match="was labelled 'cat' then, but is 'dog, big' now"
+    ):
         apply_corrections(apply_corrections(pictures, file), file)
 
 
@@ -234,7 +260,10 @@ def test_no_file_to_apply(pictures, file):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"picture": "train/cat/9.png"}, "train/cat/9.png is not among the pictures of set/train"),
+        (
+            {"picture": "train/cat/9.png"},
+            "train/cat/9.png is not among the pictures of set/train",
+        ),
         ({"picture": "validation/cat/0.png"}, "is not among the pictures"),
         ({"sha256": "0" * 64}, "train/cat/0.png was changed since"),
         ({"given": "eel"}, "was labelled 'eel' then, but is 'cat' now"),
@@ -252,14 +281,18 @@ def test_a_line_that_cannot_be_used_is_named(pictures, file, change, message):
         writer.writeheader()
         writer.writerows([rows[0], rows[1] | change])
     for use in (read_corrections, apply_corrections):
-        with pytest.raises(CorrectionsError, match=f"(?s)corrections.csv, line 3: .*{message}"):
+        with pytest.raises(
+            CorrectionsError, match=f"(?s)corrections.csv, line 3: .*{message}"
+        ):
             use(pictures, file)
 
 
 def test_a_picture_that_was_changed_is_noticed(pictures, file, tmp_path):
     write_corrections(pictures, file, {0: 1})
     noise(pictures.paths[0].parent, "0.png", 99)
-    with pytest.raises(CorrectionsError, match="line 2: train/cat/0.png was changed since"):
+    with pytest.raises(
+        CorrectionsError, match="line 2: train/cat/0.png was changed since"
+    ):
         apply_corrections(pictures, file)
     pictures.paths[0].unlink()
     with pytest.raises(DataError, match="0.png cannot be read"):
@@ -287,7 +320,9 @@ def test_a_picture_twice_is_refused(pictures, file):
     write_corrections(pictures, file, {0: 1})
     with file.open("a", encoding="utf-8") as lines:
         lines.write(file.read_text(encoding="utf-8").splitlines()[1] + "\n")
-    with pytest.raises(CorrectionsError, match="line 3: train/cat/0.png has a decision already"):
+    with pytest.raises(
+        CorrectionsError, match="line 3: train/cat/0.png has a decision already"
+    ):
         read_corrections(pictures, file)
 
 
@@ -299,7 +334,9 @@ def test_what_cannot_be_written_leaves_what_was_there(pictures, file, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(CorrectionsError, match="cannot be written .No space left on device"):
+    with pytest.raises(
+        CorrectionsError, match="cannot be written .No space left on device"
+    ):
         write_corrections(pictures, file, {0: 1, 1: 2})
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == [file.name]
@@ -307,7 +344,9 @@ def test_what_cannot_be_written_leaves_what_was_there(pictures, file, monkeypatc
 
 def test_a_folder_that_cannot_be_made(pictures, tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(CorrectionsError, match="cannot be written .*name a file in a folder"):
+    with pytest.raises(
+        CorrectionsError, match="cannot be written .*name a file in a folder"
+    ):
         write_corrections(pictures, tmp_path / "taken" / "corrections.csv", {0: 1})
     with pytest.raises(CorrectionsError, match="cannot be written"):
         write_corrections(pictures, tmp_path, {0: 1})
@@ -315,13 +354,18 @@ def test_a_folder_that_cannot_be_made(pictures, tmp_path):
 
 
 def test_label_that_is_no_class(pictures, file):
-    with pytest.raises(CorrectionsError, match="Label 3 of train/cat/0.png should be in 0…2"):
+    with pytest.raises(
+        CorrectionsError, match="Label 3 of train/cat/0.png should be in 0…2"
+    ):
         write_corrections(pictures, file, {0: 3})
     assert not file.exists()
 
 
 def test_a_carriage_return_in_a_name_and_a_blank_last_line(tmp_path, file):
-    paths = [noise(tmp_path / "set" / "a", name, i) for i, name in enumerate(("1\r2.png", "3.png"))]
+    paths = [
+        noise(tmp_path / "set" / "a", name, i)
+        for i, name in enumerate(("1\r2.png", "3.png"))
+    ]
     pictures = Pictures("set", tuple(paths), np.array([0, 0]), ("a", "b"))
     write_corrections(pictures, file, {0: 1, 1: None})
     with file.open("a") as lines:

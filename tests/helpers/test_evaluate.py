@@ -23,7 +23,7 @@ TRUE = np.array([False, False, True, True])
 SCORES = np.array([0.1, 0.4, 0.3, 0.8])
 
 
-# -- accuracy and its interval ---------------------------------------------------------------------
+# -- accuracy and its interval ---------------------------------------------------------
 
 
 def wilson(k, n):
@@ -34,7 +34,9 @@ def wilson(k, n):
     return (middle - half) / scale, (middle + half) / scale
 
 
-@pytest.mark.parametrize("right, n", [(0, 1), (1, 1), (0, 40), (40, 40), (3, 4), (204, 240)])
+@pytest.mark.parametrize(
+    "right, n", [(0, 1), (1, 1), (0, 40), (40, 40), (3, 4), (204, 240)]
+)
 def test_accuracy_with_wilson_interval(right, n):
     estimate = accuracy(np.zeros(n, int), np.arange(n) >= right)
     assert (estimate.value, estimate.n) == (right / n, n)
@@ -46,11 +48,13 @@ def test_how_estimates_are_written():
     assert str(Estimate(0.85, 0.799, 0.89, 240)) == "0.85 (0.80–0.89), n = 240"
     assert f"{Estimate(1.0, 0.5, 1.0, 4)}" == "1.00 (0.50–1.00), n = 4"
     assert str(Estimate(-0.5, -1.25, 0.001, 4)) == "-0.50 (-1.25 to 0.00), n = 4"
-    assert str(Difference(0.05, -0.001, 0.114, 240)) == "+0.05 (+0.00 to +0.11), n = 240"
+    assert (
+        str(Difference(0.05, -0.001, 0.114, 240)) == "+0.05 (+0.00 to +0.11), n = 240"
+    )
     assert str(Difference(-0.05, -0.1, -0.01, 7)) == "-0.05 (-0.10 to -0.01), n = 7"
 
 
-# -- the bootstrap ---------------------------------------------------------------------------------
+# -- the bootstrap ---------------------------------------------------------------------
 
 
 def test_bootstrap_mean_is_near_the_normal_interval_for_many_values():
@@ -100,7 +104,7 @@ def test_difference_has_a_sign_and_a_direction():
     assert str(difference(labels, labels, labels)) == "+0.00 (+0.00 to +0.00), n = 40"
 
 
-# -- tables ----------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------
 
 
 def test_confusion_has_a_row_a_true_class():
@@ -113,7 +117,10 @@ def test_confusion_has_a_row_a_true_class():
 
 
 def test_report_by_hand():
-    rows = [row.split() for row in report([0, 0, 0, 1], [0, 0, 1, 1], ["cat", "dog"]).split("\n")]
+    rows = [
+        row.split()
+        for row in report([0, 0, 0, 1], [0, 0, 1, 1], ["cat", "dog"]).split("\n")
+    ]
     assert ["cat", "1.00", "0.67", "0.80", "3"] in rows
     assert ["dog", "0.50", "1.00", "0.67", "1"] in rows
     assert ["accuracy", "0.75", "4"] in rows
@@ -124,7 +131,7 @@ def test_report_says_what_is_undefined():
     assert ["dog", "nan", "0.00", "0.00", "1"] in rows
 
 
-# -- costs and thresholds --------------------------------------------------------------------------
+# -- costs and thresholds --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -140,7 +147,10 @@ def test_cost_by_hand(threshold, misses, alarms):
 
 def test_cost_of_many_thresholds_is_that_of_each():
     random = np.random.default_rng(0)
-    positive, scores = random.random(200) < 0.3, random.random(200).round(2)  # with ties
+    positive, scores = (
+        random.random(200) < 0.3,
+        random.random(200).round(2),
+    )  # with ties
     weights, thresholds = random.random(200), np.linspace(-0.1, 1.1, 130)
     costs = expected_cost(positive, scores, thresholds, 5, 1, weights)
     assert costs.shape == (130,)
@@ -152,8 +162,12 @@ def test_cost_of_many_thresholds_is_that_of_each():
 
 def test_weights_count_pictures_repeatedly():
     times = np.array([1, 4, 2, 3])
-    repeated = expected_cost(np.repeat(TRUE, times), np.repeat(SCORES, times), 0.35, 5, 1)
-    assert expected_cost(TRUE, SCORES, 0.35, 5, 1, weights=times) == pytest.approx(repeated)
+    repeated = expected_cost(
+        np.repeat(TRUE, times), np.repeat(SCORES, times), 0.35, 5, 1
+    )
+    assert expected_cost(TRUE, SCORES, 0.35, 5, 1, weights=times) == pytest.approx(
+        repeated
+    )
 
 
 def test_thresholds_part_the_scores_in_every_way():
@@ -165,7 +179,9 @@ def test_thresholds_part_the_scores_in_every_way():
     assert refused == [0, *np.cumsum(counts)]
 
 
-@pytest.mark.parametrize("scores", [[], [np.nan], [0.5, np.nan], [-0.1, 0.5], [0.5, 1.1], [np.inf]])
+@pytest.mark.parametrize(
+    "scores", [[], [np.nan], [0.5, np.nan], [-0.1, 0.5], [0.5, 1.1], [np.inf]]
+)
 def test_thresholds_are_for_probabilities(scores):
     with pytest.raises(ValueError, match="probabilities"):
         thresholds(scores)
@@ -223,7 +239,9 @@ def test_threshold_from_costs():
     assert threshold_from_costs(miss=2, alarm=0) == 0
 
 
-@pytest.mark.parametrize("miss, alarm", [(0, 0), (-1, 2), (1, -1), (np.nan, 1), (1, np.inf)])
+@pytest.mark.parametrize(
+    "miss, alarm", [(0, 0), (-1, 2), (1, -1), (np.nan, 1), (1, np.inf)]
+)
 def test_costs_that_make_no_sense(miss, alarm):
     for call in (
         lambda: threshold_from_costs(miss, alarm),
@@ -261,7 +279,7 @@ def test_threshold_of_logits_is_refused(scores):
         choose_threshold(TRUE, scores, 5, 1)
 
 
-# -- calibration -----------------------------------------------------------------------------------
+# -- calibration -----------------------------------------------------------------------
 
 
 def test_calibration_error_by_hand():
@@ -270,7 +288,9 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(probabilities, [1] * 10) == pytest.approx(0.9)
     # Two bins: 0.6, right 1 of 2 (gap 0.1), and 1.0, right 1 of 2 (gap 0.5).
     mixed, labels = np.array([[0.6, 0.4], [0.6, 0.4], [0, 1], [0, 1]]), [0, 1, 1, 0]
-    assert expected_calibration_error(mixed, labels) == pytest.approx((2 * 0.1 + 2 * 0.5) / 4)
+    assert expected_calibration_error(mixed, labels) == pytest.approx(
+        (2 * 0.1 + 2 * 0.5) / 4
+    )
     assert expected_calibration_error(mixed, labels, bins=1) == pytest.approx(0.3)
 
 
@@ -285,7 +305,7 @@ def test_calibration_needs_a_class_for_each_label():
         expected_calibration_error([[0.5, 0.5]], [2])
 
 
-# -- what cannot be evaluated ----------------------------------------------------------------------
+# -- what cannot be evaluated ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -318,6 +338,9 @@ def test_bad_predictions(call, labels, predicted, said):
     "labels, predicted", [([0, 2], [0, 1]), ([0, 1], [0, 2]), ([0, -1], [0, 1])]
 )
 def test_a_class_that_does_not_exist_is_not_left_out(labels, predicted):
-    for call in (lambda: confusion(labels, predicted, 2), lambda: report(labels, predicted, "ab")):
+    for call in (
+        lambda: confusion(labels, predicted, 2),
+        lambda: report(labels, predicted, "ab"),
+    ):
         with pytest.raises(ValueError, match="but 2 classes: 0 to 1"):
             call()

@@ -1,4 +1,5 @@
-"""Grad-CAM, on networks whose right map is known, on each kind of model, and shuffled."""
+"""Grad-CAM, on networks whose right map is known, on each kind of model, and
+shuffled."""
 
 import dataclasses
 
@@ -16,7 +17,9 @@ from helpers.models import Classifier
 from helpers.training import new_model
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 SIZE = 32
 CORNER = (slice(0, 8), slice(24, 32))  # above, on the right
 SQUARE = ResizeRule()
@@ -34,8 +37,9 @@ def patch(rows, columns, colour=(255, 0, 0), size=SIZE):
 
 
 def colours(head="pooled"):
-    """A network whose class is a colour: the mean of red, of green, minus that of blue. What is
-    known: red's map is where the picture is red, in 4×4 places of 8×8 pixels; blue has none."""
+    """A network whose class is a colour: the mean of red, of green, minus that of blue.
+    What is known: red's map is where the picture is red, in 4×4 places of 8×8 pixels;
+    blue has none."""
     layers, places = keras.layers, SIZE // 8
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.AveragePooling2D(4 if head == "flat" else 8)(inputs)
@@ -70,7 +74,7 @@ def renders():
     return load_dataset("computers").validation.subset(3).images()
 
 
-# -- where the right map is known ------------------------------------------------------------------
+# -- where the right map is known ------------------------------------------------------
 
 
 @pytest.mark.parametrize("head", ["pooled", "flat", "convolution"])
@@ -80,7 +84,9 @@ def test_map_is_where_the_class_is(head):
     assert (heat.min(), heat.max()) == (0, 1)
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     assert row < 8 and column >= 24
-    assert heat[:, :16].max() == heat[16:].max() == 0, "two places away there is nothing"
+    assert heat[:, :16].max() == heat[16:].max() == 0, (
+        "two places away there is nothing"
+    )
 
 
 def test_each_class_has_its_own_map():
@@ -95,7 +101,9 @@ def test_each_class_has_its_own_map():
 def test_without_a_class_it_is_the_likeliest():
     for index, colour in enumerate([(255, 0, 0), (0, 255, 0)]):
         image = patch(*CORNER, colour)
-        np.testing.assert_array_equal(grad_cam(colours(), image), grad_cam(colours(), image, index))
+        np.testing.assert_array_equal(
+            grad_cam(colours(), image), grad_cam(colours(), image, index)
+        )
 
 
 def test_what_speaks_against_a_class_is_left_out():
@@ -104,7 +112,9 @@ def test_what_speaks_against_a_class_is_left_out():
 
 
 def test_map_lies_on_the_square_that_the_network_sees():
-    wide = patch(slice(0, 8), slice(36, 44), size=64).crop((0, 0, 64, 32))  # the square: 16…48
+    wide = patch(slice(0, 8), slice(36, 44), size=64).crop(
+        (0, 0, 64, 32)
+    )  # the square: 16…48
     heat = grad_cam(colours(), wide, 0)
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     assert row < 8 and 20 <= column < 28
@@ -112,7 +122,9 @@ def test_map_lies_on_the_square_that_the_network_sees():
 
 def test_a_list_gives_the_map_of_each_picture():
     corners = [
-        patch(slice(8 * i, 8 * i + 8), slice(8 * j, 8 * j + 8)) for i in range(4) for j in range(3)
+        patch(slice(8 * i, 8 * i + 8), slice(8 * j, 8 * j + 8))
+        for i in range(4)
+        for j in range(3)
     ]
     heat = grad_cam(colours(), corners, 0)
     assert heat.shape == (12, SIZE, SIZE)
@@ -123,7 +135,7 @@ def test_a_list_gives_the_map_of_each_picture():
     assert grad_cam(colours(), []).shape == (0, SIZE, SIZE)
 
 
-# -- branches --------------------------------------------------------------------------------------
+# -- branches --------------------------------------------------------------------------
 
 layers, ops = keras.layers, keras.ops
 
@@ -146,8 +158,11 @@ def mean(x):
 
 
 def class_of(*weights):
-    """A layer whose class 0 is the sum of what it gets, so weighted; class 1 is nothing."""
-    kernel = keras.initializers.Constant(np.stack([weights, np.zeros(len(weights))], axis=1))
+    """A layer whose class 0 is the sum of what it gets, so weighted; class 1 is
+    nothing."""
+    kernel = keras.initializers.Constant(
+        np.stack([weights, np.zeros(len(weights))], axis=1)
+    )
     return layers.Dense(2, use_bias=False, kernel_initializer=kernel)
 
 
@@ -190,7 +205,9 @@ def split(x):
 
 def added_logits(x):
     both = [class_of(1, 0, 0)(mean(maps(x))), class_of(0, 1, 0)(mean(maps(x)))]
-    said = layers.Identity(name="outputs_are_logits")  # as logits_of(model, "logits") says it
+    said = layers.Identity(
+        name="outputs_are_logits"
+    )  # as logits_of(model, "logits") says it
     return said(layers.Add()(both))
 
 
@@ -241,7 +258,8 @@ BRANCHED = [
 
 @pytest.mark.parametrize("build", BRANCHED, ids=lambda build: build.__name__)
 def test_all_branches_are_in_the_map(build):
-    """One sees what is red, another what is green: each speaks for the class in its corner."""
+    """One sees what is red, another what is green: each speaks for the class in its
+    corner."""
     network = network_of(build)
     network.trainable = build is not frozen_branches
     pixels = np.asarray(patch(*CORNER)) + patch(slice(24, 32), slice(0, 8), (0, 255, 0))
@@ -252,14 +270,19 @@ def test_all_branches_are_in_the_map(build):
 
 
 def test_a_map_counts_once():
-    """What two ways lead on from counts for both; what lies on the way is not added again."""
+    """What two ways lead on from counts for both; what lies on the way is not added
+    again."""
     single = network_of(lambda x: class_of(2, 0, 0)(mean(maps(x))))
     double = network_of(
-        lambda x: class_of(1, 0, 0, 1, 0, 0)(layers.Concatenate()([mean(maps(x)), mean(maps(x))]))
+        lambda x: class_of(1, 0, 0, 1, 0, 0)(
+            layers.Concatenate()([mean(maps(x)), mean(maps(x))])
+        )
     )
     red = patch(*CORNER)
     wanted = grad_cam(classifier_of(single), red, 0)
-    np.testing.assert_allclose(grad_cam(classifier_of(double), red, 0), wanted, atol=1e-6)
+    np.testing.assert_allclose(
+        grad_cam(classifier_of(double), red, 0), wanted, atol=1e-6
+    )
 
 
 def by_way_of(step):
@@ -320,7 +343,8 @@ def recurrent_(x):
 
 
 TURN = "bhwc->bwhc"
-# What no map over the picture can show: how it is built, and the layer that is to blame.
+# What no map over the picture can show: how it is built, and the layer that is to
+# blame.
 UNMAPPED = {
     "scaled only": (
         lambda x: layers.Dense(2)(layers.Flatten()(layers.Rescaling(0.1)(x))),
@@ -328,7 +352,9 @@ UNMAPPED = {
     ),
     "normalised only": (
         lambda x: layers.Dense(2)(
-            layers.Flatten()(layers.Normalization(mean=[1.0, 2, 3], variance=[1.0, 1, 1])(x))
+            layers.Flatten()(
+                layers.Normalization(mean=[1.0, 2, 3], variance=[1.0, 1, 1])(x)
+            )
         ),
         "flatten",
     ),
@@ -364,7 +390,10 @@ UNMAPPED = {
         by_way_of(lambda x: ops.pad(x, ((0, 0), (8, 0), (8, 0), (0, 0)))),
         "pad",
     ),
-    "twice beside itself": (by_way_of(lambda x: ops.concatenate([x, x], axis=2)), "concatenate"),
+    "twice beside itself": (
+        by_way_of(lambda x: ops.concatenate([x, x], axis=2)),
+        "concatenate",
+    ),
     "resized by cutting": (
         by_way_of(layers.Resizing(8, 16, crop_to_aspect_ratio=True)),
         "resizing",
@@ -375,7 +404,10 @@ UNMAPPED = {
     "rounded": (after(ops.round), "round"),
     "without gradient": (after(ops.stop_gradient), "stop_gradient"),
     "Lambda": (by_way_of(layers.Lambda(lambda x: x)), "lambda"),
-    "somebody's own": (by_way_of(layers.Activation(lambda x: ops.flip(x, 1))), "activation"),
+    "somebody's own": (
+        by_way_of(layers.Activation(lambda x: ops.flip(x, 1))),
+        "activation",
+    ),
 }
 
 
@@ -424,7 +456,7 @@ def test_heads_without_a_useful_gradient(end):
         grad_cam(classifier_of(network), patch(*CORNER))
 
 
-# -- a score that does not change ------------------------------------------------------------------
+# -- a score that does not change ------------------------------------------------------
 
 
 def untrained(x):
@@ -433,7 +465,9 @@ def untrained(x):
 
 def dead(x):
     bias = keras.initializers.Constant(-1e3)
-    return layers.Dense(2)(layers.Dense(4, "relu", bias_initializer=bias)(mean(maps(x))))
+    return layers.Dense(2)(
+        layers.Dense(4, "relu", bias_initializer=bias)(mean(maps(x)))
+    )
 
 
 def limited(x):
@@ -466,16 +500,22 @@ def test_the_picture_is_named_whose_score_does_not_change():
         grad_cam(model, pictures, 0)
 
 
-# -- every kind of model ---------------------------------------------------------------------------
+# -- every kind of model ---------------------------------------------------------------
 
 
 def test_nested_and_preprocessed_is_the_same_as_flat(renders):
     """A model of `new_model` with the original head, so with the original answers."""
     keras.utils.set_random_seed(0)
     network = keras.applications.MobileNetV2(
-        (SIZE, SIZE, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None
+        (SIZE, SIZE, 3),
+        alpha=0.35,
+        weights=None,
+        classes=10,
+        classifier_activation=None,
     )
-    flat = classifier_of(network, lambda batch: batch / 127.5 - 1, ResizeRule("each_side", 0.8))
+    flat = classifier_of(
+        network, lambda batch: batch / 127.5 - 1, ResizeRule("each_side", 0.8)
+    )
     nested = new_model(flat, 10)
     nested.get_layer("head").set_weights(network.layers[-1].get_weights())
     wanted = grad_cam(flat, renders, 3)
@@ -495,8 +535,14 @@ def test_fine_tuned_model_with_augmentation_frozen_or_not(learned, renders):
 def vgg_like():
     layers = keras.layers
     return [
-        *(layers.Conv2D(4, 3, padding="same", activation="relu"), layers.MaxPooling2D()),
-        *(layers.Conv2D(8, 3, padding="same", activation="relu"), layers.MaxPooling2D()),
+        *(
+            layers.Conv2D(4, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+        ),
+        *(
+            layers.Conv2D(8, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+        ),
         *(layers.Flatten(), layers.Dense(16, activation="relu"), layers.Dense(5)),
     ]
 
@@ -505,7 +551,9 @@ def test_flattened_top_is_explained_before_its_last_pooling():
     heat = grad_cam(colours("flat"), patch(slice(16, 20), slice(16, 20)), 0)
     assert heat[16:20, 16:20].mean() > 0.7
     found = np.argwhere(heat > 0)
-    assert found.min() >= 12 and found.max() < 24, "places of 4 pixels, not of the pooled 8"
+    assert found.min() >= 12 and found.max() < 24, (
+        "places of 4 pixels, not of the pooled 8"
+    )
 
 
 def test_sequential_with_a_nested_base(renders):
@@ -513,7 +561,9 @@ def test_sequential_with_a_nested_base(renders):
     *convolutions, flatten, hidden, top = vgg_like()
     base = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *convolutions])
     model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), base, flatten, hidden, top])
-    flat = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *convolutions, flatten, hidden, top])
+    flat = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), *convolutions, flatten, hidden, top]
+    )
     model.rule = SQUARE
     wanted = grad_cam(classifier_of(flat), renders[0], 2)
     assert wanted.any()
@@ -523,7 +573,11 @@ def test_sequential_with_a_nested_base(renders):
 def test_mobilenet_v3_is_explained_before_its_1x1_maps(renders):
     keras.utils.set_random_seed(1)
     network = keras.applications.MobileNetV3Small(
-        (64, 64, 3), minimalistic=True, weights=None, classes=5, classifier_activation=None
+        (64, 64, 3),
+        minimalistic=True,
+        weights=None,
+        classes=5,
+        classifier_activation=None,
     )
     classifier = dataclasses.replace(classifier_of(network), size=64)
     heat = grad_cam(classifier, renders[:4], 0)
@@ -539,27 +593,35 @@ def test_explaining_leaves_the_model_as_it_was(learned, renders):
     grad_cam(model, renders[0], 1)
     assert [layer.name for layer in model.layers] == names
     assert len(model.trainable_weights) == trainable
-    assert all((a == b).all() for a, b in zip(weights, model.get_weights(), strict=True))
+    assert all(
+        (a == b).all() for a, b in zip(weights, model.get_weights(), strict=True)
+    )
 
 
-# -- sanity (Adebayo et al. 2018) ------------------------------------------------------------------
+# -- sanity (Adebayo et al. 2018) ------------------------------------------------------
 
 
 def test_random_weights_give_another_map(learned, renders):
-    shuffled = dataclasses.replace(learned, network=keras.models.clone_model(learned.network))
+    shuffled = dataclasses.replace(
+        learned, network=keras.models.clone_model(learned.network)
+    )
     likeliest = learned.probabilities(renders).argmax(axis=1)
-    real, random = (grad_cam(model, renders, likeliest) for model in (learned, shuffled))
+    real, random = (
+        grad_cam(model, renders, likeliest) for model in (learned, shuffled)
+    )
     again = grad_cam(learned, renders, likeliest)
 
     def correlation(others):
-        pairs = [(a.ravel(), b.ravel()) for a, b in zip(real, others, strict=True) if b.any()]
+        pairs = [
+            (a.ravel(), b.ravel()) for a, b in zip(real, others, strict=True) if b.any()
+        ]
         return np.mean([spearmanr(*pair).statistic for pair in pairs])
 
     assert correlation(again) > 0.999
     assert correlation(random) < 0.7
 
 
-# -- the picture -----------------------------------------------------------------------------------
+# -- the picture -----------------------------------------------------------------------
 
 
 def test_overlay_is_lighter_where_the_map_is_higher():
@@ -569,12 +631,14 @@ def test_overlay_is_lighter_where_the_map_is_higher():
     drawn = overlay(classifier, Image.new("RGB", (50, 40), "grey"), heat, side=80)
     assert (drawn.size, drawn.mode) == ((80, 80), "RGB")
     light = np.asarray(drawn.convert("L"), float)
-    assert light[60:].mean() > light[:20].mean() + 60, "told by brightness, not by hue alone"
+    assert light[60:].mean() > light[:20].mean() + 60, (
+        "told by brightness, not by hue alone"
+    )
     drawn = np.asarray(overlay(classifier, image, heat, side=SIZE), float)
     assert drawn[4, 28].sum() > drawn[4, 4].sum(), "the picture shows through"
 
 
-# -- what cannot be explained ----------------------------------------------------------------------
+# -- what cannot be explained ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("index", [-1, 3, [0, 3]])
@@ -593,7 +657,11 @@ def test_network_without_places():
 
 @pytest.mark.parametrize("layer", ["Softmax", "Activation"])
 def test_softmax_at_the_end(layer):
-    end = keras.layers.Softmax() if layer == "Softmax" else keras.layers.Activation("softmax")
+    end = (
+        keras.layers.Softmax()
+        if layer == "Softmax"
+        else keras.layers.Activation("softmax")
+    )
     network = keras.Sequential([colours().network, end])
     with pytest.raises(ValueError, match="ends in a softmax"):
         grad_cam(classifier_of(network), patch(*CORNER))

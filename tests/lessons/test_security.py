@@ -15,7 +15,9 @@ def names(path):
 
 
 def test_each_promise_names_its_tests():
-    rows = re.findall(r"(?m)^\| (?!promise|---)(.*?) \| (.*) \|$", PAGE.read_text("utf-8"))
+    rows = re.findall(
+        r"(?m)^\| (?!promise|---)(.*?) \| (.*) \|$", PAGE.read_text("utf-8")
+    )
     assert len(rows) >= 20
     for promise, behind in rows:
         found = re.findall(r"`(test_\w+\.py)::(test_\w+)`", behind)

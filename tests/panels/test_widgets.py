@@ -1,4 +1,5 @@
-"""The panels of the lessons, worked without a browser: their parts are plain Python objects."""
+"""The panels of the lessons, worked without a browser: their parts are plain Python
+objects."""
 
 import io
 import re
@@ -22,7 +23,8 @@ OTHER = "efficientnet_lite0"  # what can be chosen in the panel
 
 
 class Rows:
-    """A classifier that tells pictures apart by their height, and remembers what it was given."""
+    """A classifier that tells pictures apart by their height, and remembers what it was
+    given."""
 
     size, rule, classes = 4, ResizeRule(), [f"class_{i}<" for i in range(20)]
 
@@ -48,7 +50,9 @@ def picture(width, height, colour="teal"):
 def choose(upload, **files):
     """Choose files as the browser does: {name: bytes}."""
     entry = {"type": "image/png", "size": 1, "last_modified": 0}
-    value = [{**entry, "name": name, "content": memoryview(files[name])} for name in files]
+    value = [
+        {**entry, "name": name, "content": memoryview(files[name])} for name in files
+    ]
     upload.set_state({"value": value})
 
 
@@ -57,7 +61,10 @@ def site():
     """A web server on this machine with two pictures and a page; → its address."""
     with Server() as server:
         server.files = {"small.png": picture(8, 4), "large.png": picture(900, 500)}
-        server.files |= {"": b"<html>Hello", "small.png?%22%3E%3Cscript%3E": picture(8, 4)}
+        server.files |= {
+            "": b"<html>Hello",
+            "small.png?%22%3E%3Cscript%3E": picture(8, 4),
+        }
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.address.rstrip("/")
         server.shutdown()
@@ -93,13 +100,18 @@ def text(panel):
 def bars(panel):
     """The bars of the result: name, probability, and whether the bar is filled."""
     rows = re.findall("<tr>(.*?)</tr>", panel.result.value)
-    return [(*re.findall(">([^<>]+)<", row), f"background: {BLUE}" in row) for row in rows]
+    return [
+        (*re.findall(">([^<>]+)<", row), f"background: {BLUE}" in row) for row in rows
+    ]
 
 
 def test_an_address_gives_the_picture_what_is_seen_and_bars(panel, classifier, site):
     panel.address.value = f"  {site}/small.png "
     assert classifier.seen == [(8, 4)]
-    assert alts(panel) == [f"Classified: {site}/small.png", "What rows&lt; sees: 4×4 pixels"]
+    assert alts(panel) == [
+        f"Classified: {site}/small.png",
+        "What rows&lt; sees: 4×4 pixels",
+    ]
     assert bars(panel) == [
         ("class 0&lt;", "0.50", True),
         ("class 1&lt;", "0.25", True),
@@ -109,7 +121,8 @@ def test_an_address_gives_the_picture_what_is_seen_and_bars(panel, classifier, s
     ]
     assert "class 0&lt; 0.50 Probability of the likeliest classes" in text(panel)
     assert re.search(
-        r"Prepared and classified in \d\.\d\d s by rows&lt;, which knows 20", text(panel)
+        r"Prepared and classified in \d\.\d\d s by rows&lt;, which knows 20",
+        text(panel),
     )
     assert "none called “none of these”" in text(panel)
 
@@ -118,7 +131,9 @@ def test_the_square_is_what_the_network_gets(panel, site):
     panel.address.value = f"{site}/small.png"
     square = Image.new("RGB", (192, 192), "teal")
     assert image_tag(square, "What rows< sees: 4×4 pixels") in panel.result.value
-    assert "4×4 pixels, enlarged, given to it as numbers from −20 to 108." in text(panel)
+    assert "4×4 pixels, enlarged, given to it as numbers from −20 to 108." in text(
+        panel
+    )
 
 
 def test_a_large_square_is_not_enlarged(classifier, site):
@@ -136,7 +151,9 @@ def test_top_is_the_number_of_bars(classifier, panel, site):
     assert len(bars(panel)) == 2
     panel.top.value = 7
     assert len(bars(panel)) == 7
-    assert classifier.seen == [(8, 4)], "the answers are there, nothing is computed again"
+    assert classifier.seen == [(8, 4)], (
+        "the answers are there, nothing is computed again"
+    )
 
 
 def test_below_the_threshold_the_panel_is_not_sure(panel, classifier, site):
@@ -160,17 +177,24 @@ def test_threshold_can_be_given(classifier, site):
 
 @pytest.mark.parametrize("top, threshold", [(0, 0), (11, 0), (5, -0.1), (5, 1.5)])
 def test_what_no_slider_can_show_is_refused(classifier, top, threshold):
-    with pytest.raises(ValueError, match=f"top is {top}, threshold {threshold}: give 1…10 and"):
+    with pytest.raises(
+        ValueError, match=f"top is {top}, threshold {threshold}: give 1…10 and"
+    ):
         classify_widget(classifier, top, threshold)
 
 
 def test_the_whole_picture_is_classified_and_a_small_one_shown(panel, classifier, site):
     panel.address.value = f"{site}/large.png"
     assert classifier.seen == [(900, 500)]
-    assert image_tag(Image.new("RGB", (240, 133), "teal"), alts(panel)[0]) in panel.result.value
+    assert (
+        image_tag(Image.new("RGB", (240, 133), "teal"), alts(panel)[0])
+        in panel.result.value
+    )
 
 
-def test_a_second_click_classifies_again_and_replaces_the_result(panel, classifier, site):
+def test_a_second_click_classifies_again_and_replaces_the_result(
+    panel, classifier, site
+):
     panel.address.value = f"{site}/small.png"
     time.sleep(0.4)
     panel.button.click()
@@ -190,7 +214,9 @@ def test_clicks_made_while_the_panel_works_are_dropped(panel, classifier, site):
     assert len(alts(panel)) == 2
 
 
-def test_messages_on_two_threads_are_worked_on_one_after_the_other(panel, classifier, site):
+def test_messages_on_two_threads_are_worked_on_one_after_the_other(
+    panel, classifier, site
+):
     """As JupyterLab sends them, see `Work`."""
     running, most, predict = [], [], classifier.predict
 
@@ -244,7 +270,9 @@ def test_a_panel_that_works_says_so(panel, classifier, site, monkeypatch):
 def test_another_address_replaces_the_result(panel, site):
     panel.address.value = f"{site}/small.png"
     panel.address.value = f"{site}/large.png"
-    assert [alt for alt in alts(panel) if "png" in alt] == [f"Classified: {site}/large.png"]
+    assert [alt for alt in alts(panel) if "png" in alt] == [
+        f"Classified: {site}/large.png"
+    ]
 
 
 @pytest.mark.parametrize("sample", sample_names())
@@ -257,7 +285,10 @@ def test_a_sample_is_classified(panel, classifier, sample):
 def test_each_sample_has_a_small_picture_on_its_button(panel):
     style = panel.children[-1].value
     for name in sample_names():
-        assert f"[data-value='{name}'] {{ background-image: url(data:image/jpeg;base64," in style
+        assert (
+            f"[data-value='{name}'] {{ background-image: url(data:image/jpeg;base64,"
+            in style
+        )
     assert len(style) < 50_000
     assert "sample-pictures" in panel.sample._dom_classes
 
@@ -283,7 +314,12 @@ def test_emptying_the_address_leaves_the_result(panel, classifier, site):
 
 def test_each_uploaded_file_has_its_result(panel, classifier):
     panel.sample.value = "cat"
-    files = {"a.png": picture(8, 4), "b<i>.txt": b"text", "c.png": b"", "d.png": picture(6, 8)}
+    files = {
+        "a.png": picture(8, 4),
+        "b<i>.txt": b"text",
+        "c.png": b"",
+        "d.png": picture(6, 8),
+    }
     choose(panel.upload, **files)
     assert classifier.seen[1:] == [(8, 4), (6, 8)]
     assert alts(panel)[::2] == ["Classified: a.png", "Classified: d.png"]
@@ -320,7 +356,14 @@ def test_an_address_without_a_picture_is_explained(panel, classifier, site, page
 
 @pytest.mark.parametrize(
     "typed",
-    ["cat", "mine.jpg", "ftp://example.org/cat.png", "data:image/png,", "//", "https:/x.org/a.png"],
+    [
+        "cat",
+        "mine.jpg",
+        "ftp://example.org/cat.png",
+        "data:image/png,",
+        "//",
+        "https:/x.org/a.png",
+    ],
 )
 def test_what_is_no_web_address_is_told_what_is(panel, classifier, typed):
     panel.address.value = typed
@@ -354,7 +397,9 @@ def test_an_empty_address_is_asked_for(panel, classifier):
     assert classifier.seen == []
 
 
-@pytest.mark.parametrize("typed", ["<script>alert(1)</script>", "http://<img src=x onerror=f()>"])
+@pytest.mark.parametrize(
+    "typed", ["<script>alert(1)</script>", "http://<img src=x onerror=f()>"]
+)
 def test_what_is_typed_never_becomes_html(panel, typed):
     panel.address.value = typed
     assert "No picture:" in panel.result.value
@@ -396,7 +441,9 @@ def test_the_models_on_this_machine_can_be_chosen(monkeypatch):
 def other(monkeypatch):
     """Another classifier, which takes the place of a network of the registry."""
     other, loads = Rows(OTHER), []
-    monkeypatch.setattr(classify, "load_classifier", lambda name: loads.append(name) or other)
+    monkeypatch.setattr(
+        classify, "load_classifier", lambda name: loads.append(name) or other
+    )
     classify._load_model.cache_clear()
     yield SimpleNamespace(classifier=other, loads=loads)
     classify._load_model.cache_clear()
@@ -422,7 +469,9 @@ def test_a_model_can_be_chosen_before_a_picture(panel, other):
     assert f"What {OTHER} sees" in text(panel)
 
 
-def test_a_model_that_cannot_be_loaded_leaves_the_former(panel, other, site, monkeypatch):
+def test_a_model_that_cannot_be_loaded_leaves_the_former(
+    panel, other, site, monkeypatch
+):
     panel.address.value = f"{site}/small.png"
 
     def damaged(_):
@@ -446,7 +495,9 @@ def test_a_cell_that_is_run_again_shows_what_it_showed(panel, site):
     assert len(bars(again)) == 3
     assert alts(again) == alts(panel)
     again.sample.value = "cat"
-    assert alts(panel)[0] == f"Classified: {site}/small.png", "the former panel is left alone"
+    assert alts(panel)[0] == f"Classified: {site}/small.png", (
+        "the former panel is left alone"
+    )
     assert classify_widget(Rows()).sample.value == "cat"
 
 
@@ -489,10 +540,13 @@ def test_each_part_has_a_label(panel):
 def test_what_a_new_panel_prints_is_the_same_on_every_machine(panel, monkeypatch):
     monkeypatch.setattr(classify, "has_weights", lambda _: True)
     more = classify_widget(Rows("with more models"))
-    assert panel._repr_mimebundle_()["text/plain"] == more._repr_mimebundle_()["text/plain"]
+    assert (
+        panel._repr_mimebundle_()["text/plain"]
+        == more._repr_mimebundle_()["text/plain"]
+    )
 
 
-# -- the threshold ---------------------------------------------------------------------------------
+# -- the threshold ---------------------------------------------------------------------
 
 TRUE = np.array([True, False, True, True, False, True])
 SCORES = np.array([0.9, 0.6, 0.3, 0.05, 0.02, 0.9])
@@ -512,7 +566,8 @@ def threshold(images):
 def counts(panel):
     """The four numbers of the confusion matrix, row by row."""
     return [
-        int(number) for number in re.findall(r"<td style='[^']*'>(\d+)</td>", panel.result.value)
+        int(number)
+        for number in re.findall(r"<td style='[^']*'>(\d+)</td>", panel.result.value)
     ]
 
 
@@ -548,7 +603,9 @@ def test_a_step_down_shows_the_picture_that_changed(threshold, images):
 def test_a_step_up_shows_the_pictures_that_changed(threshold):
     threshold.slider.index += 2
     assert counts(threshold) == [2, 0, 4, 0]
-    assert sorted(alts(threshold)[:2]) == ["laptop 0.9: no, a miss"] * 2, "one step, one score"
+    assert sorted(alts(threshold)[:2]) == ["laptop 0.9: no, a miss"] * 2, (
+        "one step, one score"
+    )
     assert alts(threshold)[2] == "mug &lt;b&gt; 0.6: no, right"
     assert "Answers other than at 0.5: 3; the last 3 to change:" in text(threshold)
     threshold.slider.index -= 2
@@ -589,7 +646,9 @@ def test_threshold_leaves_the_pictures_alone(threshold, images):
 def test_threshold_panel_is_labelled_and_worked_by_keyboard(threshold):
     assert isinstance(threshold, ipywidgets.VBox)
     assert threshold.children == (threshold.slider, threshold.result)
-    assert isinstance(threshold.slider, ipywidgets.SelectionSlider)  # arrow keys, one step each
+    assert isinstance(
+        threshold.slider, ipywidgets.SelectionSlider
+    )  # arrow keys, one step each
     assert threshold.slider.description == "Yes from"
     assert "<caption>" in threshold.result.value
     assert len(re.findall("<th scope='(?:col|row)'", threshold.result.value)) == 4
@@ -597,7 +656,9 @@ def test_threshold_panel_is_labelled_and_worked_by_keyboard(threshold):
 
 
 def test_threshold_says_the_same_every_time(images):
-    first, second = (threshold_widget(TRUE, SCORES, images, NAMES, 5, 1) for _ in range(2))
+    first, second = (
+        threshold_widget(TRUE, SCORES, images, NAMES, 5, 1) for _ in range(2)
+    )
     assert first.result.value == second.result.value
 
 

@@ -1,4 +1,5 @@
-"""The panel that collects pictures, with a web server on this machine and real files."""
+"""The panel that collects pictures, with a web server on this machine and real
+files."""
 
 import io
 import os
@@ -21,7 +22,9 @@ NORTH = {1: "N", 2: (52, 31, 0)}  # of Exif's place: GPSLatitudeRef and GPSLatit
 
 def photograph(seed, size=(40, 30), kind="PNG", **options):
     """The bytes of a picture that is unlike any other."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), "uint8")
+    pixels = np.random.default_rng(seed).integers(
+        0, 256, (size[1], size[0], 3), "uint8"
+    )
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
@@ -66,7 +69,9 @@ def add(panel, *lines, target="cup"):
 def choose(panel, **files):
     """Choose files as the browser does: {name: bytes} → the report."""
     entry = {"type": "image/png", "size": 1, "last_modified": 0}
-    value = [{**entry, "name": name, "content": memoryview(files[name])} for name in files]
+    value = [
+        {**entry, "name": name, "content": memoryview(files[name])} for name in files
+    ]
     panel.upload.set_state({"value": value})
     return report(panel)
 
@@ -81,7 +86,9 @@ def report(panel):
 def counts(panel):
     """The table of counts: {class: (pictures, what is lacking)}."""
     rows = re.findall("<tr>(.*?)</tr>", panel.counts.value)
-    return {name: rest for name, *rest in (re.findall(">([^<>]+)<", row) for row in rows)}
+    return {
+        name: rest for name, *rest in (re.findall(">([^<>]+)<", row) for row in rows)
+    }
 
 
 def kept(folder):
@@ -90,18 +97,29 @@ def kept(folder):
 
 
 def test_each_line_is_reported(panel, folder, site):
-    lines = [f"{site}0.png", "", f"  {site}none.png ", f"{site}page", "cat", f"{site}1.png"]
+    lines = [
+        f"{site}0.png",
+        "",
+        f"  {site}none.png ",
+        f"{site}page",
+        "cat",
+        f"{site}1.png",
+    ]
     first, none, page, path, last = add(panel, *lines)
     assert first[0] == f"{site}0.png"
     assert re.fullmatch(r"✓ kept as cup/[0-9a-f]{16}\.jpg", first[1])
     assert none == (f"{site}none.png", none[1])
     assert none[1].startswith("✗ not kept: http")
     assert "404" in none[1]
-    assert page[1] == ("✗ not kept: This is a web page: copy the address of the picture in it.")
+    assert page[1] == (
+        "✗ not kept: This is a web page: copy the address of the picture in it."
+    )
     assert path[1].startswith("✗ not kept: Give an http:// or https:// address")
     assert last[1].startswith("✓ kept as cup/")
     assert "<p role='alert'>Kept 2 of 5:</p>" in panel.result.value
-    assert panel.addresses.value == f"{site}none.png\n{site}page\ncat", "left to be corrected"
+    assert panel.addresses.value == f"{site}none.png\n{site}page\ncat", (
+        "left to be corrected"
+    )
     assert len(kept(folder)) == 2
 
 
@@ -148,7 +166,9 @@ def test_a_picture_is_kept_once_in_whatever_class_and_session(panel, folder, sit
     assert choose(later, **{"a copy.jpg": saved})[0][1] == again, "the file itself"
     bmp = io.BytesIO()
     Image.open(io.BytesIO(photograph(0))).save(bmp, "BMP")
-    assert choose(later, **{"same.bmp": bmp.getvalue()})[0][1] == again, "the same pixels"
+    assert choose(later, **{"same.bmp": bmp.getvalue()})[0][1] == again, (
+        "the same pixels"
+    )
     assert kept(folder) == [place]
     assert (folder / place).read_bytes() == saved
 
@@ -166,7 +186,10 @@ def test_a_file_that_was_removed_can_be_kept_anew(panel, folder, site):
     add(panel, f"{site}0.png")
     (file,) = (folder / "cup").iterdir()
     file.unlink()
-    assert add(panel, f"{site}0.png", target="my phone")[0][1] == f"✓ kept as my phone/{file.name}"
+    assert (
+        add(panel, f"{site}0.png", target="my phone")[0][1]
+        == f"✓ kept as my phone/{file.name}"
+    )
 
 
 def test_nothing_is_overwritten(panel, folder, site):
@@ -190,9 +213,14 @@ def test_a_picture_counts_by_its_pixels_whatever_its_name(panel, folder, site):
     (folder / "cup" / "large.png").write_bytes(large)
     later = collect_widget(["cup"], folder)
     said = [what for _, what in add(later, f"{site}0.png", f"{site}1.png")]
-    places = sorted(what.removeprefix("= not kept again: is there as ") for what in said)
+    places = sorted(
+        what.removeprefix("= not kept again: is there as ") for what in said
+    )
     assert places == sorted([f"cup/{b.name}", "cup/renamed.jpg"])
-    assert choose(later, **{"l.png": large})[0][1] == "= not kept again: is there as cup/large.png"
+    assert (
+        choose(later, **{"l.png": large})[0][1]
+        == "= not kept again: is there as cup/large.png"
+    )
 
 
 def test_a_failed_write_leaves_nothing(panel, folder, site, monkeypatch):
@@ -209,7 +237,11 @@ def test_a_failed_write_leaves_nothing(panel, folder, site, monkeypatch):
 
 
 def test_files_are_reported_each(panel):
-    files = {"a<b>.png": photograph(1), "notes.txt": b"no picture", "copy.png": photograph(1)}
+    files = {
+        "a<b>.png": photograph(1),
+        "notes.txt": b"no picture",
+        "copy.png": photograph(1),
+    }
     first, second, third = choose(panel, **files)
     assert first[0] == "a&lt;b&gt;.png"
     assert second == ("notes.txt", second[1])
@@ -220,7 +252,10 @@ def test_files_are_reported_each(panel):
 
 
 def test_counts_and_loads(panel, folder, site):
-    assert counts(panel) == {"cup": ["0", "3 more needed"], "my phone": ["0", "3 more needed"]}
+    assert counts(panel) == {
+        "cup": ["0", "3 more needed"],
+        "my phone": ["0", "3 more needed"],
+    }
     assert not folder.exists(), "nothing is made before it is needed"
     choose(panel, **{f"{i}.png": photograph(i) for i in range(4)})
     assert counts(panel)["cup"] == ["4", "enough to begin"]
@@ -264,13 +299,29 @@ def test_it_says_so_while_it_works(panel, site, monkeypatch):
 
     monkeypatch.setattr(collect, "fetch_web", watched)
     add(panel, f"{site}0.png", f"{site}1.png")
-    assert said == [(f"<p role='status'>Picture {i} of 2 …</p>", "hourglass", True) for i in (1, 2)]
+    assert said == [
+        (f"<p role='status'>Picture {i} of 2 …</p>", "hourglass", True) for i in (1, 2)
+    ]
     assert (panel.button.icon, panel.addresses.disabled) == ("plus", False)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", " ", ".", "..", "../up", "a/b", "a\\b", "C:", ".hidden", "cup.", "cup ", "a\nb", "-cup"]
+    [
+        "",
+        " ",
+        ".",
+        "..",
+        "../up",
+        "a/b",
+        "a\\b",
+        "C:",
+        ".hidden",
+        "cup.",
+        "cup ",
+        "a\nb",
+        "-cup",
+    ]
     + [
         "what?",
         "a<b>",
@@ -300,7 +351,9 @@ def test_each_class_is_named_once(tmp_path, classes):
         collect_widget(classes, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["hand-held_computer", "Tasse à café", "杯子", "C++ book", "v1.2"])
+@pytest.mark.parametrize(
+    "name", ["hand-held_computer", "Tasse à café", "杯子", "C++ book", "v1.2"]
+)
 def test_names_in_any_language_are_taken(tmp_path, name):
     panel = collect_widget(name, tmp_path)
     choose(panel, **{"a.png": photograph(0)})
@@ -321,6 +374,9 @@ def test_is_labelled_and_keeps_what_was_typed(panel, folder):
     assert "licence" in panel.children[3].value
     panel.target.value, panel.addresses.value = "my phone", "https://half.typed"
     again = collect_widget(["cup", "my phone"], folder)
-    assert (again.target.value, again.addresses.value) == ("my phone", "https://half.typed")
+    assert (again.target.value, again.addresses.value) == (
+        "my phone",
+        "https://half.typed",
+    )
     elsewhere = collect_widget(["cup", "my phone"], folder.parent / "another")
     assert (elsewhere.target.value, elsewhere.addresses.value) == ("cup", "")

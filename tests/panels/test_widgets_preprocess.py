@@ -1,4 +1,5 @@
-"""The panel for right and wrong preparation, on tiny networks that want different things."""
+"""The panel for right and wrong preparation, on tiny networks that want different
+things."""
 
 import base64
 import io
@@ -21,10 +22,13 @@ DIVIDED, CENTRED, NONE = "÷ 255: 0…1", "÷ 127.5 − 1: −1…1", "none: 0�
 
 @pytest.fixture(scope="module")
 def inside():
-    """A model that rescales by a layer of its own. Its weights are random, but its answers differ
-    from picture to picture, so that another preparation can be seen."""
+    """A model that rescales by a layer of its own. Its weights are random, but its
+    answers differ from picture to picture, so that another preparation can be seen."""
     classifier = tiny.classifier(6)
-    (*_, last), usual = classifier.network.layers, classifier.logits(sample_names()).mean(axis=0)
+    (*_, last), usual = (
+        classifier.network.layers,
+        classifier.logits(sample_names()).mean(axis=0),
+    )
     kernel, _ = last.get_weights()
     last.set_weights([300 * kernel, -300 * usual])
     return replace(classifier)  # without what it had compiled
@@ -43,34 +47,46 @@ def panel(inside):
 
 @pytest.fixture(scope="module")
 def caffe():
-    """A model that wants BGR minus means, as VGG16, and whose logits are the means of what it gets,
-    in the order in which it gets them."""
+    """A model that wants BGR minus means, as VGG16, and whose logits are the means of
+    what it gets, in the order in which it gets them."""
     inputs = keras.Input((8, 8, 3))
     network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
     preprocess = keras.applications.vgg16.preprocess_input
-    return Classifier("caffe", network, 8, SQUASH, preprocess, ("first", "second", "third"))
+    return Classifier(
+        "caffe", network, 8, SQUASH, preprocess, ("first", "second", "third")
+    )
 
 
 def text(panel):
     """The words of the panel."""
-    return " ".join(re.sub("<.*?>", " ", panel.status.value + panel.result.value).split())
+    return " ".join(
+        re.sub("<.*?>", " ", panel.status.value + panel.result.value).split()
+    )
 
 
 def answers(panel):
     """The bars of both columns: (name, probability) for each."""
     tables = re.findall("<table.*?</table>", panel.result.value)
-    found = [re.findall(r"<th[^>]*>([^<]+)</th>.*?>(\d\.\d\d)</td>", table) for table in tables]
+    found = [
+        re.findall(r"<th[^>]*>([^<]+)</th>.*?>(\d\.\d\d)</td>", table)
+        for table in tables
+    ]
     return found
 
 
 def seen(panel):
     """The pictures of both columns, as arrays."""
     found = re.findall('base64,(.*?)"', panel.result.value)
-    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
+    return [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found
+    ]
 
 
 def test_starts_with_the_correct_preparation(panel, inside):
-    wanted = [(p.name.replace("_", " "), f"{p.probability:.2f}") for p in inside.predict("cat")]
+    wanted = [
+        (p.name.replace("_", " "), f"{p.probability:.2f}")
+        for p in inside.predict("cat")
+    ]
     assert answers(panel) == [wanted, wanted]
     assert text(panel).startswith(f"The same answer: {wanted[0][0]} {wanted[0][1]}.")
     assert "correctly prepared" not in text(panel)
@@ -95,7 +111,10 @@ def test_the_wrong_shape(panel, inside):
     panel.shape.value = "squashed"
     assert "Shape: squashed – wrong: tiny wants cut to a square." in text(panel)
     first = replace(inside, rule=SQUASH).predict("cat", top=1)[0]
-    assert answers(panel)[0][0] == (first.name.replace("_", " "), f"{first.probability:.2f}")
+    assert answers(panel)[0][0] == (
+        first.name.replace("_", " "),
+        f"{first.probability:.2f}",
+    )
 
 
 def test_scaling_mistakes_are_made_below_the_layer_that_rescales(panel, inside):
@@ -128,7 +147,9 @@ def test_of_a_model_that_wants_blue_first(caffe):
     assert "Colours: RGB – wrong: caffe wants BGR." in text(panel)
     assert text(panel).startswith("Another answer: first")
     panel.colours.value, panel.scaling.value = "BGR", DIVIDED
-    assert [name for name, _ in answers(panel)[0]] == ["third", "second", "first"], "blue first"
+    assert [name for name, _ in answers(panel)[0]] == ["third", "second", "first"], (
+        "blue first"
+    )
     assert "Your way: numbers 0.4 to 0.51" in text(panel)
     assert "wrong: caffe wants black as −124, white as 151." in text(panel)
 
@@ -165,7 +186,10 @@ def test_every_combination_answers(panel):
 
 
 def test_is_labelled_and_keeps_what_was_chosen(panel, inside):
-    parts = {name: getattr(panel, name) for name in ("picture", "shape", "colours", "scaling")}
+    parts = {
+        name: getattr(panel, name)
+        for name in ("picture", "shape", "colours", "scaling")
+    }
     assert {name: part.description.lower() for name, part in parts.items()} == dict(
         zip(parts, parts, strict=True)
     )
@@ -178,7 +202,9 @@ def test_is_labelled_and_keeps_what_was_chosen(panel, inside):
 
 
 def test_names_never_become_html(caffe):
-    panel = preprocess_widget(replace(caffe, name="<b>me", classes=("<i>", "<u>", "<s>")))
+    panel = preprocess_widget(
+        replace(caffe, name="<b>me", classes=("<i>", "<u>", "<s>"))
+    )
     panel.colours.value = "RGB"
     assert not re.search("<[bius]>(?!(The same|Another) answer)", panel.status.value)
     assert not re.search("<[bius]>", panel.result.value)
@@ -189,6 +215,8 @@ def test_augmentation_is_not_at_work():
     x = keras.layers.RandomBrightness(0.9)(inputs)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(x))
     network = keras.Model(inputs, x)
-    varied = Classifier("varied", network, 8, SQUASH, lambda batch: batch, ("r", "g", "b"))
+    varied = Classifier(
+        "varied", network, 8, SQUASH, lambda batch: batch, ("r", "g", "b")
+    )
     shown = {text(preprocess_widget(varied, "coffee")) for _ in range(3)}
     assert len(shown) == 1 and "wrong" not in shown.pop()

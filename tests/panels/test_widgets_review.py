@@ -18,20 +18,25 @@ from panels import _common, error_browser, errors, label_cleaner
 from panels.corrections import apply_corrections, read_corrections, write_corrections
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 CLASSES = ("green", "red <b>")
 COLOURS = {"green": (0, 200, 0), "red <b>": (200, 0, 0)}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Ten pictures of each class: a colour at the upper left, darker from one to the next."""
+    """Ten pictures of each class: a colour at the upper left, darker from one to the
+    next."""
     folder, paths = tmp_path_factory.mktemp("colours"), []
     for name in CLASSES:
         (folder / name).mkdir()
         for i in range(10):
             image = Image.new("RGB", (40, 40))
-            image.paste(tuple(value - 10 * i for value in COLOURS[name]), (0, 0, 20, 20))
+            image.paste(
+                tuple(value - 10 * i for value in COLOURS[name]), (0, 0, 20, 20)
+            )
             paths.append(folder / name / f"{i}.png")
             image.save(paths[-1])
     return tuple(paths)
@@ -39,7 +44,8 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def pictures(made, request):
-    """A name of its own for each test: panels of the same name share what they keep in mind."""
+    """A name of its own for each test: panels of the same name share what they keep in
+    mind."""
     return Pictures(request.node.name, made, np.repeat([0, 1], 10), CLASSES)
 
 
@@ -58,8 +64,8 @@ def model():
 
 @pytest.fixture
 def probabilities():
-    """Of green: 0.95, 0.90 … for green pictures, of which the last two are taken for red; 0.05,
-    0.10 … for red ones, of which the last is taken for green."""
+    """Of green: 0.95, 0.90 … for green pictures, of which the last two are taken for
+    red; 0.05, 0.10 … for red ones, of which the last is taken for green."""
     green = np.r_[np.linspace(0.95, 0.6, 8), 0.2, 0.4, np.linspace(0.05, 0.4, 9), 0.7]
     return np.c_[green, 1 - green]
 
@@ -85,7 +91,7 @@ def text(part):
     return re.sub("<img.*?>", "", part.value)
 
 
-# -- the errors ------------------------------------------------------------------------------------
+# -- the errors ------------------------------------------------------------------------
 
 
 def test_surest_errors_come_first_then_the_least_certain(browser):
@@ -108,13 +114,24 @@ def test_beside_each_picture_is_where_the_model_looks(browser, pictures, model):
     assert explained.startswith("What speaks for red <b>: ")
     image = pictures[8].images()[0]
     heat = grad_cam(model, image, 1)
-    assert image_tag(overlay(model, image, heat, errors.SIDE), explained) in browser.result.value
-    green = next(alt for alt in alts(browser.result) if alt.startswith("What speaks for green"))
-    assert green == "What speaks for green: nothing, anywhere", "there is no green in a red picture"
-    assert "What speaks for green: most of it above, on the left" in alts(browser.result)
+    assert (
+        image_tag(overlay(model, image, heat, errors.SIDE), explained)
+        in browser.result.value
+    )
+    green = next(
+        alt for alt in alts(browser.result) if alt.startswith("What speaks for green")
+    )
+    assert green == "What speaks for green: nothing, anywhere", (
+        "there is no green in a red picture"
+    )
+    assert "What speaks for green: most of it above, on the left" in alts(
+        browser.result
+    )
 
 
-def test_maps_are_computed_once_and_for_those_shown(pictures, probabilities, model, monkeypatch):
+def test_maps_are_computed_once_and_for_those_shown(
+    pictures, probabilities, model, monkeypatch
+):
     asked = []
     real = errors.grad_cam
 
@@ -201,12 +218,19 @@ def test_a_picture_that_is_gone_is_told(pictures, probabilities, model, tmp_path
     copy = tmp_path / "gone.png"
     copy.write_bytes(pictures.paths[9].read_bytes())
     paths = (*pictures.paths[:9], copy, *pictures.paths[10:])
-    browser = error_browser(Pictures("gone", paths, pictures.labels, CLASSES), probabilities, model)
+    browser = error_browser(
+        Pictures("gone", paths, pictures.labels, CLASSES), probabilities, model
+    )
     copy.unlink()
     browser.truth.value = 0  # whose second is shown already
     assert "alert" not in browser.result.value
-    again = error_browser(Pictures("gone", paths, pictures.labels, CLASSES), probabilities, model)
-    assert "role='alert'" in again.result.value and "gone.png cannot be read" in again.result.value
+    again = error_browser(
+        Pictures("gone", paths, pictures.labels, CLASSES), probabilities, model
+    )
+    assert (
+        "role='alert'" in again.result.value
+        and "gone.png cannot be read" in again.result.value
+    )
     assert captions(again) == []
 
 
@@ -216,7 +240,10 @@ def test_a_model_without_places_is_told(pictures, probabilities):
     )
     network.rule = ResizeRule()
     browser = error_browser(pictures, probabilities, network)
-    assert "tells places apart" in browser.result.value and "role='alert'" in browser.result.value
+    assert (
+        "tells places apart" in browser.result.value
+        and "role='alert'" in browser.result.value
+    )
 
 
 def test_what_does_not_fit_together(pictures, probabilities, model):
@@ -234,7 +261,7 @@ def test_what_does_not_fit_together(pictures, probabilities, model):
             error_browser(pictures, wrong, model)
 
 
-# -- the labels ------------------------------------------------------------------------------------
+# -- the labels ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -256,18 +283,24 @@ def panel(pictures, probabilities, file):
     return label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
 
 
-def test_most_suspicious_picture_is_shown_with_what_was_said_of_it(pictures, probabilities, file):
+def test_most_suspicious_picture_is_shown_with_what_was_said_of_it(
+    pictures, probabilities, file
+):
     panel = label_cleaner(pictures, SUSPICION[::-1], file, probabilities)
     assert "Labelled <b>red &lt;b&gt;</b>. Is it?" in text(panel.shown)
     assert "red &lt;b&gt;/9.png</figcaption>" in text(panel.shown)
     assert alts(panel.shown) == ["The picture labelled red <b>"]
-    assert re.findall(r"<td style='padding: 2px 8px'>(.*?)</td>", panel.shown.value) == [
+    assert re.findall(
+        r"<td style='padding: 2px 8px'>(.*?)</td>", panel.shown.value
+    ) == [
         "0.70",
         "0.30",
     ]
     assert panel.keep.description == "Keep: red <b>"
     assert panel.label.options == ("green",)
-    assert "0 of 20 decided; in the file: 0 kept, 0 relabelled, 0 discarded." in text(panel.status)
+    assert "0 of 20 decided; in the file: 0 kept, 0 relabelled, 0 discarded." in text(
+        panel.status
+    )
     assert not file.exists(), "looking decides nothing"
 
 
@@ -278,7 +311,9 @@ def test_each_decision_is_in_the_file_at_once(panel, pictures, file):
     assert read_corrections(pictures, file) == {0: 0, 1: 1}
     panel.discard.click()
     assert read_corrections(pictures, file) == {0: 0, 1: 1, 2: None}
-    assert "3 of 4 decided; in the file: 1 kept, 1 relabelled, 1 discarded." in text(panel.status)
+    assert "3 of 4 decided; in the file: 1 kept, 1 relabelled, 1 discarded." in text(
+        panel.status
+    )
     assert panel.progress.value == 3 and panel.progress.max == 4
     assert "green/3.png</figcaption>" in text(panel.shown)
 
@@ -317,7 +352,9 @@ def test_run_again_it_goes_on_where_the_file_ends(panel, pictures, probabilities
     panel.discard.click()
     panel.keep.click()
     again = label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
-    assert "2 of 4 decided; in the file: 1 kept, 0 relabelled, 1 discarded." in text(again.status)
+    assert "2 of 4 decided; in the file: 1 kept, 0 relabelled, 1 discarded." in text(
+        again.status
+    )
     assert "green/2.png</figcaption>" in text(again.shown)
     again.undo.click()
     assert read_corrections(pictures, file) == {0: None}
@@ -328,7 +365,9 @@ def test_when_all_are_decided(panel, pictures, file):
         panel.discard.click()
     assert "4 of 4 decided" in text(panel.status) and "Done." in panel.shown.value
     assert "corrections.csv" in panel.shown.value
-    assert all(p.disabled for p in (panel.keep, panel.label, panel.relabel, panel.discard))
+    assert all(
+        p.disabled for p in (panel.keep, panel.label, panel.relabel, panel.discard)
+    )
     assert len(apply_corrections(pictures, file)) == 16
     panel.undo.click()
     assert not panel.keep.disabled and "green/3.png</figcaption>" in text(panel.shown)
@@ -357,7 +396,10 @@ def test_clicks_on_two_threads_are_all_kept(pictures, file):
         thread.start()
     for thread in threads:
         thread.join()
-    assert read_corrections(pictures, file) == dict.fromkeys(range(10), 0) | {10: 1, 11: 1}
+    assert read_corrections(pictures, file) == dict.fromkeys(range(10), 0) | {
+        10: 1,
+        11: 1,
+    }
     assert panel.progress.value == 12
 
 
@@ -375,7 +417,10 @@ def test_a_file_of_another_kind_is_told_and_kept(pictures, tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("my notes")
     panel = label_cleaner(pictures, SUSPICION, file)
-    assert "is no corrections file" in panel.status.value and "role='alert'" in panel.status.value
+    assert (
+        "is no corrections file" in panel.status.value
+        and "role='alert'" in panel.status.value
+    )
     for button in (panel.keep, panel.relabel, panel.discard, panel.undo):
         button.click()
         assert "is no corrections file" in panel.status.value
@@ -386,30 +431,47 @@ def test_a_file_of_another_kind_is_told_and_kept(pictures, tmp_path):
     assert "green/0.png</figcaption>" in text(panel.shown)
 
 
-def test_a_picture_that_cannot_be_shown_is_told_and_the_decision_before_it_kept(tmp_path):
+def test_a_picture_that_cannot_be_shown_is_told_and_the_decision_before_it_kept(
+    tmp_path,
+):
     paths = tuple(tmp_path / f"{name}.png" for name in "abc")
     for path in paths:
         Image.new("RGB", (8, 8), "teal").save(path)
-    file, pictures = tmp_path / "c.csv", Pictures("broken", paths, np.array([0, 1, 0]), CLASSES)
+    file, pictures = (
+        tmp_path / "c.csv",
+        Pictures("broken", paths, np.array([0, 1, 0]), CLASSES),
+    )
     panel = label_cleaner(pictures, np.array([3, 2, 1]), file)
     paths[1].write_bytes(b"no longer a picture")
     panel.keep.click()
     assert read_corrections(pictures, file) == {0: 0}
     assert panel.progress.value == 1 and "alert" not in panel.status.value
-    assert "b.png cannot be used" in panel.shown.value and "a.png" not in panel.shown.value
+    assert (
+        "b.png cannot be used" in panel.shown.value and "a.png" not in panel.shown.value
+    )
     panel.discard.click()
     assert read_corrections(pictures, file) == {0: 0, 1: None}
 
 
 def test_cleaner_needs_a_probability_of_each_class(pictures, file):
-    with pytest.raises(ValueError, match="probabilities, 2 classes: give one of each class"):
+    with pytest.raises(
+        ValueError, match="probabilities, 2 classes: give one of each class"
+    ):
         label_cleaner(pictures, SUSPICION, file, np.ones((20, 1)))
 
 
 def test_cleaner_parts_are_labelled(panel):
     buttons = [panel.keep, panel.relabel, panel.discard, panel.undo]
-    assert [b.description for b in buttons] == ["Keep: green", "Relabel", "Discard", "Undo"]
-    assert (panel.label.description, panel.progress.description) == ("New label", "Decided")
+    assert [b.description for b in buttons] == [
+        "Keep: green",
+        "Relabel",
+        "Discard",
+        "Undo",
+    ]
+    assert (panel.label.description, panel.progress.description) == (
+        "New label",
+        "Decided",
+    )
     assert isinstance(panel, ipywidgets.VBox)
     assert "role='status'" in panel.status.value
 

@@ -19,7 +19,13 @@ import urllib3
 from server import CHUNKED, DATA, GOOD, PACKED, Drip, Hostile, bomb, head, to
 
 from safeguards import addresses
-from safeguards.addresses import FetchError, RefusedError, SchemeError, TooMuchError, download
+from safeguards.addresses import (
+    FetchError,
+    RefusedError,
+    SchemeError,
+    TooMuchError,
+    download,
+)
 
 SECONDS = 0.5  # given to a hostile server
 LIMIT = 10**6  # bytes
@@ -39,7 +45,8 @@ def ever(*parts, first=()):
 
 SLOW, MUCH = "not complete after 0.5 seconds", TooMuchError
 BROKEN = FetchError
-# name: (what is sent, what comes of it: data, a kind of error, or words of a FetchError)
+# name: (what is sent, what comes of it: data, a kind of error, or words of a
+# FetchError)
 ANSWERS = {
     # the body
     "honest": ([head(Content_Length=LENGTH), DATA], DATA),
@@ -85,17 +92,29 @@ ANSWERS = {
     "gzip bomb": ([PACKED % b"gzip", bomb(31)], MUCH),
     "deflate bomb": ([PACKED % b"deflate", bomb(15)], MUCH),
     "bomb in a bomb": ([PACKED % b"gzip, gzip", bomb(31, layers=2)], MUCH),
-    "bomb in five": ([PACKED % b"gzip, gzip, gzip, gzip, gzip", bomb(31, layers=5)], MUCH),
-    "packed a hundred times": ([PACKED % b", ".join([b"gzip"] * 100), DATA], "Too many"),
+    "bomb in five": (
+        [PACKED % b"gzip, gzip, gzip, gzip, gzip", bomb(31, layers=5)],
+        MUCH,
+    ),
+    "packed a hundred times": (
+        [PACKED % b", ".join([b"gzip"] * 100), DATA],
+        "Too many",
+    ),
     "gzip that is none": ([PACKED % b"gzip", DATA], "decode"),
     "gzip cut short": ([PACKED % b"gzip", gzipped(DATA)[:30]], None),
-    "gzip members of nothing": (ever(gzipped(b"") * 999, first=[PACKED % b"gzip"]), SLOW),
+    "gzip members of nothing": (
+        ever(gzipped(b"") * 999, first=[PACKED % b"gzip"]),
+        SLOW,
+    ),
     "packed in an unknown way": ([PACKED % b"rot13", DATA], DATA),
     # the head
     "a status line that drips": ([Drip(b"HTTP/1.1 200 " + b"O" * 9999)], SLOW),
     "headers that drip": ([GOOD, Drip(b"X-Header: y\r\n" * 999)], SLOW),
     "headers without end": (ever(b"X: y\r\n", first=[GOOD]), "ConnectionError"),
-    "a header without end": (ever(b"y" * 2**16, first=[GOOD, b"X: "]), "ConnectionError"),
+    "a header without end": (
+        ever(b"y" * 2**16, first=[GOOD, b"X: "]),
+        "ConnectionError",
+    ),
     "a status line without end": (ever(b"y" * 2**16, first=[b"HTTP/1.1 200 "]), BROKEN),
     "continue, for ever": (ever(b"HTTP/1.1 100 Continue\r\n\r\n"), SLOW),
     "processing, for ever": (ever(head(b"102 Processing")), "status 102"),
@@ -110,17 +129,26 @@ ANSWERS = {
     "no status": ([b"HTTP/1.1\r\n\r\n"], BROKEN),
     "a header that is none": ([GOOD, b"what\r\n\r\n", DATA], None),
     "NUL in a header": ([GOOD, b"X: \0\r\n\r\n", DATA], DATA),
-    "a thousand cookies": ([GOOD, b"Set-Cookie: " + b"a=b; " * 9999 + b"\r\n\r\n", DATA], DATA),
+    "a thousand cookies": (
+        [GOOD, b"Set-Cookie: " + b"a=b; " * 9999 + b"\r\n\r\n", DATA],
+        DATA,
+    ),
     "another kind of content": ([head(Content_Type=b"text/html"), DATA], DATA),
     # refusals
     "not found": ([head(b"404 Not Found"), DATA], "404"),
     "an endless refusal": (ever(bytes(2**16), first=[head(b"403 Forbidden")]), "403"),
     "a reason that steers": ([head(b"500 \x1b[2J\x07\xe2\x80\xae<b>")], "500"),
     "a reason of 60 kB": ([head(b"500 " + b"x" * 60_000)], "500"),
-    "a password asked for": ([head(b"401 Unauthorized", WWW_Authenticate=b"Basic")], "401"),
+    "a password asked for": (
+        [head(b"401 Unauthorized", WWW_Authenticate=b"Basic")],
+        "401",
+    ),
     # redirects
     "to itself": (to(b"/to%20itself"), "5 redirects"),
-    "without end": (lambda: to(b"/without%20end?" + b"x" * next(COUNTER)), "5 redirects"),
+    "without end": (
+        lambda: to(b"/without%20end?" + b"x" * next(COUNTER)),
+        "5 redirects",
+    ),
     "to nowhere": (to(b""), "status 302"),
     "without a place": ([head(b"302 Found")], "status 302"),
     "to a file": (to(b"file:///etc/passwd"), SchemeError),
@@ -135,7 +163,10 @@ ANSWERS = {
     "to a strange host": (to(b"http://\xff\xfe/"), BROKEN),
     "to port 99999": (to(b"http://127.0.0.1:99999/"), BROKEN),
     "to steer": (to(b"http://\x1b[2J\x07/"), BROKEN),
-    "redirect with a drip": ([GOOD.replace(b"200", b"302"), Drip(b"Location: /x" * 999)], SLOW),
+    "redirect with a drip": (
+        [GOOD.replace(b"200", b"302"), Drip(b"Location: /x" * 999)],
+        SLOW,
+    ),
     "redirect with a body": (
         ever(bytes(2**16), first=[head(b"302 Found", Location=b"/honest")]),
         DATA,
@@ -146,10 +177,16 @@ ANSWERS = {
     "busy for an hour": ([head(b"429 Too Many Requests", Retry_After=b"3600")], "429"),
     "busy for ages": ([head(b"429 Too Many Requests", Retry_After=b"9" * 400)], "429"),
     "busy till 1970": (
-        [[head(b"503 Busy", Retry_After=b"Thu, 01 Jan 1970 00:00:00 GMT")], [GOOD, b"\r\n", DATA]],
+        [
+            [head(b"503 Busy", Retry_After=b"Thu, 01 Jan 1970 00:00:00 GMT")],
+            [GOOD, b"\r\n", DATA],
+        ],
         DATA,
     ),
-    "busy till 9999": ([head(b"503 Busy", Retry_After=b"Fri, 31 Dec 9999 23:59:59 GMT")], "503"),
+    "busy till 9999": (
+        [head(b"503 Busy", Retry_After=b"Fri, 31 Dec 9999 23:59:59 GMT")],
+        "503",
+    ),
     "busy for a while": (
         [[head(b"429 Slow Down", Retry_After=b"soon")], [GOOD, b"\r\n", DATA]],
         DATA,
@@ -164,14 +201,18 @@ def url(server, name):
 
 @pytest.fixture(scope="module")
 def hostile():
-    with Hostile({name.replace(" ", "%20"): answer for name, (answer, _) in ANSWERS.items()}) as it:
+    with Hostile(
+        {name.replace(" ", "%20"): answer for name, (answer, _) in ANSWERS.items()}
+    ) as it:
         yield it
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(addresses, "PAUSE", 0.05)
-    monkeypatch.setattr(addresses, "TIMEOUT", (5, 5))  # longer than what is given in all
+    monkeypatch.setattr(
+        addresses, "TIMEOUT", (5, 5)
+    )  # longer than what is given in all
 
 
 def got(address, seconds=20, limit=LIMIT, **options):
@@ -195,7 +236,9 @@ def got(address, seconds=20, limit=LIMIT, **options):
 
 
 def threads():
-    return [t for t in threading.enumerate() if type(t).__module__ == addresses.__name__]
+    return [
+        t for t in threading.enumerate() if type(t).__module__ == addresses.__name__
+    ]
 
 
 def gone(timeout=2):
@@ -254,7 +297,9 @@ def test_the_deadline_holds_where_nobody_answers_the_knock(hostile):
 
 @pytest.mark.parametrize("name", ["silence", "status line", "noise"])
 def test_the_deadline_holds_where_tls_does_not_begin(name):
-    answer = {"silence": [None], "status line": [Drip(b"x" * 9999)], "noise": [DATA]}[name]
+    answer = {"silence": [None], "status line": [Drip(b"x" * 9999)], "noise": [DATA]}[
+        name
+    ]
     with Hostile({"": answer}) as server:
         with pytest.raises(FetchError):
             got(server.address.replace("http:", "https:"), SECONDS)
@@ -279,8 +324,14 @@ def test_who_waits_can_interrupt(hostile):
 
 
 def test_the_connection_is_closed_whatever_comes_of_it():
-    answers = {"good": [GOOD, b"\r\n", DATA], "kept": [head(Content_Length=LENGTH), DATA, None]}
-    answers |= {"endless": ever(bytes(2**16), first=[GOOD, b"\r\n"]), "drip": [Drip(bytes(9999))]}
+    answers = {
+        "good": [GOOD, b"\r\n", DATA],
+        "kept": [head(Content_Length=LENGTH), DATA, None],
+    }
+    answers |= {
+        "endless": ever(bytes(2**16), first=[GOOD, b"\r\n"]),
+        "drip": [Drip(bytes(9999))],
+    }
     with Hostile(answers) as server:
         for name in answers:
             with suppress(FetchError):
@@ -299,7 +350,9 @@ def test_progress_is_told(hostile):
 
 def test_a_busy_server_is_asked_three_times_and_waited_for():
     now = [head(b"429 Too Many Requests", Retry_After=b"1")]
-    with Hostile({"busy": [head(b"503 Busy")], "soon": [now, [GOOD, b"\r\n", DATA]]}) as server:
+    with Hostile(
+        {"busy": [head(b"503 Busy")], "soon": [now, [GOOD, b"\r\n", DATA]]}
+    ) as server:
         with pytest.raises(FetchError, match="503"):
             got(server.address + "busy")
         started = time.monotonic()
@@ -349,7 +402,9 @@ def test_a_learners_proxy_is_used(monkeypatch):
 
 
 def test_a_proxy_that_drips_meets_the_deadline(monkeypatch):
-    with Hostile({"elsewhere.example:443": [Drip(b"HTTP/1.1 200 " + b"x" * 9999)]}) as proxy:
+    with Hostile(
+        {"elsewhere.example:443": [Drip(b"HTTP/1.1 200 " + b"x" * 9999)]}
+    ) as proxy:
         proxied(monkeypatch, proxy.address)
         with pytest.raises(FetchError, match=SLOW):
             got("https://elsewhere.example/a", SECONDS)
@@ -361,7 +416,8 @@ def test_a_proxy_that_drips_meets_the_deadline(monkeypatch):
 
 @pytest.fixture
 def knocks(monkeypatch):
-    """Hosted mode; → the addresses that a connection was begun to, which fails but for `EXEMPT`."""
+    """Hosted mode; → the addresses that a connection was begun to, which fails but for
+    `EXEMPT`."""
     monkeypatch.setenv("TRANSFER_HOSTED", "1")
     begun, connect = [], urllib3.connection.connection.create_connection
 
@@ -451,9 +507,12 @@ def test_hosted_mode_asks_public_addresses(knocks, host):
     assert len(knocks) == 2
 
 
-@pytest.mark.parametrize("first", ["127.0.0.1", "10.0.0.1", "fec0::1", "::7f00:1", "8.8.8.8"])
+@pytest.mark.parametrize(
+    "first", ["127.0.0.1", "10.0.0.1", "fec0::1", "::7f00:1", "8.8.8.8"]
+)
 def test_a_name_is_looked_up_once_and_that_address_asked(knocks, monkeypatch, first):
-    """What rebinding needs: a public address for the check, another one for the connection."""
+    """What rebinding needs: a public address for the check, another one for the
+    connection."""
     look_up, asked = socket.getaddrinfo, []
 
     def rebinding(host, *arguments, **options):
@@ -465,12 +524,17 @@ def test_a_name_is_looked_up_once_and_that_address_asked(knocks, monkeypatch, fi
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     with pytest.raises(FetchError) as caught:
         got("http://rebind.example/")
-    assert (knocks, asked) == ([("8.8.8.8", 80)] if first == "8.8.8.8" else [], ["rebind.example"])
+    assert (knocks, asked) == (
+        [("8.8.8.8", 80)] if first == "8.8.8.8" else [],
+        ["rebind.example"],
+    )
     assert isinstance(caught.value, RefusedError) == (first != "8.8.8.8")
 
 
 @pytest.mark.parametrize("host", PRIVATE)
-def test_hosted_mode_follows_no_redirect_to_a_private_address(knocks, exempt, hostile, host):
+def test_hosted_mode_follows_no_redirect_to_a_private_address(
+    knocks, exempt, hostile, host
+):
     hostile.answers["private"] = to(f"http://{host}/latest/meta-data".encode())
     if host != "127.0.0.1":  # below
         with pytest.raises(FetchError):
@@ -515,7 +579,10 @@ def test_hosted_mode_prints_nothing():
         "except FetchError as error:\n    print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={"TRANSFER_HOSTED": "1"}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env={"TRANSFER_HOSTED": "1"},
+        capture_output=True,
+        text=True,
     )
     assert (done.stdout, done.stderr) == (f"{addresses.PUBLIC_ONLY}\n", "")
 
@@ -529,7 +596,13 @@ def test_hosted_mode_prints_nothing():
         ({"TRANSFER_HOSTED": "0"}, False),
         ({"TRANSFER_HOSTED": ""}, False),
         ({"JUPYTERHUB_USER": "me"}, True),
-        ({"JUPYTERHUB_API_URL": "http://127.0.0.1:8081/hub/api", "TRANSFER_HOSTED": ""}, True),
+        (
+            {
+                "JUPYTERHUB_API_URL": "http://127.0.0.1:8081/hub/api",
+                "TRANSFER_HOSTED": "",
+            },
+            True,
+        ),
         ({"JUPYTERHUB_USER": "me", "TRANSFER_HOSTED": "0"}, False),
     ],
 )
@@ -543,7 +616,9 @@ def test_when_it_is_hosted_mode(variables, wanted, monkeypatch):
 def test_no_environment_opens_hosted_mode(monkeypatch):
     """Only tests do, by changing the module."""
     assert frozenset() == addresses.EXEMPT
-    assert "\nEXEMPT = frozenset()  #" in Path(addresses.__file__).read_text(encoding="utf-8")
+    assert "\nEXEMPT = frozenset()  #" in Path(addresses.__file__).read_text(
+        encoding="utf-8"
+    )
 
 
 def test_on_the_learners_own_machine_all_addresses_can_be_read(hostile, monkeypatch):
@@ -560,4 +635,6 @@ def test_counts(record_property):
     tried = TALLY.pop("tried")
     assert tried == sum(TALLY.values()) and tried >= len(ANSWERS)
     said = ", ".join(f"{kind} {n}" for kind, n in sorted(TALLY.items()))
-    record_property("hostile servers and addresses", f"{tried} tried, nothing lost: {said}")
+    record_property(
+        "hostile servers and addresses", f"{tried} tried, nothing lost: {said}"
+    )

@@ -56,6 +56,8 @@ def test_a_reader_that_reads_one_kind_otherwise_has_another_key(kind):
             image = image.transpose(Image.Transpose.ROTATE_90)
         return image
 
-    keys = [key_of(Network(), 32, ResizeRule(), each, unchanged) for each in (resize, other)]
+    keys = [
+        key_of(Network(), 32, ResizeRule(), each, unchanged) for each in (resize, other)
+    ]
     assert keys[0] != keys[1]
     assert keys[0] == key_of(Network(), 32, ResizeRule(), resize, unchanged)

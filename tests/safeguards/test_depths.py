@@ -1,4 +1,5 @@
-"""safeguards.depths: what the numbers in a file mean, a table with the right pixels of each."""
+"""safeguards.depths: what the numbers in a file mean, a table with the right pixels of
+each."""
 
 import io
 import re
@@ -16,13 +17,16 @@ from safeguards.depths import misses_data
 from safeguards.pictures import DAMAGED, NOT_AN_IMAGE
 from safeguards.rgb import load_with_doubts
 
-SHADES = np.array([[0, 64, 128, 20], [200, 255, 30, 7]])  # of 255, what every file below shows
+SHADES = np.array(
+    [[0, 64, 128, 20], [200, 255, 30, 7]]
+)  # of 255, what every file below shows
 ORDERS = {"little-endian": "<", "big-endian": ">"}
 ZERO = {"white is zero": 0, "black is zero": 1}
 
 
 def packed(values, bits):
-    """Rows of whole numbers of some bits, one after another, each row from a new byte on."""
+    """Rows of whole numbers of some bits, one after another, each row from a new byte
+    on."""
     rows = []
     for row in values.reshape(len(values), -1):
         text = "".join(format(int(value), f"0{bits}b") for value in row)
@@ -32,8 +36,8 @@ def packed(values, bits):
 
 
 def tiff(values, order="<", photometric=1, bits=None, tags=(), whole=True):
-    """A TIFF by hand. values: (height, width[, channels]) of the kind that is stored; bits: if
-    fewer than that; tags: {tag: whole numbers} besides."""
+    """A TIFF by hand. values: (height, width[, channels]) of the kind that is stored;
+    bits: if fewer than that; tags: {tag: whole numbers} besides."""
     height, width, *channels = values.shape
     count = channels[0] if channels else 1
     if bits:
@@ -54,7 +58,9 @@ def tiff(values, order="<", photometric=1, bits=None, tags=(), whole=True):
         279: [len(body)],
         339: [kinds[values.dtype.kind]] * count,
     } | dict(tags)
-    for _ in range(2):  # the place of the pixels follows from the length of what comes before
+    for _ in range(
+        2
+    ):  # the place of the pixels follows from the length of what comes before
         rest, directory = b"", b""
         for tag, numbers in sorted(entries.items()):
             code, letter = (4, "I") if tag in (256, 257, 273, 278, 279) else (3, "H")
@@ -62,7 +68,9 @@ def tiff(values, order="<", photometric=1, bits=None, tags=(), whole=True):
             if len(data) > 4:
                 place = 8 + 2 + 12 * len(entries) + 4 + len(rest)
                 rest, data = rest + data, struct.pack(f"{order}I", place)
-            directory += struct.pack(f"{order}HHI", tag, code, len(numbers)) + data.ljust(4, b"\0")
+            directory += struct.pack(
+                f"{order}HHI", tag, code, len(numbers)
+            ) + data.ljust(4, b"\0")
         entries[273] = [8 + 2 + len(directory) + 4 + len(rest)]
     head = b"II*\0" if order == "<" else b"MM\0*"
     head += struct.pack(f"{order}IH", 8, len(entries))
@@ -71,17 +79,20 @@ def tiff(values, order="<", photometric=1, bits=None, tags=(), whole=True):
 
 
 def stored(kind):
-    """The shades as a file of some kind holds them, and how many bits that takes, None for all."""
+    """The shades as a file of some kind holds them, and how many bits that takes, None
+    for all."""
     if kind[0] == "f":
         return (SHADES / 255).astype(kind), None
     bits = int(kind[1:])
-    values = np.round(SHADES / 255 * (2**bits - 1)).astype("uint16" if bits > 8 else "uint8")
+    values = np.round(SHADES / 255 * (2**bits - 1)).astype(
+        "uint16" if bits > 8 else "uint8"
+    )
     return values, None if bits in (8, 16) else bits
 
 
 def seen(kind, inverted=False):
-    """What 8-bit grey comes of the shades, kept as `stored` holds them: the upper bits, or, of
-    fewer than 8, these spread over 0 to 255."""
+    """What 8-bit grey comes of the shades, kept as `stored` holds them: the upper bits,
+    or, of fewer than 8, these spread over 0 to 255."""
     values, _ = stored(kind)
     if kind[0] == "f":
         values = np.float64(1) - values if inverted else values
@@ -99,7 +110,7 @@ def grey(data):
     return pixels[:, :, 0]
 
 
-# -- TIFF ------------------------------------------------------------------------------------------
+# -- TIFF ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("zero", ZERO)
@@ -112,7 +123,9 @@ def test_grey_tiffs(kind, order, zero):
     data = tiff(values, ORDERS[order], ZERO[zero], bits)
     expected = seen(kind)
     difference = np.abs(grey(data) - expected)
-    assert difference.max() <= (kind[0] == "f" and not ZERO[zero]), "1 for what 1 - x has rounded"
+    assert difference.max() <= (kind[0] == "f" and not ZERO[zero]), (
+        "1 for what 1 - x has rounded"
+    )
     assert load_with_doubts(data)[1] == []
 
 
@@ -124,13 +137,18 @@ def test_compressed_grey_tiffs(mode, zero, compression):
     values, _ = stored(kind)
     image = Image.fromarray(values > 0 if mode == "1" else values)
     data = encoded(image, "TIFF", compression=compression, tiffinfo={262: ZERO[zero]})
-    with Image.open(io.BytesIO(data)) as file:  # Pillow turns some round as it writes, some not
+    with Image.open(
+        io.BytesIO(data)
+    ) as file:  # Pillow turns some round as it writes, some not
         assert file.mode == mode
         same = file.tag_v2[262] == 1 or mode in "1L"
-    np.testing.assert_allclose(grey(data), seen(kind, inverted=not same), atol=mode == "F")
+    np.testing.assert_allclose(
+        grey(data), seen(kind, inverted=not same), atol=mode == "F"
+    )
 
 
-CHANNELS = {  # photometric, how many, the tag that says what the last one is, which is 128 of 255
+# photometric, how many, the tag that says what the last one is, which is 128 of 255
+CHANNELS = {
     "colours": (2, 3, None),
     "colours and alpha": (2, 4, 2),
     "colours and alpha, multiplied": (2, 4, 1),
@@ -161,7 +179,9 @@ def test_tiffs_of_several_channels(channels, kind, order):
     tags = {} if extra is None else {338: [extra]}
     data = tiff(planes, ORDERS[order], photometric, tags=tags)
     if channels == "grey and alpha" and kind == "u16":
-        with raises(NOT_AN_IMAGE, match="holds 2 channels of 16-bit whole numbers, which"):
+        with raises(
+            NOT_AN_IMAGE, match="holds 2 channels of 16-bit whole numbers, which"
+        ):
             load_image(data)
     else:
         assert np.abs(grey(data) - shades).max() <= 1
@@ -189,7 +209,9 @@ def test_fewer_bits_in_a_file_of_sixteen(bits, tags, order, zero):
         values = np.minimum(values, largest)
     expected = seen(f"u{bits}")
     if largest == 3970:
-        expected = np.minimum(expected, 3970 >> 4) if ZERO[zero] else np.maximum(expected, 7)
+        expected = (
+            np.minimum(expected, 3970 >> 4) if ZERO[zero] else np.maximum(expected, 7)
+        )
     data = tiff(values.astype("uint16"), ORDERS[order], ZERO[zero], tags=tags)
     assert np.array_equal(grey(data), expected)
     assert load_with_doubts(data)[1] == []
@@ -208,7 +230,10 @@ def test_pictures_of_unknown_bits_are_doubted(format, bits, order, zero):
         data = tiff(planes, ORDERS[order], ZERO[zero] if format == "TIFF" else 2)
     image, doubts = load_with_doubts(data)
     shade = "white" if format == "TIFF" and not ZERO[zero] else "black"
-    words = [f"has 16 bits, but uses under an eighth .* it is seen as nearly {shade}. If that"]
+    words = [
+        f"has 16 bits, but uses under an eighth .* it is seen as nearly {shade}. If "
+        "that"
+    ]
     assert len(doubts) == (bits < 14)
     for doubt, pattern in zip(doubts, words, strict=False):
         assert re.match(pattern, doubt)
@@ -223,10 +248,19 @@ UNREAD = {
         lambda: np.repeat(stored("f4")[0][..., None], 3, 2),
         "3 .* 32-bit floats",
     ),
-    "signed bytes": (lambda: (SHADES - 128).astype("int8"), "8-bit whole numbers with a sign"),
-    "signed": (lambda: (SHADES * 9).astype("int16"), "16-bit whole numbers with a sign"),
+    "signed bytes": (
+        lambda: (SHADES - 128).astype("int8"),
+        "8-bit whole numbers with a sign",
+    ),
+    "signed": (
+        lambda: (SHADES * 9).astype("int16"),
+        "16-bit whole numbers with a sign",
+    ),
     "of 32 bits": (lambda: SHADES.astype("uint32"), "32-bit whole numbers"),
-    "signed, of 32 bits": (lambda: SHADES.astype("int32"), "32-bit whole numbers with a sign"),
+    "signed, of 32 bits": (
+        lambda: SHADES.astype("int32"),
+        "32-bit whole numbers with a sign",
+    ),
     "grey and alpha": (
         lambda: np.repeat(stored("u16")[0][..., None], 2, 2),
         "2 channels of 16-bit",
@@ -259,18 +293,22 @@ def test_odd_numbers_of_bits_are_called_what_they_are(bits):
 @pytest.mark.parametrize("highest", [2, 255])
 def test_floats_over_one_are_called_what_they_are(highest):
     data = tiff((SHADES / 255 * highest).astype("float32"))
-    with raises(NOT_AN_IMAGE, match=f"^It holds float32 from 0 to {highest}, .* save it so"):
+    with raises(
+        NOT_AN_IMAGE, match=f"^It holds float32 from 0 to {highest}, .* save it so"
+    ):
         load_image(data)
 
 
-# -- PNG -------------------------------------------------------------------------------------------
+# -- PNG -------------------------------------------------------------------------------
 
 
 def png_of(values, bits, colour, *chunks):
     """A PNG by hand: (height, width[, channels]) of whole numbers."""
     height, width = values.shape[:2]
     body = zlib.compress(b"".join(b"\0" + row for row in packed(values, bits)))
-    return png(*chunks, width=width, height=height, depth=bits, colour=colour, data=body)
+    return png(
+        *chunks, width=width, height=height, depth=bits, colour=colour, data=body
+    )
 
 
 @pytest.mark.parametrize("place", [(0, 0), (0, 2), (1, 1)])
@@ -312,7 +350,7 @@ def test_a_picture_that_was_opened_already_is_read_alike():
         assert np.array_equal(grey(image), grey(source))
 
 
-# -- JPEG ------------------------------------------------------------------------------------------
+# -- JPEG ------------------------------------------------------------------------------
 
 
 def holey(share, mode="RGB", **options):
@@ -327,11 +365,15 @@ def holey(share, mode="RGB", **options):
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_jpeg_whose_data_stop_early_is_doubted(share, mode):
-    """An intact marker at the end hides from the decoder that half of the picture is missing."""
+    """An intact marker at the end hides from the decoder that half of the picture is
+    missing."""
     image, doubts = load_with_doubts(holey(share, mode))
     assert image.size == (320, 240)
     (doubt,) = doubts
-    assert doubt.startswith("ends in rows of one flat grey, as a JPEG does") and "again" in doubt
+    assert (
+        doubt.startswith("ends in rows of one flat grey, as a JPEG does")
+        and "again" in doubt
+    )
     assert load_with_doubts(encoded(picture(mode, (320, 240)), "JPEG"))[1] == []
 
 
@@ -347,7 +389,9 @@ def test_a_damaged_jpeg_that_was_saved_anew_is_doubted():
         assert len(load_with_doubts(encoded(image, format))[1]) == 1, format
 
 
-@pytest.mark.parametrize("colour", ["white", "black", "red", (90, 90, 90), (128, 140, 160)])
+@pytest.mark.parametrize(
+    "colour", ["white", "black", "red", (90, 90, 90), (128, 140, 160)]
+)
 def test_plain_grounds_are_not_doubted(colour):
     image = picture("RGB", (320, 240))
     image.paste(Image.new("RGB", (320, 60), colour), (0, 180))
@@ -372,7 +416,9 @@ def test_where_restart_markers_are_missing_it_is_certain(options, mode, subsampl
         whole = encoded(picture(mode, size), "JPEG", **options)
         load_image(whole)
         assert not misses_data(whole)
-        assert not misses_data(whole + whole + b"\xff\xd0" * 9), "what follows is not looked at"
+        assert not misses_data(whole + whole + b"\xff\xd0" * 9), (
+            "what follows is not looked at"
+        )
     start = encoded(picture(mode, (320, 240)), "JPEG", **options)
     place = start.index(b"\xff\xda") + 12
     for share in (0.1, 0.5, 0.9):

@@ -1,4 +1,5 @@
-"""Strangers' pictures: whatever a file holds, an RGB picture or an ImageError comes of it, soon."""
+"""Strangers' pictures: whatever a file holds, an RGB picture or an ImageError comes of
+it, soon."""
 
 import io
 import subprocess
@@ -9,7 +10,20 @@ from collections import Counter
 import hostile
 import numpy as np
 import pytest
-from hostile import bmp, chunk, corpus, encoded, exif, gif, jpeg, outcome, picture, png, scans, tiff
+from hostile import (
+    bmp,
+    chunk,
+    corpus,
+    encoded,
+    exif,
+    gif,
+    jpeg,
+    outcome,
+    picture,
+    png,
+    scans,
+    tiff,
+)
 from image_errors import raises
 from lessons import SUPPORT
 from PIL import Image
@@ -18,7 +32,9 @@ from helpers.images import load_image
 from safeguards import pictures
 from safeguards.pictures import DAMAGED, NOT_AN_IMAGE, TOO_LARGE, ImageError
 
-SECONDS = 5  # of computing, of the slowest file; a machine that is busy or slow included
+SECONDS = (
+    5  # of computing, of the slowest file; a machine that is busy or slow included
+)
 # What must not come of these: they hold a whole picture, or none.
 PICTURES = (
     "jpeg", "png", "webp", "gif", "bmp", "tiff", "tiff of big endian", "bmp upside down",
@@ -41,7 +57,8 @@ ERRORS = {
     ),
     DAMAGED: (
         "jpeg cut before SOS", "jpeg cut within SOS", "png cut in IDAT", "webp cut in VP8L",
-        "gif cut at 500", "bmp cut at -1", "tiff cut at -9", "png of another's signature",
+        "gif cut at 500", "bmp cut at -1", "tiff cut at -9", "png of another's "
+                                                             "signature",
         "png text bomb", "png profile bomb", "tiff with strips beyond the end",
     ),
 }  # fmt: skip
@@ -63,8 +80,12 @@ def test_corpus_gives_pictures_or_image_errors(files, record_property):
     for kind, names in ERRORS.items():
         assert [name for name in names if found[name] != kind] == [], kind
     assert slowest[0] < SECONDS, slowest
-    counts = ", ".join(f"{kind} {n}" for kind, n in Counter(found.values()).most_common())
-    record_property("hostile picture files", f"{len(found)} tried: {counts}; nothing else")
+    counts = ", ".join(
+        f"{kind} {n}" for kind, n in Counter(found.values()).most_common()
+    )
+    record_property(
+        "hostile picture files", f"{len(found)} tried: {counts}; nothing else"
+    )
 
 
 def test_other_programs_read_the_sound_ones(files):
@@ -85,17 +106,24 @@ def test_each_orientation_also_the_invalid(turn):
 
 
 def test_odd_metadata_do_not_hide_the_orientation():
-    """More of it than is looked at, in front of and behind what counts; a broken Exif folder."""
+    """More of it than is looked at, in front of and behind what counts; a broken Exif
+    folder."""
     thumbnail = bytes(60_000)
     for data in (exif(t37510=thumbnail), exif(t33432="©")):
         image = load_image(jpeg(exif=data))
         assert image.size == (32, 48)
-    raw = tiff((274, 3, 1, 6), *[(50000 + i, 7, 50_000, -1) for i in range(99)], tail=bytes(50_000))
+    raw = tiff(
+        (274, 3, 1, 6),
+        *[(50000 + i, 7, 50_000, -1) for i in range(99)],
+        tail=bytes(50_000),
+    )
     big = png(chunk(b"eXIf", raw + bytes(10**6)), width=4, height=2, data=hostile.zlib.compress(
         bytes(26)))  # fmt: skip
     assert load_image(big).size == (2, 4)
     xmp = chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>')
-    assert load_image(png(xmp, width=4, data=hostile.zlib.compress(bytes(26)))).size == (2, 4)
+    assert load_image(
+        png(xmp, width=4, data=hostile.zlib.compress(bytes(26)))
+    ).size == (2, 4)
 
 
 def test_nothing_of_the_file_stays_with_the_picture(files):
@@ -106,15 +134,20 @@ def test_nothing_of_the_file_stays_with_the_picture(files):
 
 ENDLESS = {
     "gif of many comments": lambda: gif(comment=b"!\xfe\1x\0" * 9_000_000),
-    "gif of one long comment": lambda: gif(comment=b"!\xfe" + b"\1x" * 20_000_000 + b"\0"),
-    "bmp of single pixels": lambda: bmp(9_400, 9_400, compression=1, body=b"\1\1" * 20_000_000),
+    "gif of one long comment": lambda: gif(
+        comment=b"!\xfe" + b"\1x" * 20_000_000 + b"\0"
+    ),
+    "bmp of single pixels": lambda: bmp(
+        9_400, 9_400, compression=1, body=b"\1\1" * 20_000_000
+    ),
     "png of many chunks": lambda: png(chunk(b"prVt") * 4_000_000),
 }
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_what_takes_too_long_is_given_up(kind, monkeypatch):
-    """Up to 50 MB of small pieces, each of which costs time: minutes without the limit."""
+    """Up to 50 MB of small pieces, each of which costs time: minutes without the
+    limit."""
     monkeypatch.setattr(pictures, "DECODING_SECONDS", 0.3)
     data, start = ENDLESS[kind](), time.thread_time()
     with raises(TOO_LARGE, match="made to take much memory or time"):
@@ -123,21 +156,27 @@ def test_what_takes_too_long_is_given_up(kind, monkeypatch):
 
 
 def peak(code):
-    """Megabytes a process needed at most for these lines, beside those for its libraries."""
-    lines = f"import hostile\nbefore = hostile.peak()\n{code}\nprint(hostile.peak() - before)"
+    """Megabytes a process needed at most for these lines, beside those for its
+    libraries."""
+    lines = (
+        f"import hostile\nbefore = hostile.peak()\n{code}\nprint(hostile.peak() - "
+        "before)"
+    )
     run = [sys.executable, "-c", lines]
     done = subprocess.run(run, capture_output=True, text=True, cwd=SUPPORT)
     assert done.returncode == 0, done.stderr
     return float(done.stdout)
 
 
-BOMBS = (  # what would take gigabytes: tags that share bytes, strips, tiles, Exif, pixels
-    "hostile.tiff(*[(50000 + i, 7, 10**6, -1) for i in range(2000)], tail=bytes(10**6))",
-    "hostile.tiff((273, 4, 10**7, -1), (279, 4, 10**7, -1), (278, 3, 1, 1), (257, 4, 1, 10**7),"
-    " tail=bytes(4 * 10**7))",
+# what would take gigabytes: tags that share bytes, strips, tiles, Exif, pixels
+BOMBS = (
+    "hostile.tiff(*[(50000 + i, 7, 10**6, -1) for i in range(2000)], "
+    "tail=bytes(10**6))",
+    "hostile.tiff((273, 4, 10**7, -1), (279, 4, 10**7, -1), (278, 3, 1, 1), (257, 4, "
+    "1, 10**7), tail=bytes(4 * 10**7))",
     "hostile.tiff((322, 4, 1, 60000), (323, 4, 1, 60000), (324, 4, 1, -1))",
-    "hostile.png(hostile.chunk(b'eXIf', hostile.tiff(*[(50000 + i, 7, 10**6, -1) for i in"
-    " range(2000)], tail=bytes(10**6))))",
+    "hostile.png(hostile.chunk(b'eXIf', hostile.tiff(*[(50000 + i, 7, 10**6, -1) for "
+    "i in range(2000)], tail=bytes(10**6))))",
     "hostile.empty(20_000)",
 )
 
@@ -145,7 +184,8 @@ BOMBS = (  # what would take gigabytes: tags that share bytes, strips, tiles, Ex
 def test_memory_stays_bounded(record_property):
     bombs = peak("\n".join(f"hostile.outcome({code})" for code in BOMBS))
     assert bombs < 300
-    # the largest picture that is allowed, of the mode that takes most: 9,400 × 9,400 with alpha
+    # the largest picture that is allowed, of the mode that takes most: 9,400 × 9,400
+    # with alpha
     largest = peak(
         "hostile.outcome(hostile.png(width=9400, height=9400, colour=6,"
         " data=hostile.zlib.compress(bytes(9400 * 37601), 1)))"
@@ -182,7 +222,10 @@ def fuzz(first, last, folder):
 
 def check_fuzz(parts, record_property):
     found = sum((Counter(part["found"]) for part in parts), Counter())
-    slowest, highest = max(part["slowest"] for part in parts), max(part["peak"] for part in parts)
+    slowest, highest = (
+        max(part["slowest"] for part in parts),
+        max(part["peak"] for part in parts),
+    )
     assert slowest[0] < 4 * SECONDS, slowest
     assert highest < 1500
     counts = ", ".join(f"{kind} {n}" for kind, n in found.most_common())
@@ -195,11 +238,14 @@ def check_fuzz(parts, record_property):
 
 
 def test_damaged_variants(tmp_path, record_property):
-    """In a process of limited memory: a decoder that crashed would take this one with it."""
+    """In a process of limited memory: a decoder that crashed would take this one with
+    it."""
     check_fuzz([fuzz(0, 600, tmp_path)], record_property)
 
 
 @pytest.mark.slow
 def test_twenty_thousand_damaged_variants(tmp_path, record_property):
     steps = range(0, 21_000, 1000)
-    check_fuzz([fuzz(first, first + 1000, tmp_path) for first in steps[:-1]], record_property)
+    check_fuzz(
+        [fuzz(first, first + 1000, tmp_path) for first in steps[:-1]], record_property
+    )

@@ -1,4 +1,5 @@
-"""Strangers' models: loading one never runs code, takes no more than it holds, and says why not."""
+"""Strangers' models: loading one never runs code, takes no more than it holds, and says
+why not."""
 
 import json
 import os
@@ -44,11 +45,14 @@ def good(tmp_path_factory):
 
 
 def changed(good, target, **documents):
-    """A copy with members put in place of others; a function gets the JSON that is there."""
+    """A copy with members put in place of others; a function gets the JSON that is
+    there."""
     with zipfile.ZipFile(good) as file:
         members = {name: file.read(name) for name in file.namelist()}
     for name, new in documents.items():
-        name = {"config": "config.json", "weights": "model.weights.h5"}.get(name, f"{name}.json")
+        name = {"config": "config.json", "weights": "model.weights.h5"}.get(
+            name, f"{name}.json"
+        )
         if callable(new):
             new = json.dumps(new(json.loads(members[name]))).encode()
         members[name] = new
@@ -74,7 +78,8 @@ def with_layer(kind, **settings):
 
 
 def in_place_of(kind, **new):
-    """Put another object in the place of a layer; its name stays, so that it is connected."""
+    """Put another object in the place of a layer; its name stays, so that it is
+    connected."""
 
     def change(config):
         layer(config, kind).update(new)
@@ -102,7 +107,9 @@ def rewritten(weights, change):
 
 def datasets(file):
     found = []
-    file.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None)
+    file.visititems(
+        lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None
+    )
     return found
 
 
@@ -129,7 +136,9 @@ def huge(file, _):
 def external(file, folder):
     name, shape = largest(file).name, largest(file).shape
     del file[name]
-    file.create_dataset(name, shape, "float32", external=[("/etc/passwd", 0, 4 * np.prod(shape))])
+    file.create_dataset(
+        name, shape, "float32", external=[("/etc/passwd", 0, 4 * np.prod(shape))]
+    )
 
 
 def not_a_number(file, _):
@@ -169,7 +178,8 @@ CONFIGS = {  # a change of config.json: what the error says
                                  config={"size": [9999, 9999]}), "asks for"),
     "padding": (in_place_of("Rescaling", class_name="ZeroPadding2D",
                             config={"padding": 99999}), "asks for"),
-    "other input": (with_layer("InputLayer", batch_shape=[None, 8, 8, 4]), "cannot be loaded"),
+    "other input": (with_layer("InputLayer", batch_shape=[None, 8, 8, 4]), "cannot "
+                                                                           "be loaded"),
 }  # fmt: skip
 RULE = {"shape": "square", "fraction": 1.0, "filter": "bilinear"}
 DOCUMENTS = {
@@ -182,7 +192,9 @@ DOCUMENTS = {
     "many classes": {"classes": lambda _: [["a", "b"]] * 200_000},
     "huge size": {"classifier": lambda d: d | {"size": 10**6}},
     "size is true": {"classifier": lambda d: d | {"size": True}},
-    "fraction of none": {"classifier": lambda d: d | {"rule": RULE | {"fraction": "1"}}},
+    "fraction of none": {
+        "classifier": lambda d: d | {"rule": RULE | {"fraction": "1"}}
+    },
     "not UTF-8": {"classes": b"\xff\xfe[]"},
     "null": {"classes": b"null", "classifier": b"null"},
 }
@@ -266,7 +278,9 @@ def test_other_kinds_of_file_are_refused(good, tmp_path, monkeypatch):
     }  # fmt: skip
     for name, data in content.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(ModelFileError, match=rf"{name} is no \.keras file.*can run code"):
+        with pytest.raises(
+            ModelFileError, match=rf"{name} is no \.keras file.*can run code"
+        ):
             load_classifier(tmp_path / name)
         (tmp_path / "renamed.keras").write_bytes(data)
         if name != "model.bin":  # that one is sound
@@ -281,7 +295,9 @@ def test_other_kinds_of_file_are_refused(good, tmp_path, monkeypatch):
     assert Path(WITNESS).is_dir(), "it would have done harm"
 
 
-def test_damaged_files_give_a_model_or_a_model_file_error(good, tmp_path, record_property):
+def test_damaged_files_give_a_model_or_a_model_file_error(
+    good, tmp_path, record_property
+):
     """Of documents, names and places in the file: what is read before Keras is."""
     data, random = good.read_bytes(), np.random.default_rng(0)
     path, found = tmp_path / "damaged.keras", Counter()
@@ -299,7 +315,9 @@ def test_damaged_files_give_a_model_or_a_model_file_error(good, tmp_path, record
         except ModelFileError:
             found["ModelFileError"] += 1
     assert min(found["read"], found["ModelFileError"]) > 100
-    record_property("damaged models", f"{found.total()} tried: {dict(found)}; nothing else")
+    record_property(
+        "damaged models", f"{found.total()} tried: {dict(found)}; nothing else"
+    )
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
@@ -311,7 +329,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# -- a softmax at the end, wherever it hides -------------------------------------------------------
+# -- a softmax at the end, wherever it hides -------------------------------------------
 
 
 def softmaxes():
@@ -319,10 +337,14 @@ def softmaxes():
     return {
         "activation": small(last="softmax"),
         "layer": keras.Sequential([inputs, *hidden, layers.Softmax()]),
-        "activation layer": keras.Sequential([inputs, *hidden, layers.Activation("softmax")]),
+        "activation layer": keras.Sequential(
+            [inputs, *hidden, layers.Activation("softmax")]
+        ),
         "nested": keras.Sequential([inputs, small(last="softmax")]),
         "operation": keras.Model(inputs, keras.ops.softmax(small()(inputs))),
-        "reshaped": keras.Sequential([inputs, small(last="softmax"), layers.Reshape((2,))]),
+        "reshaped": keras.Sequential(
+            [inputs, small(last="softmax"), layers.Reshape((2,))]
+        ),
     }
 
 
@@ -355,15 +377,18 @@ def test_a_changed_model_is_explained_anew():
     assert np.array_equal(grad_cam(model, "cat", 0), before)
 
 
-# -- what ships ------------------------------------------------------------------------------------
+# -- what ships ------------------------------------------------------------------------
 
 RENEW = "cd data/recorded && sha256sum *.* > SHA256SUMS"
 
 
 def test_what_ships_is_what_its_hashes_say():
-    """Tools write the hash of what they make; of a file that was copied there, see RENEW."""
+    """Tools write the hash of what they make; of a file that was copied there, see
+    RENEW."""
     paths = [path for path in sorted(models.RECORDED.iterdir()) if path.name != SUMS]
-    assert [path.name for path in paths if not shipped(path)] == [], f"if that is right: {RENEW}"
+    assert [path.name for path in paths if not shipped(path)] == [], (
+        f"if that is right: {RENEW}"
+    )
     noted = (models.RECORDED / SUMS).read_text("utf-8").split()[1::2]
     assert noted == [path.name for path in paths]
 
@@ -374,8 +399,14 @@ def test_hashes_are_those_of_sha256sum(tmp_path):
         note_digest(tmp_path / name)
     note_digest(tmp_path / "b.bin")
     lines = (tmp_path / SUMS).read_text().splitlines()
-    assert lines == [f"{digest(tmp_path / name)}  {name}" for name in ("a.bin", "b.bin")]
-    check = [sys.executable, "-c", "import hashlib; print(hashlib.sha256(b'a.bin').hexdigest())"]
+    assert lines == [
+        f"{digest(tmp_path / name)}  {name}" for name in ("a.bin", "b.bin")
+    ]
+    check = [
+        sys.executable,
+        "-c",
+        "import hashlib; print(hashlib.sha256(b'a.bin').hexdigest())",
+    ]
     known = subprocess.run(check, capture_output=True, text=True, check=True).stdout
     assert known.strip() == digest(tmp_path / "a.bin")
     (tmp_path / "a.bin").write_bytes(b"other")

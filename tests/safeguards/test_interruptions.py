@@ -1,4 +1,5 @@
-"""Killed, interrupted, out of room: what is there is whole, and an error says what to do."""
+"""Killed, interrupted, out of room: what is there is whole, and an error says what to
+do."""
 
 import io
 import json
@@ -42,7 +43,9 @@ def test_kills_leave_nothing_half_written_in_use(tmp_path, record_property):
     assert counts["kills"] == 200
     assert counts["files read"] > 300
     assert counts["left half-written"] > 10, "they came while something was written"
-    record_property("killed while writing", ", ".join(f"{k} {n}" for k, n in counts.items()))
+    record_property(
+        "killed while writing", ", ".join(f"{k} {n}" for k, n in counts.items())
+    )
 
 
 SAVE = """
@@ -78,10 +81,12 @@ def test_killed_while_a_model_is_saved(tmp_path, record_property):
         if path.exists():
             assert load_classifier(path).logits(["cat"]).shape == (1, 2)
     assert path.exists() and left
-    record_property("killed while a model was saved", f"15 times, {left} half-written, none used")
+    record_property(
+        "killed while a model was saved", f"15 times, {left} half-written, none used"
+    )
 
 
-# -- what a killed process leaves ------------------------------------------------------------------
+# -- what a killed process leaves ------------------------------------------------------
 
 
 def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
@@ -95,7 +100,10 @@ def test_what_killed_processes_left_goes_and_what_is_at_work_stays(tmp_path):
     child.stdout.readline()
     (theirs,) = tmp_path.iterdir()
     (theirs / "part").write_text("half")
-    old, other = tmp_path / ".incoming-another machine-1-x", tmp_path / ".incoming-another-1-y"
+    old, other = (
+        tmp_path / ".incoming-another machine-1-x",
+        tmp_path / ".incoming-another-1-y",
+    )
     old.mkdir()
     other.mkdir()
     os.utime(old, (0, time.time() - 25 * 3600))
@@ -126,12 +134,13 @@ def test_two_downloads_at_once_are_no_fault(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-# -- no room, no permission ------------------------------------------------------------------------
+# -- no room, no permission ------------------------------------------------------------
 
 
 @pytest.fixture
 def no_room():
-    """No file may grow beyond 4 kB, as on a full disk, in this process and until the test ends."""
+    """No file may grow beyond 4 kB, as on a full disk, in this process and until the
+    test ends."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
@@ -156,18 +165,26 @@ def dense(n=2):
     return as_classifier(network, [f"{i}" for i in range(n)], rule=ResizeRule())
 
 
-def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, pictures, no_room, capsys):
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    tmp_path, pictures, no_room, capsys
+):
     folder = tmp_path / "mine"
     folder.mkdir()
     for name in ("c.csv", "m.keras", "card.md"):
         (folder / name).write_text("before")
-    note_digest(folder / "card.md")  # else it is somebody's, and the new one goes beside it
+    note_digest(
+        folder / "card.md"
+    )  # else it is somebody's, and the new one goes beside it
     (folder / "c.csv").unlink()
     corrections.write_corrections(pictures, folder / "c.csv", {0: 1})
     before = (folder / "c.csv").read_bytes()
 
-    with pytest.raises(corrections.CorrectionsError, match="cannot be written .*File too large"):
-        corrections.write_corrections(pictures, folder / "c.csv", dict.fromkeys(range(400), 0))
+    with pytest.raises(
+        corrections.CorrectionsError, match="cannot be written .*File too large"
+    ):
+        corrections.write_corrections(
+            pictures, folder / "c.csv", dict.fromkeys(range(400), 0)
+        )
     assert (folder / "c.csv").read_bytes() == before
 
     with pytest.raises(OSError, match="too large") as caught:
@@ -178,18 +195,27 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, pictures, no_ro
     with pytest.raises(OSError, match="too large") as caught:
         model_card(model, folder / "card.md", "x", rows)
     assert "card.md is not written: make room there" in caught.value.__notes__[0]
-    assert [(folder / name).read_text() for name in ("m.keras", "card.md")] == ["before"] * 2
+    assert [(folder / name).read_text() for name in ("m.keras", "card.md")] == [
+        "before"
+    ] * 2
 
     write_features(folder / "f.float32", "key", np.zeros(5000, "float32"))
     assert "Features are not kept" in capsys.readouterr().out
-    assert {path.name for path in folder.iterdir()} == {"SHA256SUMS", "c.csv", "card.md", "m.keras"}
+    assert {path.name for path in folder.iterdir()} == {
+        "SHA256SUMS",
+        "c.csv",
+        "card.md",
+        "m.keras",
+    }
 
     panel = collect_widget(["a", "b"], folder / "collected")
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), "uint8")
     file = io.BytesIO()
     Image.fromarray(noise).save(file, "PNG")
     entry = {"name": "noise.png", "type": "", "size": 1, "last_modified": 0}
-    panel.upload.set_state({"value": [entry | {"content": memoryview(file.getvalue())}]})
+    panel.upload.set_state(
+        {"value": [entry | {"content": memoryview(file.getvalue())}]}
+    )
     assert "not kept" in panel.result.value and "File too large" in panel.result.value
     assert not list((folder / "collected").rglob("*.jpg"))
 
@@ -198,7 +224,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, pictures, capsys):
     """A file in the place of a folder refuses root as well."""
     (tmp_path / "file").touch()
     no_folder = tmp_path / "file" / "folder"
-    with pytest.raises(corrections.CorrectionsError, match="name a file in a folder of yours"):
+    with pytest.raises(
+        corrections.CorrectionsError, match="name a file in a folder of yours"
+    ):
         corrections.write_corrections(pictures, no_folder / "c.csv", {0: 1})
     with pytest.raises(OSError) as caught:
         save_classifier(dense(), no_folder / "m.keras")
@@ -219,7 +247,7 @@ def test_whole_makes_no_file_that_is_not_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# -- an interrupted training -----------------------------------------------------------------------
+# -- an interrupted training -----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -258,12 +286,16 @@ def interrupt_in(monkeypatch):
 
 
 @pytest.mark.parametrize("patience", [None, 9])
-def test_an_interrupted_training_leaves_a_usable_model(learned, dataset, interrupt_in, patience):
+def test_an_interrupted_training_leaves_a_usable_model(
+    learned, dataset, interrupt_in, patience
+):
     interrupt_in(5)
     model = new_model(learned, 4)
     few, validation = dataset.train.subset(5), dataset.validation.subset(5)
     until = "its best epoch, 4" if patience else "now"
-    with pytest.raises(KeyboardInterrupt, match=f"Stopped in epoch 5 of 30.* until {until}") as at:
+    with pytest.raises(
+        KeyboardInterrupt, match=f"Stopped in epoch 5 of 30.* until {until}"
+    ) as at:
         fit(model, few, validation, 30, 0.01, patience=patience)
     assert at.value.__suppress_context__, "one line, not Keras's own"
     found = predict(model, few)
@@ -286,7 +318,8 @@ def test_interrupted_fine_tuning_does_not_go_on(learned, dataset, interrupt_in):
 
 
 def test_a_real_interrupt(learned, dataset):
-    """The signal that a kernel gets, at any moment of a training that would take minutes."""
+    """The signal that a kernel gets, at any moment of a training that would take
+    minutes."""
     if threading.current_thread() is not threading.main_thread():
         pytest.fail("signals arrive in the main thread, so the test has to run there")
     model, few = new_model(learned, 4), dataset.train.subset(5)

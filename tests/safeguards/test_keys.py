@@ -1,5 +1,5 @@
-"""safeguards.keys: networks that answer differently have different keys, however alike they
-look, and of networks with code that nobody can compare nothing is used again."""
+"""safeguards.keys: networks that answer differently have different keys, however alike
+they look, and of networks with code that nobody can compare nothing is used again."""
 
 import re
 from functools import partial
@@ -49,7 +49,9 @@ def folder(tmp_path):
 def shared(first, second):
     def step(x):
         one, other = (
-            layers.Dense(3, kernel_initializer=keras.initializers.Constant(np.eye(3) * k))
+            layers.Dense(
+                3, kernel_initializer=keras.initializers.Constant(np.eye(3) * k)
+            )
             for k in (1, 2)
         )
         x = layers.Activation("tanh")(one(x) + other(x) - 200.0)
@@ -81,8 +83,14 @@ TWINS = {
     "slices": (lambda x: x[:, :15], lambda x: x[:, :16]),
     "slices from the start": (lambda x: x[:, 1:], lambda x: x[:, :15]),
     "thresholds": (layers.ReLU(threshold=254.0), layers.ReLU(threshold=254.9)),
-    "arrays": (lambda x: x - np.float32([0, 0, 0]), lambda x: x - np.float32([0, 0, 1e-5])),
-    "halves": (lambda x: ops.split(x, 2, axis=1)[0], lambda x: ops.split(x, 2, axis=1)[1]),
+    "arrays": (
+        lambda x: x - np.float32([0, 0, 0]),
+        lambda x: x - np.float32([0, 0, 1e-5]),
+    ),
+    "halves": (
+        lambda x: ops.split(x, 2, axis=1)[0],
+        lambda x: ops.split(x, 2, axis=1)[1],
+    ),
     "shared layers": (shared(0, 0), shared(1, 1)),
     "shared layers in turn": (shared(0, 1), shared(1, 0)),
     "inside a wrapper": (
@@ -128,10 +136,14 @@ PREPARED = {
     "white": lambda x: np.where(x >= 255, 0, x),
     "black": lambda x: np.where(x == 0, 9, x),
     "one value": lambda x: np.where(x == 77, 78, x),
-    "one value of blue": lambda x: np.where(x == [300, 300, 201], 0, x).astype("float32"),
+    "one value of blue": lambda x: np.where(x == [300, 300, 201], 0, x).astype(
+        "float32"
+    ),
     "yellow": lambda x: np.where((x == [255, 255, 0]).all(-1, keepdims=True), 0, x),
     "light grey": lambda x: np.where((x == 254).all(-1, keepdims=True), 0, x),
-    "the last row": lambda x: x * (np.arange(x.shape[1]) < x.shape[1] - 1)[:, None, None],
+    "the last row": lambda x: (
+        x * (np.arange(x.shape[1]) < x.shape[1] - 1)[:, None, None]
+    ),
     "this size": lambda x: x * 2 if x.shape[1] == SIZE else x,
 }
 
@@ -230,7 +242,10 @@ FOREIGN = {
     ),
     "as an activation": (lambda x: layers.Dense(3, activation=Own())(x), "'dense.*Own"),
     "replaced": (replaced, "'identity.*limit_"),
-    "function of an operation": (lambda x: ops.vectorized_map(abs, x), "'vectorized_map"),
+    "function of an operation": (
+        lambda x: ops.vectorized_map(abs, x),
+        "'vectorized_map",
+    ),
 }
 
 
@@ -272,8 +287,12 @@ def test_what_is_no_network_of_steps_has_no_lasting_key(make):
 
 
 @pytest.mark.parametrize("kind", ["closure", "layer", "Lambda"])
-def test_features_of_such_a_network_are_computed_each_time(kind, folder, tmp_path, capsys):
-    pictures = Pictures("noise", tuple(sorted(folder.iterdir())), np.zeros(3, int), ("a",))
+def test_features_of_such_a_network_are_computed_each_time(
+    kind, folder, tmp_path, capsys
+):
+    pictures = Pictures(
+        "noise", tuple(sorted(folder.iterdir())), np.zeros(3, int), ("a",)
+    )
     first = network(FOREIGN[kind][0])
     for count in (1, 2):
         extract_features(variants.classifier(first), pictures, tmp_path / "cache")
@@ -308,7 +327,10 @@ def test_a_table_of_such_a_network_is_not_gone_on_with(kind, folder, tmp_path, c
 
 def test_of_keras_own_layers_nothing_is_said(folder, tmp_path, capsys):
     predict_folder(
-        folder, variants.classifier(variants.network()), tmp_path / "a.csv", progress=False
+        folder,
+        variants.classifier(variants.network()),
+        tmp_path / "a.csv",
+        progress=False,
     )
     assert capsys.readouterr().out == ""
 

@@ -1,4 +1,5 @@
-"""What counts as the same picture and what does not, on sets of pictures that are made here."""
+"""What counts as the same picture and what does not, on sets of pictures that are made
+here."""
 
 import re
 import time
@@ -21,8 +22,8 @@ from safeguards.look_alikes import look, look_alikes
 
 
 def written(folder, pictures, quality=85, form="jpg", time=False):
-    """A set of pictures as a folder of class folders → {path: thing}. time: (second, picture) are
-    given, and each file holds when it was taken."""
+    """A set of pictures as a folder of class folders → {path: thing}. time: (second,
+    picture) are given, and each file holds when it was taken."""
     things = {}
     for number, picture in enumerate(pictures):
         second, (label, thing, image) = picture if time else (0, picture)
@@ -40,13 +41,16 @@ def written(folder, pictures, quality=85, form="jpg", time=False):
 
 
 def counted(pictures, things, threshold=0.95):
-    """(things that were taken for several, groups that hold several things, groups by class)."""
+    """(things that were taken for several, groups that hold several things, groups by
+    class)."""
     keys = groups(pictures, find_near_duplicates(pictures, threshold=threshold))
     groups_of, things_in = defaultdict(set), defaultdict(set)
     for path, key in zip(pictures.paths, keys, strict=True):
         groups_of[things[path]].add(key)
         things_in[key].add(things[path])
-    by_class = [len({*keys[pictures.labels == label]}) for label in range(len(pictures.classes))]
+    by_class = [
+        len({*keys[pictures.labels == label]}) for label in range(len(pictures.classes))
+    ]
     parted = sum(len(found) > 1 for found in groups_of.values())
     return parted, sum(len(found) > 1 for found in things_in.values()), by_class
 
@@ -55,7 +59,7 @@ def listed(folder):
     return pictures.listed("set", folder)
 
 
-# -- different things ------------------------------------------------------------------------------
+# -- different things ------------------------------------------------------------------
 
 # Of a hundred parts of one shape in one place some have the same shade, and no scratch.
 SAME = {"fixed camera, one shape in one place": 0.35, "one circle in greys": 0.05}
@@ -63,7 +67,8 @@ SAME = {"fixed camera, one shape in one place": 0.35, "one circle in greys": 0.0
 
 @pytest.mark.parametrize("kind", sets.APART)
 def test_different_things_stay_apart(kind, tmp_path):
-    """Before, by way of others, 60 parts counted as one, and 48 circles of other colours."""
+    """Before, by way of others, 60 parts counted as one, and 48 circles of other
+    colours."""
     pictures = sets.APART[kind]()
     things = written(tmp_path / "set", pictures)
     found = listed(tmp_path / "set")
@@ -80,7 +85,7 @@ def test_they_do_so_in_any_quality(kind, quality, tmp_path):
     assert counted(listed(tmp_path / "set"), things)[:2] == (0, 0)
 
 
-# -- one thing in many pictures --------------------------------------------------------------------
+# -- one thing in many pictures --------------------------------------------------------
 
 SHOTS = {
     "shots from the hand": lambda: sets.bursts(),
@@ -119,11 +124,14 @@ def test_frames_of_a_film_are_ordered_by_the_time_they_were_taken(tmp_path):
 
 
 def test_frames_without_an_order_are_not_decided_and_that_is_said(tmp_path):
-    """Pixels cannot tell them from parts under a fixed camera: what is advised joins the pair."""
+    """Pixels cannot tell them from parts under a fixed camera: what is advised joins
+    the pair."""
     written(tmp_path / "set", shuffled(FILMS["people walk by slowly"]()))
     intake = look_through(tmp_path / "set")
     text = intake.undecided
-    assert text.startswith(f"Not decided: {len(intake.pictures)} pictures resemble another and ")
+    assert text.startswith(
+        f"Not decided: {len(intake.pictures)} pictures resemble another and "
+    )
     assert "name the files in the order in which they were taken" in text
     first, second = re.search(r"as do (.+) and (.+) \(likeness", text).groups()
     threshold = float(re.search(r"ALIKE=([\d.]+) …", text)[1])
@@ -140,15 +148,19 @@ def test_nothing_is_said_where_all_is_decided(tmp_path):
 
 @pytest.mark.parametrize("change", sets.CHANGES)
 def test_what_becomes_of_a_photograph_counts_as_one_thing(change, tmp_path):
-    """In another size, quality, brightness and crop: most of twelve, and all that were not cut or
-    sharpened; never two photographs."""
-    things = written(tmp_path / "set", sets.copies(change), 30 if "quality" in change else 85)
+    """In another size, quality, brightness and crop: most of twelve, and all that were
+    not cut or sharpened; never two photographs."""
+    things = written(
+        tmp_path / "set", sets.copies(change), 30 if "quality" in change else 85
+    )
     parted, merged, _ = counted(listed(tmp_path / "set"), things)
     assert merged == 0 and parted <= (0 if change in sets.SAVED else 2)
 
 
 @pytest.mark.parametrize("change", sets.SAVED)
-@pytest.mark.parametrize("kind", ["products on white", "one circle in random colours", "scans"])
+@pytest.mark.parametrize(
+    "kind", ["products on white", "one circle in random colours", "scans"]
+)
 def test_a_copy_is_found_on_a_plain_ground(kind, change, tmp_path):
     found_among(sets.APART[kind](), change, tmp_path)
 
@@ -162,9 +174,15 @@ def test_a_copy_is_found_where_all_share_a_background(kind, change, tmp_path):
 
 
 def found_among(pictures, change, folder, missed=0):
-    """All of eight copies but so many are found, and no two things are taken for one."""
-    copies = [(label, thing, sets.CHANGES[change](image)) for label, thing, image in pictures[:8]]
-    things = written(folder / "set", pictures + copies, 30 if "quality" in change else 85)
+    """All of eight copies but so many are found, and no two things are taken for
+    one."""
+    copies = [
+        (label, thing, sets.CHANGES[change](image))
+        for label, thing, image in pictures[:8]
+    ]
+    things = written(
+        folder / "set", pictures + copies, 30 if "quality" in change else 85
+    )
     parted, merged, _ = counted(listed(folder / "set"), things)
     assert merged == 0 and parted <= missed
 
@@ -194,7 +212,10 @@ def test_copies_of_real_photographs(change, tmp_path, shared_data):
     things = {}
     for i, file in enumerate(files):
         image = load_image(file)
-        pair = [("a", f"photo {i}", image), ("a", f"photo {i}", sets.CHANGES[change](image))]
+        pair = [
+            ("a", f"photo {i}", image),
+            ("a", f"photo {i}", sets.CHANGES[change](image)),
+        ]
         things |= written(tmp_path / f"{i}", pair, 30 if "quality" in change else 85)
     pictures = Pictures("real", tuple(things), np.zeros(len(things), int), ("a",))
     parted, merged, _ = counted(pictures, things)
@@ -209,14 +230,15 @@ def test_pictures_that_differ_in_colour_alone_are_two(tmp_path):
         for i in range(2):
             shown = grey.resize((320 - 40 * i, 240 - 30 * i))
             planes = [
-                shown.point([min(255, round(v * c / level)) for v in range(256)]) for c in tint
+                shown.point([min(255, round(v * c / level)) for v in range(256)])
+                for c in tint
             ]
             pictures.append((label, label, Image.merge("RGB", planes)))
     things = written(tmp_path / "set", pictures)
     assert counted(listed(tmp_path / "set"), things) == (0, 0, [1, 1])
 
 
-# -- pairs and groups ------------------------------------------------------------------------------
+# -- pairs and groups ------------------------------------------------------------------
 
 
 def looks(n, noise=1, seed=0):
@@ -232,8 +254,12 @@ def test_many_that_are_alike_are_told_in_as_few_pairs_as_join_them():
     pairs = look_alikes(list(looks(300)), range(300))
     assert len(pairs) == 299
     assert {i for pair in pairs for i in (pair.first, pair.second)} == {*range(300)}
-    assert all(0.95 <= pair.likeness <= 1 and pair.first < pair.second for pair in pairs)
-    assert [pair.likeness for pair in pairs] == sorted((p.likeness for p in pairs), reverse=True)
+    assert all(
+        0.95 <= pair.likeness <= 1 and pair.first < pair.second for pair in pairs
+    )
+    assert [pair.likeness for pair in pairs] == sorted(
+        (p.likeness for p in pairs), reverse=True
+    )
 
 
 def test_each_picture_with_one_like_it_in_another_part_is_in_a_pair():
@@ -252,16 +278,19 @@ def numbered(n):
     """Pictures that are not there, each of other pixels."""
     folder = datasets.Path("/nowhere/a")
     return Pictures(
-        "all", tuple(folder / f"{i}.png" for i in range(n)), np.arange(n) % 2, ("a", "b")
+        "all",
+        tuple(folder / f"{i}.png" for i in range(n)),
+        np.arange(n) % 2,
+        ("a", "b"),
     )
 
 
 PAIRS = {
     "each with each": lambda paths: combinations(paths, 2),
     "one after another": lambda paths: zip(paths, paths[1:], strict=False),
-    "one after another, from the end": lambda paths: list(zip(paths, paths[1:], strict=False))[
-        ::-1
-    ],
+    "one after another, from the end": lambda paths: list(
+        zip(paths, paths[1:], strict=False)
+    )[::-1],
     "all with the first": lambda paths: ((paths[0], path) for path in paths[1:]),
     "halves, then halves of those": lambda paths: (
         (paths[i], paths[i + step])
@@ -293,7 +322,9 @@ def test_two_thousand_alike_are_found_soon():
 
 
 def test_groups_and_pairs_of_pictures_elsewhere(monkeypatch):
-    monkeypatch.setattr(datasets, "fingerprint", lambda path: Fingerprint(path.stem, None, []))
+    monkeypatch.setattr(
+        datasets, "fingerprint", lambda path: Fingerprint(path.stem, None, [])
+    )
     pictures, other = numbered(4), datasets.Path("/nowhere/a/9.png")
     paths = pictures.paths
     assert groups(
@@ -303,22 +334,36 @@ def test_groups_and_pairs_of_pictures_elsewhere(monkeypatch):
 
 def test_files_follow_one_another_as_cameras_number_them():
     names = ["f1.png", "f10.png", "f2.png", "f9.png", "10.png", "9a.png", "x.png"]
-    paths = [datasets.Path("/a") / name for name in names] + [datasets.Path("/b/f0.png")]
+    paths = [datasets.Path("/a") / name for name in names] + [
+        datasets.Path("/b/f0.png")
+    ]
     order = dict(zip(paths, filming_order(paths, [None] * len(paths)), strict=True))
     first, *rest = sorted(order, key=order.get)
     assert [path.name for path in (first, *rest)] == [
-        *("9a.png", "10.png", "f1.png", "f2.png", "f9.png", "f10.png", "x.png", "f0.png")
+        *(
+            "9a.png",
+            "10.png",
+            "f1.png",
+            "f2.png",
+            "f9.png",
+            "f10.png",
+            "x.png",
+            "f0.png",
+        )
     ]
     assert order[rest[-1]] - order[rest[-2]] == 2, "another folder begins"
 
 
-# -- what the messages advise helps ----------------------------------------------------------------
+# -- what the messages advise helps ----------------------------------------------------
 
-ADVICE = re.compile(r"make mine ALIKE=([\d.]+) …, or look_through\(folder, threshold=\1\)")
+ADVICE = re.compile(
+    r"make mine ALIKE=([\d.]+) …, or look_through\(folder, threshold=\1\)"
+)
 
 
 def good_parts(n=20):
-    """Good parts that cannot be told from shots of one of them. Bad ones lie anywhere."""
+    """Good parts that cannot be told from shots of one of them. Bad ones lie
+    anywhere."""
     part = sets.fixed_camera(1, shots=n)[:n]
     return part + sets.fixed_camera(n, seed=1)[n:]
 
@@ -329,7 +374,9 @@ def test_a_threshold_that_is_advised_helps(tmp_path):
         look_through(tmp_path / "set")
     message = str(caught.value)
     assert re.search(r"good 1 \(of 20: those that look alike count once\)", message)
-    assert re.search(r"are good/img_\d+.jpg and good/img_\d+.jpg \(likeness [01]\.\d+\)\.", message)
+    assert re.search(
+        r"are good/img_\d+.jpg and good/img_\d+.jpg \(likeness [01]\.\d+\)\.", message
+    )
     threshold = float(ADVICE.search(message)[1])
     assert 0.95 < threshold < 1
     pictures = look_through(tmp_path / "set", threshold).pictures
@@ -365,7 +412,8 @@ def test_split_says_what_helps(tmp_path):
     pictures = listed(tmp_path / "set")
     pairs = find_near_duplicates(pictures)
     words = (
-        r"different pictures of good \(those that look alike .*something else.*raise the threshold"
+        r"different pictures of good \(those that look alike .*something else.*raise "
+        r"the threshold"
     )
     with pytest.raises(DataError, match=words):
         split(pictures, alike=pairs)
@@ -375,7 +423,9 @@ def test_split_says_what_helps(tmp_path):
 def test_folds_keep_together_what_they_are_told(tmp_path):
     written(tmp_path / "set", good_parts())
     pictures = listed(tmp_path / "set")
-    with pytest.raises(ValueError, match="of good look alike: add pictures of something else. If"):
+    with pytest.raises(
+        ValueError, match="of good look alike: add pictures of something else. If"
+    ):
         out_of_fold(np.eye(40), pictures)
     assert out_of_fold(np.eye(40), pictures, alike=[]).shape == (40, 2)
 
@@ -384,4 +434,6 @@ def test_how_much_pictures_look_alike_is_told(tmp_path):
     written(tmp_path / "set", sets.copies("half the size", 6))
     found = find_near_duplicates(listed(tmp_path / "set"), return_likeness=True)
     assert len(found) == 3 and all(0.95 <= likeness <= 1 for likeness, _, _ in found)
-    assert [(a, b) for _, a, b in found] == find_near_duplicates(listed(tmp_path / "set"))
+    assert [(a, b) for _, a, b in found] == find_near_duplicates(
+        listed(tmp_path / "set")
+    )

@@ -30,13 +30,24 @@ def inner(value):
 
 def storage(key="1", count=6, kind=b"ctorch\nFloatStorage\n", name="storage"):
     """The opcodes of a reference to a storage."""
-    return b"(" + inner(name) + kind + inner(key) + inner("cpu") + inner(count) + b"Nt" + b"Q"
+    return (
+        b"("
+        + inner(name)
+        + kind
+        + inner(key)
+        + inner("cpu")
+        + inner(count)
+        + b"Nt"
+        + b"Q"
+    )
 
 
 def tensor(source=None, offset=0, shape=(2, 3), strides=(3, 1)):
     """The opcodes of a tensor."""
     source = storage() if source is None else source
-    rest = inner(offset) + inner(shape) + inner(strides) + b"\x89" + ORDERED_DICT + b")R"
+    rest = (
+        inner(offset) + inner(shape) + inner(strides) + b"\x89" + ORDERED_DICT + b")R"
+    )
     return REBUILD + b"(" + source + rest + b"tR"
 
 
@@ -50,7 +61,9 @@ NUMBERS = np.arange(6, dtype="<f4")
 DATA = struct.pack("<q", 6) + NUMBERS.tobytes()
 
 
-def contents(magic=MAGIC, protocol=PROTOCOL, system=None, tensors=None, keys=("1",), data=DATA):
+def contents(
+    magic=MAGIC, protocol=PROTOCOL, system=None, tensors=None, keys=("1",), data=DATA
+):
     """The bytes of a file with one weight, "w", or of one that differs from it."""
     tensors = named(w=tensor()) if tensors is None else tensors
     system = whole({"little_endian": True}) if system is None else system
@@ -76,7 +89,8 @@ def test_weights_are_read_as_they_were_written(read):
 
 
 def test_strides_and_offsets_are_followed(read):
-    """As of a transposed view: PyTorch keeps its numbers in the order of the original."""
+    """As of a transposed view: PyTorch keeps its numbers in the order of the
+    original."""
     turned = tensor(shape=(3, 2), strides=(1, 3))
     late = tensor(offset=4, shape=(2,), strides=(1,))
     one = tensor(offset=5, shape=(), strides=())
@@ -94,7 +108,7 @@ def test_counters_are_read_too(read):
     assert read(contents(tensors=weights, data=data))["n"] == 77
 
 
-# -- files that want more than to be read ----------------------------------------------------------
+# -- files that want more than to be read ----------------------------------------------
 
 FOREIGN = {
     "os.system": b"cos\nsystem\n(" + inner("touch harmed") + b"tR.",
@@ -110,9 +124,13 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("place", range(5), ids=["magic", "protocol", "system", "weights", "keys"])
+@pytest.mark.parametrize(
+    "place", range(5), ids=["magic", "protocol", "system", "weights", "keys"]
+)
 @pytest.mark.parametrize("name", FOREIGN)
-def test_no_pickle_of_the_five_can_name_anything_else(read, tmp_path, monkeypatch, name, place):
+def test_no_pickle_of_the_five_can_name_anything_else(
+    read, tmp_path, monkeypatch, name, place
+):
     monkeypatch.chdir(tmp_path)
     parts = [whole(MAGIC), whole(PROTOCOL), whole({}), named(w=tensor()), whole(["1"])]
     parts[place] = START + FOREIGN[name]
@@ -123,7 +141,11 @@ def test_no_pickle_of_the_five_can_name_anything_else(read, tmp_path, monkeypatc
 
 def test_a_pickle_cannot_change_what_the_next_one_is_read_with(read):
     """BUILD sets attributes of whatever it finds, such as a function's defaults."""
-    state = inner(None) + inner({"__defaults__": (1,), "__kwdefaults__": {"a": 1}}) + b"\x86b"
+    state = (
+        inner(None)
+        + inner({"__defaults__": (1,), "__kwdefaults__": {"a": 1}})
+        + b"\x86b"
+    )
     for name in (REBUILD, ORDERED_DICT):
         read(contents(system=START + name + state + b"."))
     assert torch_file.WeightsUnpickler.tensor.__defaults__ is None
@@ -143,7 +165,9 @@ WRONG = {
     "no side": {"tensors": named(w=tensor(shape=(0, 3)))},
     "fraction": {"tensors": named(w=tensor(shape=(2.0, 3)))},
     "huge shape": {"tensors": named(w=tensor(shape=(2**40, 2**40)))},
-    "huge shape on one number": {"tensors": named(w=tensor(shape=(2**20, 2**20), strides=(0, 0)))},
+    "huge shape on one number": {
+        "tensors": named(w=tensor(shape=(2**20, 2**20), strides=(0, 0)))
+    },
     "negative stride": {"tensors": named(w=tensor(strides=(-3, 1)))},
     "stride beyond": {"tensors": named(w=tensor(strides=(4, 1)))},
     "fewer strides": {"tensors": named(w=tensor(strides=(3,)))},
@@ -151,7 +175,9 @@ WRONG = {
     "reference to something else": {"tensors": named(w=tensor(storage(name="module")))},
     "key that is no text": {"tensors": named(w=tensor(storage(key=1)))},
     "two descriptions": {
-        "tensors": named(w=tensor(), v=tensor(storage(count=3), shape=(3,), strides=(1,)))
+        "tensors": named(
+            w=tensor(), v=tensor(storage(count=3), shape=(3,), strides=(1,))
+        )
     },
     "no tensor": {"tensors": named(w=inner(1))},
     "name that is no text": {
@@ -159,7 +185,9 @@ WRONG = {
     },
     "plain dictionary": {"tensors": START + b"}(" + inner("w") + tensor() + b"u."},
     "only a tensor": {"tensors": START + tensor() + b"."},
-    "arguments for the dictionary": {"tensors": START + ORDERED_DICT + b"(" + inner([]) + b"tR."},
+    "arguments for the dictionary": {
+        "tensors": START + ORDERED_DICT + b"(" + inner([]) + b"tR."
+    },
     "other magic": {"magic": MAGIC + 1},
     "other protocol": {"protocol": 1002},
     "key missing": {"keys": ()},
@@ -170,10 +198,18 @@ WRONG = {
     "negative count in the data": {"data": struct.pack("<q", -1) + NUMBERS.tobytes()},
     "more data": {"data": DATA + b"\0"},
     "no data": {"data": b""},
-    "remembered at a huge place": {"system": START + b"}r" + struct.pack("<I", 2**32 - 1) + b"x."},
-    "text of 8 exabytes": {"system": START + b"\x8d" + struct.pack("<Q", 2**63 - 1) + b"a."},
-    "bytes of 4 gigabytes": {"system": START + b"B" + struct.pack("<I", 2**32 - 1) + b"a."},
-    "a frame of 8 exabytes": {"system": b"\x80\x04\x95" + struct.pack("<Q", 2**63 - 1) + b"N."},
+    "remembered at a huge place": {
+        "system": START + b"}r" + struct.pack("<I", 2**32 - 1) + b"x."
+    },
+    "text of 8 exabytes": {
+        "system": START + b"\x8d" + struct.pack("<Q", 2**63 - 1) + b"a."
+    },
+    "bytes of 4 gigabytes": {
+        "system": START + b"B" + struct.pack("<I", 2**32 - 1) + b"a."
+    },
+    "a frame of 8 exabytes": {
+        "system": b"\x80\x04\x95" + struct.pack("<Q", 2**63 - 1) + b"N."
+    },
 }
 
 
@@ -183,7 +219,9 @@ def test_what_does_not_fit_is_refused(read, fault):
         read(contents(**WRONG[fault]))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"PK\x03\x04", b"<!doctype html>", bytes(1000)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80", b"PK\x03\x04", b"<!doctype html>", bytes(1000)]
+)
 def test_what_is_no_such_file_is_refused(read, data):
     with pytest.raises(TorchFileError):
         read(data)
@@ -197,7 +235,8 @@ def test_every_truncation_is_noticed(read):
 
 
 def test_damage_is_noticed_or_harmless(read):
-    """Each byte changed in turn: a typed error or, for a number or a name, another value."""
+    """Each byte changed in turn: a typed error or, for a number or a name, another
+    value."""
     data = bytearray(contents())
     for place in range(len(data)):
         damaged = data.copy()
@@ -242,7 +281,9 @@ GREEDY = {
 }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel counts in kilobytes on Linux only")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the kernel counts in kilobytes on Linux only"
+)
 @pytest.mark.parametrize("fault", GREEDY)
 def test_memory_is_bounded_by_the_file(tmp_path, fault):
     path = tmp_path / "greedy.pth"

@@ -1,7 +1,8 @@
-"""Sets of pictures as people have them, made here, of which it is known what shows the same thing.
+"""Sets of pictures as people have them, made here, of which it is known what shows the
+same thing.
 
-Each function returns [(class, thing, picture)] in the order in which the files are named: pictures
-of one thing should count as one, those of two things as two."""
+Each function returns [(class, thing, picture)] in the order in which the files are
+named: pictures of one thing should count as one, those of two things as two."""
 
 import functools
 import math
@@ -28,14 +29,16 @@ def photo(i, size=SIZE):
 
 
 def grained(image, random, grain=4.0):
-    """As a camera gives it: with noise (of this deviation, in grey levels), a little too bright."""
+    """As a camera gives it: with noise (of this deviation, in grey levels), a little
+    too bright."""
     pixels = np.asarray(image, "float32") * random.uniform(0.97, 1.03)
     pixels += random.normal(0, grain, pixels.shape)
     return Image.fromarray(pixels.clip(0, 255).astype("uint8"))
 
 
 def part(canvas, place, side, turn, shade, random, defect=False, seed=0):
-    """Draw a metal part: a plate with holes, turned by some degrees, perhaps with a scratch."""
+    """Draw a metal part: a plate with holes, turned by some degrees, perhaps with a
+    scratch."""
     own = Image.new("L", (100, 100), 0)
     draw = ImageDraw.Draw(own)
     draw.rounded_rectangle((10, 25, 90, 75), 8, fill=255)
@@ -45,9 +48,14 @@ def part(canvas, place, side, turn, shade, random, defect=False, seed=0):
     if defect:
         pen = ImageDraw.Draw(face)
         x, y = random.uniform(15, 60), random.uniform(30, 60)
-        pen.line((x, y, x + random.uniform(10, 30), y + random.uniform(-15, 15)), (30, 25, 20), 4)
+        pen.line(
+            (x, y, x + random.uniform(10, 30), y + random.uniform(-15, 15)),
+            (30, 25, 20),
+            4,
+        )
     face, own = (
-        im.rotate(turn, Image.Resampling.BICUBIC).resize((side, side)) for im in (face, own)
+        im.rotate(turn, Image.Resampling.BICUBIC).resize((side, side))
+        for im in (face, own)
     )
     canvas.paste(face, (round(place[0] - side / 2), round(place[1] - side / 2)), own)
 
@@ -55,9 +63,10 @@ def part(canvas, place, side, turn, shade, random, defect=False, seed=0):
 def fixed_camera(
     n=60, spread=0.3, turns=180, side=70, grain=4.0, seed=0, shots=1, shades=(170, 170)
 ):
-    """n good and n bad parts, each put under the same camera on the same bench.
-    spread: how far from the middle they lie, in widths; turns: in degrees; side: in pixels;
-    shots: of each part in a row, which does not move; shades: grey levels of good and bad parts."""
+    """n good and n bad parts, each put under the same camera on the same bench. spread:
+    how far from the middle they lie, in widths; turns: in degrees; side: in pixels;
+    shots: of each part in a row, which does not move; shades: grey levels of good and
+    bad parts."""
     random = np.random.default_rng(seed)
     bench = photo(3).filter(ImageFilter.GaussianBlur(2))
     found = []
@@ -65,14 +74,28 @@ def fixed_camera(
         for i in range(n):
             canvas = bench.copy()
             place = [SIZE[k] * (0.5 + random.uniform(-spread, spread)) for k in (0, 1)]
-            shade = tuple(int(v) for v in random.normal(grey, 12) + random.normal(0, 3, 3))
-            part(canvas, place, side, random.uniform(-turns, turns), shade, random, label == "bad")
-            found += [(label, f"{label} {i}", grained(canvas, random, grain)) for _ in range(shots)]
+            shade = tuple(
+                int(v) for v in random.normal(grey, 12) + random.normal(0, 3, 3)
+            )
+            part(
+                canvas,
+                place,
+                side,
+                random.uniform(-turns, turns),
+                shade,
+                random,
+                label == "bad",
+            )
+            found += [
+                (label, f"{label} {i}", grained(canvas, random, grain))
+                for _ in range(shots)
+            ]
     return found
 
 
 def scans(n=30, seed=0, tilt=0.4):
-    """Letters and invoices, scanned: black lines of words on white pages of one layout."""
+    """Letters and invoices, scanned: black lines of words on white pages of one
+    layout."""
     random = np.random.default_rng(seed)
     found = []
     for label in ("letter", "invoice"):
@@ -91,13 +114,18 @@ def scans(n=30, seed=0, tilt=0.4):
                     word = int(random.integers(8, 40))
                     draw.rectangle((x, y, min(x + word, 380), y + 6), fill=60)
                     x += word + 6
-            page = page.rotate(random.normal(0, tilt), Image.Resampling.BICUBIC, fillcolor=250)
-            found.append((label, f"{label} {i}", grained(page.convert("RGB"), random, 2)))
+            page = page.rotate(
+                random.normal(0, tilt), Image.Resampling.BICUBIC, fillcolor=250
+            )
+            found.append(
+                (label, f"{label} {i}", grained(page.convert("RGB"), random, 2))
+            )
     return found
 
 
 def products(n=30, seed=0, alike=False):
-    """Mugs and vases on white, in the middle, as a shop shows them. alike: all of one colour."""
+    """Mugs and vases on white, in the middle, as a shop shows them. alike: all of one
+    colour."""
     random = np.random.default_rng(seed)
     found = []
     for label in ("mug", "vase"):
@@ -111,7 +139,9 @@ def products(n=30, seed=0, alike=False):
                 side = random.choice([-1, 1])
                 x = 150 + side * width
                 draw.ellipse((x - 30, 120, x + 30, 190), outline=colour, width=12)
-                draw.rectangle((150 - width, 150 - height, 150 + width, 150 + height), fill=colour)
+                draw.rectangle(
+                    (150 - width, 150 - height, 150 + width, 150 + height), fill=colour
+                )
             else:
                 neck = random.uniform(10, 30)
                 draw.ellipse((150 - width, 150, 150 + width, 150 + height), fill=colour)
@@ -119,13 +149,19 @@ def products(n=30, seed=0, alike=False):
             for _ in range(int(random.integers(1, 5))):  # what is printed on it
                 x, y = 150 + random.uniform(-30, 10), 150 + random.uniform(-20, 40)
                 ink = tuple(int(c) for c in random.integers(0, 255, 3))
-                draw.ellipse((x, y, x + random.uniform(8, 30), y + random.uniform(8, 30)), fill=ink)
-            found.append((label, f"{label} {i}", page.filter(ImageFilter.GaussianBlur(1))))
+                draw.ellipse(
+                    (x, y, x + random.uniform(8, 30), y + random.uniform(8, 30)),
+                    fill=ink,
+                )
+            found.append(
+                (label, f"{label} {i}", page.filter(ImageFilter.GaussianBlur(1)))
+            )
     return found
 
 
 def moved(image, random, shift=0.015, turn=0.7, zoom=0.01):
-    """The next shot from the hand: moved by this share of the width, turned by so many degrees."""
+    """The next shot from the hand: moved by this share of the width, turned by so many
+    degrees."""
     width, height = image.size
     angle = math.radians(random.normal(0, turn))
     scale = (1 + random.normal(0, zoom)) * 0.9
@@ -135,15 +171,23 @@ def moved(image, random, shift=0.015, turn=0.7, zoom=0.01):
     c = x - a * width / 2 - b * height / 2
     f = y + b * width / 2 - a * height / 2
     return image.transform(
-        image.size, Image.Transform.AFFINE, (a, b, c, -b, a, f), Image.Resampling.BICUBIC
+        image.size,
+        Image.Transform.AFFINE,
+        (a, b, c, -b, a, f),
+        Image.Resampling.BICUBIC,
     )
 
 
 def bursts(n=10, shots=6, seed=0, grain=4.0, **how):
-    """n scenes, of each so many shots from the hand in a row; half of the scenes a class."""
+    """n scenes, of each so many shots from the hand in a row; half of the scenes a
+    class."""
     random = np.random.default_rng(seed)
     return [
-        (f"class {i % 2}", f"scene {i}", grained(moved(photo(i), random, **how), random, grain))
+        (
+            f"class {i % 2}",
+            f"scene {i}",
+            grained(moved(photo(i), random, **how), random, grain),
+        )
         for i in range(n)
         for _ in range(shots)
     ]
@@ -163,20 +207,30 @@ def pan(clips=8, frames=25, seed=0, travel=0.35):
 
 
 def walk(clips=8, frames=25, seed=0, speed=0.02):
-    """Films of one fixed camera: in each somebody walks by, this share of the width a frame."""
+    """Films of one fixed camera: in each somebody walks by, this share of the width a
+    frame."""
     random = np.random.default_rng(seed)
     found = []
     for clip in range(clips):
         room = photo(1)
         coat = tuple(int(c) for c in random.integers(0, 255, 3))
-        width, height, y = random.uniform(18, 35), random.uniform(70, 150), random.uniform(100, 200)
+        width, height, y = (
+            random.uniform(18, 35),
+            random.uniform(70, 150),
+            random.uniform(100, 200),
+        )
         start = random.uniform(0.1, 0.4)
         for frame in range(frames):
             canvas = room.copy()
             draw = ImageDraw.Draw(canvas)
             x = SIZE[0] * (start + speed * frame)
-            draw.rectangle((x - width, y - height / 2, x + width, y + height / 2), fill=coat)
-            draw.ellipse((x - 14, y - height / 2 - 26, x + 14, y - height / 2 + 2), (210, 160, 130))
+            draw.rectangle(
+                (x - width, y - height / 2, x + width, y + height / 2), fill=coat
+            )
+            draw.ellipse(
+                (x - 14, y - height / 2 - 26, x + 14, y - height / 2 + 2),
+                (210, 160, 130),
+            )
             found.append((f"class {clip % 2}", f"clip {clip}", grained(canvas, random)))
     return found
 
@@ -220,17 +274,20 @@ def copies(change, n=24, of=photo):
     ]
 
 
-# -- different things ------------------------------------------------------------------------------
+# -- different things ------------------------------------------------------------------
 
 
 def plain(n=48, seed=0, draw_one=None, ground="white", size=(300, 300)):
-    """n pictures of one ground on which `draw_one(draw, random, i)` draws what differs."""
+    """n pictures of one ground on which `draw_one(draw, random, i)` draws what
+    differs."""
     random = np.random.default_rng(seed)
     found = []
     for i in range(n):
         page = Image.new("RGB", size, ground)
         draw_one(ImageDraw.Draw(page), random, i)
-        found.append((f"class {i % 2}", f"thing {i}", page.filter(ImageFilter.GaussianBlur(1))))
+        found.append(
+            (f"class {i % 2}", f"thing {i}", page.filter(ImageFilter.GaussianBlur(1)))
+        )
     return found
 
 
@@ -251,7 +308,9 @@ def grey_circle(draw, random, i):
 def sized_circle(draw, random, i):
     """A circle of one colour, in another size each time."""
     radius = 20 + 2.5 * (i * 29 % 48)
-    draw.ellipse((150 - radius, 150 - radius, 150 + radius, 150 + radius), fill=(40, 60, 160))
+    draw.ellipse(
+        (150 - radius, 150 - radius, 150 + radius, 150 + radius), fill=(40, 60, 160)
+    )
 
 
 def placed_circle(draw, random, i):
@@ -263,7 +322,10 @@ def placed_circle(draw, random, i):
 def polygon(draw, random, i):
     """Triangles to octagons in random colours, sizes and turns."""
     draw.regular_polygon(
-        (150, 150, random.uniform(50, 120)), 3 + i % 6, random.uniform(0, 90), fill=colour(random)
+        (150, 150, random.uniform(50, 120)),
+        3 + i % 6,
+        random.uniform(0, 90),
+        fill=colour(random),
     )
 
 
@@ -279,13 +341,19 @@ def chart(draw, random, i):
     draw.rectangle((30, 20, 280, 270), outline="black")
     steps = 250 * np.linspace(0, 1, 40)
     values = 145 + np.cumsum(random.normal(0, 8, 40))
-    draw.line([(30 + x, y) for x, y in zip(steps, values, strict=True)], (200, 30, 30), 3)
+    draw.line(
+        [(30 + x, y) for x, y in zip(steps, values, strict=True)], (200, 30, 30), 3
+    )
 
 
 def cells(draw, random, i):
     """Dots on a plain ground, as under a microscope."""
     for _ in range(int(random.integers(5, 30))):
-        x, y, radius = random.uniform(10, 290), random.uniform(10, 290), random.uniform(5, 14)
+        x, y, radius = (
+            random.uniform(10, 290),
+            random.uniform(10, 290),
+            random.uniform(5, 14),
+        )
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), (150, 90, 170))
 
 
@@ -299,17 +367,28 @@ def gauges(n=48, seed=0, ground="white", step=5.0):
     random = np.random.default_rng(seed)
     found = []
     for i, k in enumerate(random.permutation(n)):
-        page = photo(4, (300, 300)) if ground == "wall" else Image.new("RGB", (300, 300), ground)
+        page = (
+            photo(4, (300, 300))
+            if ground == "wall"
+            else Image.new("RGB", (300, 300), ground)
+        )
         draw = ImageDraw.Draw(page)
         draw.ellipse((50, 50, 250, 250), fill=(245, 245, 240), outline="black", width=4)
         for mark in range(11):
             angle = math.radians(135 + 27 * mark)
             across, down = math.cos(angle), math.sin(angle)
-            ends = (150 + 80 * across, 150 + 80 * down, 150 + 92 * across, 150 + 92 * down)
+            ends = (
+                150 + 80 * across,
+                150 + 80 * down,
+                150 + 92 * across,
+                150 + 92 * down,
+            )
             draw.line(ends, "black", 3)
         angle = math.radians(135 + step * k + random.uniform(0, step / 10))
         draw.line(
-            (150, 150, 150 + 75 * math.cos(angle), 150 + 75 * math.sin(angle)), (190, 20, 20), 4
+            (150, 150, 150 + 75 * math.cos(angle), 150 + 75 * math.sin(angle)),
+            (190, 20, 20),
+            4,
         )
         page = grained(page.filter(ImageFilter.GaussianBlur(1)), random, 2)
         found.append((f"class {i % 2}", f"gauge {i}", page))
@@ -326,8 +405,13 @@ def xrays(n=48, seed=0, blob=12.0):
     found = []
     for i in range(n):
         left, top = 0.14 + 0.1 * (i % 8), 0.2 + 0.11 * (i // 8)
-        left, top = left + random.uniform(-0.01, 0.01), top + random.uniform(-0.01, 0.01)
-        own = chest + blob * np.exp(-(((x - left) / 0.035) ** 2) - ((y - top) / 0.035) ** 2)
+        left, top = (
+            left + random.uniform(-0.01, 0.01),
+            top + random.uniform(-0.01, 0.01),
+        )
+        own = chest + blob * np.exp(
+            -(((x - left) / 0.035) ** 2) - ((y - top) / 0.035) ** 2
+        )
         page = Image.fromarray(own.clip(0, 255).astype("uint8")).convert("RGB")
         found.append((f"class {i % 2}", f"patient {i}", grained(page, random, 2)))
     return found
@@ -336,9 +420,26 @@ def xrays(n=48, seed=0, blob=12.0):
 def displays(n=48, seed=0):
     """Seven-segment digits of one instrument under a fixed camera."""
     random = np.random.default_rng(seed)
-    segments = ["012345", "12", "01346", "01236", "1256", "02356", "023456", "012", "0123456"]
+    segments = [
+        "012345",
+        "12",
+        "01346",
+        "01236",
+        "1256",
+        "02356",
+        "023456",
+        "012",
+        "0123456",
+    ]
     segments.append("012356")
-    lines = [(0, 0, 1, 0), (1, 0, 1, 1), (1, 1, 1, 2), (0, 2, 1, 2), (0, 1, 0, 2), (0, 0, 0, 1)]
+    lines = [
+        (0, 0, 1, 0),
+        (1, 0, 1, 1),
+        (1, 1, 1, 2),
+        (0, 2, 1, 2),
+        (0, 1, 0, 2),
+        (0, 0, 0, 1),
+    ]
     lines.append((0, 1, 1, 1))
     found = []
     for i, number in enumerate(random.choice(1000, n, replace=False)):
@@ -371,21 +472,36 @@ def stars(n=48, seed=0):
 
     def points(draw, random, i):
         for _ in range(60):
-            x, y, size = random.uniform(0, 300), random.uniform(0, 300), random.uniform(1, 5)
+            x, y, size = (
+                random.uniform(0, 300),
+                random.uniform(0, 300),
+                random.uniform(1, 5),
+            )
             draw.ellipse((x, y, x + size, y + size), (250, 250, 240))
 
     return plain(n, seed, points, "black")
 
 
 def in_one_place(n=60, seed=0):
-    """Parts of one shape in one place under a fixed camera: each has its own shade and scratch."""
+    """Parts of one shape in one place under a fixed camera: each has its own shade and
+    scratch."""
     random = np.random.default_rng(seed)
     bench, found = photo(3).filter(ImageFilter.GaussianBlur(2)), []
     for label in ("good", "bad"):
         for i in range(n):
             canvas = bench.copy()
-            shade = tuple(int(v) for v in random.normal(170, 12) + random.normal(0, 3, 3))
-            part(canvas, (160, 120), 70, random.uniform(-3, 3), shade, random, label == "bad")
+            shade = tuple(
+                int(v) for v in random.normal(170, 12) + random.normal(0, 3, 3)
+            )
+            part(
+                canvas,
+                (160, 120),
+                70,
+                random.uniform(-3, 3),
+                shade,
+                random,
+                label == "bad",
+            )
             found.append((label, f"{label} {i}", grained(canvas, random)))
     return found
 
@@ -405,7 +521,9 @@ APART = {
     "fixed camera": fixed_camera,
     "fixed camera, small parts": lambda: fixed_camera(side=30),
     "fixed camera, large parts": lambda: fixed_camera(side=160, spread=0.1),
-    "fixed camera, parts nearly in one place": lambda: fixed_camera(spread=0.05, turns=8),
+    "fixed camera, parts nearly in one place": lambda: fixed_camera(
+        spread=0.05, turns=8
+    ),
     "fixed camera, parts of two colours": lambda: fixed_camera(shades=(90, 230)),
     "fixed camera, one shape in one place": in_one_place,
     "scans": lambda: scans(20),
@@ -418,5 +536,7 @@ APART = {
     "displays": displays,
     "cloth": textures,
     "stars": stars,
-    "photographs": lambda: [(f"class {i % 2}", f"photo {i}", photo(i)) for i in range(30)],
+    "photographs": lambda: [
+        (f"class {i % 2}", f"photo {i}", photo(i)) for i in range(30)
+    ],
 }

@@ -17,13 +17,19 @@ from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 # No sandbox, as root in a container has none: what is opened are our own pages.
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-proxy-server",
+]
 SECONDS = 30  # to wait for what must appear, on a busy machine
 
 
 @contextmanager
 def browser():
-    """Debian's Chromium. Where it is not installed the test is skipped, in CI it fails."""
+    """Debian's Chromium. Where it is not installed the test is skipped, in CI it
+    fails."""
     if not (chromium := shutil.which("chromium")):
         reason = "needs Chromium (on Debian: apt install chromium)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
@@ -42,19 +48,23 @@ def free_port():
 
 
 def new_page(chromium):
-    """A page in a browser of its own; `asked`: what it asks of other hosts, `complaints`: what the
-    browser finds wrong with it."""
+    """A page in a browser of its own; `asked`: what it asks of other hosts,
+    `complaints`: what the browser finds wrong with it."""
     context = chromium.new_context(viewport={"width": 1280, "height": 1400})
     asked, page = outside(context), context.new_page()
     page.asked, page.complaints = asked, []
     page.set_default_timeout(1000 * SECONDS)
-    page.on("console", lambda line: line.type == "error" and page.complaints.append(line.text))
+    page.on(
+        "console",
+        lambda line: line.type == "error" and page.complaints.append(line.text),
+    )
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     return page
 
 
 class Server:
-    """What a command serves on this machine, from the line in which it prints the address on."""
+    """What a command serves on this machine, from the line in which it prints the
+    address on."""
 
     def __init__(self, command, address, log, **variables):
         """address: a pattern of what is printed; log: the file that keeps it."""
@@ -99,11 +109,14 @@ class Server:
 
 
 def outside(context):
-    """What pages of a browser context ask of any host but this machine: a list that fills."""
+    """What pages of a browser context ask of any host but this machine: a list that
+    fills."""
     asked = []
 
     def note(request):
-        if not re.match(r"(https?|wss?)://127\.0\.0\.1[:/]|(data|blob|about):", request.url):
+        if not re.match(
+            r"(https?|wss?)://127\.0\.0\.1[:/]|(data|blob|about):", request.url
+        ):
             asked.append(request.url)
 
     context.on("request", note)
@@ -114,7 +127,10 @@ def outside(context):
 def violations(page, places, but=()):
     """What axe-core finds serious or critical, a text for each rule and element.
     places: selectors of what is looked at, but: of what is left out."""
-    context = {"include": [[place] for place in places], "exclude": [[place] for place in but]}
+    context = {
+        "include": [[place] for place in places],
+        "exclude": [[place] for place in but],
+    }
     return [
         f"{violation['id']}: {node['html'][:300]}"
         for violation in Axe().run(page, context).response["violations"]
@@ -150,8 +166,12 @@ class Panel:
         """[[class, probability], …] of the picture with this name, once it is shown."""
         picture = self.root.get_by_alt_text(f"Classified: {name}", exact=True)
         expect(picture).to_be_visible()
-        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 1
+        assert (
+            picture.evaluate("image => image.decode().then(() => image.naturalWidth)")
+            > 1
+        )
         table = picture.locator("xpath=ancestor::figure/..").locator("table")
         return [
-            row.locator("th, td:last-child").all_inner_texts() for row in table.locator("tr").all()
+            row.locator("th, td:last-child").all_inner_texts()
+            for row in table.locator("tr").all()
         ]

@@ -1,5 +1,5 @@
-"""Debian's Firefox, driven by WebDriver BiDi, which it speaks by itself: Playwright drives a
-Firefox of its own only."""
+"""Debian's Firefox, driven by WebDriver BiDi, which it speaks by itself: Playwright
+drives a Firefox of its own only."""
 
 import json
 import re
@@ -21,7 +21,9 @@ class Firefox:
     """One tab. https://w3c.github.io/webdriver-bidi tells the commands."""
 
     def __init__(self, address):
-        self.socket = websocket.create_connection(address, timeout=SECONDS, suppress_origin=True)
+        self.socket = websocket.create_connection(
+            address, timeout=SECONDS, suppress_origin=True
+        )
         self.numbers = count(1)
         self.command("session.new", capabilities={})
         self.tab = self.command("browsingContext.create", type="tab")["context"]
@@ -37,10 +39,13 @@ class Firefox:
 
     def open(self, address):
         """Open an address, until its scripts were loaded."""
-        self.command("browsingContext.navigate", context=self.tab, url=address, wait="complete")
+        self.command(
+            "browsingContext.navigate", context=self.tab, url=address, wait="complete"
+        )
 
     def run(self, expression):
-        """The value of a JavaScript expression, or of the promise that it is, by way of JSON."""
+        """The value of a JavaScript expression, or of the promise that it is, by way of
+        JSON."""
         text = "(value) => JSON.stringify(value ?? null)"
         found = self.command(
             "script.evaluate",
@@ -66,15 +71,25 @@ def firefox():
         pytest.skip("needs Firefox (on Debian: apt install firefox-esr)")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         log = Path(profile) / "log"
-        options = ["--headless", "--no-remote", "--remote-debugging-port=0", "--profile", profile]
+        options = [
+            "--headless",
+            "--no-remote",
+            "--remote-debugging-port=0",
+            "--profile",
+            profile,
+        ]
         with log.open("w") as file:
             process = subprocess.Popen([program, *options], stdout=file, stderr=file)
         try:
             end = time.monotonic() + SECONDS
             while not (
-                found := re.search(r"WebDriver BiDi listening on (ws://\S+)", log.read_text())
+                found := re.search(
+                    r"WebDriver BiDi listening on (ws://\S+)", log.read_text()
+                )
             ):
-                assert process.poll() is None and time.monotonic() < end, log.read_text()
+                assert process.poll() is None and time.monotonic() < end, (
+                    log.read_text()
+                )
                 time.sleep(0.1)
             started = Firefox(f"{found[1]}/session")
             yield started

@@ -1,9 +1,11 @@
-"""Picture files made to do harm, or just odd ones; and what comes of seeded damage to them.
+"""Picture files made to do harm, or just odd ones; and what comes of seeded damage to
+them.
 
     python tests/support/hostile.py FIRST LAST FOLDER [MEGABYTES]
 
-reads the variants FIRST … LAST - 1 of the corpus, in at most so much memory, and prints what came
-out as JSON. Each is in FOLDER while it is read: what is left there after a crash caused it."""
+reads the variants FIRST … LAST - 1 of the corpus, in at most so much memory, and prints
+what came out as JSON. Each is in FOLDER while it is read: what is left there after a
+crash caused it."""
 
 import io
 import json
@@ -59,8 +61,12 @@ def chunk(kind, data=b"", size=None, check=None):
 def png(*extra, width=2, height=2, depth=8, colour=2, data=None, before=True):
     """A PNG by hand: (width, height, depth, colour) are what its header claims."""
     pixels = zlib.compress(bytes(14)) if data is None else data
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    body = [*extra, chunk(b"IDAT", pixels)] if before else [chunk(b"IDAT", pixels), *extra]
+    head = chunk(
+        b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    )
+    body = (
+        [*extra, chunk(b"IDAT", pixels)] if before else [chunk(b"IDAT", pixels), *extra]
+    )
     return b"\x89PNG\r\n\x1a\n" + head + b"".join(body) + chunk(b"IEND")
 
 
@@ -71,8 +77,15 @@ def empty(side):
 
 
 def tiff(*changes, tail=b"\0" * 64, following=0, order="<", count=None):
-    """A TIFF by hand, 4×4 grey pixels; changes: (tag, type, count, value) instead or besides."""
-    tags = {256: (3, 1, 4), 257: (3, 1, 4), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1)}
+    """A TIFF by hand, 4×4 grey pixels; changes: (tag, type, count, value) instead or
+    besides."""
+    tags = {
+        256: (3, 1, 4),
+        257: (3, 1, 4),
+        258: (3, 1, 8),
+        259: (3, 1, 1),
+        262: (3, 1, 1),
+    }
     tags |= {273: (4, 1, -1), 277: (3, 1, 1), 278: (3, 1, 4), 279: (4, 1, 16)}
     tags |= {tag: rest for tag, *rest in changes}
     end = 8 + 2 + 12 * len(tags) + 4
@@ -126,9 +139,12 @@ def scans(count):
 
 
 def corpus():
-    """{name: bytes} of every kind of file that was thought of; the same on every machine."""
+    """{name: bytes} of every kind of file that was thought of; the same on every
+    machine."""
     good = {
-        "jpeg": jpeg(exif=exif(), icc_profile=SRGB, comment=b"<script>alert(1)</script>"),
+        "jpeg": jpeg(
+            exif=exif(), icc_profile=SRGB, comment=b"<script>alert(1)</script>"
+        ),
         "png": encoded(picture("RGBA"), "PNG", exif=exif()),
         "webp": encoded(picture("RGBA"), "WEBP", exif=exif(), lossless=True),
         "gif": gif(),
@@ -142,10 +158,18 @@ def corpus():
         for shift, where in ((0, "before"), (2, "after"), (5, "within")):
             files[f"jpeg cut {where} {name}"] = good["jpeg"][: place + shift]
     for kind in (b"IHDR", b"eXIf", b"IDAT", b"IEND"):
-        files[f"png cut in {kind.decode()}"] = good["png"][: good["png"].index(kind) + 6]
+        files[f"png cut in {kind.decode()}"] = good["png"][
+            : good["png"].index(kind) + 6
+        ]
     for kind in (b"VP8X", b"VP8L", b"EXIF"):
-        files[f"webp cut in {kind.decode()}"] = good["webp"][: good["webp"].index(kind) + 9]
-    for name, places in (("gif", (6, 13, 500, -1)), ("bmp", (2, 20, 54, -1)), ("tiff", (4, 9, -9))):
+        files[f"webp cut in {kind.decode()}"] = good["webp"][
+            : good["webp"].index(kind) + 9
+        ]
+    for name, places in (
+        ("gif", (6, 13, 500, -1)),
+        ("bmp", (2, 20, 54, -1)),
+        ("tiff", (4, 9, -9)),
+    ):
         files |= {f"{name} cut at {p}": good[name][:p] for p in places}
     # headers that lie
     files |= {
@@ -224,8 +248,10 @@ def corpus():
         "one zero": b"\0",
         "a million zeros": bytes(10**6),
         "html": html,
-        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
-        "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%id) (w) file\n",
+        "svg": b"<svg "
+        b"xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%id) "
+        b"(w) file\n",
         "ppm": b"P6 1 1 255 abc",
         "pcx": encoded(picture("P"), "PCX"),
         "ico": encoded(picture(), "ICO"),
@@ -245,8 +271,13 @@ def corpus():
         "jpeg after jpeg": jpeg() * 3,
     }
     # right, but rare
-    files |= {f"{m} png": encoded(picture(m), "PNG") for m in ("1", "L", "LA", "P", "I;16")}
-    files |= {f"{m} tiff": encoded(picture(m), "TIFF") for m in ("CMYK", "LAB", "YCbCr", "F", "I")}
+    files |= {
+        f"{m} png": encoded(picture(m), "PNG") for m in ("1", "L", "LA", "P", "I;16")
+    }
+    files |= {
+        f"{m} tiff": encoded(picture(m), "TIFF")
+        for m in ("CMYK", "LAB", "YCbCr", "F", "I")
+    }
     files |= {
         f"{f} of {w}×{h}": encoded(picture(size=(w, h)), f)
         for w, h, f in (
@@ -257,7 +288,9 @@ def corpus():
             (1, 1, "WEBP"),
         )
     }
-    files |= {f"jpeg turned by {o}": jpeg(exif=exif(t274=o)) for o in (*range(10), 255, 65535)}
+    files |= {
+        f"jpeg turned by {o}": jpeg(exif=exif(t274=o)) for o in (*range(10), 255, 65535)
+    }
     files |= {
         "jpeg turned by a text": jpeg(exif=b"Exif\0\0" + tiff((274, 2, 4, 0x41414141))),
         "jpeg turned by several": jpeg(exif=b"Exif\0\0" + tiff((274, 3, 2, 6))),
@@ -288,7 +321,9 @@ def variant(seed, files):
     name = names[seed % len(names)]
     data = bytearray(files[name])
     for _ in range(draw.choice((1, 1, 2, 4, 8))):
-        near = min(len(data), draw.choice((16, 64, 400, 10**6)))  # most of what matters is in front
+        near = min(
+            len(data), draw.choice((16, 64, 400, 10**6))
+        )  # most of what matters is in front
         place = draw.randrange(near) if near else 0
         kind = draw.randrange(7)
         if kind == 0:
@@ -296,7 +331,9 @@ def variant(seed, files):
         elif kind == 1 and place < len(data):
             data[place] ^= 1 << draw.randrange(8)
         elif kind == 2:
-            number = draw.choice((0, 1, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1))
+            number = draw.choice(
+                (0, 1, 2**15 - 1, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
+            )
             data[place : place + 4] = struct.pack(draw.choice((">I", "<I")), number)
         elif kind == 3:
             del data[place : place + draw.randrange(1, 64)]
@@ -323,7 +360,8 @@ def outcome(data):
 
 
 def peak():
-    """Megabytes this process has held at most (Linux; its ru_maxrss counts the parent's, too)."""
+    """Megabytes this process has held at most (Linux; its ru_maxrss counts the
+    parent's, too)."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return 0.0

@@ -2,9 +2,10 @@
 
     python tests/support/interrupt.py KILLS FOLDER
 
-Two processes at a time do the same work in the same folder until both are killed (SIGKILL). Prints
-as JSON how often, how many had left something half-written, and how many whole files were read.
-What is half-written and in use is an AssertionError. Without TensorFlow: a fork costs little.
+Two processes at a time do the same work in the same folder until both are killed
+(SIGKILL). Prints as JSON how often, how many had left something half-written, and how
+many whole files were read. What is half-written and in use is an AssertionError.
+Without TensorFlow: a fork costs little.
 """
 
 import functools
@@ -97,7 +98,9 @@ class Progress:
         self.known = 0
 
     def write(self, turn):
-        _core._keep({"exercise": "05.1", "done": True, "answer": f"{os.getpid()} {turn} " * 50})
+        _core._keep(
+            {"exercise": "05.1", "done": True, "answer": f"{os.getpid()} {turn} " * 50}
+        )
 
     def check(self):
         found = _core.events()
@@ -128,7 +131,9 @@ class Card:
 
     def __init__(self, folder):
         self.file = folder / "card.md"
-        self.model = Classifier("m", None, 64, ResizeRule(), None, (("a", "a"), ("b", "b")))
+        self.model = Classifier(
+            "m", None, 64, ResizeRule(), None, (("a", "a"), ("b", "b"))
+        )
         self.rows = {f"measure {i}": "text" * 50 for i in range(500)}
         self.rows["accuracy"] = accuracy([0, 1], [0, 1])
 
@@ -138,12 +143,15 @@ class Card:
     def check(self):
         if self.file.exists():
             text = self.file.read_text("utf-8")
-            assert text.count("| measure ") == 501 and text.endswith("what they cost.\n")
+            assert text.count("| measure ") == 501 and text.endswith(
+                "what they cost.\n"
+            )
             yield self.file
 
 
 class Shipped:
-    """A file with its hash beside it. Of the two, one may be of a moment before: never half."""
+    """A file with its hash beside it. Of the two, one may be of a moment before: never
+    half."""
 
     def __init__(self, folder):
         self.file = folder / "asset"
@@ -167,7 +175,10 @@ class Download:
         archive, self.home = io.BytesIO(), folder / "home"
         with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as file:
             for i in range(40):
-                content, entry = noise(i, 90).tobytes(), tarfile.TarInfo(f"all/{i % 2}/{i}")
+                content, entry = (
+                    noise(i, 90).tobytes(),
+                    tarfile.TarInfo(f"all/{i % 2}/{i}"),
+                )
                 entry.size = len(content)
                 file.addfile(entry, io.BytesIO(content))
         (folder / "web").mkdir()
@@ -178,7 +189,9 @@ class Download:
         digest = sha256(archive.getvalue()).hexdigest()
         address = f"http://127.0.0.1:{server.server_port}/set.tgz"
         for i in range(1000):
-            datasets.PUBLIC[f"set{i}"] = datasets._Public(address, digest, "1", "all", "none")
+            datasets.PUBLIC[f"set{i}"] = datasets._Public(
+                address, digest, "1", "all", "none"
+            )
         os.environ["TRANSFER_DATA"] = str(self.home)
 
     def write(self, turn):

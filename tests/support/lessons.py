@@ -7,7 +7,9 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
-SUPPORT = Path(__file__).resolve().parent  # on the path of tests, and of what they start
+SUPPORT = (
+    Path(__file__).resolve().parent
+)  # on the path of tests, and of what they start
 NOTEBOOKS = ROOT / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 TEMPLATE = NOTEBOOKS / "your_own_pictures.ipynb"  # no lesson, but has a lesson's form
@@ -38,5 +40,7 @@ def code_cells(lesson):
 
 def exempt(cell):
     """Whether nbval does not compare all of a cell's output."""
-    comments = {line.strip("# ").lower().replace("_", "-") for line in cell.source.splitlines()}
+    comments = {
+        line.strip("# ").lower().replace("_", "-") for line in cell.source.splitlines()
+    }
     return bool(EXEMPTIONS & (comments | set(cell.metadata.get("tags", []))))

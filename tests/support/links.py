@@ -9,17 +9,26 @@ from lessons import read
 def prose(page):
     """A page's text, or a notebook's, without its code."""
     if page.suffix == ".ipynb":
-        cells = [cell.source for cell in read(page).cells if cell.cell_type == "markdown"]
+        cells = [
+            cell.source for cell in read(page).cells if cell.cell_type == "markdown"
+        ]
         text = "\n\n".join(cells)
     else:
         text = page.read_text(encoding="utf-8")
     text = re.sub(r"(?ms)^ *```.*?^ *```", "", text)
-    return re.sub(r"(?<!`)`[^`\n]+`(?!`)", lambda code: code[0].strip("`").replace("](", " "), text)
+    return re.sub(
+        r"(?<!`)`[^`\n]+`(?!`)",
+        lambda code: code[0].strip("`").replace("](", " "),
+        text,
+    )
 
 
 def headings(page):
     """[(level, text), …]"""
-    return [(len(m), text) for m, text in re.findall(r"(?m)^(#{1,6}) +(.*?) *$", prose(page))]
+    return [
+        (len(m), text)
+        for m, text in re.findall(r"(?m)^(#{1,6}) +(.*?) *$", prose(page))
+    ]
 
 
 class Tags(HTMLParser):
@@ -39,8 +48,8 @@ class Tags(HTMLParser):
 
 
 def anchors(page):
-    """What can follow # in a link to a page: its headings, as GitHub and the site name them, and
-    ids in its HTML."""
+    """What can follow # in a link to a page: its headings, as GitHub and the site name
+    them, and ids in its HTML."""
     found = Tags(prose(page)).ids
     for _, text in headings(page):
         text = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", text).lower()

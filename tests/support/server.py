@@ -1,4 +1,5 @@
-"""Servers on this machine for downloads: one that can misbehave, and one that does nothing else."""
+"""Servers on this machine for downloads: one that can misbehave, and one that does
+nothing else."""
 
 import http.server
 import socket
@@ -32,7 +33,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data[: len(data) // 2] if fault else data)
         self.wfile.flush()
         if fault == "dies":  # what the system sends for a process that is gone: a reset
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
             self.connection.close()
         elif fault == "stalls":
             time.sleep(3)
@@ -54,7 +57,9 @@ class Drip(bytes):
 def head(status=b"200 OK", **headers):
     """The head of an answer; _ in a name stands for -."""
     lines = [b"HTTP/1.1 " + status]
-    lines += [name.replace("_", "-").encode() + b": " + headers[name] for name in headers]
+    lines += [
+        name.replace("_", "-").encode() + b": " + headers[name] for name in headers
+    ]
     return b"\r\n".join([*lines, b"", b""])
 
 
@@ -64,7 +69,8 @@ def to(place, status=b"302 Found"):
 
 
 def bomb(wbits, layers=1, size=10**8):
-    """Packed zeros, `size` of them within the innermost layer; wbits as in zlib, 31: gzip."""
+    """Packed zeros, `size` of them within the innermost layer; wbits as in zlib, 31:
+    gzip."""
     packer, zeros = zlib.compressobj(9, wbits=wbits), bytes(2**20)
     data = b"".join(packer.compress(zeros) for _ in range(size >> 20)) + packer.flush()
     for _ in range(layers - 1):
@@ -74,9 +80,10 @@ def bomb(wbits, layers=1, size=10**8):
 
 
 class Hostile(socketserver.ThreadingTCPServer):
-    """Sends whatever bytes it is told to. `answers`: {path: what is sent, some bytes after others,
-    or a list of such lists, one for each time it is asked}; `asked`: all paths, `heads`: what came
-    with them; `ended`: a semaphore that is released when a connection is over."""
+    """Sends whatever bytes it is told to. `answers`: {path: what is sent, some bytes
+    after others, or a list of such lists, one for each time it is asked}; `asked`: all
+    paths, `heads`: what came with them; `ended`: a semaphore that is released when a
+    connection is over."""
 
     daemon_threads = allow_reuse_address = True
     request_queue_size = 50
@@ -86,7 +93,9 @@ class Hostile(socketserver.ThreadingTCPServer):
         self.address = f"http://127.0.0.1:{self.server_address[1]}/"
         self.answers, self.asked, self.heads = dict(answers), [], []
         self.ended = threading.Semaphore(0)
-        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self.thread = threading.Thread(
+            target=self.serve_forever, args=(0.05,), daemon=True
+        )
 
     def __enter__(self):
         self.thread.start()
@@ -103,9 +112,15 @@ class Attack(socketserver.BaseRequestHandler):
             request = b""
             while b"\r\n\r\n" not in request and (more := self.request.recv(2**16)):
                 request += more
-                if not request.startswith((b"GET ", b"CONNECT ")):  # TLS where none is spoken
+                if not request.startswith(
+                    (b"GET ", b"CONNECT ")
+                ):  # TLS where none is spoken
                     break
-            path = request.split(b" ")[1].decode("latin-1").removeprefix("/") if more else ""
+            path = (
+                request.split(b" ")[1].decode("latin-1").removeprefix("/")
+                if more
+                else ""
+            )
             path = path.partition("?")[0]
             self.server.asked.append(path)
             self.server.heads.append(request)

@@ -16,8 +16,8 @@ EPOCHS = 30  # of the trained one; its accuracy no longer grows much
 
 
 def network(n_classes, size=SIZE, seed=0):
-    """A convolutional network of three stages, with batch normalisation and random weights, for
-    RGB 0…255 (n, size, size, 3) → logits (n, n_classes)."""
+    """A convolutional network of three stages, with batch normalisation and random
+    weights, for RGB 0…255 (n, size, size, 3) → logits (n, n_classes)."""
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     x = inputs = keras.Input((size, size, 3))
@@ -31,17 +31,23 @@ def network(n_classes, size=SIZE, seed=0):
 
 
 def classifier(n_classes=10, size=SIZE, seed=0, classes=None):
-    """A `Classifier` with random weights, of the first ImageNet classes or of those given."""
+    """A `Classifier` with random weights, of the first ImageNet classes or of those
+    given."""
     classes = imagenet_classes()[:n_classes] if classes is None else tuple(classes)
     return Classifier(
-        "tiny", network(len(classes), size, seed), size, ResizeRule(), unchanged, classes
+        "tiny",
+        network(len(classes), size, seed),
+        size,
+        ResizeRule(),
+        unchanged,
+        classes,
     )
 
 
 @cache
 def trained():
-    """A `Classifier` that has learned the shipped *computers* in a few seconds, better than chance
-    by far; one for all tests of a process: none may change it."""
+    """A `Classifier` that has learned the shipped *computers* in a few seconds, better
+    than chance by far; one for all tests of a process: none may change it."""
     train = load_dataset("computers").train
     model = network(len(train.classes))
     model.compile(

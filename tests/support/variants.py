@@ -12,8 +12,8 @@ from helpers.models import Classifier
 
 
 class Lazy:
-    """A module of Keras that is imported when it is first used: tests of programs without
-    TensorFlow import this file, too."""
+    """A module of Keras that is imported when it is first used: tests of programs
+    without TensorFlow import this file, too."""
 
     def __init__(self, name):
         self.name = name
@@ -73,7 +73,9 @@ BEFORE = {
     "order": turned_around,
     "activation": lambda: network(activation="gelu"),
     "no activation": lambda: network(activation=None),
-    "slope": lambda: network(activation=None, middle=[layers.LeakyReLU(negative_slope=0.1)]),
+    "slope": lambda: network(
+        activation=None, middle=[layers.LeakyReLU(negative_slope=0.1)]
+    ),
     "pooling": lambda: network(pooling="GlobalMaxPooling2D"),
     "pooling before": lambda: network(middle=[layers.MaxPooling2D()]),
     "stride": lambda: network(strides=2),

@@ -1,7 +1,8 @@
-"""What is made from the lessons: for learners, for instructors, for nbgrader, and the site.
+"""What is made from the lessons: for learners, for instructors, for nbgrader, and the
+site.
 
-What is in them is tested on every lesson; run and graded is one light lesson, since `make editions`
-itself stops where a lesson fails or a check refuses its solution.
+What is in them is tested on every lesson; run and graded is one light lesson, since
+`make editions` itself stops where a lesson fails or a check refuses its solution.
 """
 
 import asyncio
@@ -28,7 +29,9 @@ from teaching import editions
 ROOT = NOTEBOOKS.parent
 
 # Light ones: with a panel, and with exercises that need no network's training.
-WITH_PANEL = next(path.relative_to(ROOT) for path in LESSONS if path.name.startswith("01"))
+WITH_PANEL = next(
+    path.relative_to(ROOT) for path in LESSONS if path.name.startswith("01")
+)
 GRADED = next(path for path in LESSONS if path.name.startswith("00"))
 
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
@@ -36,9 +39,12 @@ each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.s
 
 @pytest.fixture(scope="module")
 def teaching():
-    """What `make teaching` installs. Skipped where it is not there; in CI that is a failure."""
+    """What `make teaching` installs. Skipped where it is not there; in CI that is a
+    failure."""
     if missing := [
-        name for name in ("nbgrader", "sphinx", "myst_nb", "furo") if not find_spec(name)
+        name
+        for name in ("nbgrader", "sphinx", "myst_nb", "furo")
+        if not find_spec(name)
     ]:
         reason = f"needs {', '.join(missing)} (make teaching)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
@@ -58,7 +64,9 @@ def made(tmp_path_factory):
 
 
 def fills(lesson):
-    return [n for n, kind in exercises(lesson.name[:2]).items() if isinstance(kind, Fill)]
+    return [
+        n for n, kind in exercises(lesson.name[:2]).items() if isinstance(kind, Fill)
+    ]
 
 
 def texts(notebook, kind="markdown"):
@@ -76,7 +84,7 @@ def test_instructors_keep_the_packages_that_learners_have():
     assert shared <= learners
 
 
-# -- students --------------------------------------------------------------------------------------
+# -- students --------------------------------------------------------------------------
 
 
 @each_lesson
@@ -95,12 +103,16 @@ def test_students_can_get_the_outputs():
     lesson = read(LESSONS[3])
     kept = editions.student(lesson, outputs=True)
     outputs = [cell.outputs for cell in kept.cells if cell.cell_type == "code"]
-    assert outputs == [cell.outputs for cell in lesson.cells if cell.cell_type == "code"]
+    assert outputs == [
+        cell.outputs for cell in lesson.cells if cell.cell_type == "code"
+    ]
 
 
 @each_lesson
 def test_code_finds_its_files_wherever_the_notebook_lies(lesson):
-    assert '"../' not in texts(read(lesson), "code"), "editions lie elsewhere: COMPUTERS / …"
+    assert '"../' not in texts(read(lesson), "code"), (
+        "editions lie elsewhere: COMPUTERS / …"
+    )
 
 
 def test_every_link_holds_in_every_edition(made, tmp_path):
@@ -113,7 +125,7 @@ def test_every_link_holds_in_every_edition(made, tmp_path):
         assert {page: lost for page in pages if (lost := dead(page))} == {}
 
 
-# -- instructors -----------------------------------------------------------------------------------
+# -- instructors -----------------------------------------------------------------------
 
 
 @each_lesson
@@ -123,7 +135,9 @@ def test_instructors_get_solutions_in_the_place_of_stubs_and_all_texts_open(less
     nbformat.validate(notebook)
     assert len(notebook.cells) == len(before.cells)
     assert "<details" not in texts(notebook)
-    assert texts(notebook).count("**Answer**") == texts(before).count("<summary>Answer<")
+    assert texts(notebook).count("**Answer**") == texts(before).count(
+        "<summary>Answer<"
+    )
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     solutions = editions.solutions(before)
     assert sorted(solutions) == fills(lesson)
@@ -136,15 +150,17 @@ def test_instructors_get_solutions_in_the_place_of_stubs_and_all_texts_open(less
 def test_a_solution_that_no_cell_checks_is_named():
     notebook = editions.copy.deepcopy(read(GRADED))
     notebook.cells = [c for c in notebook.cells if not c.source.startswith("check(")]
-    with pytest.raises(editions.EditionError, match="No cell checks what the solution of 00"):
+    with pytest.raises(
+        editions.EditionError, match="No cell checks what the solution of 00"
+    ):
         editions.instructor(notebook)
 
 
 def test_of_a_link_to_a_folder_or_to_helpers_only_the_text_stays(made):
     linked = []
     text = (
-        "In [tests/](../tests) [and](../helpers/datasets.py#L1), [a card](../data/README.md#x), "
-        "`[0](1)`, [all](https://x.org/y)."
+        "In [tests/](../tests) [and](../helpers/datasets.py#L1), [a "
+        "card](../data/README.md#x), `[0](1)`, [all](https://x.org/y)."
     )
     assert editions.relinked(text, Path("docs"), Path(), editions.flat, linked) == (
         "In tests/ and, [a card](data/README.md#x), `[0](1)`, [all](https://x.org/y)."
@@ -158,8 +174,9 @@ def test_notes_stand_below_the_title(tmp_path, monkeypatch):
     (tmp_path / "docs").mkdir()
     teaching = tmp_path / editions.TEACHING
     teaching.write_text(
-        "# Teaching\n\n## By lesson\n\n### 00 · Start\n\nSay [this](../notebooks/04_x.ipynb).\n\n"
-        "#### Errors\n\nNone, see [a card](../data/README.md#a).\n\n### 04 · Goal\n\nNot this.\n"
+        "# Teaching\n\n## By lesson\n\n### 00 · Start\n\nSay "
+        "[this](../notebooks/04_x.ipynb).\n\n#### Errors\n\nNone, see [a "
+        "card](../data/README.md#a).\n\n### 04 · Goal\n\nNot this.\n"
     )
     said = editions.notes(GRADED)
     assert said == (
@@ -179,7 +196,8 @@ def run(path, notebook):
 
 @pytest.fixture(scope="module")
 def ran():
-    """An instructor's lesson that has run: its checks are content, or this would have failed."""
+    """An instructor's lesson that has run: its checks are content, or this would have
+    failed."""
     return run(WITH_PANEL, editions.instructor(read(ROOT / WITH_PANEL)))
 
 
@@ -197,7 +215,9 @@ def test_a_solution_that_its_check_refuses_stops_the_edition():
     number = fills(GRADED)[0]
     sources = "from exercises import check", f'check("{number}", print)'
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    with pytest.raises(editions.EditionError, match=f"the solution of {number} is refused"):
+    with pytest.raises(
+        editions.EditionError, match=f"the solution of {number} is refused"
+    ):
         run(GRADED, notebook)
     notebook.cells[1].source = "1 / 0"
     with pytest.raises(editions.EditionError, match="ZeroDivisionError"):
@@ -216,12 +236,16 @@ def test_an_edition_that_fails_leaves_the_former_one(tmp_path):
     assert [path.name for path in (tmp_path / "html").iterdir()] == ["other.html"]
 
 
-# -- nbgrader --------------------------------------------------------------------------------------
+# -- nbgrader --------------------------------------------------------------------------
 
 
 def cell(notebook, name):
     """A cell by nbgrader's name for it."""
-    (found,) = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name]
+    (found,) = [
+        c
+        for c in notebook.cells
+        if c.metadata.get("nbgrader", {}).get("grade_id") == name
+    ]
     return found
 
 
@@ -240,8 +264,12 @@ def test_nbgrader_knows_every_exercise_and_its_points(made, lesson):
             assert 3 <= rubric <= 6, "a point for each line of the rubric"
         else:
             assert "### BEGIN SOLUTION" in cell(notebook, f"answer-{name}").source
-            assert cell(notebook, f"test-{name}").metadata.nbgrader.points == points(kind)
-    names = [c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata]
+            assert cell(notebook, f"test-{name}").metadata.nbgrader.points == points(
+                kind
+            )
+    names = [
+        c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata
+    ]
     assert (
         len(names)
         == len(set(names))
@@ -251,8 +279,9 @@ def test_nbgrader_knows_every_exercise_and_its_points(made, lesson):
 
 @pytest.fixture(scope="module")
 def course(teaching, made, tmp_path_factory):
-    """One lesson released, handed in by Ann, who does it all, and by Bob, who errs where code is
-    asked for and leaves the rest as it was; graded → the course's folder."""
+    """One lesson released, handed in by Ann, who does it all, and by Bob, who errs
+    where code is asked for and leaves the rest as it was; graded → the course's
+    folder."""
     folder = tmp_path_factory.mktemp("course")
     shutil.copytree(made / "nbgrader", folder, dirs_exist_ok=True)
 
@@ -283,7 +312,9 @@ def course(teaching, made, tmp_path_factory):
                 answer.source = f"{answer.source.split()[0]} = {right!r}"
             elif isinstance(kind, Explore) and learner == "ann":
                 notes = cell(notebook, f"notes-{name}")
-                notes.source = notes.source.replace("...", '"I saw five things and two more."', 1)
+                notes.source = notes.source.replace(
+                    "...", '"I saw five things and two more."', 1
+                )
         nbformat.write(notebook, handed_in / GRADED.name)
     nbgrader("autograde")
     nbgrader("generate_feedback")
@@ -296,9 +327,15 @@ def test_nbgrader_releases_the_stub_and_no_solution(course):
     assert not re.search(
         "SOLUTION|HIDDEN|<summary>Solution", texts(released, "code") + texts(released)
     )
-    stubs = [c.source for c in read(GRADED).cells if "..." in c.source and c.cell_type == "code"]
+    stubs = [
+        c.source
+        for c in read(GRADED).cells
+        if "..." in c.source and c.cell_type == "code"
+    ]
     for number in fills(GRADED):
-        assert cell(released, f"answer-{number.replace('.', '-')}").source.strip() in stubs
+        assert (
+            cell(released, f"answer-{number.replace('.', '-')}").source.strip() in stubs
+        )
         test = cell(released, f"test-{number.replace('.', '-')}")
         assert test.source.strip().startswith(f'check("{number}", ')
         assert test.metadata.nbgrader.locked
@@ -323,7 +360,8 @@ print(json.dumps(found))
 
 @pytest.mark.thorough
 def test_nbgrader_gives_points_for_what_the_check_accepts(course):
-    # In a process of its own: nbgrader brings setuptools, which changes how Python imports.
+    # In a process of its own: nbgrader brings setuptools, which changes how Python
+    # imports.
     said = subprocess.run(
         [sys.executable, "-c", POINTS, f"sqlite:///{course}/gradebook.db"],
         capture_output=True,
@@ -340,13 +378,15 @@ def test_nbgrader_gives_points_for_what_the_check_accepts(course):
 
 @pytest.mark.thorough
 def test_nbgraders_feedback_holds_the_hint(course):
-    page = (course / "feedback" / "bob" / "00" / GRADED.with_suffix(".html").name).read_text()
+    page = (
+        course / "feedback" / "bob" / "00" / GRADED.with_suffix(".html").name
+    ).read_text()
     for number in fills(GRADED):
         hint = next(iter(lesson_00.CASES[number].wrong.values()))
         assert hint in page
 
 
-# -- the site --------------------------------------------------------------------------------------
+# -- the site --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -355,7 +395,9 @@ def site(teaching, ran, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     notebooks = editions.read_all()
     notebooks[WITH_PANEL] = editions.shown(notebooks[WITH_PANEL], ran)
-    assert editions.site(folder, notebooks) == 0, "Sphinx warns of nothing, such as a dead link"
+    assert editions.site(folder, notebooks) == 0, (
+        "Sphinx warns of nothing, such as a dead link"
+    )
     return folder
 
 
@@ -366,16 +408,24 @@ def test_the_site_is_read_from_disk(site):
     with browser() as chromium:
         context = chromium.new_context()
         asked = []
-        context.on("request", lambda r: re.match("file:|data:", r.url) or asked.append(r.url))
-        context.on("requestfailed", lambda request: asked.append(f"failed: {request.url}"))
+        context.on(
+            "request", lambda r: re.match("file:|data:", r.url) or asked.append(r.url)
+        )
+        context.on(
+            "requestfailed", lambda request: asked.append(f"failed: {request.url}")
+        )
         page = context.new_page()
         page.on("pageerror", lambda error: asked.append(str(error)))
         links, ids = {}, {}
         for path in pages:
             page.goto(path.as_uri(), wait_until="networkidle")
-            unnamed = page.locator("img:not([alt]), img[alt=''], img[alt*='No description']")
+            unnamed = page.locator(
+                "img:not([alt]), img[alt=''], img[alt*='No description']"
+            )
             assert unnamed.count() == 0, path
-            assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth)")
+            assert page.evaluate(
+                "[...document.images].every(i => i.complete && i.naturalWidth)"
+            )
             links[path] = page.evaluate("[...document.links].map(link => link.href)")
             ids[path.as_uri()] = page.evaluate(
                 "[...document.querySelectorAll('[id]')].map(e => e.id)"

@@ -1,4 +1,5 @@
-"""A class on one machine, by the real JupyterHub on loopback; the settings for Kubernetes."""
+"""A class on one machine, by the real JupyterHub on loopback; the settings for
+Kubernetes."""
 
 import asyncio
 import csv
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VALUES = ROOT / "teaching" / "hub" / "values.yaml"
 CLASS = 8
 
-# -- the real hub ----------------------------------------------------------------------------------
+# -- the real hub ----------------------------------------------------------------------
 
 
 def with_hub(test):
@@ -24,10 +25,14 @@ def with_hub(test):
     needs = {
         "Linux": sys.platform.startswith("linux"),
         "JupyterHub (make teaching)": importlib.util.find_spec("jupyterhub"),
-        "configurable-http-proxy on PATH (npm)": shutil.which("configurable-http-proxy"),
+        "configurable-http-proxy on PATH (npm)": shutil.which(
+            "configurable-http-proxy"
+        ),
     }
     missing = ", ".join(name for name, there in needs.items() if not there)
-    return pytest.mark.slow(pytest.mark.skipif(bool(missing), reason=f"needs {missing}")(test))
+    return pytest.mark.slow(
+        pytest.mark.skipif(bool(missing), reason=f"needs {missing}")(test)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +114,7 @@ def test_a_class_runs_lesson_01_at_once(tool, record_property):
     assert int(row["learner_peak_mb"]) < 1.3 * int(recorded["learner_peak_mb"])
 
 
-# -- Kubernetes ------------------------------------------------------------------------------------
+# -- Kubernetes ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -125,20 +130,28 @@ def test_values_name_settings_of_the_chart(values):
         "networkPolicy", "lifecycleHooks",
     }  # fmt: skip
     assert set(values["singleuser"]) == known
-    assert all(isinstance(text, str) for text in values["singleuser"]["extraEnv"].values())
+    assert all(
+        isinstance(text, str) for text in values["singleuser"]["extraEnv"].values()
+    )
     assert values["singleuser"]["extraEnv"]["TRANSFER_HOSTED"] == "1"
 
 
 def test_values_give_each_lesson_the_memory_that_it_was_measured_to_need(values):
     with open(ROOT / "docs" / "lesson_needs.tsv", encoding="utf-8") as file:
-        rows = list(csv.DictReader((line for line in file if line[0] != "#"), delimiter="\t"))
+        rows = list(
+            csv.DictReader((line for line in file if line[0] != "#"), delimiter="\t")
+        )
     most = max(int(row["kernel_mb"]) + int(row["beside_mb"]) for row in rows)
     limit = values["singleuser"]["memory"]["limit"]
     assert limit.endswith("G")
-    assert 1.2 * most + 200 < 1000 * float(limit[:-1]), "a lesson and its server must fit"
+    assert 1.2 * most + 200 < 1000 * float(limit[:-1]), (
+        "a lesson and its server must fit"
+    )
 
 
-def test_the_first_start_hands_out_the_lessons_and_keeps_what_is_there(values, tmp_path):
+def test_the_first_start_hands_out_the_lessons_and_keeps_what_is_there(
+    values, tmp_path
+):
     image, home = tmp_path / "image", tmp_path / "home"
     (image / "notebooks").mkdir(parents=True)
     (image / "data").mkdir()
@@ -160,7 +173,9 @@ def test_the_first_start_hands_out_the_lessons_and_keeps_what_is_there(values, t
 
 
 def test_both_ways_hand_out_the_same(values):
-    config = (ROOT / "teaching" / "hub" / "jupyterhub_config.py").read_text(encoding="utf-8")
+    config = (ROOT / "teaching" / "hub" / "jupyterhub_config.py").read_text(
+        encoding="utf-8"
+    )
     script = values["singleuser"]["lifecycleHooks"]["postStart"]["exec"]["command"][2]
     names = script.split("for name in ")[1].split(";")[0].split()
     assert f"SHARED = ({', '.join(map(repr, names))})".replace("'", '"') in config

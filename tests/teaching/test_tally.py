@@ -21,7 +21,13 @@ def learners(tmp_path, monkeypatch):
     """Three learners, each in a folder of their own, as `check` leaves them."""
     notes = "I covered the cat's ears and it said dog."
     did = {
-        "ann": [("00.1", "a"), ("00.1", "b"), ("00.2", 3), ("00.2", print), ("00.3", notes)],
+        "ann": [
+            ("00.1", "a"),
+            ("00.1", "b"),
+            ("00.2", 3),
+            ("00.2", print),
+            ("00.3", notes),
+        ],
         "bob": [("00.1", "a"), ("00.2", 3)],
         "cy": [("00.1", "c"), ("00.1", "nonsense")],
     }
@@ -44,7 +50,10 @@ def test_counts_first_answers_solutions_and_hints(learners, capsys, monkeypatch)
     assert files == "3 files"
     lines = predict.splitlines()
     assert lines[0] == "00.1  answered by 3 of 3 who tried"
-    assert [line.split() for line in lines[1:]] == [["2", 27 * "#", "a"], ["1", 13 * "#", "c"]]
+    assert [line.split() for line in lines[1:]] == [
+        ["2", 27 * "#", "a"],
+        ["1", 13 * "#", "c"],
+    ]
     lines = fill.splitlines()
     assert lines[0] == "00.2  solved by 1 of 2 who tried"
     assert lines[1].startswith("     2  Hand over the function itself")
@@ -73,7 +82,13 @@ def test_broken_files_are_named_and_the_rest_is_counted(learners, capsys, monkey
         json.dumps({"exercise": "99.1", "done": True, "time": "x"}),
     ]
     (learners / "my_progress.jsonl").write_text("\n".join([good, *odd]) + "\n\n")
-    strange = {"exercise": "00.1", "done": "yes", "time": "x", "answer": [1], "hint": {"a": 1}}
+    strange = {
+        "exercise": "00.1",
+        "done": "yes",
+        "time": "x",
+        "answer": [1],
+        "hint": {"a": 1},
+    }
     (learners / "my_progress_2.jsonl").write_text(json.dumps(strange))
     (learners / "my_progress_3.jsonl").mkdir()
     missing = learners / "none.jsonl"

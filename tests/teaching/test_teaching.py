@@ -29,7 +29,8 @@ def test_the_sections_and_their_minutes_are_those_of_the_lesson(lesson):
     rows = re.findall(r"(?m)^\| (.+?) \| (\d+) \|$", section(lesson))
     assert [name for name, _ in rows] == core(lesson)
     title, stated = re.search(
-        r"(?s)\A# (.+?)\n.*?\*\*Time[:.]\*\* (?:\d+–)?(\d+) minutes", read(lesson).cells[0].source
+        r"(?s)\A# (.+?)\n.*?\*\*Time[:.]\*\* (?:\d+–)?(\d+) minutes",
+        read(lesson).cells[0].source,
     ).groups()
     assert section(lesson).startswith(f"### {title}\n")
     assert sum(int(minutes) for _, minutes in rows) == int(stated)
@@ -37,7 +38,8 @@ def test_the_sections_and_their_minutes_are_those_of_the_lesson(lesson):
 
 @each_lesson
 def test_each_section_that_cures_a_misconception_is_there(lesson):
-    """Names between “ and ” are the lesson's headings, or another lesson's, or an answer."""
+    """Names between “ and ” are the lesson's headings, or another lesson's, or an
+    answer."""
     known = {name for other in LESSONS for name in core(other)}
     known |= {"Going further", "Now yours"}
     cures = re.search(r"(?s)\*\*Misconceptions\*\*(.*?)\*\*Timing", section(lesson))[1]
@@ -56,11 +58,17 @@ def test_a_table_is_the_recorded_one(table):
         rows = list(csv.reader(file, delimiter="\t"))[1:]
     shown = GUIDE.split(f"<!-- {table} -->")[1].split(f"<!-- end of {table} -->")[0]
     assert said in shown
-    cells = [line.strip("| ").split(" | ") for line in shown.splitlines() if line.startswith("| ")]
+    cells = [
+        line.strip("| ").split(" | ")
+        for line in shown.splitlines()
+        if line.startswith("| ")
+    ]
     assert cells[2:] == rows
 
 
 def test_every_lesson_was_measured():
     with open(DOCS / "lesson_needs.tsv", encoding="utf-8") as file:
         rows = csv.DictReader((line for line in file if line[0] != "#"), delimiter="\t")
-        assert [row["lesson"] for row in rows] == [lesson.name[:2] for lesson in LESSONS]
+        assert [row["lesson"] for row in rows] == [
+            lesson.name[:2] for lesson in LESSONS
+        ]

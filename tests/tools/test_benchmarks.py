@@ -1,4 +1,5 @@
-"""The benchmarks on made-up pictures and tiny networks: what they run, print, write, conclude."""
+"""The benchmarks on made-up pictures and tiny networks: what they run, print, write,
+conclude."""
 
 import re
 import shutil
@@ -15,10 +16,18 @@ from helpers.evaluate import accuracy
 from helpers.models import ROOT
 from safeguards.folders import DataError
 from tools.benchmarks import __main__ as bench
-from tools.benchmarks import more_pictures, one_picture, report, runtimes, transfer_recipe
+from tools.benchmarks import (
+    more_pictures,
+    one_picture,
+    report,
+    runtimes,
+    transfer_recipe,
+)
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 
 
 def folder_of(root, classes):
@@ -33,7 +42,7 @@ def folder_of(root, classes):
     return root
 
 
-# -- features once, and the recipe -----------------------------------------------------------------
+# -- features once, and the recipe -----------------------------------------------------
 
 
 def test_both_ways_run_on_the_same_pictures(tmp_path, capsys, monkeypatch):
@@ -41,7 +50,9 @@ def test_both_ways_run_on_the_same_pictures(tmp_path, capsys, monkeypatch):
     classifier, used = report.toy(24), []
     real = transfer_recipe.recipe
     monkeypatch.setattr(
-        transfer_recipe, "recipe", lambda own, *rest: used.append(own) or real(own, *rest)
+        transfer_recipe,
+        "recipe",
+        lambda own, *rest: used.append(own) or real(own, *rest),
     )
     before = classifier.network.get_weights()
     runs = transfer_recipe.compare(classifier, dataset, repeats=1, epochs=1)
@@ -59,7 +70,10 @@ def test_both_ways_run_on_the_same_pictures(tmp_path, capsys, monkeypatch):
     assert not np.array_equal(classifier.network.layers[3].gamma, norm.gamma)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("seed 0  features once ")
-    times, estimate = r"\d+\.\d s +\d+\.\d s CPU", r"\d\.\d\d \(\d\.\d\d–\d\.\d\d\), n = 12"
+    times, estimate = (
+        r"\d+\.\d s +\d+\.\d s CPU",
+        r"\d\.\d\d \(\d\.\d\d–\d\.\d\d\), n = 12",
+    )
     shown = f"seed 0  recipe +{times}  {estimate}, \\d\\.\\d\\d before fine-tuning"
     assert re.fullmatch(shown, lines[1])
 
@@ -80,7 +94,10 @@ def made_up(ours, theirs):
     return {
         way: [
             transfer_recipe.Run(
-                seconds, accuracy(np.ones(100, int), (np.arange(100) < n).astype(int)), None, *more
+                seconds,
+                accuracy(np.ones(100, int), (np.arange(100) < n).astype(int)),
+                None,
+                *more,
             )
             for seconds, n, *more in runs
         ]
@@ -125,11 +142,13 @@ def test_missing_weights_are_said():
         transfer_recipe.main([])
 
 
-# -- ratios, tables, files -------------------------------------------------------------------------
+# -- ratios, tables, files -------------------------------------------------------------
 
 
 def test_rounds_are_divided_one_by_one():
-    found = report.ratio([2, 20, 300], [1, 10, 100])  # the machine was ten times slower, or more
+    found = report.ratio(
+        [2, 20, 300], [1, 10, 100]
+    )  # the machine was ten times slower, or more
     assert found == (2, 2, 2.5, 3)
     assert str(found) == "2.00 (2.00–2.50), n = 3"
     assert [report.short(v) for v in (0.01234, 1.006, 99.94, 100.4, 12345.6)] == [
@@ -139,7 +158,9 @@ def test_rounds_are_divided_one_by_one():
 
 def test_what_grows_with_the_number_of_pictures():
     times = {10: [1.0, 2.0], 100: [10.0, 20.0], 1000: [200.0]}
-    assert more_pictures.slope({10: [1.0], 100: [10.0], 1000: [100.0]}).startswith("1.00 (1.00–")
+    assert more_pictures.slope({10: [1.0], 100: [10.0], 1000: [100.0]}).startswith(
+        "1.00 (1.00–"
+    )
     found = more_pictures.a_picture(times)
     assert [found[count].value for count in times] == pytest.approx([1, 1, 2])
     rows, figure, alt = report.grown({"a": found}, "pictures", "time a picture")
@@ -157,9 +178,13 @@ def test_a_time_of_something_else_does_not_count(monkeypatch):
         more_pictures.seconds(report.toy(), {20: 1})
     monkeypatch.setattr(runtimes, "exports", lambda *_: {"ONNX Runtime": report.toy()})
     monkeypatch.setattr(
-        runtimes, "parity", lambda *_: Parity(accuracy(np.arange(4), np.array([0, 1, 2, 0])), 0.4)
+        runtimes,
+        "parity",
+        lambda *_: Parity(accuracy(np.arange(4), np.array([0, 1, 2, 0])), 0.4),
     )
-    with pytest.raises(RuntimeError, match="ONNX Runtime answers otherwise than Keras: "):
+    with pytest.raises(
+        RuntimeError, match="ONNX Runtime answers otherwise than Keras: "
+    ):
         runtimes.measure(quick=True)
 
 
@@ -172,7 +197,9 @@ def no_start(monkeypatch):
 
 @pytest.mark.thorough
 def test_one_command_writes_it_all(tmp_path, monkeypatch, capsys, no_start):
-    dataset = load_dataset(folder_of(tmp_path / "p", ("blueish", "greenish", "reddish")))
+    dataset = load_dataset(
+        folder_of(tmp_path / "p", ("blueish", "greenish", "reddish"))
+    )
     monkeypatch.setattr(transfer_recipe, "load_dataset", lambda: dataset)
     out = tmp_path / "out"
     bench.main(["--quick", "--out", str(out)])
@@ -188,7 +215,9 @@ def test_one_command_writes_it_all(tmp_path, monkeypatch, capsys, no_start):
     for chart in charts.values():
         with Image.open(out / chart) as image:
             image.verify()
-    (folder_row,) = re.findall(r"(?m)^\| toy \| .*? \| (\S+) \|$", text.partition("## One p")[0])
+    (folder_row,) = re.findall(
+        r"(?m)^\| toy \| .*? \| (\S+) \|$", text.partition("## One p")[0]
+    )
     assert folder_row == "1.000", "the loop and predict_folder give the same answers"
     assert "transfer_recipe" in capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {"RESULTS.md", "charts"}
@@ -200,7 +229,9 @@ def test_what_fails_leaves_the_last_results(tmp_path, monkeypatch):
     def fails(quick):
         raise RuntimeError("no")
 
-    monkeypatch.setattr(bench, "PARTS", [SimpleNamespace(__name__="a.b", measure=fails)])
+    monkeypatch.setattr(
+        bench, "PARTS", [SimpleNamespace(__name__="a.b", measure=fails)]
+    )
     with pytest.raises(RuntimeError, match="no"):
         bench.main(["--quick", "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["RESULTS.md"]
@@ -225,6 +256,9 @@ def test_each_runs_alone(monkeypatch, capsys):
 
 def test_the_kept_charts_are_small():
     assert (
-        sum(path.stat().st_size for path in (ROOT / "tools" / "benchmarks").glob("*/*.png"))
+        sum(
+            path.stat().st_size
+            for path in (ROOT / "tools" / "benchmarks").glob("*/*.png")
+        )
         < 150_000
     )

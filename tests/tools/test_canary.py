@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def load():
     """The tool as a module, a new one each time."""
-    spec = importlib.util.spec_from_file_location("canary", ROOT / "tools" / "setup" / "canary.py")
+    spec = importlib.util.spec_from_file_location(
+        "canary", ROOT / "tools" / "setup" / "canary.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -19,8 +21,8 @@ def load():
 
 @pytest.fixture
 def canary(monkeypatch):
-    """The tool, in an environment whose packages are a dictionary; c 2, which a brings along where
-    all is renewed, breaks one test."""
+    """The tool, in an environment whose packages are a dictionary; c 2, which a brings
+    along where all is renewed, breaks one test."""
     module = load()
     locked, newest = {"a": "1", "b": "1", "c": "1"}, {"a": "2", "b": "1", "c": "2"}
     here = dict(locked)
@@ -87,7 +89,9 @@ def test_reads_what_pytest_found(tmp_path, monkeypatch):
     monkeypatch.setattr(canary, "PYTHON", sys.executable)
     monkeypatch.setattr(canary, "RANGES", "test_x.py::test_ranges")
     tests = tmp_path / "test_x.py"
-    tests.write_text("def test_a(): 1 / 0\ndef test_b(): pass\ndef test_ranges(): 1 / 0\n")
+    tests.write_text(
+        "def test_a(): 1 / 0\ndef test_b(): pass\ndef test_ranges(): 1 / 0\n"
+    )
     assert canary.failures(["test_x.py"]) == {"test_x.py::test_a"}
     assert canary.files({"test_x.py::test_a"}) == ["test_x.py"]
     assert canary.failures(["missing.py"]) == {"pytest itself"}
@@ -100,6 +104,7 @@ def test_reads_the_requirements():
     bounded, names = canary.requirements(True), canary.requirements(False)
     assert len(bounded) == len(names) > 20
     assert all(
-        line.startswith(name) and line != name for line, name in zip(bounded, names, strict=True)
+        line.startswith(name) and line != name
+        for line, name in zip(bounded, names, strict=True)
     )
     assert not [line for line in bounded if line.startswith("-")]

@@ -1,4 +1,5 @@
-"""data/computers: complete, clean, and telling its classes apart by nothing but their subjects."""
+"""data/computers: complete, clean, and telling its classes apart by nothing but their
+subjects."""
 
 import importlib
 import io
@@ -18,7 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from helpers.models import ROOT
 
 FOLDER = ROOT / "data" / "computers"
-CLASSES, SPLITS = ("desktop", "laptop", "handheld", "other"), ("train", "validation", "test")
+CLASSES, SPLITS = (
+    ("desktop", "laptop", "handheld", "other"),
+    ("train", "validation", "test"),
+)
 
 
 sys.path.insert(0, str(ROOT / "tools" / "make_computers"))
@@ -49,10 +53,12 @@ def shown(pictures, wrong):
 @pytest.fixture(scope="module")
 def pixels(pictures):
     """uint8 (pictures, 160, 160, 3)."""
-    return np.stack([np.asarray(Image.open(io.BytesIO(data))) for data in pictures.values()])
+    return np.stack(
+        [np.asarray(Image.open(io.BytesIO(data))) for data in pictures.values()]
+    )
 
 
-# -- complete and clean ----------------------------------------------------------------------------
+# -- complete and clean ----------------------------------------------------------------
 
 
 def test_the_set_has_the_promised_counts(pictures):
@@ -60,7 +66,8 @@ def test_the_set_has_the_promised_counts(pictures):
     minimum = dict(zip(SPLITS, (120, 40, 60), strict=True))
     assert set(counts) == {(split, kind) for split in SPLITS for kind in CLASSES}
     assert all(
-        count == tool.SPLITS[split] >= minimum[split] for (split, _), count in counts.items()
+        count == tool.SPLITS[split] >= minimum[split]
+        for (split, _), count in counts.items()
     )
     assert set(pictures) == {name for name, _, _ in tool.plan()}
 
@@ -68,18 +75,25 @@ def test_the_set_has_the_promised_counts(pictures):
 def test_every_picture_is_a_small_rgb_jpeg(pictures):
     for name, data in pictures.items():
         image = Image.open(io.BytesIO(data))
-        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (160, 160)), name
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (160, 160)), (
+            name
+        )
         assert not image.getexif(), name
     assert sum(map(len, pictures.values())) <= 12e6
 
 
 def test_no_picture_occurs_twice(pictures):
-    assert len({sha256(data).hexdigest() for data in pictures.values()}) == len(pictures)
+    assert len({sha256(data).hexdigest() for data in pictures.values()}) == len(
+        pictures
+    )
 
 
 def test_no_two_pictures_look_alike(pixels):
     grey = (
-        pixels.mean(-1).reshape(len(pixels), 16, 10, 16, 10).mean((2, 4)).reshape(len(pixels), -1)
+        pixels.mean(-1)
+        .reshape(len(pixels), 16, 10, 16, 10)
+        .mean((2, 4))
+        .reshape(len(pixels), -1)
     )
     grey = (grey - grey.mean(1, keepdims=True)) / grey.std(1, keepdims=True)
     likeness = grey @ grey.T / grey.shape[1] - np.eye(len(grey))
@@ -87,7 +101,9 @@ def test_no_two_pictures_look_alike(pixels):
 
 
 def test_wrong_labels_are_the_planned_ones(wrong, pictures):
-    assert (FOLDER / "wrong_labels.tsv").read_text(encoding="utf-8") == tool.wrong_labels()
+    assert (FOLDER / "wrong_labels.tsv").read_text(
+        encoding="utf-8"
+    ) == tool.wrong_labels()
     assert set(wrong) <= set(pictures)
     assert all(name.split("/")[1] != kind in CLASSES for name, kind in wrong.items())
     assert {name.split("/")[0] for name in wrong} == {"train"}
@@ -95,7 +111,7 @@ def test_wrong_labels_are_the_planned_ones(wrong, pictures):
     assert 0.025 <= len(wrong) / train <= 0.035
 
 
-# -- nothing gives the class away but the subject --------------------------------------------------
+# -- nothing gives the class away but the subject --------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -112,11 +128,13 @@ def test_colour_and_file_size_say_next_to_nothing(model, pictures, pixels, shown
     model = make_pipeline(StandardScaler(), model).fit(rows[train], shown[train])
     test = np.array([name.startswith("test/") for name in pictures])
     assert model.score(rows[test], shown[test]) < 0.40  # chance is 0.25
-    guesses = cross_val_predict(model, rows, shown, cv=5)  # over all, the interval is narrower
+    guesses = cross_val_predict(
+        model, rows, shown, cv=5
+    )  # over all, the interval is narrower
     assert (guesses == shown).mean() < 0.40
 
 
-# -- realism: what a network says that learned from photographs alone ------------------------------
+# -- realism: what a network says that learned from photographs alone ------------------
 
 
 @pytest.mark.thorough

@@ -18,8 +18,17 @@ pytestmark = pytest.mark.skipif(
 
 
 def git(folder, *arguments):
-    settings = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=x")
-    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True)
+    settings = (
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@example.org",
+        "-c",
+        "init.defaultBranch=x",
+    )
+    subprocess.run(
+        ["git", *settings, *arguments], cwd=folder, check=True, capture_output=True
+    )
 
 
 @pytest.fixture
@@ -39,9 +48,16 @@ def clone(tmp_path):
 
 
 def fresh(folder, number="03", **variables):
-    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)} | variables
+    environment = (
+        os.environ | {"GIT_CEILING_DIRECTORIES": str(folder.parent)} | variables
+    )
     return subprocess.run(
-        ["make", "-s", "fresh", *([f"NOTEBOOK={number}"] if number is not None else [])],
+        [
+            "make",
+            "-s",
+            "fresh",
+            *([f"NOTEBOOK={number}"] if number is not None else []),
+        ],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -56,7 +72,9 @@ def notebooks(folder):
 
 
 def kept(folder):
-    return {name: text for name, text in notebooks(folder).items() if name.startswith("my_")}
+    return {
+        name: text for name, text in notebooks(folder).items() if name.startswith("my_")
+    }
 
 
 @pytest.mark.parametrize("number", ["03", "3"])
@@ -97,11 +115,14 @@ def test_a_deleted_lesson_comes_back(clone):
 
 
 def test_git_sees_nothing_new(clone):
-    """What is kept is the learner's: no commit takes it along, and no staged change appears."""
+    """What is kept is the learner's: no commit takes it along, and no staged change
+    appears."""
     (clone / "notebooks" / LESSON).write_text("mine")
     fresh(clone)
     status = ["git", "status", "--porcelain"]
-    assert subprocess.run(status, cwd=clone, capture_output=True, text=True).stdout == ""
+    assert (
+        subprocess.run(status, cwd=clone, capture_output=True, text=True).stdout == ""
+    )
 
 
 @pytest.mark.parametrize(

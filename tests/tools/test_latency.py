@@ -1,4 +1,5 @@
-"""One picture at a time: what `predict` adds to the network, and where a start's time goes."""
+"""One picture at a time: what `predict` adds to the network, and where a start's time
+goes."""
 
 import pytest
 
@@ -14,11 +15,14 @@ def classifier():
 
 
 def test_predict_costs_little_more_than_its_network(classifier, record_property):
-    """Within 1.3 times on a machine that does nothing else; here others may take turns with it."""
+    """Within 1.3 times on a machine that does nothing else; here others may take turns
+    with it."""
     found = latency(one_picture.ways(classifier, load_image("cat")), repeats=15)
     bare, ours, _, theirs = found.values()
     record_property("predict / compiled network", f"{ours.median / bare.median:.2f}")
-    record_property("keras_model.predict / predict", f"{theirs.median / ours.median:.1f}")
+    record_property(
+        "keras_model.predict / predict", f"{theirs.median / ours.median:.1f}"
+    )
     assert ours.low < 1.3 * bare.high and ours.median < 1.6 * bare.median
     assert theirs.median > 3 * ours.median
 
@@ -43,7 +47,9 @@ def test_a_start_is_mostly_tensorflow(record_property):
         "second prediction",
     ]
     share = bench.share_of_tensorflow(steps)
-    record_property("TensorFlow's import, of a first prediction's CPU time", f"{share:.0%}")
+    record_property(
+        "TensorFlow's import, of a first prediction's CPU time", f"{share:.0%}"
+    )
     assert share > 0.5
     assert steps["second prediction"][1] < steps["first prediction"][1]
 

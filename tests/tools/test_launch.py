@@ -1,7 +1,8 @@
-"""Buttons that open the lessons elsewhere, and the cell that comes first on Colab and Kaggle.
+"""Buttons that open the lessons elsewhere, and the cell that comes first on Colab and
+Kaggle.
 
-The services are stand-ins: an environment with packages of other versions than ours, and an index
-on this machine that holds ours.
+The services are stand-ins: an environment with packages of other versions than ours,
+and an index on this machine that holds ours.
 """
 
 import ast
@@ -38,7 +39,7 @@ ADDRESS = "https://github.com/owner/lessons"
 COMMIT = "0123456789" * 4
 
 
-# -- buttons ---------------------------------------------------------------------------------------
+# -- buttons ---------------------------------------------------------------------------
 
 
 def test_the_buttons_are_those_of_the_address_in_the_citation():
@@ -67,7 +68,9 @@ def test_every_button_leads_to_what_is_there():
             assert parts.path == "/owner/lessons"
             opened["Codespaces"].append(link)
         else:
-            copy = re.search(f"github(?:.com)?/owner/lessons/blob/{launch.BRANCH}/(.*)", link)[1]
+            copy = re.search(
+                f"github(?:.com)?/owner/lessons/blob/{launch.BRANCH}/(.*)", link
+            )[1]
             opened["Kaggle" if "kaggle" in parts.netloc else "Colab"].append(copy)
     names = [path.name for path in (*LESSONS, TEMPLATE)]
     assert opened["Binder"] == ["notebooks/00_start_here.ipynb"]
@@ -81,11 +84,15 @@ def repository(tmp_path_factory):
     """The project as it is here, but without an address, in git."""
     folder = tmp_path_factory.mktemp("repository")
     for name in (*FOLDERS, "notebooks", "tools"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("CITATION.cff", "README.md", "requirements.txt", ".gitignore"):
         shutil.copy(ROOT / name, folder)
     text = (folder / "CITATION.cff").read_text("utf-8")
-    (folder / "CITATION.cff").write_text(re.sub("(?m)^repository-code.*\n", "", text), "utf-8")
+    (folder / "CITATION.cff").write_text(
+        re.sub("(?m)^repository-code.*\n", "", text), "utf-8"
+    )
     git(folder, "init", "-q")
     commit(folder)
     return folder
@@ -103,9 +110,18 @@ def project(repository, tmp_path, monkeypatch):
 
 
 def git(folder, *arguments):
-    settings = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=x")
+    settings = (
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@example.org",
+        "-c",
+        "init.defaultBranch=x",
+    )
     command = ["git", *settings, *arguments]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -126,17 +142,29 @@ def test_one_command_notes_the_address_and_writes_the_buttons(project, monkeypat
     for address in (ADDRESS, "https://github.com/another/name"):
         assert tool(monkeypatch, "--repository", f"{address}.git/") == 0
         citation = (project / "CITATION.cff").read_text("utf-8")
-        assert citation.count(f"\nrepository-code: {address}\n") == 1 == citation.count("github")
+        assert (
+            citation.count(f"\nrepository-code: {address}\n")
+            == 1
+            == citation.count("github")
+        )
         readme = (project / "README.md").read_text("utf-8")
         assert readme.count(launch.buttons(address)) == 1
-    (project / "README.md").write_text(readme.replace(launch.buttons(address), "x\n"), "utf-8")
+    (project / "README.md").write_text(
+        readme.replace(launch.buttons(address), "x\n"), "utf-8"
+    )
     assert tool(monkeypatch) == 0
     assert (project / "README.md").read_text("utf-8") == readme
 
 
 def test_another_kind_of_address_is_refused(project, monkeypatch, capsys):
     host, owner = "https://gitlab.com/owner/name", "https://github.com/owner"
-    for address in ("github.com/owner/name", host, owner, f"{ADDRESS}\nx: y", f"{ADDRESS}/tree"):
+    for address in (
+        "github.com/owner/name",
+        host,
+        owner,
+        f"{ADDRESS}\nx: y",
+        f"{ADDRESS}/tree",
+    ):
         assert tool(monkeypatch, "--repository", address) == 1
         assert "https://github.com/OWNER/NAME" in capsys.readouterr().err
     assert git(project, "status", "--porcelain") == ""
@@ -149,7 +177,7 @@ def test_a_readme_without_a_place_for_buttons_is_refused(project, monkeypatch, c
     assert ADDRESS not in (project / "CITATION.cff").read_text("utf-8")
 
 
-# -- copies ----------------------------------------------------------------------------------------
+# -- copies ----------------------------------------------------------------------------
 
 
 def test_copies_need_an_address_and_a_commit(project, monkeypatch, capsys):
@@ -169,14 +197,18 @@ def test_copies_take_the_place_of_nothing_but_copies(project, monkeypatch, capsy
     assert git(project, "status", "--porcelain") == ""
 
 
-def test_copies_are_the_lessons_with_a_cell_to_begin_with_and_links_that_hold(project, monkeypatch):
+def test_copies_are_the_lessons_with_a_cell_to_begin_with_and_links_that_hold(
+    project, monkeypatch
+):
     assert tool(monkeypatch, "--repository", ADDRESS) == 0
     made_from = commit(project)
     folder = project / "build" / "launch"
     assert tool(monkeypatch, "--copies", folder) == 0
     (folder / "05_another_name.ipynb").write_text("{}")
     assert tool(monkeypatch, "--copies", folder) == 0  # over the earlier ones
-    assert {path.name for path in folder.glob("*.ipynb")} == {p.name for p in (*LESSONS, TEMPLATE)}
+    assert {path.name for path in folder.glob("*.ipynb")} == {
+        p.name for p in (*LESSONS, TEMPLATE)
+    }
     for path in folder.glob("*.ipynb"):
         copy = nbformat.read(path, as_version=4)
         nbformat.validate(copy)
@@ -188,7 +220,9 @@ def test_copies_are_the_lessons_with_a_cell_to_begin_with_and_links_that_hold(pr
         assert path.name != launch.FIRST or {cell.id for cell in original} >= launch.OWN
         original = [cell for cell in original if cell.id not in launch.OWN]
         assert len(copy.cells) == len(original) + 2
-        for mine, theirs in zip([copy.cells[0], *copy.cells[3:]], original, strict=True):
+        for mine, theirs in zip(
+            [copy.cells[0], *copy.cells[3:]], original, strict=True
+        ):
             if mine.cell_type == "code":
                 assert mine == theirs
                 continue
@@ -198,12 +232,16 @@ def test_copies_are_the_lessons_with_a_cell_to_begin_with_and_links_that_hold(pr
                 if here:
                     there = folder if here[1] == "launch" else ROOT
                     assert (there / here[2]).exists(), link
-    assert git(project, "status", "--porcelain") == "", "what is made is not in the project's way"
+    assert git(project, "status", "--porcelain") == "", (
+        "what is made is not in the project's way"
+    )
 
 
 def test_what_exports_models_comes_where_it_is_needed():
     for path, export in ((LESSONS[0], False), (LESSONS[9], True)):
-        copy = launch.copied(nbformat.read(path, as_version=4), path.name, ADDRESS, COMMIT)
+        copy = launch.copied(
+            nbformat.read(path, as_version=4), path.name, ADDRESS, COMMIT
+        )
         assert ("export=True" in copy.cells[2].source) == export
 
 
@@ -237,14 +275,17 @@ def test_nothing_that_the_lessons_import_is_forgotten():
 
 
 def test_the_oldest_versions_are_older_than_ours():
-    ranges = {name: Requirement(line).specifier for name, line in hosted.requirements().items()}
+    ranges = {
+        name: Requirement(line).specifier
+        for name, line in hosted.requirements().items()
+    }
     for name, oldest in hosted.KEPT.items():
         assert not ranges[name].contains(oldest)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert SpecifierSet(project["requires-python"]).contains(hosted.PYTHON)
 
 
-# -- the first cell, on stand-ins for Colab and Kaggle ---------------------------------------------
+# -- the first cell, on stand-ins for Colab and Kaggle ---------------------------------
 
 OURS = {"tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.4.5"}
 OLDER = {"tensorflow": "2.19.1", "keras": "3.10.0", "numpy": "2.0.2"}
@@ -259,13 +300,18 @@ def wheel(folder, name, version, *needs):
     information = f"{module}-{version}.dist-info"
     files = {
         f"{module}.py": f"__version__ = {version!r}\n",
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        f"{information}/METADATA": (
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
         + "".join(f"Requires-Dist: {need}\n" for need in needs),
-        f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: "
+        "py3-none-any\n",
     }
     record = ""
     for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=")
+        digest = base64.urlsafe_b64encode(
+            hashlib.sha256(text.encode()).digest()
+        ).rstrip(b"=")
         record += f"{path},sha256={digest.decode()},{len(text)}\n"
     files[f"{information}/RECORD"] = f"{record}{information}/RECORD,,\n"
     made = folder / f"{module}-{version}-py3-none-any.whl"
@@ -276,14 +322,17 @@ def wheel(folder, name, version, *needs):
 
 
 class Service:
-    """An environment with packages of given versions, and the index that pip asks there."""
+    """An environment with packages of given versions, and the index that pip asks
+    there."""
 
     def __init__(self, folder, packages):
         self.folder, self.index = folder, folder / "index"
         venv.create(folder / "venv", symlinks=True)
         (self.packages,) = (folder / "venv").glob("lib/python*/site-packages")
         # The pip of the environment that runs this, as it is: a copy takes seconds.
-        for path in Path(importlib.import_module("pip").__file__).parents[1].glob("pip*"):
+        for path in (
+            Path(importlib.import_module("pip").__file__).parents[1].glob("pip*")
+        ):
             (self.packages / path.name).symlink_to(path)
         self.index.mkdir()
         for name, version in packages.items():
@@ -307,11 +356,14 @@ class Service:
             "PIP_FIND_LINKS": str(self.index),
             "PIP_NO_INDEX": "1",
             "TMPDIR": str(self.folder),
-            **{"colab": {"COLAB_RELEASE_TAG": "x"}, "kaggle": {"KAGGLE_KERNEL_RUN_TYPE": "x"}}.get(
-                on, {}
-            ),
+            **{
+                "colab": {"COLAB_RELEASE_TAG": "x"},
+                "kaggle": {"KAGGLE_KERNEL_RUN_TYPE": "x"},
+            }.get(on, {}),
         }
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))
+        }
         done = subprocess.run(
             [self.folder / "venv" / "bin" / "python", *arguments],
             cwd=self.folder,
@@ -338,7 +390,9 @@ class Service:
 def origin(folder):
     """A repository with what a service fetches → (its address, its commit)."""
     for name in (*FOLDERS, "tools"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("pyproject.toml", "requirements.txt"):
         shutil.copy(ROOT / name, folder)
     git(folder, "init", "-q")
@@ -356,7 +410,8 @@ def source(tmp_path_factory):
 
 
 pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" or not shutil.which("git"), reason="stand-ins for services need git"
+    sys.platform == "win32" or not shutil.which("git"),
+    reason="stand-ins for services need git",
 )
 
 SEEN = """
@@ -380,19 +435,28 @@ def test_what_a_service_has_installed_stays_as_it_is(tmp_path, source, versions,
     after = service.state()
     assert before.items() <= after.items()
     modules = {name.replace("-", "_") for name in NEW}
-    added = {Path(path).relative_to(service.packages).parts[0] for path in after.keys() - before}
+    added = {
+        Path(path).relative_to(service.packages).parts[0]
+        for path in after.keys() - before
+    }
     assert {f"{name}.py" for name in modules} <= added
     assert {re.split(r"[-.]", name)[0] for name in added} == modules
     for name, version in versions.items():
         assert f"{name} {version}" in said
     assert f"installed: {', '.join(NEW)}\n" in said
-    assert "tensorflow 2.21, keras 3.15, numpy 2.4" in said, "what the outputs were made with"
+    assert "tensorflow 2.21, keras 3.15, numpy 2.4" in said, (
+        "what the outputs were made with"
+    )
     ours, keras, started = json.loads(said.partition("SEEN ")[2])
     assert Path(ours).parent.parent.parent == tmp_path
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert started.split() == [ours, project["version"]], "a process that a lesson starts"
+    assert started.split() == [ours, project["version"]], (
+        "a process that a lesson starts"
+    )
     assert Path(keras).parent == service.packages
-    assert not (Path(ours).parents[1] / "later.txt").exists(), "the commit, not the newest"
+    assert not (Path(ours).parents[1] / "later.txt").exists(), (
+        "the commit, not the newest"
+    )
     # Once more, as after a restart: all is there.
     status, said = service.cell(source(), SEEN, on=on)
     assert (status, service.state()) == (0, after) and "installed: nothing" in said
@@ -406,10 +470,15 @@ def test_what_would_change_numpy_is_not_installed(tmp_path, source):
     assert status == 1 and service.state() == before
     named = ", ".join([*NEW, *hosted.EXPORT])
     assert said.startswith(f"{named} could not")
-    assert "nothing was changed" in said and "tf2onnx 1.17.0 depends on numpy>=2.4.5" in said
+    assert (
+        "nothing was changed" in said
+        and "tf2onnx 1.17.0 depends on numpy>=2.4.5" in said
+    )
     assert "Traceback" not in said
     assert service.run("-m", "pip", "install", "tf2onnx")[0] == 0  # as other recipes do
-    assert (service.packages / f"numpy-{OURS['numpy']}.dist-info").exists(), "this test could fail"
+    assert (service.packages / f"numpy-{OURS['numpy']}.dist-info").exists(), (
+        "this test could fail"
+    )
 
 
 @pytest.mark.thorough
@@ -424,8 +493,14 @@ def test_what_exports_models_is_installed_beside_ours(tmp_path, source):
 @pytest.mark.parametrize(
     "versions, reason",
     [
-        (OLDER | {"keras": "2.15.0"}, "keras is 2.15.0 here, and the lessons need 3.10 or newer"),
-        (OLDER | {"numpy": "1.26.4"}, "numpy is 1.26.4 here, and the lessons need 2.0 or newer"),
+        (
+            OLDER | {"keras": "2.15.0"},
+            "keras is 2.15.0 here, and the lessons need 3.10 or newer",
+        ),
+        (
+            OLDER | {"numpy": "1.26.4"},
+            "numpy is 1.26.4 here, and the lessons need 2.0 or newer",
+        ),
         ({"numpy": "2.4.1", "keras": "3.15.1"}, "tensorflow is not installed here"),
     ],
 )
@@ -439,11 +514,17 @@ def test_too_old_a_service_is_told_in_one_line(tmp_path, source, versions, reaso
 
 def test_too_old_a_python_is_told(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 10, 12))
-    assert hosted.unsuitable(OURS) == "python is 3.10.12 here, and the lessons need 3.11 or newer"
+    assert (
+        hosted.unsuitable(OURS)
+        == "python is 3.10.12 here, and the lessons need 3.11 or newer"
+    )
 
 
 def test_an_old_python_can_read_what_tells_it():
-    for code in (launch.cell(ADDRESS, COMMIT), Path(hosted.__file__).read_text("utf-8")):
+    for code in (
+        launch.cell(ADDRESS, COMMIT),
+        Path(hosted.__file__).read_text("utf-8"),
+    ):
         ast.parse(code, feature_version=(3, 8))
 
 
@@ -458,15 +539,19 @@ def test_no_internet_is_told(tmp_path):
 def test_elsewhere_the_cell_does_nothing(tmp_path):
     service = Service(tmp_path, {})
     before = sorted(tmp_path.rglob("*"))
-    status, said = service.cell(launch.cell((tmp_path / "x").as_uri(), COMMIT), on="laptop")
+    status, said = service.cell(
+        launch.cell((tmp_path / "x").as_uri(), COMMIT), on="laptop"
+    )
     assert (status, said, sorted(tmp_path.rglob("*"))) == (0, "", before)
 
 
-# -- Codespaces and Binder -------------------------------------------------------------------------
+# -- Codespaces and Binder -------------------------------------------------------------
 
 
 def test_a_codespace_sets_itself_up_as_a_laptop_does():
-    settings = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    settings = json.loads(
+        (ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8")
+    )
     python = re.fullmatch(
         r"mcr\.microsoft\.com/devcontainers/python:(3\.\d+)-\w+", settings["image"]
     )

@@ -23,7 +23,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-# -- the recorded run ------------------------------------------------------------------------------
+# -- the recorded run ------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,9 @@ def test_recorded_run_leaves_no_size_and_no_draw_out(rows):
     assert all(other == frozen for other in others)
 
 
-@pytest.mark.xfail(reason="so far the largest sizes have one draw: run the tool to its end")
+@pytest.mark.xfail(
+    reason="so far the largest sizes have one draw: run the tool to its end"
+)
 def test_recorded_run_has_every_seed(rows):
     wanted = {
         (way, str(size), str(seed))
@@ -61,7 +63,9 @@ def test_recorded_run_has_every_seed(rows):
         for size, seeds in curves.SEEDS.items()
         for seed in range(seeds)
     }
-    assert Counter((r["way"], r["per_class"], r["seed"]) for r in rows) == Counter(wanted)
+    assert Counter((r["way"], r["per_class"], r["seed"]) for r in rows) == Counter(
+        wanted
+    )
 
 
 def test_recorded_accuracies_are_of_all_validation_pictures(rows):
@@ -87,49 +91,62 @@ def test_transfer_beats_scratch_at_10_a_class_outside_the_intervals(rows, way):
 def test_ten_a_class_on_the_frozen_base_do_more_than_all_from_scratch(rows):
     def accuracies(way, per_class):
         chosen = (way, str(per_class))
-        return [float(r["accuracy"]) for r in rows if (r["way"], r["per_class"]) == chosen]
+        return [
+            float(r["accuracy"]) for r in rows if (r["way"], r["per_class"]) == chosen
+        ]
 
     assert min(accuracies("frozen", 10)) > max(accuracies("scratch", 120))
 
 
 def test_lesson_shows_the_recipe_word_for_word():
-    source = "\n".join(cell.source for cell in code_cells(NOTEBOOKS / "05_reuse_features.ipynb"))
+    source = "\n".join(
+        cell.source for cell in code_cells(NOTEBOOKS / "05_reuse_features.ipynb")
+    )
     assert inspect.getsource(curves.learn).strip() in source
 
 
-# -- the claim, measured anew ----------------------------------------------------------------------
+# -- the claim, measured anew ----------------------------------------------------------
 
 
 @pytest.mark.thorough
 def test_twenty_a_class_frozen_and_the_same_network_from_scratch(tmp_path, monkeypatch):
     monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
-    classifier, dataset = load_classifier(DEFAULT, size=curves.SIZE), load_dataset("computers")
+    classifier, dataset = (
+        load_classifier(DEFAULT, size=curves.SIZE),
+        load_dataset("computers"),
+    )
     test = dataset.open_test()
 
     def accuracy(way, seed):
-        answer = curves.learn(way, classifier, dataset.train.subset(20, seed=seed), seed)
+        answer = curves.learn(
+            way, classifier, dataset.train.subset(20, seed=seed), seed
+        )
         return np.mean(answer(test) == test.labels)
 
     frozen = np.mean([accuracy("frozen", seed) for seed in range(5)])
-    scratch = accuracy("scratch", 0)  # its seeds lie close together, and each takes a minute
+    scratch = accuracy(
+        "scratch", 0
+    )  # its seeds lie close together, and each takes a minute
     assert frozen >= 0.92
     assert frozen - scratch >= 0.25
 
 
-# -- the tool, on made-up pictures -----------------------------------------------------------------
+# -- the tool, on made-up pictures -----------------------------------------------------
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Two classes, red and green noise: four pictures each to learn from, two for validation; and
-    a tiny network to learn them."""
+    """Two classes, red and green noise: four pictures each to learn from, two for
+    validation; and a tiny network to learn them."""
     monkeypatch.setattr(curves, "load_classifier", lambda name, size: tiny.classifier())
     rng = np.random.default_rng(0)
     for part, n in (("train", 4), ("validation", 2)):
         for name, colour in (("green", (40, 200, 40)), ("red", (200, 40, 40))):
             (tmp_path / part / name).mkdir(parents=True)
             for i in range(n):
-                noise = np.clip(rng.normal(colour, 25, (70, 64, 3)), 0, 255).astype("uint8")
+                noise = np.clip(rng.normal(colour, 25, (70, 64, 3)), 0, 255).astype(
+                    "uint8"
+                )
                 Image.fromarray(noise).save(tmp_path / part / name / f"{i}.png")
     return tmp_path
 
@@ -141,10 +158,14 @@ def test_each_way_learns_colours(folder, tmp_path):
     rows = read(target)
     assert [row["way"] for row in rows] == sorted(curves.WAYS)
     assert {row["accuracy"] for row in rows if row["way"] != "scratch"} == {"1.0000"}
-    assert {(row["per_class"], row["seed"], row["n"]) for row in rows} == {("4", "0", "4")}
+    assert {(row["per_class"], row["seed"], row["n"]) for row in rows} == {
+        ("4", "0", "4")
+    }
 
 
-def test_goes_on_where_it_was_and_starts_over_with_other_pictures(folder, tmp_path, monkeypatch):
+def test_goes_on_where_it_was_and_starts_over_with_other_pictures(
+    folder, tmp_path, monkeypatch
+):
     target, pictures = tmp_path / "curves.csv", load_dataset(folder)
     measured = []
     real = curves.measure
@@ -159,7 +180,10 @@ def test_goes_on_where_it_was_and_starts_over_with_other_pictures(folder, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         curves.record(pictures, target, {1: 2, 2: 2}, ["frozen"])
     before = read(target)
-    assert [(row["per_class"], row["seed"]) for row in before] == [("1", "0"), ("2", "0")]
+    assert [(row["per_class"], row["seed"]) for row in before] == [
+        ("1", "0"),
+        ("2", "0"),
+    ]
     monkeypatch.setattr(curves, "measure", real)
     assert curves.record(pictures, target, {1: 2, 2: 2}, ["frozen"]) == 2
     assert [row for row in read(target) if row["seed"] == "0"] == before

@@ -1,16 +1,9 @@
 """How much code a folder holds, and the bounds that `helpers` keeps."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from lessons import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-spec = importlib.util.spec_from_file_location(
-    "measure_code", ROOT / "tools/record/measure_code.py"
-)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+from tools.record import measure_code as tool
 
 MOST_LINES = 2000
 MOST_DEFINITIONS = 80

@@ -1,4 +1,5 @@
-"""The recorded answers: small, complete, of the shipped weights, and what the networks say."""
+"""The recorded answers: small, complete, of the shipped weights, and what the networks
+say."""
 
 import inspect
 import json
@@ -41,7 +42,7 @@ def arrays():
         return dict(file)
 
 
-# -- small, complete, of the shipped weights -------------------------------------------------------
+# -- small, complete, of the shipped weights -------------------------------------------
 
 
 def test_all_that_is_recorded_is_small():
@@ -71,7 +72,9 @@ def test_nothing_of_the_pictures_but_their_names_is_kept(arrays):
     sets = {f"{title}/{kind}" for title in N for kind in ("files", "labels", "answers")}
     assert set(arrays) == {"about", "runs", "logits"} | sets
     assert arrays["logits"].dtype == np.float16
-    kinds = {arrays[f"{title}/{kind}"].dtype for title in N for kind in ("labels", "answers")}
+    kinds = {
+        arrays[f"{title}/{kind}"].dtype for title in N for kind in ("labels", "answers")
+    }
     assert kinds == {np.dtype("uint16")}
 
 
@@ -87,7 +90,9 @@ def test_logits_are_those_of_the_answers():
 def test_the_weights_are_those_that_the_lessons_use():
     about = recorded_logits()[-1]
     assert list(about["weights"]) == list(tool.NETWORKS)
-    published = {name: REGISTRY[name].digest for name in tool.NETWORKS if REGISTRY[name].package}
+    published = {
+        name: REGISTRY[name].digest for name in tool.NETWORKS if REGISTRY[name].package
+    }
     assert len(published) == 3
     assert published.items() <= about["weights"].items()
     assert len(about["weights"]["mobilenet_v2"]) == 64  # Keras publishes none
@@ -113,7 +118,9 @@ def test_networks_are_as_good_as_they_should_be(name, on_validation, on_photogra
 def test_smaller_images_cost_accuracy():
     labels, answers, _ = recorded_answers("photos")
     sizes = [f"{DEFAULT} at {size} px" for size in tool.SIZES]
-    assert (np.diff([accuracy(labels, answers[run]).value for run in sizes]) > 0.02).all()
+    assert (
+        np.diff([accuracy(labels, answers[run]).value for run in sizes]) > 0.02
+    ).all()
 
 
 def test_what_wrong_preparation_costs():
@@ -125,14 +132,18 @@ def test_what_wrong_preparation_costs():
         assert cost[way].high < -0.7
     for way in ("1/255 instead of own scaling", "red and blue swapped"):
         assert -0.15 < cost[way].low < cost[way].high < -0.03
-    np.testing.assert_array_equal(answers[f"{DEFAULT}, squashed"], answers[DEFAULT])  # square
+    np.testing.assert_array_equal(
+        answers[f"{DEFAULT}, squashed"], answers[DEFAULT]
+    )  # square
 
 
-# -- the functions that read it --------------------------------------------------------------------
+# -- the functions that read it --------------------------------------------------------
 
 
 def test_other_pictures_are_refused():
-    with pytest.raises(ValueError, match="'computers'.* only .*'imagenet_val', 'photos'"):
+    with pytest.raises(
+        ValueError, match="'computers'.* only .*'imagenet_val', 'photos'"
+    ):
         recorded_answers("computers")
 
 
@@ -140,11 +151,15 @@ def test_other_pictures_are_refused():
 def test_a_file_that_is_not_the_shipped_one_is_not_used(read, tmp_path, monkeypatch):
     path = tmp_path / "validation.npz"
     monkeypatch.setattr(evaluate, "RECORDED_VALIDATION", path)
-    with pytest.raises(RecordingError, match="No such file.* git checkout data/recorded/valid"):
+    with pytest.raises(
+        RecordingError, match="No such file.* git checkout data/recorded/valid"
+    ):
         read()
     data = bytearray(RECORDED_VALIDATION.read_bytes())
     path.write_bytes(data)
-    with pytest.raises(RecordingError, match="isn't the file .* git checkout data/recorded/"):
+    with pytest.raises(
+        RecordingError, match="isn't the file .* git checkout data/recorded/"
+    ):
         read()
     note_digest(path)
     assert read()
@@ -154,11 +169,13 @@ def test_a_file_that_is_not_the_shipped_one_is_not_used(read, tmp_path, monkeypa
         read()
 
 
-# -- the tool --------------------------------------------------------------------------------------
+# -- the tool --------------------------------------------------------------------------
 
 
 def test_lesson_shows_how_images_were_prepared_word_for_word():
-    source = "\n".join(c.source for c in code_cells(NOTEBOOKS / "02_prepare_images.ipynb"))
+    source = "\n".join(
+        c.source for c in code_cells(NOTEBOOKS / "02_prepare_images.ipynb")
+    )
     assert inspect.getsource(tool.ways_to_prepare).strip() in source
 
 
@@ -199,7 +216,10 @@ def test_recorded_answers_are_those_of_the_live_networks(
         live = tool.logits(classifier, prepare, [images[row] for row in rows])
         recorded = arrays[f"{pictures}/answers"][run, rows]
         # The runner-up may win on another processor where the two hardly differ.
-        gap = live.max(axis=1) - np.take_along_axis(live, recorded[:, None].astype(int), 1)[:, 0]
+        gap = (
+            live.max(axis=1)
+            - np.take_along_axis(live, recorded[:, None].astype(int), 1)[:, 0]
+        )
         assert gap.max() < 0.01, name
         if (name, pictures) == (DEFAULT, "imagenet_val"):
             np.testing.assert_allclose(arrays["logits"][rows], live, rtol=0, atol=0.02)

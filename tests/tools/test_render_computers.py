@@ -1,4 +1,5 @@
-"""How data/computers is made: the plan, the scenes, the camera; and Blender where it is there."""
+"""How data/computers is made: the plan, the scenes, the camera; and Blender where it is
+there."""
 
 import importlib.util
 import inspect
@@ -23,21 +24,25 @@ camera, drawings, scenes, shapes, things = (
 SMALL = {"train": 30, "validation": 2, "test": 3}
 
 
-# -- the plan --------------------------------------------------------------------------------------
+# -- the plan --------------------------------------------------------------------------
 
 
 def test_plan_names_every_picture_once():
     names = [name for name, _, _ in tool.plan()]
     assert len(set(names)) == len(names) == 4 * sum(tool.SPLITS.values())
     assert Counter(name.rsplit("/", 1)[0] for name in names) == {
-        f"{split}/{kind}": count for split, count in tool.SPLITS.items() for kind in scenes.CLASSES
+        f"{split}/{kind}": count
+        for split, count in tool.SPLITS.items()
+        for kind in scenes.CLASSES
     }
 
 
 def test_wrong_labels_lie_in_training_alone_and_leave_the_counts():
     for counts in (tool.SPLITS, SMALL):
         plan = tool.plan(counts)
-        wrong = [(name, folder, shown) for name, folder, shown in plan if folder != shown]
+        wrong = [
+            (name, folder, shown) for name, folder, shown in plan if folder != shown
+        ]
         assert len(wrong) == counts["train"] * 4 // 30
         assert {name.split("/")[0] for name, _, _ in wrong} == {"train"}
         for split, count in counts.items():
@@ -54,7 +59,7 @@ def test_list_of_wrong_labels_follows_the_plan():
     assert len(rows) == 4
 
 
-# -- scenes ----------------------------------------------------------------------------------------
+# -- scenes ----------------------------------------------------------------------------
 
 
 def test_a_seed_gives_one_scene():
@@ -66,28 +71,39 @@ def test_a_seed_gives_one_scene():
 
 def test_surroundings_do_not_know_the_class():
     for seed in range(20):
-        settings = [scenes.sample_scene(kind, seed)["setting"] for kind in scenes.CLASSES]
+        settings = [
+            scenes.sample_scene(kind, seed)["setting"] for kind in scenes.CLASSES
+        ]
         assert settings.count(settings[0]) == len(scenes.CLASSES)
     assert list(inspect.signature(scenes.sample_setting).parameters) == ["rng"]
 
 
 def test_no_two_pictures_of_the_set_share_a_scene():
-    drawn = [scenes.sample_scene(shown, scenes.seed_of(name)) for name, _, shown in tool.plan()]
+    drawn = [
+        scenes.sample_scene(shown, scenes.seed_of(name))
+        for name, _, shown in tool.plan()
+    ]
     assert len({scene["detail"] for scene in drawn}) == len(drawn)
     assert len({scene["setting"]["desk_seed"] for scene in drawn}) == len(drawn)
     assert len({json.dumps(scene["setting"]) for scene in drawn}) == len(drawn)
 
 
 def test_every_variant_and_thing_comes_up():
-    drawn = [scenes.sample_scene(kind, seed) for kind in scenes.CLASSES for seed in range(300)]
+    drawn = [
+        scenes.sample_scene(kind, seed)
+        for kind in scenes.CLASSES
+        for seed in range(300)
+    ]
     for kind in scenes.CLASSES:
         seen = {scene["variant"] for scene in drawn if scene["kind"] == kind}
         assert seen == set(scenes.SUBJECTS[kind])
-    assert {name for scene in drawn for name in scene["setting"]["clutter"]} == set(scenes.CLUTTER)
+    assert {name for scene in drawn for name in scene["setting"]["clutter"]} == set(
+        scenes.CLUTTER
+    )
     assert set(scenes.CLUTTER) | set(scenes.SUBJECTS["other"]) <= set(things.THINGS)
 
 
-# -- camera ----------------------------------------------------------------------------------------
+# -- camera ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0])
@@ -114,7 +130,10 @@ def test_exposure_is_automatic():
     picture = developed(light)
     assert (picture.shape, picture.dtype) == ((160, 160, 3), np.uint8)
     np.testing.assert_array_equal(picture, developed(light * 8))
-    assert developed(light, exposure=1.0).mean() > developed(light, exposure=-1.0).mean() + 30
+    assert (
+        developed(light, exposure=1.0).mean()
+        > developed(light, exposure=-1.0).mean() + 30
+    )
 
 
 def test_white_balance_takes_most_of_a_cast_away():
@@ -128,13 +147,15 @@ def test_white_balance_takes_most_of_a_cast_away():
 
 def test_files_come_near_to_the_size_asked_for():
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), "uint8")).resize((160, 160))
+    picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), "uint8")).resize(
+        (160, 160)
+    )
     sizes = [len(camera.compress(picture, target)) for target in (4000, 5000, 6000)]
     assert sizes == sorted(sizes) and len(set(sizes)) == 3
     assert abs(sizes[1] - 5000) < 500
 
 
-# -- drawings and shapes ---------------------------------------------------------------------------
+# -- drawings and shapes ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -143,7 +164,9 @@ def test_files_come_near_to_the_size_asked_for():
 def test_drawings_have_the_size_asked_for_and_follow_the_seed(name):
     draw = getattr(drawings, name)
     pictures = [draw(np.random.default_rng(seed), 120, 90) for seed in (0, 0, 1)]
-    assert {(picture.mode, picture.size) for picture in pictures} == {("RGB", (120, 90))}
+    assert {(picture.mode, picture.size) for picture in pictures} == {
+        ("RGB", (120, 90))
+    }
     first, again, another = (picture.tobytes() for picture in pictures)
     assert first == again != another
     for seed in range(30):  # no seed breaks them
@@ -167,16 +190,22 @@ def test_shapes_are_whole(shape):
     assert np.isfinite(points).all() and points.shape[1] == 3
     assert set(sum(map(tuple, faces), ())) <= set(range(len(points)))
     assert all(len(set(face)) == len(face) >= 3 for face in faces)
-    assert uv is None or (uv.shape == (len(points), 2) and 0 <= uv.min() <= uv.max() <= 1)
+    assert uv is None or (
+        uv.shape == (len(points), 2) and 0 <= uv.min() <= uv.max() <= 1
+    )
 
 
 def test_place_tilts_turns_and_moves():
     front = shapes.place(1, 2, 3, tilt=90) @ [0, 0, 1, 1]
-    np.testing.assert_allclose(front[:3], [1, 1, 3], atol=1e-12)  # what looked up looks at -y
-    np.testing.assert_allclose((shapes.place(yaw=90) @ [1, 0, 0, 1])[:3], [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(
+        front[:3], [1, 1, 3], atol=1e-12
+    )  # what looked up looks at -y
+    np.testing.assert_allclose(
+        (shapes.place(yaw=90) @ [1, 0, 0, 1])[:3], [0, 1, 0], atol=1e-12
+    )
 
 
-# -- the command -----------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------
 
 
 def run(*arguments):
@@ -209,12 +238,18 @@ def test_blender_renders_and_goes_on_where_it_stopped(tmp_path):
         "bpy", reason="needs Blender as a Python module (pip install bpy, own Python)"
     )
     assert (
-        run("--out", tmp_path, "--counts", 1, 0, 0, "--samples", 1, "--part", "1/4").returncode == 0
+        run(
+            "--out", tmp_path, "--counts", 1, 0, 0, "--samples", 1, "--part", "1/4"
+        ).returncode
+        == 0
     )
     (made,) = tmp_path.rglob("*.jpg")
     data = made.read_bytes()
     made.unlink()
     assert (
-        run("--out", tmp_path, "--counts", 1, 0, 0, "--samples", 1, "--part", "1/4").returncode == 0
+        run(
+            "--out", tmp_path, "--counts", 1, 0, 0, "--samples", 1, "--part", "1/4"
+        ).returncode
+        == 0
     )
     assert made.read_bytes() == data

@@ -1,4 +1,5 @@
-"""The set-up and the commands, on machines made of stand-ins: no packages are installed here."""
+"""The set-up and the commands, on machines made of stand-ins: no packages are installed
+here."""
 
 import os
 import re
@@ -20,7 +21,19 @@ from packaging.specifiers import SpecifierSet
 from helpers import sample_names
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("sh", "make", "awk", "cat", "mkdir", "rm", "id", "uname", "cp", "dirname", "env")
+TOOLS = (
+    "sh",
+    "make",
+    "awk",
+    "cat",
+    "mkdir",
+    "rm",
+    "id",
+    "uname",
+    "cp",
+    "dirname",
+    "env",
+)
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or not shutil.which("make"), reason="make is not here"
@@ -32,7 +45,7 @@ def requirements():
     return [line for line in lines if line and not line.startswith("#")]
 
 
-# -- the files that say what is installed ----------------------------------------------------------
+# -- the files that say what is installed ----------------------------------------------
 
 
 def test_conda_installs_the_same():
@@ -51,8 +64,12 @@ def test_every_requirement_has_a_tried_range():
     assert last == "-e ."
     for requirement in map(Requirement, packages):
         operators = {specifier.operator for specifier in requirement.specifier}
-        weights = requirement.name.endswith("-pytorch-model")  # of which we know the hash
-        assert operators in ([{"=="}] if weights else [{"~="}, {">=", "<"}]), requirement
+        weights = requirement.name.endswith(
+            "-pytorch-model"
+        )  # of which we know the hash
+        assert operators in ([{"=="}] if weights else [{"~="}, {">=", "<"}]), (
+            requirement
+        )
         assert version(requirement.name) in requirement.specifier, requirement
 
 
@@ -60,18 +77,28 @@ def test_every_requirement_has_a_tried_range():
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_the_lock_holds_every_requirement_within_its_range(python, platform):
     text = (ROOT / "requirements/base.lock").read_text()
-    here = {"python_full_version": python, "python_version": python[:4], "sys_platform": platform}
+    here = {
+        "python_full_version": python,
+        "python_version": python[:4],
+        "sys_platform": platform,
+    }
     pins = {}
-    for pin in re.findall(r"(?m)^(\S+==.*?) \\\n(?: +--hash=sha256:\S+(?: \\)?\n)+", text):
+    for pin in re.findall(
+        r"(?m)^(\S+==.*?) \\\n(?: +--hash=sha256:\S+(?: \\)?\n)+", text
+    ):
         requirement = Requirement(pin)
         if requirement.marker is None or requirement.marker.evaluate(here):
             assert requirement.name not in pins
             pins[requirement.name] = str(requirement.specifier).removeprefix("==")
-    assert len(re.findall(r"(?m)^[^ #\n]", text)) == len(re.findall(r"(?m)^\S+==.* \\$", text))
+    assert len(re.findall(r"(?m)^[^ #\n]", text)) == len(
+        re.findall(r"(?m)^\S+==.* \\$", text)
+    )
     for requirement in map(Requirement, requirements()[:-1]):
         assert pins[requirement.name] in requirement.specifier, "make lock"
     # What builds our own package is installed from the lock as well.
-    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"][
+        "requires"
+    ]
     assert pins["setuptools"] in Requirement(backend).specifier
     assert not re.search(r"(?m)^-|://|file:", text), "no address, no path"
 
@@ -96,11 +123,13 @@ def test_citation_names_the_version_and_licence_of_the_package():
 
 
 def test_every_sample_photograph_is_credited():
-    credits = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Licence")[2]
+    credits = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Licence")[2]
+    )
     assert [name for name in sample_names() if f"*{name}*" not in credits] == []
 
 
-# -- the set-up ------------------------------------------------------------------------------------
+# -- the set-up ------------------------------------------------------------------------
 
 
 class Machine:
@@ -117,8 +146,12 @@ class Machine:
         for name in ("Makefile", "requirements/base.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
         for name in ("setup.sh", "lab.sh", "check_python.py"):
-            shutil.copy(ROOT / "tools" / "setup" / name, self.project / "tools" / "setup" / name)
-        shutil.copy(ROOT / "apps" / "served" / "app.sh", self.project / "apps" / "served")
+            shutil.copy(
+                ROOT / "tools" / "setup" / name, self.project / "tools" / "setup" / name
+            )
+        shutil.copy(
+            ROOT / "apps" / "served" / "app.sh", self.project / "apps" / "served"
+        )
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool))
 
@@ -130,7 +163,8 @@ class Machine:
         path.chmod(0o755)
 
     def odd_python(self, name, difference):
-        """Put a real Python on PATH that differs from the one running this in `difference`."""
+        """Put a real Python on PATH that differs from the one running this in
+        `difference`."""
         code = (
             "import platform, runpy, sys, sysconfig; sys.argv = sys.argv[1:]; "
             f"{difference}; runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -138,7 +172,8 @@ class Machine:
         self.command(name, f'exec "{sys.executable}" -c "{code}" "$@"')
 
     def good_python(self, name):
-        """Put a stand-in for a suitable Python on PATH; its environments only note their calls."""
+        """Put a stand-in for a suitable Python on PATH; its environments only note
+        their calls."""
         self.command(
             name,
             f"""case "$*" in
@@ -166,12 +201,16 @@ class Machine:
             timeout=60,
         )
         lines = done.stdout.splitlines()
-        return done.returncode, [line for line in lines if not line.startswith("make: ***")]
+        return done.returncode, [
+            line for line in lines if not line.startswith("make: ***")
+        ]
 
     def check(self, python, *options):
         """What tools/setup/check_python.py says of a Python."""
         command = [python, "tools/setup/check_python.py", *options]
-        return subprocess.run(command, cwd=self.project, capture_output=True, text=True).stdout
+        return subprocess.run(
+            command, cwd=self.project, capture_output=True, text=True
+        ).stdout
 
     def pip_runs(self):
         return self.calls.read_text().count("base.lock") if self.calls.exists() else 0
@@ -185,11 +224,26 @@ def machine(tmp_path):
 @pytest.mark.parametrize(
     ("difference", "line"),
     [
-        ("sys.version_info = (3, 9, 18)", "Python 3.9 .*unsuitable: .* Python 3.11 to 3.13"),
-        ("sys.version_info = (3, 14, 0)", "Python 3.14 .*unsuitable: .* Python 3.11 to 3.13"),
-        ("sys.version_info = (2, 7, 18)", "Python 2.7 .*unsuitable: .* Python 3.11 to 3.13"),
-        ("sys.modules['ensurepip'] = None", r"on Debian and Ubuntu: apt install python3.\d\d-venv"),
-        ("sys.modules['venv'] = None", r"on Debian and Ubuntu: apt install python3.\d\d-venv"),
+        (
+            "sys.version_info = (3, 9, 18)",
+            "Python 3.9 .*unsuitable: .* Python 3.11 to 3.13",
+        ),
+        (
+            "sys.version_info = (3, 14, 0)",
+            "Python 3.14 .*unsuitable: .* Python 3.11 to 3.13",
+        ),
+        (
+            "sys.version_info = (2, 7, 18)",
+            "Python 2.7 .*unsuitable: .* Python 3.11 to 3.13",
+        ),
+        (
+            "sys.modules['ensurepip'] = None",
+            r"on Debian and Ubuntu: apt install python3.\d\d-venv",
+        ),
+        (
+            "sys.modules['venv'] = None",
+            r"on Debian and Ubuntu: apt install python3.\d\d-venv",
+        ),
         ("platform.python_implementation = lambda: 'PyPy'", "usual CPython"),
         ("sys.maxsize = 2**31 - 1", "64-bit"),
         (
@@ -198,8 +252,8 @@ def machine(tmp_path):
             "Intel Macs",
         ),
         (
-            "get = sysconfig.get_config_var; sysconfig.get_config_var = "
-            "lambda name: 'x86_64-linux-musl' if name == 'HOST_GNU_TYPE' else get(name)",
+            "get = sysconfig.get_config_var; sysconfig.get_config_var = lambda name: "
+            "'x86_64-linux-musl' if name == 'HOST_GNU_TYPE' else get(name)",
             "glibc",
         ),
     ],
@@ -214,8 +268,11 @@ def test_unsuitable_python_gets_one_line(machine, difference, line):
 
 
 def test_no_python_gets_one_line(machine):
-    # pyenv's placeholders are on PATH for versions that are not chosen, and fail when run.
-    machine.command("python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
+    # pyenv's placeholders are on PATH for versions that are not chosen, and fail when
+    # run.
+    machine.command(
+        "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127"
+    )
     status, lines = machine.make("test")
     assert status != 0
     assert len(lines) == 1
@@ -224,7 +281,9 @@ def test_no_python_gets_one_line(machine):
 
 
 def test_takes_the_first_python_that_works(machine):
-    machine.command("python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
+    machine.command(
+        "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127"
+    )
     machine.odd_python("python3.12", "sys.modules['ensurepip'] = None")
     machine.good_python("python3.11")
     machine.odd_python("python3", "sys.version_info = (3, 9, 18)")
@@ -319,12 +378,14 @@ def test_help_lists_every_target(machine):
     status, lines = machine.make()
     assert status == 0
     assert lines == machine.make("help")[1]
-    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    targets = re.search(
+        r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )[1]
     listed = [line.split()[1] for line in lines if line.startswith("make ")]
     assert listed == targets.split()
 
 
-# -- make lab --------------------------------------------------------------------------------------
+# -- make lab --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -345,10 +406,14 @@ def test_lab_gets_the_flags_it_needs(machine, user, system, variables, flags):
     machine.make("setup")
     machine.calls.unlink()
     assert machine.make("lab", "LAB_ARGS=--port=9999", **variables) == (0, [])
-    python, page, uploads, *rest = machine.calls.read_text().splitlines()[-1].split(" --")
+    python, page, uploads, *rest = (
+        machine.calls.read_text().splitlines()[-1].split(" --")
+    )
     assert python == "-m jupyterlab"
     assert page == "LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
-    assert uploads == 'ServerApp.tornado_settings={"websocket_max_message_size": 67108864}'
+    assert (
+        uploads == 'ServerApp.tornado_settings={"websocket_max_message_size": 67108864}'
+    )
     assert rest == [*flags, "port=9999"]
 
 
@@ -365,7 +430,9 @@ def answer(address):
 def test_lab_serves_the_first_lesson(machine):
     """The real JupyterLab, on this machine only, until it has answered."""
     (machine.project / ".venv").symlink_to(sys.prefix)
-    shutil.copy(ROOT / "notebooks" / "00_start_here.ipynb", machine.project / "notebooks")
+    shutil.copy(
+        ROOT / "notebooks" / "00_start_here.ipynb", machine.project / "notebooks"
+    )
     process = subprocess.Popen(
         ["sh", "tools/setup/lab.sh", "--no-browser", "--port=0"],
         cwd=machine.project,
@@ -374,7 +441,9 @@ def test_lab_serves_the_first_lesson(machine):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    deadline = threading.Timer(60, process.kill)  # ends the loop below where nothing is served
+    deadline = threading.Timer(
+        60, process.kill
+    )  # ends the loop below where nothing is served
     deadline.start()
     try:
         pattern = r"http://127\.0\.0\.1:\d+/lab/tree/notebooks/00_start_here\.ipynb\?token=\w+"
@@ -395,17 +464,19 @@ def test_lab_serves_the_first_lesson(machine):
         process.wait()
 
 
-# -- make app --------------------------------------------------------------------------------------
+# -- make app --------------------------------------------------------------------------
 
 
 def app(machine, *arguments, **variables):
-    """Run `make app` → (status, lines printed, what the stand-in for Voila was called with)."""
+    """Run `make app` → (status, lines printed, what the stand-in for Voila was called
+    with)."""
     machine.good_python("python3")
     machine.command("uname", f"echo {variables.pop('system', 'Linux')}")
     machine.make("setup")
     inside = machine.project / ".venv" / "bin" / "python"
     inside.write_text(
-        inside.read_text() + f'echo "$TRANSFER_MODEL|$JUPYTER_PATH|$*" >> "{machine.calls}"\n'
+        inside.read_text()
+        + f'echo "$TRANSFER_MODEL|$JUPYTER_PATH|$*" >> "{machine.calls}"\n'
     )
     machine.calls.unlink()
     status, lines = machine.make("app", *arguments, **variables)
@@ -437,10 +508,15 @@ def test_app_takes_a_saved_model_or_a_name(machine):
     assert app(machine, "MODEL=my models/mine.keras")[2][0] == str(mine)
     assert app(machine, f"MODEL={mine}")[2][0] == str(mine)
     assert app(machine, TRANSFER_MODEL="mobilenet_v2")[2][0] == "mobilenet_v2"
-    assert app(machine, "MODEL=resnet50", TRANSFER_MODEL="mobilenet_v2")[2][0] == "resnet50"
+    assert (
+        app(machine, "MODEL=resnet50", TRANSFER_MODEL="mobilenet_v2")[2][0]
+        == "resnet50"
+    )
 
 
 def test_app_without_its_model_gets_one_line(machine):
     status, lines, _ = app(machine, "MODEL=none.keras")
     assert status != 0
-    assert lines == ["There is no file none.keras: name a saved one, as in MODEL=mine.keras."]
+    assert lines == [
+        "There is no file none.keras: name a saved one, as in MODEL=mine.keras."
+    ]

@@ -11,7 +11,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 TOOLS = Path(__file__).resolve().parents[2] / "tools" / "record"
 
 
@@ -25,7 +27,7 @@ def tool(name, *arguments, **variables):
     )
 
 
-# -- run_lessons.py --------------------------------------------------------------------------------
+# -- run_lessons.py --------------------------------------------------------------------
 
 SHOW = """import os, urllib.request
 print(os.environ.get("TRANSFER_MODEL"), os.environ.get("TRANSFER_WEIGHTS"))
@@ -40,13 +42,16 @@ def write(path, *sources):
         cell.metadata["execution"] = {"iopub.execute_input": "2026-01-01T00:00:00Z"}
     notebook = new_notebook(cells=cells)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    notebook.metadata["widgets"] = {
+        "application/vnd.jupyter.widget-state+json": {"state": {}}
+    }
     nbformat.write(notebook, path)
 
 
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory):
-    """Three notebooks, the second with a fault, and one run over all → (folder, what it said)."""
+    """Three notebooks, the second with a fault, and one run over all → (folder, what it
+    said)."""
     folder = tmp_path_factory.mktemp("lessons")
     (folder / "weights").mkdir()
     write(folder / "01_good.ipynb", SHOW)
@@ -103,7 +108,7 @@ def test_faulty_notebook_stays_as_it_was(lessons):
     assert len(list(folder.iterdir())) == 5, "no other file is left"
 
 
-# -- photograph_panels.py --------------------------------------------------------------------------
+# -- photograph_panels.py --------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

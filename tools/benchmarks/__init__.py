@@ -1,1 +1,2 @@
-"""Benchmarks: what the lessons teach, beside what learners would otherwise copy (`make bench`)."""
+"""Benchmarks: what the lessons teach, beside what learners would otherwise copy (`make
+bench`)."""

@@ -1,10 +1,11 @@
-"""Every benchmark in turn, into RESULTS.md and charts: make bench, or python -m tools.benchmarks.
+"""Every benchmark in turn, into RESULTS.md and charts: make bench, or python -m
+tools.benchmarks.
 
 python -m tools.benchmarks [--quick] [--out FOLDER]
 
-Figures are ratios of two things that took turns in one run, so that they mean something on another
-machine. Leave the machine alone meanwhile. Nothing is written before all is measured; an earlier
-RESULTS.md stays until then.
+Figures are ratios of two things that took turns in one run, so that they mean something
+on another machine. Leave the machine alone meanwhile. Nothing is written before all is
+measured; an earlier RESULTS.md stays until then.
 """
 
 import argparse
@@ -40,7 +41,14 @@ PARTS = (
     runtimes,
     suite_time,
 )
-PACKAGES = "tensorflow", "keras", "numpy", "scikit-learn", "onnxruntime", "ai-edge-litert"
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scikit-learn",
+    "onnxruntime",
+    "ai-edge-litert",
+)
 TOP = """# Benchmarks: the last run
 
 Written by `make bench`{quick}; what is compared, and how, is in [tools/benchmarks/](.).
@@ -56,7 +64,11 @@ def machine():
     name = platform.processor() or platform.machine()
     with suppress(OSError):  # on Linux, it has a name
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        named = [
+            line.partition(":")[2].strip()
+            for line in lines
+            if line.startswith("model name")
+        ]
         name = " ".join(named[:1]) or name
     cores, memory = os.cpu_count(), psutil.virtual_memory().total / 1e9
     return f"{name}, {cores} cores, {memory:.0f} GB of memory, {platform.system()}"
@@ -67,12 +79,19 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m tools.benchmarks", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--quick", action="store_true", help="try all, on a toy; measures nothing")
-    parser.add_argument("--out", type=Path, help="a folder, else tools/benchmarks (quick: build/…)")
+    parser.add_argument(
+        "--quick", action="store_true", help="try all, on a toy; measures nothing"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="a folder, else tools/benchmarks (quick: build/…)"
+    )
     options = parser.parse_args(arguments)
-    out = options.out or ROOT / ("build/benchmarks" if options.quick else "tools/benchmarks")
+    out = options.out or ROOT / (
+        "build/benchmarks" if options.quick else "tools/benchmarks"
+    )
     with temporary_folder_in(out):
-        pass  # raises now, not after a quarter of an hour, if nothing can be written there
+        # raises now, not after a quarter of an hour, if nothing can be written there
+        pass
     load, start, parts = psutil.getloadavg()[0], time.perf_counter(), {}
     for module in PARTS:
         name = module.__name__.rpartition(".")[2]

@@ -75,12 +75,14 @@ def compare(classifier, folder, batch, repeats, part=8):
         for name, times in time_alternately(calls, repeats, warm_up=1).items()
     }
     rows = {row["path"]: row["wnid"] for row in read_predictions(table)}
-    return seconds, float(np.mean([rows[name] == answer for name, answer in answers.items()]))
+    return seconds, float(
+        np.mean([rows[name] == answer for name, answer in answers.items()])
+    )
 
 
 def measure(quick=False):
-    """The default network and, where its weights are, MobileNetV2, on the training pictures of
-    computers → `Part`."""
+    """The default network and, where its weights are, MobileNetV2, on the training
+    pictures of computers → `Part`."""
     from matplotlib.figure import Figure
 
     rows, shares = [], {}
@@ -106,11 +108,16 @@ def measure(quick=False):
             }
         )
     figure = Figure(figsize=(7, 1 + 0.9 * len(rows)), layout="constrained")
-    ratio_bars(axes_of(figure)[0], shares, "share of the ceiling (1: as fast as possible)",
+    ratio_bars(axes_of(figure)[0], shares, "share of the ceiling (1: as fast as "
+                                           "possible)",
                "A folder of pictures")  # fmt: skip
     alt = f"Bars, share of the ceiling. {said(shares)}."
     return Part(
-        "A folder: predict_folder, and a loop over Keras's predict", TEXT, rows, figure, alt
+        "A folder: predict_folder, and a loop over Keras's predict",
+        TEXT,
+        rows,
+        figure,
+        alt,
     )
 
 

@@ -22,11 +22,14 @@ with the fewest classes."""
 
 
 def with_head(classifier, count):
-    """The classifier's base with a random head for `count` classes, as a `Classifier`."""
+    """The classifier's base with a random head for `count` classes, as a
+    `Classifier`."""
     inputs = keras.Input((classifier.size, classifier.size, 3))
     features = base_of(classifier)(preprocessed(inputs, classifier.preprocess_input))
     model = keras.Model(inputs, keras.layers.Dense(count)(features))
-    return as_classifier(model, [f"class {k}" for k in range(count)], rule=classifier.rule)
+    return as_classifier(
+        model, [f"class {k}" for k in range(count)], rule=classifier.rule
+    )
 
 
 def made_up(count, n, width):
@@ -42,16 +45,27 @@ def compare(classifier, counts, n, repeats, epochs):
     width, picture, calls = base_of(classifier).output_shape[-1], load_image("cat"), {}
     for count in counts:
         features, labels = made_up(count, n, width)
-        own, head = with_head(classifier, count), LogisticRegression(C=0.01, max_iter=1000)
+        own, head = (
+            with_head(classifier, count),
+            LogisticRegression(C=0.01, max_iter=1000),
+        )
         calls |= {
-            ("fit_head", count): lambda x=features, y=labels, k=count: fit_head(x, y, k, 0, epochs),
-            ("logistic regression", count): lambda x=features, y=labels, h=head: h.fit(x, y),
-            ("predict", count): lambda own=own: [own.predict(picture) for _ in range(10)],
+            ("fit_head", count): lambda x=features, y=labels, k=count: fit_head(
+                x, y, k, 0, epochs
+            ),
+            ("logistic regression", count): lambda x=features, y=labels, h=head: h.fit(
+                x, y
+            ),
+            ("predict", count): lambda own=own: [
+                own.predict(picture) for _ in range(10)
+            ],
         }
     times = time_alternately(calls, repeats, warm_up=1)
     found = {}
     for name, count in calls:
-        found.setdefault(name, {})[count] = ratio(times[name, count], times[name, counts[0]])
+        found.setdefault(name, {})[count] = ratio(
+            times[name, count], times[name, counts[0]]
+        )
     return found
 
 

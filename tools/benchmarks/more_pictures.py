@@ -14,7 +14,12 @@ from apps.many.folder import predict_folder
 from helpers import load_classifier
 from tools.benchmarks.report import Part, alone, grown, linked, ratio, toy
 
-COUNTS = {250: 3, 1_000: 3, 4_000: 2, 16_000: 1}  # pictures: rounds, so that it takes minutes
+COUNTS = {
+    250: 3,
+    1_000: 3,
+    4_000: 2,
+    16_000: 1,
+}  # pictures: rounds, so that it takes minutes
 FIRST, AGAIN = "predict_folder", "again, with nothing to do"
 TEXT = """\
 `predict_folder` with {network} on folders of hard links to the training pictures of
@@ -25,34 +30,46 @@ has the slope {first} and, again, {again} (95 % interval); 1 is proportional."""
 
 
 def seconds(classifier, counts):
-    """counts: {pictures: rounds}, the fewest first → {name: {pictures: seconds of its rounds}}."""
+    """counts: {pictures: rounds}, the fewest first → {name: {pictures: seconds of its
+    rounds}}."""
     found = {name: {count: [] for count in counts} for name in (FIRST, AGAIN)}
     with TemporaryDirectory() as temporary:
         top = Path(temporary)
         folders = {count: linked(top / str(count), count) for count in counts}
-        predict_folder(folders[min(counts)], classifier, top / "warm.csv", progress=False)
+        predict_folder(
+            folders[min(counts)], classifier, top / "warm.csv", progress=False
+        )
         for turn in range(max(counts.values())):
             for count in (count for count, rounds in counts.items() if turn < rounds):
                 table = top / f"{count}-{turn}.csv"
                 for times, new in zip(found.values(), (count, 0), strict=True):
                     start = perf_counter()
-                    done = predict_folder(folders[count], classifier, table, progress=False)
+                    done = predict_folder(
+                        folders[count], classifier, table, progress=False
+                    )
                     times[count].append(perf_counter() - start)
                     if (done.rows, done.unreadable, done.kept) != (new, 0, count - new):
-                        raise RuntimeError(f"{done}, of {count:,} pictures: its time says nothing.")
+                        raise RuntimeError(
+                            f"{done}, of {count:,} pictures: its time says nothing."
+                        )
     return found
 
 
 def slope(times):
-    """{count: [seconds, …]} → the slope on logarithmic axes with its 95 % interval, in words."""
+    """{count: [seconds, …]} → the slope on logarithmic axes with its 95 % interval, in
+    words."""
     points = np.log([(count, own) for count, all_of in times.items() for own in all_of])
     fit = linregress(*points.T)
     half = t.ppf(0.975, len(points) - 2) * fit.stderr
-    return f"{fit.slope:.2f} ({fit.slope - half:.2f}–{fit.slope + half:.2f}, n = {len(points)})"
+    return (
+        f"{fit.slope:.2f} ({fit.slope - half:.2f}–{fit.slope + half:.2f}, n = "
+        f"{len(points)})"
+    )
 
 
 def a_picture(times):
-    """{count: [seconds, …]} → {count: `Ratio`} of the time a picture to that with the fewest."""
+    """{count: [seconds, …]} → {count: `Ratio`} of the time a picture to that with the
+    fewest."""
     fewest, base = next(iter(times.items()))
     return {
         count: ratio(np.divide(own, count), np.divide(base[: len(own)], fewest))

@@ -1,4 +1,5 @@
-"""One picture at a time: what predict adds to its network, and what Keras's own predict adds.
+"""One picture at a time: what predict adds to its network, and what Keras's own predict
+adds.
 
 python -m tools.benchmarks.one_picture [--quick]
 """
@@ -6,7 +7,15 @@ python -m tools.benchmarks.one_picture [--quick]
 from helpers import load_image
 from helpers.models import DEFAULT
 from helpers.timing import time_alternately
-from tools.benchmarks.report import Part, alone, axes_of, classifiers, ratio, ratio_bars, said
+from tools.benchmarks.report import (
+    Part,
+    alone,
+    axes_of,
+    classifiers,
+    ratio,
+    ratio_bars,
+    said,
+)
 from tools.benchmarks.start_up import breakdown, share_of_tensorflow
 
 TEXT = """\
@@ -35,7 +44,9 @@ def measure(quick=False):
     for classifier in classifiers(quick):
         times = time_alternately(ways(classifier, picture), 3 if quick else 40)
         bare = times.pop("compiled")
-        groups[classifier.name] = {name: ratio(own, bare) for name, own in times.items()}
+        groups[classifier.name] = {
+            name: ratio(own, bare) for name, own in times.items()
+        }
         over = ratio(times["Keras's predict"], times["classifier.predict"])
         rows.append(
             {"network": classifier.name}
@@ -44,12 +55,17 @@ def measure(quick=False):
         )
     share = share_of_tensorflow(breakdown(repeats=1 if quick else 3))
     text = (
-        f"{TEXT} Until a fresh Python has its first prediction, with {DEFAULT}, TensorFlow's "
-        f"import is {share:.0%} of the processor's time (`python -m tools.benchmarks.start_up` "
-        "says where the rest goes)."
+        f"{TEXT} Until a fresh Python has its first prediction, with {DEFAULT}, "
+        f"TensorFlow's import is {share:.0%} of the processor's time (`python -m "
+        "tools.benchmarks.start_up` says where the rest goes)."
     )
     figure = Figure(figsize=(7, 1 + 1.3 * len(rows)), layout="constrained")
-    ratio_bars(axes_of(figure)[0], groups, "time (1: the compiled network alone)", "One picture")
+    ratio_bars(
+        axes_of(figure)[0],
+        groups,
+        "time (1: the compiled network alone)",
+        "One picture",
+    )
     alt = f"Bars, time in units of the compiled network's. {said(groups)}."
     return Part("One picture", text, rows, figure, alt)
 

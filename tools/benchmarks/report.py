@@ -1,4 +1,5 @@
-"""What the benchmarks share: ratios with their spread, tables and charts, and a toy to try them."""
+"""What the benchmarks share: ratios with their spread, tables and charts, and a toy to
+try them."""
 
 import argparse
 import os
@@ -16,8 +17,8 @@ from safeguards.whole_files import atomic_write
 
 
 class Ratio(NamedTuple):
-    """One time over another: the median of n rounds, and the middle half of them, which of one
-    round says nothing and is not shown."""
+    """One time over another: the median of n rounds, and the middle half of them, which
+    of one round says nothing and is not shown."""
 
     value: float
     low: float
@@ -30,8 +31,9 @@ class Ratio(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a benchmark found. text: what was compared, Markdown; rows: dicts with the same keys,
-    the table; figure: the chart, or None; alt: what it shows, for who cannot see it."""
+    """What a benchmark found. text: what was compared, Markdown; rows: dicts with the
+    same keys, the table; figure: the chart, or None; alt: what it shows, for who cannot
+    see it."""
 
     title: str
     text: str
@@ -41,8 +43,8 @@ class Part(NamedTuple):
 
 
 def ratio(over, under):
-    """Two arrays of seconds, (n,), of the same rounds → `Ratio`. Each round is divided by itself:
-    what disturbed the machine then disturbed both."""
+    """Two arrays of seconds, (n,), of the same rounds → `Ratio`. Each round is divided
+    by itself: what disturbed the machine then disturbed both."""
     found = np.divide(over, under)
     return Ratio(*map(float, np.percentile(found, (50, 25, 75))), len(found))
 
@@ -68,16 +70,24 @@ def axes_of(figure, columns=1):
 
 
 def ratio_bars(axes, groups, xlabel, title):
-    """Draw `Ratio`s as horizontal bars, the middle half as a line: {group: {name: Ratio}}, a group
-    a network. At 1 both take the same time."""
+    """Draw `Ratio`s as horizontal bars, the middle half as a line: {group: {name:
+    Ratio}}, a group a network. At 1 both take the same time."""
     rows = [
-        (f"{name}\n{group}", found) for group, of in groups.items() for name, found in of.items()
+        (f"{name}\n{group}", found)
+        for group, of in groups.items()
+        for name, found in of.items()
     ]
     names = list(next(iter(groups.values())))
-    colours = [COLOURS[names.index(name) % len(COLOURS)] for of in groups.values() for name in of]
+    colours = [
+        COLOURS[names.index(name) % len(COLOURS)]
+        for of in groups.values()
+        for name in of
+    ]
     values = np.array([found[:3] for _, found in rows])
     spread = np.abs(values[:, 1:] - values[:, :1]).T
-    drawn = axes.barh(range(len(rows)), values[:, 0], xerr=spread, color=colours, ecolor="0.3")
+    drawn = axes.barh(
+        range(len(rows)), values[:, 0], xerr=spread, color=colours, ecolor="0.3"
+    )
     axes.bar_label(drawn, [short(value) for value in values[:, 0]], padding=4)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize="small")
     axes.invert_yaxis()
@@ -87,8 +97,9 @@ def ratio_bars(axes, groups, xlabel, title):
 
 
 def grown(curves, what, measured, yscale="linear"):
-    """How something grows: {name: {number: Ratio to the smallest number}} → the rows, figure and
-    alt text of a `Part`. what: the numbers are of; measured: of what the ratios are."""
+    """How something grows: {name: {number: Ratio to the smallest number}} → the rows,
+    figure and alt text of a `Part`. what: the numbers are of; measured: of what the
+    ratios are."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 3.4), layout="constrained")
@@ -99,7 +110,9 @@ def grown(curves, what, measured, yscale="linear"):
         axes.errorbar(numbers, value, [value - low, high - value], **style)
     axes.axhline(1, color="0.3", linestyle="--")
     unit = f"{measured} (1: with {numbers[0]:,})"
-    axes.set(xscale="log", yscale=yscale, xlabel=what, ylabel=unit, title=f"More {what}")
+    axes.set(
+        xscale="log", yscale=yscale, xlabel=what, ylabel=unit, title=f"More {what}"
+    )
     axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
     axes.minorticks_off()
     if yscale == "linear":
@@ -111,21 +124,24 @@ def grown(curves, what, measured, yscale="linear"):
         {unit: name} | {f"{number:,} {what}": of[number] for number in numbers[1:]}
         for name, of in curves.items()
     ]
-    ends = ", ".join(f"{name} {short(of[numbers[-1]].value)}" for name, of in curves.items())
+    ends = ", ".join(
+        f"{name} {short(of[numbers[-1]].value)}" for name, of in curves.items()
+    )
     return rows, figure, f"Lines, {unit}, over {what}. With {numbers[-1]:,}: {ends}."
 
 
 def said(groups):
     """The bars of `ratio_bars` in words, for its alt text."""
     return "; ".join(
-        f"{group}: " + ", ".join(f"{name} {short(found.value)}" for name, found in of.items())
+        f"{group}: "
+        + ", ".join(f"{name} {short(found.value)}" for name, found in of.items())
         for group, of in groups.items()
     )
 
 
 def write(parts, top, folder):
-    """Write {name: Part} as RESULTS.md, below `top`, and charts into a folder. Each file appears
-    whole or not at all, the text last. Raises an OSError."""
+    """Write {name: Part} as RESULTS.md, below `top`, and charts into a folder. Each
+    file appears whole or not at all, the text last. Raises an OSError."""
     texts = [top]
     for name, part in parts.items():
         texts.append(f"## {part.title}\n\n{part.text}\n\n{table(part.rows)}")
@@ -138,28 +154,35 @@ def write(parts, top, folder):
 
 
 def toy(size=16, classes=("desktop", "handheld", "laptop", "other")):
-    """A `Classifier` of three layers with random weights: quick, and right about nothing."""
+    """A `Classifier` of three layers with random weights: quick, and right about
+    nothing."""
     from helpers import keras
 
     keras.utils.set_random_seed(0)
     inputs = keras.Input((size, size, 3))
-    x = keras.layers.Conv2D(8, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(inputs))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(
+        keras.layers.Rescaling(1 / 255)(inputs)
+    )
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x))
     network = keras.Model(inputs, keras.layers.Dense(len(classes))(x))
-    return Classifier("toy", network, size, ResizeRule(), unchanged, tuple((c, c) for c in classes))
+    return Classifier(
+        "toy", network, size, ResizeRule(), unchanged, tuple((c, c) for c in classes)
+    )
 
 
 def classifiers(quick):
-    """What is compared with: the default network, and MobileNetV2 where its weights are; or a
-    toy."""
+    """What is compared with: the default network, and MobileNetV2 where its weights
+    are; or a toy."""
     if quick:
         return [toy()]
-    return [load_classifier(name) for name in (DEFAULT, "mobilenet_v2") if has_weights(name)]
+    return [
+        load_classifier(name) for name in (DEFAULT, "mobilenet_v2") if has_weights(name)
+    ]
 
 
 def linked(folder, count):
-    """A new folder with `count` names for the training pictures of computers, in turns: hard links
-    to one copy of each."""
+    """A new folder with `count` names for the training pictures of computers, in turns:
+    hard links to one copy of each."""
     originals = load_dataset().train.paths
     folder.mkdir()
     for number in range(count):

@@ -24,7 +24,8 @@ there. int8 gives up equality for size."""
 
 
 def exports(classifier, calibration, folder):
-    """{name: the classifier as another runtime has it}, each from a file in a folder."""
+    """{name: the classifier as another runtime has it}, each from a file in a
+    folder."""
     paths = {
         "ONNX Runtime": export_onnx(classifier, folder / "model.onnx"),
         "LiteRT": export_litert(classifier, folder / "model.tflite"),
@@ -34,19 +35,23 @@ def exports(classifier, calibration, folder):
 
 
 def measure(quick=False):
-    """The default network, or a toy, exported and compared → `Part`. RuntimeError where a float
-    export answers otherwise than Keras: its time would mean nothing."""
+    """The default network, or a toy, exported and compared → `Part`. RuntimeError where
+    a float export answers otherwise than Keras: its time would mean nothing."""
     from matplotlib.figure import Figure
 
     classifier, dataset = toy() if quick else load_classifier(), load_dataset()
     each, repeats = (2, 2) if quick else (25, 30)
     calibration = dataset.train.subset(each).images()
-    pictures = (dataset.validation.subset(each) if quick else dataset.validation).images()
+    pictures = (
+        dataset.validation.subset(each) if quick else dataset.validation
+    ).images()
     sizes = {"1 picture": 1, "32 pictures": 32}
     groups, rows = {name: {} for name in sizes}, []
     with TemporaryDirectory() as temporary:
         found = exports(classifier, calibration, Path(temporary))
-        agree = {name: parity(classifier, other, pictures) for name, other in found.items()}
+        agree = {
+            name: parity(classifier, other, pictures) for name, other in found.items()
+        }
         for name, measured in agree.items():
             if "int8" not in name and measured.same.value < 0.99:
                 raise RuntimeError(f"{name} answers otherwise than Keras: {measured}.")

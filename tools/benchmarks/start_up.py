@@ -1,9 +1,11 @@
-"""Where the time goes until a fresh Python has its first prediction, and what a later one costs.
+"""Where the time goes until a fresh Python has its first prediction, and what a later
+one costs.
 
 python -m tools.benchmarks.start_up [--model NAME] [--repeats 5]
 
-Each repeat is a process of its own. TensorFlow's import is what any program pays that uses it; the
-rest is ours. CPU seconds of all cores are printed beside the time that passed.
+Each repeat is a process of its own. TensorFlow's import is what any program pays that
+uses it; the rest is ours. CPU seconds of all cores are printed beside the time that
+passed.
 """
 
 import argparse
@@ -47,21 +49,27 @@ def start_up(model=DEFAULT):
         text=True,
         check=True,
     )
-    return {step: tuple(times) for step, times in json.loads(done.stdout.splitlines()[-1]).items()}
+    return {
+        step: tuple(times)
+        for step, times in json.loads(done.stdout.splitlines()[-1]).items()
+    }
 
 
 def breakdown(model=DEFAULT, repeats=5):
     """Several fresh processes → {step: (seconds, CPU seconds)}, medians."""
     runs = [start_up(model) for _ in range(repeats)]
     return {
-        step: tuple(map(median, zip(*(r[step] for r in runs), strict=True))) for step in runs[0]
+        step: tuple(map(median, zip(*(r[step] for r in runs), strict=True)))
+        for step in runs[0]
     }
 
 
 def share_of_tensorflow(steps):
-    """The part that TensorFlow's import has in all until the first prediction, in CPU time, which
-    other programs on the machine disturb less."""
-    first = {step: cpu for step, (_, cpu) in steps.items() if step != "second prediction"}
+    """The part that TensorFlow's import has in all until the first prediction, in CPU
+    time, which other programs on the machine disturb less."""
+    first = {
+        step: cpu for step, (_, cpu) in steps.items() if step != "second prediction"
+    }
     return first["import TensorFlow"] / sum(first.values())
 
 
@@ -74,7 +82,9 @@ def main(arguments=None):
     for step, (seconds, cpu) in steps.items():
         print(f"{step:<20}{seconds:8.3f} s{cpu:8.3f} s CPU")
     share = share_of_tensorflow(steps)
-    print(f"TensorFlow's import: {share:.0%} of the CPU time until the first prediction")
+    print(
+        f"TensorFlow's import: {share:.0%} of the CPU time until the first prediction"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How long each lesson takes to run, from the recorded run of tools/record/measure_lessons.py.
+"""How long each lesson takes to run, from the recorded run of
+tools/record/measure_lessons.py.
 
 python -m tools.benchmarks.suite_time
 """
@@ -20,7 +21,8 @@ def recorded():
 
 
 def measure(quick=False):
-    """The recorded processor seconds of the lessons, as shares of all → `Part`. Nothing is run."""
+    """The recorded processor seconds of the lessons, as shares of all → `Part`. Nothing
+    is run."""
     from matplotlib.figure import Figure
 
     said, lessons = recorded()
@@ -36,18 +38,28 @@ def measure(quick=False):
     ]
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = axes_of(figure)[0]
-    drawn = axes.bar(list(shares), [100 * share for share in shares.values()], color=BLUE)
+    drawn = axes.bar(
+        list(shares), [100 * share for share in shares.values()], color=BLUE
+    )
     axes.bar_label(drawn, fmt="%.0f")
     axes.margins(y=0.12)
-    axes.set(xlabel="lesson", ylabel="% of all", title="Processor time of the lessons (recorded)")
-    alt = "Bars, share of each lesson in the processor time of all, recorded: " + ", ".join(
-        f"{lesson} {share:.0%}" for lesson, share in shares.items()
+    axes.set(
+        xlabel="lesson",
+        ylabel="% of all",
+        title="Processor time of the lessons (recorded)",
+    )
+    alt = (
+        "Bars, share of each lesson in the processor time of all, recorded: "
+        + ", ".join(f"{lesson} {share:.0%}" for lesson, share in shares.items())
     )
     text = (
-        "Not measured now. {}. Processor seconds, of all cores, of each lesson from top to bottom "
-        "in a kernel of its own; every run of the tests holds lessons against these figures."
+        "Not measured now. {}. Processor seconds, of all cores, of each lesson from "
+        "top to bottom in a kernel of its own; every run of the tests holds lessons "
+        "against these figures."
     )
-    return Part("The lessons' own time (recorded)", text.format(said), rows, figure, f"{alt}.")
+    return Part(
+        "The lessons' own time (recorded)", text.format(said), rows, figure, f"{alt}."
+    )
 
 
 if __name__ == "__main__":

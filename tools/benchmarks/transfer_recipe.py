@@ -1,4 +1,5 @@
-"""The same task two ways: features computed once (lesson 05), and the widely copied recipe.
+"""The same task two ways: features computed once (lesson 05), and the widely copied
+recipe.
 
 python -m tools.benchmarks.transfer_recipe [--data hymenoptera] [--model mobilenet_v2]
                                            [--repeats 3] [--epochs 10] [--size 160]
@@ -36,7 +37,10 @@ from tools.benchmarks.report import Part, axes_of, ratio, short, toy
 GUIDES = "mobilenet_v2"  # the network of the recipe's guide
 SIZES = {DEFAULT: 128, GUIDES: 160}  # pixels a side, as the lessons and the guide train
 BATCH = 32
-AT_MOST, FROZEN = 1 / 25, 100 / 154  # of its time; the part of the layers the recipe keeps frozen
+AT_MOST, FROZEN = (
+    1 / 25,
+    100 / 154,
+)  # of its time; the part of the layers the recipe keeps frozen
 TASK, TIMES, EQUAL = "pictures, network", "time", "time until as accurate"
 OURS, THEIRS = "accuracy, features once", "accuracy, recipe"
 TEXT = """\
@@ -54,8 +58,9 @@ ants and bees helps both ways alike.
 
 
 class Run(NamedTuple):
-    """One way, once. seconds: until the validation pictures had their answers; estimate: of the
-    accuracy on them; predicted: their classes; history: (seconds, accuracy) after each epoch."""
+    """One way, once. seconds: until the validation pictures had their answers;
+    estimate: of the accuracy on them; predicted: their classes; history: (seconds,
+    accuracy) after each epoch."""
 
     seconds: float
     estimate: Estimate
@@ -64,8 +69,8 @@ class Run(NamedTuple):
 
 
 def features_once(classifier, dataset):
-    """Features of all pictures, then lesson 05's head → the classes predicted for the validation
-    set."""
+    """Features of all pictures, then lesson 05's head → the classes predicted for the
+    validation set."""
     with tempfile.TemporaryDirectory() as cache:
         train = extract_features(classifier, dataset.train, cache)
         validation = extract_features(classifier, dataset.validation, cache)
@@ -74,15 +79,18 @@ def features_once(classifier, dataset):
 
 
 def recipe(classifier, dataset, epochs=10, seed=0):
-    """TensorFlow's guide to transfer learning (tensorflow.org/tutorials/images/transfer_learning):
-    the frozen base runs again in every epoch, behind an augmentation, then its last layers are
-    fine-tuned. classifier: its weights are changed.
-    → the classes predicted for the validation set, and (seconds, accuracy on it) of each epoch."""
+    """TensorFlow's guide to transfer learning
+    (tensorflow.org/tutorials/images/transfer_learning): the frozen base runs again in
+    every epoch, behind an augmentation, then its last layers are fine-tuned.
+    classifier: its weights are changed. → the classes predicted for the validation set,
+    and (seconds, accuracy on it) of each epoch."""
     import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
     start, history = time.perf_counter(), []
-    two = len(dataset.classes) == 2  # the guide's own case: one output, the second class's
+    two = (
+        len(dataset.classes) == 2
+    )  # the guide's own case: one output, the second class's
 
     def pictures(part, shuffle):
         found = keras.utils.image_dataset_from_directory(
@@ -94,20 +102,37 @@ def recipe(classifier, dataset, epochs=10, seed=0):
             verbose=False,
         )
         if {*found.file_paths} != {*map(str, part.paths)}:
-            raise DataError(f"The recipe reads other pictures than those of {part.name}.")
+            raise DataError(
+                f"The recipe reads other pictures than those of {part.name}."
+            )
         return found.prefetch(tf.data.AUTOTUNE)
 
-    train, validation = pictures(dataset.train, True), pictures(dataset.validation, False)
+    train, validation = (
+        pictures(dataset.train, True),
+        pictures(dataset.validation, False),
+    )
     augmentation = keras.Sequential(
         [keras.layers.RandomFlip("horizontal"), keras.layers.RandomRotation(0.2)]
     )
     base = base_of(classifier)
     inputs = keras.Input((classifier.size, classifier.size, 3))
-    x = base(preprocessed(augmentation(inputs), classifier.preprocess_input), training=False)
-    outputs = keras.layers.Dense(1 if two else len(dataset.classes))(keras.layers.Dropout(0.2)(x))
+    x = base(
+        preprocessed(augmentation(inputs), classifier.preprocess_input), training=False
+    )
+    outputs = keras.layers.Dense(1 if two else len(dataset.classes))(
+        keras.layers.Dropout(0.2)(x)
+    )
     model = keras.Model(inputs, outputs)
-    loss = keras.losses.BinaryCrossentropy if two else keras.losses.SparseCategoricalCrossentropy
-    metric = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0) if two else "accuracy"
+    loss = (
+        keras.losses.BinaryCrossentropy
+        if two
+        else keras.losses.SparseCategoricalCrossentropy
+    )
+    metric = (
+        keras.metrics.BinaryAccuracy(name="accuracy", threshold=0)
+        if two
+        else "accuracy"
+    )
 
     def note(_, logs):
         history.append((time.perf_counter() - start, logs["val_accuracy"]))
@@ -134,8 +159,8 @@ def recipe(classifier, dataset, epochs=10, seed=0):
 
 
 def compare(classifier, dataset, repeats, epochs):
-    """Both ways in turn, `repeats` times with seeds 0, 1, …, each on a fresh copy of the network.
-    Prints each run and → {way: [Run, …]}."""
+    """Both ways in turn, `repeats` times with seeds 0, 1, …, each on a fresh copy of
+    the network. Prints each run and → {way: [Run, …]}."""
     runs = {"features once": [], "recipe": []}
     for seed in range(repeats):
         for way, results in runs.items():
@@ -157,22 +182,33 @@ def compare(classifier, dataset, repeats, epochs):
 
 
 def verdict(runs):
-    """Whether features are at least as accurate in at most AT_MOST of the time, by medians."""
+    """Whether features are at least as accurate in at most AT_MOST of the time, by
+    medians."""
     (ours, right), (theirs, theirs_right) = (
-        map(median, zip(*((run.seconds, run.estimate.value) for run in results), strict=True))
+        map(
+            median,
+            zip(*((run.seconds, run.estimate.value) for run in results), strict=True),
+        )
         for results in runs.values()
     )
-    print(f"medians: {ours:.1f} s and {theirs:.1f} s, {theirs / ours:.1f} times faster; ", end="")
+    print(
+        f"medians: {ours:.1f} s and {theirs:.1f} s, {theirs / ours:.1f} times faster; ",
+        end="",
+    )
     print(f"accuracy {right:.3f} and {theirs_right:.3f}")
     return right >= theirs_right and ours <= AT_MOST * theirs
 
 
 def until_equal(runs):
-    """How long the recipe takes until it is as accurate as the features once, over the time these
-    take, in words; of the runs that get there."""
+    """How long the recipe takes until it is as accurate as the features once, over the
+    time these take, in words; of the runs that get there."""
     found = []
     for once, other in zip(*runs.values(), strict=True):
-        there = (seconds for seconds, right in other.history if right > once.estimate.value - 1e-6)
+        there = (
+            seconds
+            for seconds, right in other.history
+            if right > once.estimate.value - 1e-6
+        )
         found += [seconds / once.seconds for seconds in [*there][:1]]
     reached = f"reached in {len(found)} of {len(runs['recipe'])} runs"
     return f"{ratio(found, np.ones(len(found)))}, {reached}" if found else reached
@@ -202,21 +238,27 @@ def draw(axes, name, runs):
     for number, (once, other) in enumerate(zip(*runs.values(), strict=True)):
         times, right = np.transpose(other.history)
         label = None if number else "the recipe, epoch by epoch"
-        axes.plot(times / once.seconds, right, ".-", color=ORANGE, alpha=0.7, label=label)
+        axes.plot(
+            times / once.seconds, right, ".-", color=ORANGE, alpha=0.7, label=label
+        )
     once = in_the_middle(runs["features once"]).estimate
     spread = [[once.value - once.low], [once.high - once.value]]
     label = "features once, 95 % interval"
-    axes.errorbar([1], [once.value], spread, fmt="o", color=BLUE, capsize=4, label=label)
+    axes.errorbar(
+        [1], [once.value], spread, fmt="o", color=BLUE, capsize=4, label=label
+    )
     axes.axhline(once.value, color=BLUE, linestyle=":")
-    axes.set(xscale="log", xlabel="time (1: features once)", ylabel="accuracy, validation")
+    axes.set(
+        xscale="log", xlabel="time (1: features once)", ylabel="accuracy, validation"
+    )
     axes.set_title(name)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.legend(fontsize="small", loc="lower right")
 
 
 def measure(quick=False):
-    """Both ways on computers with the default network and, where they are to be had, on ants and
-    bees with the guide's → `Part`."""
+    """Both ways on computers with the default network and, where they are to be had, on
+    ants and bees with the guide's → `Part`."""
     from matplotlib.figure import Figure
 
     dataset, left_out = load_dataset(), ""
@@ -233,7 +275,9 @@ def measure(quick=False):
         classifier = toy() if quick else load_classifier(network, SIZES[network])
         found[name] = compare(classifier, dataset, repeats, epochs=1 if quick else 10)
     figure = Figure(figsize=(4.5 * len(found), 3.4), layout="constrained")
-    for axes, (name, runs) in zip(axes_of(figure, len(found)), found.items(), strict=True):
+    for axes, (name, runs) in zip(
+        axes_of(figure, len(found)), found.items(), strict=True
+    ):
         draw(axes, name, runs)
     rows = [row(name, tasks[name][0], runs) for name, runs in found.items()]
     shown = "; ".join(
@@ -241,7 +285,10 @@ def measure(quick=False):
         f"{line[THEIRS].value:.2f} against {line[OURS].value:.2f}"
         for line in rows
     )
-    alt = "Accuracy over time, the recipe's curves against one point, features computed once. "
+    alt = (
+        "Accuracy over time, the recipe's curves against one point, features computed "
+        "once. "
+    )
     return Part("Features once, and the widely copied recipe", TEXT + left_out, rows, figure,
                 f"{alt}{shown}.")  # fmt: skip
 
@@ -252,14 +299,20 @@ def main(arguments=None):
     parser.add_argument("--data", default="hymenoptera", help="what load_dataset takes")
     parser.add_argument("--model", default=GUIDES, choices=list(REGISTRY))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=10, help="of each stage of the recipe")
+    parser.add_argument(
+        "--epochs", type=int, default=10, help="of each stage of the recipe"
+    )
     parser.add_argument("--size", type=int, default=SIZES[GUIDES], help="pixels a side")
     options = parser.parse_args(arguments)
     if not has_weights(options.model):
-        sys.exit(f"Set TRANSFER_WEIGHTS to a folder with the weights of {options.model}.")
+        sys.exit(
+            f"Set TRANSFER_WEIGHTS to a folder with the weights of {options.model}."
+        )
     dataset = load_dataset(options.data)
     classifier = load_classifier(options.model, options.size)
-    return int(not verdict(compare(classifier, dataset, options.repeats, options.epochs)))
+    return int(
+        not verdict(compare(classifier, dataset, options.repeats, options.epochs))
+    )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""Render data/computers: photo-like pictures of desktops, laptops, handhelds and other desk scenes.
+"""Render data/computers: photo-like pictures of desktops, laptops, handhelds and other
+desk scenes.
 
-Blender as a Python module draws them, from nothing but seeds: in a Python 3.11 of its own,
-`pip install "bpy==5.0.*" pillow scipy`, then
+Blender as a Python module draws them, from nothing but seeds: in a Python 3.11 of its
+own, `pip install "bpy==5.0.*" pillow scipy`, then
 
     python tools/make_computers/render_computers.py  # all that is missing; --part 1/2 for a half
 
-One picture takes about two seconds of one core. `--report`, in the lessons' own environment,
-prints the data card's table: what the lessons' network says of all pictures, in ten seconds.
+One picture takes about two seconds of one core. `--report`, in the lessons' own
+environment, prints the data card's table: what the lessons' network says of all
+pictures, in ten seconds.
 
-What surrounds the subject (desk, wall, light, camera, exposure, clutter) is drawn from the seed
-alone, by `scenes.sample_setting`, which does not know the class.
+What surrounds the subject (desk, wall, light, camera, exposure, clutter) is drawn from
+the seed alone, by `scenes.sample_setting`, which does not know the class.
 """
 
 import argparse
@@ -27,9 +29,9 @@ WRONG = 1 / 30  # the share of training labels that is wrong
 
 
 def plan(counts=SPLITS):
-    """All pictures: (path, class whose folder it lies in, class it shows) in a fixed order.
-    For wrong labels every training folder gives places to other classes, in cycles, so that
-    folders and true classes keep the same counts."""
+    """All pictures: (path, class whose folder it lies in, class it shows) in a fixed
+    order. For wrong labels every training folder gives places to other classes, in
+    cycles, so that folders and true classes keep the same counts."""
     rng = np.random.default_rng(seed_of("wrong labels"))
     shown = {}
     for _ in range(int(counts["train"] * WRONG)):
@@ -59,7 +61,9 @@ def write_whole(path, data):
 
 def wrong_labels(counts=SPLITS):
     """The list of planted wrong labels as text: picture, and the class it shows."""
-    rows = [f"{name}\t{shown}\n" for name, folder, shown in plan(counts) if folder != shown]
+    rows = [
+        f"{name}\t{shown}\n" for name, folder, shown in plan(counts) if folder != shown
+    ]
     return "picture\tclass\n" + "".join(sorted(rows))
 
 
@@ -71,14 +75,16 @@ OWN = {
 
 
 def realism():
-    """What a network that learned from photographs alone says of the pictures: {class: (hits,
-    pictures)}. A hit has one of the class's own ImageNet classes in the top 5, for `other` any of
-    all eight."""
+    """What a network that learned from photographs alone says of the pictures: {class:
+    (hits, pictures)}. A hit has one of the class's own ImageNet classes in the top 5,
+    for `other` any of all eight."""
     from helpers import load_classifier
 
     classifier = load_classifier()
     names = [name for _, name in classifier.classes]
-    shown = {kind: [FOLDER / name for name, _, k in plan() if k == kind] for kind in CLASSES}
+    shown = {
+        kind: [FOLDER / name for name, _, k in plan() if k == kind] for kind in CLASSES
+    }
     result = {}
     for kind, paths in shown.items():
         wanted = OWN.get(kind) or sum(OWN.values(), ())
@@ -93,12 +99,16 @@ def report(found):
     """What `realism` returns, as the data card's table, with 95 % Wilson intervals."""
     from scipy.stats import binomtest
 
-    rows = ["| class | ImageNet classes looked for | in the top 5 |", "| --- | --- | --- |"]
+    rows = [
+        "| class | ImageNet classes looked for | in the top 5 |",
+        "| --- | --- | --- |",
+    ]
     for kind, (hits, count) in found.items():
         low, high = binomtest(hits, count).proportion_ci(method="wilson")
         wanted = ", ".join(OWN[kind]) if kind in OWN else "any of these eight"
         rows.append(
-            f"| {kind} | {wanted} | {hits}/{count} = {hits / count:.3f} ({low:.3f}–{high:.3f}) |"
+            f"| {kind} | {wanted} | {hits}/{count} = {hits / count:.3f} "
+            f"({low:.3f}–{high:.3f}) |"
         )
     return "\n".join(rows)
 
@@ -123,7 +133,9 @@ def main():
         help="pictures a class for training, validation and test",
     )  # fmt: skip
     parser.add_argument("--samples", type=int, default=14, help="light paths a pixel")
-    parser.add_argument("--report", action="store_true", help="print the data card's table instead")
+    parser.add_argument(
+        "--report", action="store_true", help="print the data card's table instead"
+    )
     options = parser.parse_args()
     if options.report:
         print(report(realism()))

@@ -1,1 +1,2 @@
-"""Tools that run and record: lessons' outputs, what was measured, the pictures in docs."""
+"""Tools that run and record: lessons' outputs, what was measured, the pictures in
+docs."""

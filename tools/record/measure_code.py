@@ -2,11 +2,12 @@
 
 python -m tools.record.measure_code [FOLDER …]
 
-One row a folder, by default helpers and its neighbours: code lines (without blank lines,
-comments and docstrings), public definitions (functions, classes and their methods whose
-names don't begin with an underscore), and syntax nodes per code line, which tells packed
-lines from plain ones: others' teaching code has 4.5 to 9. CONTRIBUTING.md says how much
-`helpers` may hold, and tests/tools/test_measure_code.py holds it to that.
+One row a folder, by default helpers and its neighbours: code lines (without blank
+lines, comments and docstrings), public definitions (functions, classes and their
+methods whose names don't begin with an underscore), and syntax nodes per code line,
+which tells packed lines from plain ones: others' teaching code has 4.5 to 9.
+CONTRIBUTING.md says how much `helpers` may hold, and tests/tools/test_measure_code.py
+holds it to that.
 """
 
 import argparse
@@ -62,7 +63,9 @@ def measure(source):
     """The Size of one module's `source`, a text."""
     tree = ast.parse(source)
     prose = list(docstrings(tree))
-    prose_lines = {line for text in prose for line in range(text.lineno, text.end_lineno + 1)}
+    prose_lines = {
+        line for text in prose for line in range(text.lineno, text.end_lineno + 1)
+    }
     code_lines = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in NOT_CODE:
@@ -92,7 +95,9 @@ def main():
     for folder in folders:
         size = measure_folder(folder)
         density = size.nodes / max(size.lines, 1)
-        print(f"{folder.name:<24}{size.lines:>12,}{size.definitions:>8}{density:>14.1f}")
+        print(
+            f"{folder.name:<24}{size.lines:>12,}{size.definitions:>8}{density:>14.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 python -m tools.record.measure_lessons [--record] [FILE …]
 
-Each lesson runs from top to bottom in a kernel of its own, as for a learner without a network: no
-weights but those that come with the packages, empty caches. Peak memory is the most that the
-kernel ever held (its libraries among it), as the operating system counts it, and the most that was
-seen, five times a second, in the programs that the lesson started beside it. Seconds depend on the
-computer and on what else it does; those of the processor less so. With --record,
-docs/lesson_needs.tsv and the table in docs/teaching.md are written anew; that takes all lessons.
-Linux and macOS.
+Each lesson runs from top to bottom in a kernel of its own, as for a learner without a
+network: no weights but those that come with the packages, empty caches. Peak memory is
+the most that the kernel ever held (its libraries among it), as the operating system
+counts it, and the most that was seen, five times a second, in the programs that the
+lesson started beside it. Seconds depend on the computer and on what else it does; those
+of the processor less so. With --record, docs/lesson_needs.tsv and the table in
+docs/teaching.md are written anew; that takes all lessons. Linux and macOS.
 """
 
 import argparse
@@ -37,8 +37,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "docs" / "lesson_needs.tsv"
 GUIDE = ROOT / "docs" / "teaching.md"
 COLUMNS = ("lesson", "seconds", "cpu_seconds", "kernel_mb", "beside_mb", "files_mb")
-# Asked of the kernel after the last cell: its peak, and the processor's seconds of it and of what
-# it started. (The peak of what it started is no use: a new process starts with its parent's.)
+# Asked of the kernel after the last cell: its peak, and the processor's seconds of it
+# and of what it started. (The peak of what it started is no use: a new process starts
+# with its parent's.)
 ASK = """
 import json, resource
 own, beside = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -57,7 +58,8 @@ class Beside(threading.Thread):
         while not self.over.wait(0.2):
             for kernel in psutil.Process().children():
                 with contextlib.suppress(psutil.Error):
-                    # Before it becomes another program, a new process looks like its parent.
+                    # Before it becomes another program, a new process looks like its
+                    # parent.
                     begun = [
                         p
                         for p in kernel.children(recursive=True)
@@ -68,8 +70,8 @@ class Beside(threading.Thread):
 
 
 def run(path):
-    """Run one notebook, which stays as it is → a row, {column: text}. CellExecutionError where
-    a cell fails."""
+    """Run one notebook, which stays as it is → a row, {column: text}.
+    CellExecutionError where a cell fails."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ASK))
     with tempfile.TemporaryDirectory() as kept:
@@ -102,21 +104,25 @@ def run(path):
 def machine():
     """What recorded figures belong to, in a line."""
     return (
-        f"{date.today()}, {platform.system()} {platform.machine()}, {psutil.cpu_count()} processor "
-        f"cores shared with other work, {psutil.virtual_memory().total / 1e9:.0f} GB of memory, "
-        f"Python {platform.python_version()}, tensorflow {version('tensorflow')}"
+        f"{date.today()}, {platform.system()} {platform.machine()}, "
+        f"{psutil.cpu_count()} processor cores shared with other work, "
+        f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory, Python "
+        f"{platform.python_version()}, tensorflow {version('tensorflow')}"
     )
 
 
 def record(table, tool, rows):
-    """Write rows, dicts with the same keys, to a TSV file whose first line says where they are
-    from, and as a table into the guide, between the comments that name the file. The files are
-    replaced whole."""
+    """Write rows, dicts with the same keys, to a TSV file whose first line says where
+    they are from, and as a table into the guide, between the comments that name the
+    file. The files are replaced whole."""
     said = f"Recorded by {tool}: {machine()}"
     text = GUIDE.read_text(encoding="utf-8")
     start, end = f"<!-- {table.name} -->\n", f"<!-- end of {table.name} -->"
     (before, rest), columns = text.split(start), list(rows[0])
-    cells = [[name.replace("_", " ") for name in columns], ["---"] + ["---:"] * (len(columns) - 1)]
+    cells = [
+        [name.replace("_", " ") for name in columns],
+        ["---"] + ["---:"] * (len(columns) - 1),
+    ]
     cells += [[*row.values()] for row in rows]
     lines = [f"| {' | '.join(line)} |" for line in cells]
     new = "\n".join([f"{said}.", "", *lines, ""])
@@ -136,7 +142,9 @@ def main():
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: every lesson")
-    parser.add_argument("--record", action="store_true", help="write down what was measured")
+    parser.add_argument(
+        "--record", action="store_true", help="write down what was measured"
+    )
     asked = parser.parse_args()
     if asked.record and asked.notebooks:
         parser.error("--record takes all lessons: leave out the files")

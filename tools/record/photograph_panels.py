@@ -2,8 +2,9 @@
 
 python -m tools.record.photograph_panels [NAME …], for example widget
 
-Each lesson is run up to the cell that shows the panel and served by Voila to this machine; a
-browser then does what a learner would, and the panel alone is photographed. Needs Chromium.
+Each lesson is run up to the cell that shows the panel and served by Voila to this
+machine; a browser then does what a learner would, and the panel alone is photographed.
+Needs Chromium.
 """
 
 import re
@@ -64,8 +65,12 @@ def up_to(call, lesson, folder):
     """A notebook in `folder` with a lesson's cells up to the first with this call."""
     (source,) = (ROOT / "notebooks").glob(f"{lesson}_*.ipynb")
     notebook = nbformat.read(source, as_version=4)
-    last = next(i for i, cell in enumerate(notebook.cells) if f"\n{call}" in cell.source)
-    notebook.cells = [cell for cell in notebook.cells[: last + 1] if cell.cell_type == "code"]
+    last = next(
+        i for i, cell in enumerate(notebook.cells) if f"\n{call}" in cell.source
+    )
+    notebook.cells = [
+        cell for cell in notebook.cells[: last + 1] if cell.cell_type == "code"
+    ]
     nbformat.write(notebook, path := folder / source.name)
     return path
 
@@ -78,7 +83,13 @@ def photograph(chromium, name):
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [sys.executable, "-m", "voila", up_to(call, lesson, Path(folder)), "--no-browser"]
+            [
+                sys.executable,
+                "-m",
+                "voila",
+                up_to(call, lesson, Path(folder)),
+                "--no-browser",
+            ]
             + [f"--port={port}", "--ip=127.0.0.1", "--template=lab"],
             cwd=ROOT,
             stderr=subprocess.PIPE,
@@ -101,15 +112,21 @@ def photograph(chromium, name):
 
 def main(names):
     if unknown := set(names) - set(PANELS):
-        sys.exit(f"No panel {', '.join(sorted(unknown))}: there are {', '.join(PANELS)}.")
+        sys.exit(
+            f"No panel {', '.join(sorted(unknown))}: there are {', '.join(PANELS)}."
+        )
     if not (chromium := shutil.which("chromium")):
         sys.exit("This needs Chromium (on Debian: apt install chromium).")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"]
+        )
         for name in names or PANELS:
             image = Image.open(BytesIO(photograph(browser, name))).convert("RGB")
             with atomic_write(ROOT / "docs" / f"{name}.png") as part:
-                image.quantize(256).save(part, format="PNG", optimize=True)  # a third of the size
+                image.quantize(256).save(
+                    part, format="PNG", optimize=True
+                )  # a third of the size
             print(f"docs/{name}.png")
 
 

@@ -4,9 +4,9 @@ python -m tools.record.record_validation FOLDER
 
 FOLDER holds imagenet_val/, pictures of ImageNet's validation set, and photos/, other
 labelled photographs; a file's name begins with the WordNet id of its class.
-TRANSFER_WEIGHTS names the folder with MobileNetV2's weights. The pictures carry research
-terms and stay where they are. What is kept, in data/recorded/validation.npz, are labels
-and answers, which `helpers.evaluate` reads:
+TRANSFER_WEIGHTS names the folder with MobileNetV2's weights. The pictures carry
+research terms and stay where they are. What is kept, in data/recorded/validation.npz,
+are labels and answers, which `helpers.evaluate` reads:
 
 - of both sets, the class that each network puts on top (uint16): EfficientNet-Lite0, 1, 2
   and MobileNetV2 at their own sizes, Lite0 at smaller ones, and Lite0 given images that
@@ -29,7 +29,13 @@ from tqdm import tqdm
 from helpers.evaluate import RECORDED_VALIDATION
 from helpers.images import crop_box, load_image, to_batch
 from helpers.labels import imagenet_classes
-from helpers.models import DEFAULT, ROOT, WeightsUnavailable, find_weights, load_classifier
+from helpers.models import (
+    DEFAULT,
+    ROOT,
+    WeightsUnavailable,
+    find_weights,
+    load_classifier,
+)
 from safeguards.whole_files import atomic_write, digest, note_digest
 
 SETS = ("imagenet_val", "photos")
@@ -77,7 +83,8 @@ def ways_to_prepare(classifier):
 
 
 def labelled(folder):
-    """The pictures of a set → (names without .jpg, images, labels as class positions)."""
+    """The pictures of a set → (names without .jpg, images, labels as class
+    positions)."""
     positions = {wnid: i for i, (wnid, _) in enumerate(imagenet_classes())}
     paths = sorted(folder.glob("*.jpg"))
     labels = [positions[path.name.partition("_")[0]] for path in paths]
@@ -91,7 +98,8 @@ def logits(classifier, prepare, images):
 
 
 def runs():
-    """Of each run (name, classifier, how images are prepared); Lite0 as it is comes first."""
+    """Of each run (name, classifier, how images are prepared); Lite0 as it is comes
+    first."""
     for name in NETWORKS:
         classifier = load_classifier(name)
         yield name, classifier, classifier.prepare
@@ -116,13 +124,14 @@ def about():
 
 
 def record(folder, target=RECORDED_VALIDATION):
-    """Run everything over the pictures in `folder` and write `target`; returns its path.
-    Raises WeightsUnavailable where a network has no weights on this machine, and
+    """Run everything over the pictures in `folder` and write `target`; returns its
+    path. Raises WeightsUnavailable where a network has no weights on this machine, and
     FileNotFoundError where there are no pictures; nothing is written then."""
     for name in NETWORKS:
         if find_weights(name) is None:
             raise WeightsUnavailable(
-                f"No weights of {name}: set TRANSFER_WEIGHTS to a folder that holds them."
+                f"No weights of {name}: set TRANSFER_WEIGHTS to a folder that holds "
+                "them."
             )
     arrays = {"about": np.array(json.dumps(about()))}
     sets = {}

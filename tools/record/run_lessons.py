@@ -2,8 +2,8 @@
 
 python -m tools.record.run_lessons [FILE …]
 
-Without files, all lessons. Each runs as a learner without a network would see it: with no weights
-but those that come with the packages. Nothing is saved where a cell fails.
+Without files, all lessons. Each runs as a learner without a network would see it: with
+no weights but those that come with the packages. Nothing is saved where a cell fails.
 """
 
 import argparse
@@ -22,7 +22,8 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
 def run(path):
-    """Execute one notebook in its own folder and replace it, outputs and all, in one step."""
+    """Execute one notebook in its own folder and replace it, outputs and all, in one
+    step."""
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook,
@@ -31,7 +32,8 @@ def run(path):
         resources={"metadata": {"path": str(path.parent)}},
         coalesce_streams=True,
     ).execute()
-    # What depends on the machine that ran it, now or in an editor, does not belong in the file.
+    # What depends on the machine that ran it, now or in an editor, does not belong in
+    # the file.
     notebook.metadata["language_info"].pop("version", None)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -41,7 +43,8 @@ def run(path):
 
 
 def alone(folder):
-    """A machine without a network, as variables: an empty `folder` for Keras, a closed port."""
+    """A machine without a network, as variables: an empty `folder` for Keras, a closed
+    port."""
     closed = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
     return (
         dict.fromkeys(closed, "http://127.0.0.1:9")
@@ -65,7 +68,8 @@ def main():
     ):
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as empty:
-        # An empty Keras cache and a closed port: the outputs are those of a learner offline.
+        # An empty Keras cache and a closed port: the outputs are those of a learner
+        # offline.
         os.environ |= alone(empty)
         os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "my_progress.jsonl")
         os.environ["TRANSFER_RESULTS"] = str(Path(empty) / "my_results")

@@ -1,12 +1,14 @@
-"""What a million or a billion pictures cost: machines, hours, money, and what limits them.
+"""What a million or a billion pictures cost: machines, hours, money, and what limits
+them.
 
 python -m tools.record.scale_costs [--record] [--hours 24] [--core-hour 0.04] …
 
-Rates are measured with --record, on one core: seconds of the processor (not of the clock, so that
-other work counts little) for each step of a picture, and for Ray's actors, one and two at a time.
-They are kept in docs/scale_rates.tsv. Everything else is an assumption, an option with a default:
-prices differ between sellers, places and years, so give yours. Without options it prints the tables
-of docs/scale.md; with --record it also writes them there.
+Rates are measured with --record, on one core: seconds of the processor (not of the
+clock, so that other work counts little) for each step of a picture, and for Ray's
+actors, one and two at a time. They are kept in docs/scale_rates.tsv. Everything else is
+an assumption, an option with a default: prices differ between sellers, places and
+years, so give yours. Without options it prints the tables of docs/scale.md; with
+--record it also writes them there.
 """
 
 import argparse
@@ -43,8 +45,8 @@ ASSUMED = {
 
 
 def steps(path, name):
-    """{step: seconds of the processor} for one picture, on one core: reading, decoding and
-    resizing, the network. The median of several rounds in turns."""
+    """{step: seconds of the processor} for one picture, on one core: reading, decoding
+    and resizing, the network. The median of several rounds in turns."""
     import numpy as np
 
     from helpers.images import resize
@@ -75,8 +77,8 @@ def steps(path, name):
     return medians
 
 
-# Ray's actors at work on blocks of small pictures, one and two in turns: what each block took, by
-# the clock and by the processor's.
+# Ray's actors at work on blocks of small pictures, one and two in turns: what each
+# block took, by the clock and by the processor's.
 ACTORS = """
 import json, os, sys, time, ray
 from helpers.models import DEFAULT
@@ -101,8 +103,9 @@ for turn in range(int(turns)):
 
 
 def ray_rates():
-    """For each turn what one and two of Ray's actors do, each as (pictures a second of the clock,
-    seconds of the processor a picture), from their second block on, while all are at work."""
+    """For each turn what one and two of Ray's actors do, each as (pictures a second of
+    the clock, seconds of the processor a picture), from their second block on, while
+    all are at work."""
     with tempfile.TemporaryDirectory() as folder:
         pictures, place = Path(folder, "pictures"), Path(folder, "place")
         place.mkdir()
@@ -114,7 +117,9 @@ def ray_rates():
         command = [sys.executable, "-c", ACTORS, pictures, place, str(TURNS)]
         off = {"RAY_USAGE_STATS_ENABLED": "0"}
         subprocess.run(command, env=os.environ | own | off, check=True)
-        return [[_rate(place, f"{turn}.{n}.*") for n in (1, 2)] for turn in range(TURNS)]
+        return [
+            [_rate(place, f"{turn}.{n}.*") for n in (1, 2)] for turn in range(TURNS)
+        ]
 
 
 def _rate(place, marks):
@@ -125,10 +130,18 @@ def _rate(place, marks):
     ]
     start = max(own[0][0] for own in blocks)
     end = min(own[-1][1] for own in blocks)
-    both = [block for own in blocks for block in own if block[0] >= start and block[1] <= end]
-    # A block that begins before the other worker's first, or ends after its last, counts in part.
+    both = [
+        block
+        for own in blocks
+        for block in own
+        if block[0] >= start and block[1] <= end
+    ]
+    # A block that begins before the other worker's first, or ends after its last,
+    # counts in part.
     pictures = sum(
-        block[3] * max(0, min(end, block[1]) - max(start, block[0])) / (block[1] - block[0])
+        block[3]
+        * max(0, min(end, block[1]) - max(start, block[0]))
+        / (block[1] - block[0])
         for own in blocks
         for block in own
     )
@@ -152,22 +165,30 @@ def measured():
         for name in MODELS:
             seconds = steps(path, name)
             size = f"{path.stat().st_size}"
-            rows.append({"what": name, "bytes": size} | {k: f"{v:.3g}" for k, v in seconds.items()})
+            rows.append(
+                {"what": name, "bytes": size}
+                | {k: f"{v:.3g}" for k, v in seconds.items()}
+            )
     by_clock = [two[0] / one[0] / 2 for one, two in turns]
     by_cpu = [one[1] / two[1] for one, two in turns]
     for name, ratios in (("clock", by_clock), ("processor", by_cpu)):
         low, middle, high = np.percentile(ratios, (0, 50, 100))
         text = f"{middle:.2f} ({low:.2f}–{high:.2f}, n = {len(ratios)})"
-        rows.append({"what": f"two actors against twice one, by the {name}", "bytes": text})
+        rows.append(
+            {"what": f"two actors against twice one, by the {name}", "bytes": text}
+        )
     return rows
 
 
 def read_rates():
-    """(where they are from, {model: {step: seconds, "bytes": …}}, {clock: efficiency as text})."""
+    """(where they are from, {model: {step: seconds, "bytes": …}}, {clock: efficiency as
+    text})."""
     first, *lines = RATES.read_text(encoding="utf-8").splitlines()
     rows = list(csv.DictReader(lines, delimiter="\t"))
     rates = {
-        row.pop("what"): {k: float(v) for k, v in row.items()} for row in rows if row["network"]
+        row.pop("what"): {k: float(v) for k, v in row.items()}
+        for row in rows
+        if row["network"]
     }
     return (
         first.removeprefix("# "),
@@ -177,7 +198,8 @@ def read_rates():
 
 
 def plan(rate, pictures, given):
-    """What `pictures` need → {what: number or text}. rate: of one model; given: assumptions."""
+    """What `pictures` need → {what: number or text}. rate: of one model; given:
+    assumptions."""
     core = sum(rate[step] for step in ("read", "decode", "network"))
     core_hours = pictures * core / 3600
     bytes_all = pictures * rate["bytes"]
@@ -209,7 +231,8 @@ def plan(rate, pictures, given):
 
 
 def feed(rate, given):
-    """What a GPU changes → {what: number}: it runs the network, cores only read and decode."""
+    """What a GPU changes → {what: number}: it runs the network, cores only read and
+    decode."""
     gpu = given["gpu_factor"] / rate["network"]
     cores = gpu * (rate["read"] + rate["decode"])
     hour = given["gpu_hour"] + cores * given["core_hour"]
@@ -244,22 +267,33 @@ def tables(given):
     speed = [
         {"model": name}
         | {f"{step}, ms": 1000 * rate[step] for step in ("read", "decode", "network")}
-        | {"pictures a second and core": 1 / sum(rate[s] for s in ("read", "decode", "network"))}
+        | {
+            "pictures a second and core": 1
+            / sum(rate[s] for s in ("read", "decode", "network"))
+        }
         for name, rate in rates.items()
     ]
     plans = [
-        {"model": name} | plan(rate, n, given) for n in (1e6, 1e9) for name, rate in rates.items()
+        {"model": name} | plan(rate, n, given)
+        for n in (1e6, 1e9)
+        for name, rate in rates.items()
     ]
     fed = [{"model": name} | feed(rate, given) for name, rate in rates.items()]
     assumed = "; ".join(
-        f"{name.replace('_', ' ')} {value:g}: {ASSUMED[name][1]}" for name, value in given.items()
+        f"{name.replace('_', ' ')} {value:g}: {ASSUMED[name][1]}"
+        for name, value in given.items()
     )
     kilobytes = next(iter(rates.values()))["bytes"] / 1000
     lines = [
         f"{said}.",
         f"A picture of {SIDES[0]}×{SIDES[1]} pixels, {kilobytes:.0f} kB; one core.",
     ]
-    lines += ["", table(speed), "", *(f"- {what}: {text}" for what, text in ratios.items())]
+    lines += [
+        "",
+        table(speed),
+        "",
+        *(f"- {what}: {text}" for what, text in ratios.items()),
+    ]
     lines += ["", f"Assumed, not measured: {assumed}.", "", table(plans)]
     lines += ["", "With a GPU that is fed by cores beside it:", "", table(fed)]
     return "\n".join(lines)
@@ -268,10 +302,14 @@ def tables(given):
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--record", action="store_true", help="measure, and write to docs/")
+    parser.add_argument(
+        "--record", action="store_true", help="measure, and write to docs/"
+    )
     for name, (value, about) in ASSUMED.items():
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=float, default=float(value), help=f"{about} ({value})")
+        parser.add_argument(
+            option, type=float, default=float(value), help=f"{about} ({value})"
+        )
     given = vars(parser.parse_args())
     if given.pop("record"):
         from safeguards.whole_files import atomic_write
@@ -280,12 +318,18 @@ def main():
         rows = measured()
         with io.StringIO(newline="") as out:
             out.write(f"# Recorded by tools/record/scale_costs.py: {machine()}\n")
-            writer = csv.DictWriter(out, list(rows[0]), delimiter="\t", lineterminator="\n")
+            writer = csv.DictWriter(
+                out, list(rows[0]), delimiter="\t", lineterminator="\n"
+            )
             writer.writeheader()
             writer.writerows(rows)
             with atomic_write(RATES) as part:
                 part.write_text(out.getvalue(), encoding="utf-8", newline="\n")
-        page, start, end = PAGE.read_text("utf-8"), "<!-- rates -->\n", "\n<!-- end of rates -->"
+        page, start, end = (
+            PAGE.read_text("utf-8"),
+            "<!-- rates -->\n",
+            "\n<!-- end of rates -->",
+        )
         before, rest = page.split(start)
         text = before + start + "\n" + tables(given) + "\n" + end + rest.split(end)[1]
         with atomic_write(PAGE) as part:

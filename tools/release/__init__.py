@@ -1,1 +1,2 @@
-"""Tools for a release: buttons, copies of the lessons for Colab and Kaggle, and what runs there."""
+"""Tools for a release: buttons, copies of the lessons for Colab and Kaggle, and what
+runs there."""

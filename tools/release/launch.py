@@ -1,13 +1,15 @@
 """Buttons that open the lessons in a browser: python -m tools.release.launch [OPTION]
 
-Without options, the buttons in README.md are written anew for the address in CITATION.cff.
+Without options, the buttons in README.md are written anew for the address in
+CITATION.cff.
 
 --repository ADDRESS  note the project's public address first: https://github.com/OWNER/NAME
 --copies FOLDER       write the copies of the lessons that Colab and Kaggle open: there a notebook
                       comes alone, so each copy has a cell that fetches the project, at the commit
                       it was made from. FOLDER becomes the branch `launch` (CONTRIBUTING.md).
 
-CITATION.cff is the one place that holds the address. While it holds none, README.md says so.
+CITATION.cff is the one place that holds the address. While it holds none, README.md
+says so.
 """
 
 import argparse
@@ -24,7 +26,10 @@ from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 CITATION, README = ROOT / "CITATION.cff", ROOT / "README.md"
-START, END = "<!-- buttons: written by tools/release/launch.py -->", "<!-- end of buttons -->"
+START, END = (
+    "<!-- buttons: written by tools/release/launch.py -->",
+    "<!-- end of buttons -->",
+)
 BRANCH = "launch"
 TITLE = "# Copies for Colab and Kaggle\n"
 FIRST = "00_start_here.ipynb"
@@ -63,16 +68,17 @@ class LaunchError(Exception):
     """What was asked for cannot be done; says why."""
 
 
-# -- the address -----------------------------------------------------------------------------------
+# -- the address -----------------------------------------------------------------------
 
 
 def checked(address):
-    """An address in the one form used here, without a slash or .git at its end. LaunchError."""
+    """An address in the one form used here, without a slash or .git at its end.
+    LaunchError."""
     found = re.fullmatch(r"(https://github\.com/[\w-]+/[\w.-]+?)(\.git)?/?", address)
     if not found:
         raise LaunchError(
-            f"{address!r} is not https://github.com/OWNER/NAME: Colab, Kaggle and Codespaces open "
-            "what is on GitHub."
+            f"{address!r} is not https://github.com/OWNER/NAME: Colab, Kaggle and "
+            "Codespaces open what is on GitHub."
         )
     return found[1]
 
@@ -91,11 +97,12 @@ def note(citation, address):
     return re.sub(r"(?m)^license: .*\n", lambda found: found[0] + line, citation)
 
 
-# -- the buttons -----------------------------------------------------------------------------------
+# -- the buttons -----------------------------------------------------------------------
 
 
 def links(address, name=FIRST):
-    """Where a lesson opens → {service: address}. Binder and Codespaces open the whole project."""
+    """Where a lesson opens → {service: address}. Binder and Codespaces open the whole
+    project."""
     project = address.removeprefix("https://github.com/")
     copy = f"{project}/blob/{BRANCH}/{name}"
     return {
@@ -109,18 +116,21 @@ def links(address, name=FIRST):
 def lessons():
     """The notebooks that get a copy: the lessons, and the template."""
     folder = ROOT / "notebooks"
-    return [*sorted(folder.glob("[0-9][0-9]_*.ipynb")), folder / "your_own_pictures.ipynb"]
+    return [
+        *sorted(folder.glob("[0-9][0-9]_*.ipynb")),
+        folder / "your_own_pictures.ipynb",
+    ]
 
 
 def buttons(address):
     """README.md's paragraphs about services, for an address or None."""
     if address is None:
         return (
-            "**Without installing anything:** not yet. The project has no public address so far, "
-            "and the services that open notebooks in a browser need one. What they read is here: "
-            "`environment.yml` (Binder), `.devcontainer` (Codespaces), and "
-            "`tools/release/launch.py`, which makes copies for Colab and Kaggle and puts the "
-            "buttons here."
+            "**Without installing anything:** not yet. The project has no public "
+            "address so far, and the services that open notebooks in a browser need "
+            "one. What they read is here: `environment.yml` (Binder), `.devcontainer` "
+            "(Codespaces), and `tools/release/launch.py`, which makes copies for "
+            "Colab and Kaggle and puts the buttons here."
         )
     whole_project = " ".join(
         f"[![{service}]({BADGES[service]})]({links(address)[service]})"
@@ -133,14 +143,15 @@ def buttons(address):
         for path in lessons()
     )
     return (
-        f"**Without installing anything:** the whole project, with the versions it was tried "
-        f"with: {whole_project}\n\nOne lesson at a time, on Colab or Kaggle, with the versions of "
-        f"TensorFlow and NumPy that are there: {single}"
+        "**Without installing anything:** the whole project, with the versions it "
+        f"was tried with: {whole_project}\n\nOne lesson at a time, on Colab or "
+        f"Kaggle, with the versions of TensorFlow and NumPy that are there: {single}"
     )
 
 
 def placed(readme, address):
-    """The text of README.md with the buttons for an address. LaunchError if it marks no place."""
+    """The text of README.md with the buttons for an address. LaunchError if it marks no
+    place."""
     pattern = f"(?s)(?<={re.escape(START)}\n).*?(?={re.escape(END)}\n)"
     text, count = re.subn(pattern, lambda _: buttons(address) + "\n", readme)
     if count != 1:
@@ -148,7 +159,7 @@ def placed(readme, address):
     return text
 
 
-# -- the copies ------------------------------------------------------------------------------------
+# -- the copies ------------------------------------------------------------------------
 
 
 def cell(address, commit, export=False):
@@ -158,9 +169,9 @@ def cell(address, commit, export=False):
 
 
 def copied(notebook, name, address, commit):
-    """A lesson as Colab and Kaggle need it: with the cell after its title, without those about a
-    set-up of one's own, and with links that hold there, to other copies where there are some, else
-    to the project at its commit."""
+    """A lesson as Colab and Kaggle need it: with the cell after its title, without
+    those about a set-up of one's own, and with links that hold there, to other copies
+    where there are some, else to the project at its commit."""
     copies = {path.name for path in lessons()}
 
     def change(found):
@@ -185,33 +196,43 @@ def copied(notebook, name, address, commit):
 
 def git(*arguments):
     """What a git command prints. LaunchError."""
-    done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", ROOT, *arguments], capture_output=True, text=True
+    )
     if done.returncode:
         raise LaunchError(f"git {arguments[0]}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
 def write_copies(folder, address):
-    """Write the copies of all lessons, of the commit that is checked out, to a new folder or over
-    earlier copies → the commit. LaunchError."""
+    """Write the copies of all lessons, of the commit that is checked out, to a new
+    folder or over earlier copies → the commit. LaunchError."""
     if address is None:
         raise LaunchError(
-            "First note where the project is: python -m tools.release.launch --repository ADDRESS"
+            "First note where the project is: python -m tools.release.launch "
+            "--repository ADDRESS"
         )
     if changed := git("status", "--porcelain"):
-        raise LaunchError(f"Commit first: copies fetch a commit, and these are in none:\n{changed}")
+        raise LaunchError(
+            f"Commit first: copies fetch a commit, and these are in none:\n{changed}"
+        )
     commit = git("rev-parse", "HEAD")
     folder.mkdir(parents=True, exist_ok=True)
     about = folder / "README.md"
     ours = about.exists() and about.read_text("utf-8").startswith(TITLE)
     if any(folder.iterdir()) and not ours:
-        raise LaunchError(f"{folder} holds something else already: name another folder.")
-    for path in set(folder.glob("*.ipynb")) - {folder / path.name for path in lessons()}:
+        raise LaunchError(
+            f"{folder} holds something else already: name another folder."
+        )
+    for path in set(folder.glob("*.ipynb")) - {
+        folder / path.name for path in lessons()
+    }:
         path.unlink()  # of a lesson that bears another name now
     with atomic_write(about) as part:
         part.write_text(
             f"{TITLE}\nMade by tools/release/launch.py from "
-            f"[{commit[:10]}]({address}/tree/{commit}); changes belong [there]({address}).\n",
+            f"[{commit[:10]}]({address}/tree/{commit}); changes belong "
+            f"[there]({address}).\n",
             encoding="utf-8",
         )
     for path in lessons():
@@ -236,7 +257,10 @@ def main():
         address = noted(citation)
         if options.copies:
             commit = write_copies(options.copies, address)
-            print(f"{options.copies}: they fetch {commit} from {address}, so push that first.")
+            print(
+                f"{options.copies}: they fetch {commit} from {address}, so push that "
+                "first."
+            )
             return 0
         readme = placed(README.read_text(encoding="utf-8"), address)
         for path, text in ((CITATION, citation), (README, readme)):

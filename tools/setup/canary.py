@@ -1,9 +1,11 @@
-"""Run the suite against newer packages than the lock's, and name the one that breaks it.
+"""Run the suite against newer packages than the lock's, and name the one that breaks
+it.
 
-First with the newest versions that the ranges of requirements.txt allow, then with the newest of
-all. Where tests fail that pass with the lock, each package is renewed alone and those tests are
-run again. Works in an environment of its own, .canary; .venv is left as it is. Takes an hour or
-more and needs the package index: python tools/setup/canary.py [pytest's arguments]
+First with the newest versions that the ranges of requirements.txt allow, then with the
+newest of all. Where tests fail that pass with the lock, each package is renewed alone
+and those tests are run again. Works in an environment of its own, .canary; .venv is
+left as it is. Takes an hour or more and needs the package index: python
+tools/setup/canary.py [pytest's arguments]
 """
 
 import re
@@ -14,14 +16,17 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".canary"
-PYTHON = ENVIRONMENT / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+PYTHON = ENVIRONMENT / (
+    "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+)
 RESULT = ENVIRONMENT / "result.xml"
 # Says that what is installed lies in the ranges, which is what the canary leaves.
 RANGES = "tests/tools/test_setup.py::test_every_requirement_has_a_tried_range"
 
 
 def requirements(bounded):
-    """The lines of requirements.txt, without our own package; unbounded, only the names."""
+    """The lines of requirements.txt, without our own package; unbounded, only the
+    names."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if line and line[0] not in "#-"]
     return lines if bounded else [re.match(r"[\w.-]+", line)[0] for line in lines]
@@ -29,7 +34,14 @@ def requirements(bounded):
 
 def pip(*arguments, check=True):
     """Run pip in the canary's environment → whether it succeeded, and what it said."""
-    command = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    command = [
+        PYTHON,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        *arguments,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if check and done.returncode:
         sys.exit(f"pip {' '.join(arguments)} failed:\n{done.stderr}")
@@ -43,32 +55,57 @@ def lock():
 
 def versions():
     """→ {package: version} of the environment."""
-    command = [PYTHON, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = [
+        PYTHON,
+        "-m",
+        "pip",
+        "list",
+        "--format=freeze",
+        "--disable-pip-version-check",
+    ]
+    listed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return dict(line.split("==") for line in listed.splitlines() if "==" in line)
 
 
 def failures(tests):
     """Run tests → the ids of those that failed, and whether pytest ran at all."""
     RESULT.unlink(missing_ok=True)
-    options = ["-q", "-p", "no:cacheprovider", f"--junitxml={RESULT}", "-o", "junit_family=xunit1"]
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={RESULT}",
+        "-o",
+        "junit_family=xunit1",
+    ]
     options.append(f"--deselect={RANGES}")
     with (ENVIRONMENT / "pytest.log").open("a", encoding="utf-8") as log:
-        done = subprocess.run([PYTHON, "-m", "pytest", *options, *tests], cwd=ROOT, stdout=log)
+        done = subprocess.run(
+            [PYTHON, "-m", "pytest", *options, *tests], cwd=ROOT, stdout=log
+        )
     if done.returncode not in (0, 1) or not RESULT.exists():
         return {"pytest itself"}
     cases = ElementTree.parse(RESULT).iter("testcase")
-    broken = [case for case in cases if {child.tag for child in case} & {"failure", "error"}]
+    broken = [
+        case for case in cases if {child.tag for child in case} & {"failure", "error"}
+    ]
     return {f"{case.get('file')}::{case.get('name')}" for case in broken}
 
 
 def files(broken):
     """The files that hold failed tests; all tests where pytest itself did not run."""
-    return [] if broken == {"pytest itself"} else sorted({test.split("::")[0] for test in broken})
+    return (
+        []
+        if broken == {"pytest itself"}
+        else sorted({test.split("::")[0] for test in broken})
+    )
 
 
 def guilty(lines, tests):
-    """Renew each package alone → those with which `tests` fail, as {name: failed tests}."""
+    """Renew each package alone → those with which `tests` fail, as {name: failed
+    tests}."""
     found = {}
     for name, line in lines.items():
         lock()
@@ -81,7 +118,8 @@ def guilty(lines, tests):
 
 
 def try_out(title, wanted, tests):
-    """One round: install `wanted`, run the tests, say what changed and what broke → success."""
+    """One round: install `wanted`, run the tests, say what changed and what broke →
+    success."""
     lock()
     before = versions()
     eager = ("--upgrade", "--upgrade-strategy", "eager")  # what they bring as well

@@ -1,5 +1,5 @@
-"""Folders of pictures: every file gets one row, the one that `predict` would give, whatever stops
-a run in between, and memory does not grow with their number."""
+"""Folders of pictures: every file gets one row, the one that `predict` would give,
+whatever stops a run in between, and memory does not grow with their number."""
 
 import csv
 import os
@@ -20,7 +20,13 @@ from lessons import SUPPORT
 from PIL import Image
 
 from apps.many import folder as batch
-from apps.many.folder import BatchError, Predictor, columns, predict_folder, read_predictions
+from apps.many.folder import (
+    BatchError,
+    Predictor,
+    columns,
+    predict_folder,
+    read_predictions,
+)
 from helpers import load_classifier
 from helpers.images import ResizeRule, load_image
 from helpers.models import ROOT, Classifier
@@ -29,7 +35,8 @@ COMPUTERS = ROOT / "data" / "computers"
 
 
 class Colours(Classifier):
-    """Says which colour a picture has most of, without TensorFlow: a process starts at once."""
+    """Says which colour a picture has most of, without TensorFlow: a process starts at
+    once."""
 
     def forward(self, batch):
         self.network.append(len(batch))  # how many it was given
@@ -40,7 +47,9 @@ class Colours(Classifier):
 
 
 def colours(classes=("red", "green", "blue")):
-    return Colours("colours", [], 16, ResizeRule(), lambda x: x, tuple((c, c) for c in classes))
+    return Colours(
+        "colours", [], 16, ResizeRule(), lambda x: x, tuple((c, c) for c in classes)
+    )
 
 
 def pictures(folder, count, seed=0):
@@ -49,7 +58,9 @@ def pictures(folder, count, seed=0):
     rng = np.random.default_rng(seed)
     for i in range(count):
         if i < 100:
-            Image.fromarray(rng.integers(0, 256, (20, 24, 3), "uint8")).save(folder / f"{i:06}.png")
+            Image.fromarray(rng.integers(0, 256, (20, 24, 3), "uint8")).save(
+                folder / f"{i:06}.png"
+            )
         else:
             os.link(folder / f"{i % 100:06}.png", folder / f"{i:06}.png")
     return folder
@@ -59,12 +70,13 @@ def rows(table):
     return {row["path"]: row for row in read_predictions(table)}
 
 
-# -- what is in a row ------------------------------------------------------------------------------
+# -- what is in a row ------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def classifier():
-    import tiny  # not above: the processes that import this module start without TensorFlow
+    # not above: the processes that import this module start without TensorFlow
+    import tiny
 
     return tiny.classifier()
 
@@ -73,7 +85,9 @@ def odd(folder):
     """Pictures that a reader in a hurry gets wrong."""
     folder.mkdir()
     big = load_image("coffee").resize((2400, 1600))
-    big.save(folder / "big.jpg", quality=90)  # for which a JPEG decoder could take a shortcut
+    big.save(
+        folder / "big.jpg", quality=90
+    )  # for which a JPEG decoder could take a shortcut
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     big.resize((300, 200)).save(folder / "turned.jpg", exif=exif)
@@ -104,16 +118,21 @@ def test_a_row_says_what_predict_says(classifier, tmp_path):
         assert [p.wnid for p in best] == [row["wnid"], row["wnid_2"], row["wnid_3"]]
         assert [p.name for p in best] == [row["name"], row["name_2"], row["name_3"]]
         probabilities = [row["probability"], row["probability_2"], row["probability_3"]]
-        np.testing.assert_allclose([p.probability for p in best], probabilities, atol=2e-5)
+        np.testing.assert_allclose(
+            [p.probability for p in best], probabilities, atol=2e-5
+        )
         about = (folder / name).stat()
         assert (row["bytes"], row["modified"]) == (about.st_size, about.st_mtime_ns)
 
 
 @pytest.mark.parametrize("other", variants.OTHERS)
 def test_rows_of_another_network_are_not_kept(tmp_path, other):
-    """Of one with the same weights: after a correction all has to be predicted again."""
+    """Of one with the same weights: after a correction all has to be predicted
+    again."""
     folder, table = pictures(tmp_path / "p", 3), tmp_path / "t.csv"
-    predict_folder(folder, variants.classifier(variants.network()), table, progress=False)
+    predict_folder(
+        folder, variants.classifier(variants.network()), table, progress=False
+    )
     changed = variants.classifier(variants.OTHERS[other]())
     with pytest.raises(BatchError, match="name another file"):
         predict_folder(folder, changed, table, progress=False)
@@ -122,7 +141,9 @@ def test_rows_of_another_network_are_not_kept(tmp_path, other):
 @pytest.mark.parametrize("same", variants.SAME)
 def test_rows_of_the_same_network_are_kept(tmp_path, same):
     folder, table = pictures(tmp_path / "p", 3), tmp_path / "t.csv"
-    predict_folder(folder, variants.classifier(variants.network()), table, progress=False)
+    predict_folder(
+        folder, variants.classifier(variants.network()), table, progress=False
+    )
     again = variants.classifier(variants.SAME[same]())
     assert predict_folder(folder, again, table, progress=False)[:3] == (0, 0, 3)
 
@@ -151,7 +172,9 @@ def test_any_program_can_read_the_table(tmp_path):
     (folder / "000000.png").unlink()
     classifier = colours(("=cmd()", "+", "-5 and more"))
     predict_folder(folder, classifier, tmp_path / "t.csv")
-    with (tmp_path / "t.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (tmp_path / "t.csv").open(
+        newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
         table = list(csv.DictReader(file, strict=True))
     assert len(table) == len(names)
     assert {Path(row["path"]).name for row in table} == set(names)
@@ -171,7 +194,11 @@ def test_what_is_no_picture_has_an_error(tmp_path):
     (folder / "link.png").symlink_to("nowhere")
     (folder / ".hidden").touch()
     (folder / "Thumbs.db").touch()
-    expected = {"page.jpg": "web page", "cut.png": "damaged", "empty.png": "nothing to read"}
+    expected = {
+        "page.jpg": "web page",
+        "cut.png": "damaged",
+        "empty.png": "nothing to read",
+    }
     expected |= {"link.png": "cannot be read (No such file"}
     if hasattr(os, "mkfifo"):
         os.mkfifo(folder / "pipe.png")
@@ -203,11 +230,12 @@ def test_one_that_takes_too_much_costs_only_its_own_row(tmp_path, monkeypatch):
     assert "megapixels" in rows(tmp_path / "t.csv")["large.png"]["error"]
 
 
-# -- interruptions ---------------------------------------------------------------------------------
+# -- interruptions ---------------------------------------------------------------------
 
 
 def child(folder, table):
-    """What the process that is killed does: `predict_folder`, slowly, a few pictures at a time."""
+    """What the process that is killed does: `predict_folder`, slowly, a few pictures at
+    a time."""
     forward = Colours.forward
     Colours.forward = lambda self, batch: time.sleep(0.005) or forward(self, batch)
     predict_folder(folder, colours(), table, batch_size=3)
@@ -263,7 +291,11 @@ def test_a_table_cut_off_anywhere_is_completed(tmp_path):
 
 
 def test_nothing_is_done_twice(tmp_path):
-    folder, table, classifier = pictures(tmp_path / "p", 30), tmp_path / "t.csv", colours()
+    folder, table, classifier = (
+        pictures(tmp_path / "p", 30),
+        tmp_path / "t.csv",
+        colours(),
+    )
     predict_folder(folder, classifier, table)
     before = rows(table)
     pictures(folder / "more", 5, seed=1)
@@ -283,7 +315,11 @@ def test_nothing_is_done_twice(tmp_path):
 
 
 def test_a_stopped_run_keeps_its_rows_and_stops_soon(tmp_path):
-    folder, table, classifier = pictures(tmp_path / "p", 300), tmp_path / "t.csv", colours()
+    folder, table, classifier = (
+        pictures(tmp_path / "p", 300),
+        tmp_path / "t.csv",
+        colours(),
+    )
     forward, calls = Colours.forward, []
 
     class Stopping(Colours):
@@ -314,18 +350,22 @@ def test_a_second_run_takes_over(tmp_path):
             return super().forward(batch)
 
     with pytest.raises(BatchError, match="Another run"):
-        predict_folder(folder, Overtaken(**vars(colours())), table, batch_size=4, threads=1)
+        predict_folder(
+            folder, Overtaken(**vars(colours())), table, batch_size=4, threads=1
+        )
     assert sorted(rows(table)) == list(batch.names_below(folder))
     assert len(list(read_predictions(table))) == 60
 
 
 def test_warnings_are_shown_as_before(tmp_path):
     before = list(warnings.filters)
-    predict_folder(pictures(tmp_path / "p", 200), colours(), tmp_path / "t.csv", 1, 4, 8)
+    predict_folder(
+        pictures(tmp_path / "p", 200), colours(), tmp_path / "t.csv", 1, 4, 8
+    )
     assert warnings.filters == before
 
 
-# -- what is refused -------------------------------------------------------------------------------
+# -- what is refused -------------------------------------------------------------------
 
 
 def test_a_table_of_something_else_is_refused_and_left_alone(tmp_path):
@@ -345,7 +385,12 @@ def test_a_table_of_something_else_is_refused_and_left_alone(tmp_path):
             call()
         assert table.read_bytes() == whole
     lines = whole.splitlines(keepends=True)
-    for foreign in (b"my notes", b"my notes\n", b'"path","bytes"\n"a",1\n', b"\xff\xd8\xff\n" * 9):
+    for foreign in (
+        b"my notes",
+        b"my notes\n",
+        b'"path","bytes"\n"a",1\n',
+        b"\xff\xd8\xff\n" * 9,
+    ):
         table.write_bytes(foreign)
         with pytest.raises(BatchError, match="no table of predict_folder"):
             predict_folder(folder, colours(), table)
@@ -359,7 +404,9 @@ def test_a_table_of_something_else_is_refused_and_left_alone(tmp_path):
 def test_a_folder_that_cannot_be_used(tmp_path):
     pictures(tmp_path / "p", 1)
     for folder in (tmp_path / "missing", tmp_path / "p" / "000000.png"):
-        with pytest.raises(BatchError, match="cannot be listed .* pass the path of a folder"):
+        with pytest.raises(
+            BatchError, match="cannot be listed .* pass the path of a folder"
+        ):
             predict_folder(folder, "no such model", tmp_path / "t.csv")
     assert not (tmp_path / "t.csv").exists()
 
@@ -379,7 +426,9 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
     folder, real = pictures(tmp_path / "p", 9), batch._open
     monkeypatch.setattr(batch.os.path, "samestat", lambda *_: True)
     monkeypatch.setattr(
-        batch, "_open", lambda table, mode: real("/dev/full" if mode == "a" else table, mode)
+        batch,
+        "_open",
+        lambda table, mode: real("/dev/full" if mode == "a" else table, mode),
     )
     with pytest.raises(BatchError, match="No space left .* run this again"):
         predict_folder(folder, colours(), tmp_path / "t.csv")
@@ -392,9 +441,9 @@ def test_an_empty_folder_gives_an_empty_table(tmp_path):
     assert "0 new rows" in repr(found)
     assert list(read_predictions(tmp_path / "p" / "t.csv")) == []
     os.link(pictures(tmp_path / "q", 1) / "000000.png", tmp_path / "p" / "a.png")
-    assert predict_folder(tmp_path / "p", colours(), tmp_path / "p" / "t.csv").rows == 1, (
-        "the table is no picture, though it lies among them"
-    )
+    assert (
+        predict_folder(tmp_path / "p", colours(), tmp_path / "p" / "t.csv").rows == 1
+    ), "the table is no picture, though it lies among them"
 
 
 def test_batches_and_threads_of_any_number(tmp_path):
@@ -409,7 +458,7 @@ def test_batches_and_threads_of_any_number(tmp_path):
             predict_folder(folder, colours(), tmp_path / "w.csv", **wrong)
 
 
-# -- the model -------------------------------------------------------------------------------------
+# -- the model -------------------------------------------------------------------------
 
 
 def test_other_weights_are_another_model(classifier, tmp_path):
@@ -426,11 +475,12 @@ def test_other_weights_are_another_model(classifier, tmp_path):
     assert Predictor(squashed, tmp_path).model != first.model
 
 
-# -- memory ----------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------
 
 
 def most(folder, table, real=False):
-    """Megabytes: the most that a process has held whenever it looked, predicting a folder."""
+    """Megabytes: the most that a process has held whenever it looked, predicting a
+    folder."""
     import psutil
 
     classifier = load_classifier(size=96) if real else colours()
@@ -451,7 +501,9 @@ def peak(folder, table, real=False, timeout=120):
     process = run(f"t.most(Path({str(folder)!r}), Path({str(table)!r}), {real})")
     shown, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0
-    return float(shown.splitlines()[-1])  # after a line on a network that is no Keras model
+    return float(
+        shown.splitlines()[-1]
+    )  # after a line on a network that is no Keras model
 
 
 def test_memory_does_not_grow_with_pictures(tmp_path, record_property):
@@ -470,7 +522,10 @@ def test_memory_for_a_hundred_thousand(tmp_path, record_property):
     """With a real network; all in one folder. Their names alone take some megabytes."""
     held = {}
     for count in (1000, 100_000):
-        folder, table = pictures(tmp_path / f"{count}", count), tmp_path / f"{count}.csv"
+        folder, table = (
+            pictures(tmp_path / f"{count}", count),
+            tmp_path / f"{count}.csv",
+        )
         held[count] = peak(folder, table, real=True, timeout=3600)
         assert sum(1 for _ in read_predictions(table)) == count
     record_property("MB for 1,000 and 100,000 pictures", [*map(round, held.values())])

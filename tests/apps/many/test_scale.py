@@ -1,5 +1,6 @@
-"""More than one machine: predictions by Ray on a cluster that loses one, and fine-tuning on several
-devices and hosts. Machines are processes here, each with a loopback address of its own."""
+"""More than one machine: predictions by Ray on a cluster that loses one, and
+fine-tuning on several devices and hosts. Machines are processes here, each with a
+loopback address of its own."""
 
 import contextlib
 import importlib
@@ -39,7 +40,8 @@ HEAD, OTHER = "127.0.0.2", "127.0.0.3"
 
 @pytest.fixture(scope="module")
 def many():
-    """apps/many/predict_many.py. Skipped where Ray is not there; in CI that is a failure."""
+    """apps/many/predict_many.py. Skipped where Ray is not there; in CI that is a
+    failure."""
     if not find_spec("ray"):
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Ray (make scale)")
     return importlib.import_module("apps.many.predict_many")
@@ -48,18 +50,26 @@ def many():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """A file that every process can load, however many start."""
-    return str(save_classifier(tiny.classifier(), tmp_path_factory.mktemp("model") / "tiny.keras"))
+    return str(
+        save_classifier(
+            tiny.classifier(), tmp_path_factory.mktemp("model") / "tiny.keras"
+        )
+    )
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory, model):
-    """A folder of 200 pictures, among them what cannot be read, and its rows, {path: row}."""
+    """A folder of 200 pictures, among them what cannot be read, and its rows, {path:
+    row}."""
     folder = tmp_path_factory.mktemp("pictures")
     for number, path in enumerate(sorted((COMPUTERS / "train").rglob("*.jpg"))[:196]):
         copy = folder / f"{number % 3}" / f"{number:03}.jpg"
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    for name in ("=1+1.jpg", "größe.jpg"):  # a formula for spreadsheets, and more than ASCII
+    for name in (
+        "=1+1.jpg",
+        "größe.jpg",
+    ):  # a formula for spreadsheets, and more than ASCII
         load_image("cat").save(folder / name)
     (folder / "empty.jpg").touch()
     (folder / "0" / "page.jpg").write_text("<html>")
@@ -91,13 +101,15 @@ def assert_same(found, expected, without=()):
         other = expected[row["path"]]
         assert list(row) == list(other)
         for column, value in row.items():
-            if column.startswith("probability") and value is not None:  # other threads, other sums
+            if (
+                column.startswith("probability") and value is not None
+            ):  # other threads, other sums
                 assert value == pytest.approx(other[column], abs=1e-4), row
             elif column not in ("path", *without):
                 assert value == other[column], (row, column)
 
 
-# -- one block of names ----------------------------------------------------------------------------
+# -- one block of names ----------------------------------------------------------------
 
 
 def test_rows_are_those_of_predict_folder(many, pictures, about, tmp_path):
@@ -145,7 +157,9 @@ def test_a_store_is_read_like_a_folder(many, pictures, about, tmp_path):
     assert worker(block(["gone.jpg", "../../up.jpg"]))["unreadable"] == [2]
 
 
-def test_features_are_those_that_a_head_is_trained_on(many, pictures, model, about, tmp_path):
+def test_features_are_those_that_a_head_is_trained_on(
+    many, pictures, model, about, tmp_path
+):
     from helpers.training import base_of
 
     folder, expected = pictures
@@ -159,17 +173,23 @@ def test_features_are_those_that_a_head_is_trained_on(many, pictures, model, abo
     classifier = load_classifier(model)
     batch = classifier.prepare([folder / "0/000.jpg", folder / "1/001.jpg"])
     features = base_of(classifier)(batch, training=False).numpy()
-    np.testing.assert_allclose([rows[1]["features"], rows[3]["features"]], features, atol=1e-4)
+    np.testing.assert_allclose(
+        [rows[1]["features"], rows[3]["features"]], features, atol=1e-4
+    )
 
 
-# -- what is wrong is said before Ray starts -------------------------------------------------------
+# -- what is wrong is said before Ray starts -------------------------------------------
 
 
 @pytest.fixture
 def wanted(many, model, monkeypatch):
     """A call of predict_many that must not come as far as Ray."""
-    monkeypatch.setattr(many.ray, "init", lambda *_, **__: pytest.fail("Ray was started"))
-    return lambda folder, out, **given: many.predict_many(folder, model, out, 2, **given)
+    monkeypatch.setattr(
+        many.ray, "init", lambda *_, **__: pytest.fail("Ray was started")
+    )
+    return lambda folder, out, **given: many.predict_many(
+        folder, model, out, 2, **given
+    )
 
 
 def test_a_folder_that_is_not_there(wanted, tmp_path):
@@ -180,17 +200,21 @@ def test_a_folder_that_is_not_there(wanted, tmp_path):
 def test_an_address_where_no_ray_is(wanted, pictures, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(BatchError, match=f"no Ray at {address}.*start it there by `ray start"):
+    with pytest.raises(
+        BatchError, match=f"no Ray at {address}.*start it there by `ray start"
+    ):
         wanted(pictures[0], tmp_path / "out", address=address)
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "10.0.0.1:", ":6379", "head:ray", "head:99999"])
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "10.0.0.1:", ":6379", "head:ray", "head:99999"]
+)
 def test_an_address_that_is_none(wanted, pictures, tmp_path, address):
     with pytest.raises(BatchError, match="is no HOST:PORT"):
         wanted(pictures[0], tmp_path / "out", address=address)
 
 
-# -- a cluster -------------------------------------------------------------------------------------
+# -- a cluster -------------------------------------------------------------------------
 
 
 class Cluster:
@@ -205,12 +229,13 @@ class Cluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": os.urandom(32).hex(),
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_worker_niceness": "0",  # else they wait for whatever else this machine does
+            # else they wait for whatever else this machine does
+            "RAY_worker_niceness": "0",
         }
 
     def start(self, host):
-        """Start a node, and wait until it takes part. Ray itself gives up after 30 seconds, which
-        a busy machine may need: then again."""
+        """Start a node, and wait until it takes part. Ray itself gives up after 30
+        seconds, which a busy machine may need: then again."""
         port = self.address.partition(":")[2]
         role = ["--head", f"--port={port}", "--include-dashboard=false", "--no-monitor"]
         options = role + [f"--temp-dir={self.folder}"] if host == HEAD else []
@@ -219,8 +244,17 @@ class Cluster:
         for _ in range(3):
             with log.open("w") as said:
                 self.nodes[host] = psutil.Popen(
-                    [Path(sys.executable).with_name("ray"), "start", "--block", *options]
-                    + [f"--node-ip-address={host}", "--num-cpus=1", "--include-log-monitor=false"]
+                    [
+                        Path(sys.executable).with_name("ray"),
+                        "start",
+                        "--block",
+                        *options,
+                    ]
+                    + [
+                        f"--node-ip-address={host}",
+                        "--num-cpus=1",
+                        "--include-log-monitor=false",
+                    ]
                     + ["--object-store-memory=80000000"],
                     stdout=said,
                     stderr=said,
@@ -257,7 +291,9 @@ def cluster(many):
     if sys.platform != "linux":
         pytest.skip("needs a loopback address for each node, which Linux has")
     # A short path: it holds sockets, whose names are limited to a hundred characters.
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", ignore_cleanup_errors=True
+    ) as folder:
         cluster = Cluster(Path(folder))
         try:
             cluster.start(HEAD)
@@ -268,7 +304,8 @@ def cluster(many):
                 cluster.lose(host)
 
 
-# Says where each block was done, and takes long enough for one to be lost in the middle.
+# Says where each block was done, and takes long enough for one to be lost in the
+# middle.
 NOTING = """
 import os, sys, time, ray
 from predict_many import Worker, predict_many
@@ -308,24 +345,31 @@ def test_a_cluster_that_loses_a_machine_predicts_every_picture_once(
     record_property("blocks done when a node was lost", f"{done} of 20")
 
 
-def test_the_command_says_what_it_did_and_nothing_that_frightens(cluster, pictures, tmp_path):
+def test_the_command_says_what_it_did_and_nothing_that_frightens(
+    cluster, pictures, tmp_path
+):
     options = ["--actors", 1, "--block", 100, "--address", cluster.address]
     command = [SCALE / "predict_many.py", pictures[0], tmp_path / "out", *options]
     driver = cluster.python(*command)
     said, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, said
     assert "200 new rows, 2 of them unreadable" in said
-    assert "restart will fail" not in said and "Progress bars disabled" not in said, said
+    assert "restart will fail" not in said and "Progress bars disabled" not in said, (
+        said
+    )
 
 
 def test_a_cluster_lets_nobody_in_without_its_token(cluster):
     code = f"import ray; ray.init('{cluster.address}', log_to_driver=False)"
-    wrong = {"RAY_AUTH_TOKEN": "0" * 64, "RAY_NUM_REDIS_GET_RETRIES": "1"}  # it asks 20 times
+    wrong = {
+        "RAY_AUTH_TOKEN": "0" * 64,
+        "RAY_NUM_REDIS_GET_RETRIES": "1",
+    }  # it asks 20 times
     said, _ = cluster.python("-c", code, **wrong).communicate(timeout=100)
     assert "InvalidAuthToken" in said
 
 
-# -- what it costs ---------------------------------------------------------------------------------
+# -- what it costs ---------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -351,18 +395,22 @@ def test_the_arithmetic(costs):
     assert small["dollars a million"] == pytest.approx(1 + 1)
     assert (large["machines"], large["hours"]) == (100, pytest.approx(10))
     assert small["limited by"] == large["limited by"] == "the model"
-    # Where the bottleneck moves: a fast model, few cores' worth of network, a slow store.
+    # Where the bottleneck moves: a fast model, few cores' worth of network, a slow
+    # store.
     fast = rate | {"network": 0.001}
     assert costs.plan(fast, 1e6, assumed)["limited by"] == "decoding"
     assert costs.plan(fast, 1e6, assumed | {"network": 0.01})["limited by"] == "reading"
     slow = costs.plan(fast, 1e9, assumed | {"store": 1})
-    assert (slow["limited by"], slow["hours"]) == ("the store", pytest.approx(1e5 / 3600))
+    assert (slow["limited by"], slow["hours"]) == (
+        "the store",
+        pytest.approx(1e5 / 3600),
+    )
     fed = costs.feed(rate, assumed | {"gpu_factor": 27.0})
     assert fed["pictures a second"] == pytest.approx(1000)
     assert fed["cores to feed it"] == pytest.approx(9)
 
 
-# -- fine-tuning -----------------------------------------------------------------------------------
+# -- fine-tuning -----------------------------------------------------------------------
 
 EPOCHS = 1, 1
 
@@ -381,7 +429,15 @@ def small(tmp_path_factory):
 
 def train_many(model, folder, out, *processes):
     """Run apps/many/train_many.py with each process's options → what each printed."""
-    command = [sys.executable, SCALE / "train_many.py", out, "--data", folder, "--model", model]
+    command = [
+        sys.executable,
+        SCALE / "train_many.py",
+        out,
+        "--data",
+        folder,
+        "--model",
+        model,
+    ]
     command += ["--epochs", *map(str, EPOCHS)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     started = [subprocess.Popen([*command, *options], **pipes) for options in processes]
@@ -399,8 +455,8 @@ def weights(network):
 
 
 def assert_same_steps(found, expected, classifier):
-    """Two trainings took the weights the same way, up to a hundredth of it: rounding may turn
-    Adam's step round where a gradient is nearly zero."""
+    """Two trainings took the weights the same way, up to a hundredth of it: rounding
+    may turn Adam's step round where a gradient is nearly zero."""
     moved = abs(expected - weights(new_model(classifier, 4))).mean()
     assert moved > 1e-6
     assert abs(found - expected).mean() < moved / 100
@@ -420,9 +476,14 @@ def test_several_hosts_learn_what_one_does(model, small, tmp_path, monkeypatch):
 
     fit_on_hosts = importlib.import_module("apps.many.train_many").fit_on_hosts
     classifier, train = load_classifier(model), load_dataset(small).train
-    one = weights(fit_on_hosts(tf.distribute.get_strategy(), 0, classifier, train, EPOCHS))
+    one = weights(
+        fit_on_hosts(tf.distribute.get_strategy(), 0, classifier, train, EPOCHS)
+    )
     with contextlib.ExitStack() as stack:  # addresses that are free, and two
-        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        free = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            for _ in range(2)
+        ]
         hosts = [f"127.0.0.1:{server.getsockname()[1]}" for server in free]
     both = [["--hosts", *hosts, "--index", index] for index in "01"]
     said = train_many(model, small, tmp_path / "two.keras", *both)

@@ -1,4 +1,5 @@
-"""What an accuracy shows, and how two of other pictures differ, against published figures."""
+"""What an accuracy shows, and how two of other pictures differ, against published
+figures."""
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ def counted(right, n):
 
 
 def test_difference_has_the_interval_that_was_published():
-    """Newcombe (1998), table II, method 10: 56 of 70 and 48 of 80, 10 of 10 and 0 of 20."""
+    """Newcombe (1998), table II, method 10: 56 of 70 and 48 of 80, 10 of 10 and 0 of
+    20."""
     found = unpaired_difference(counted(48, 80), counted(56, 70))
     assert (found.value, found.n) == (pytest.approx(0.2), 150)
     assert found[1:3] == pytest.approx((0.0524, 0.3339), abs=5e-5)
@@ -33,10 +35,20 @@ def test_difference_has_the_interval_that_was_published():
         (
             10,
             10,
-            "Better than always giving the same answer (0.60), but too few pictures to tell by",
+            "Better than always giving the same answer (0.60), but too few pictures "
+            "to tell by",
         ),
-        (600, 1000, "Hardly better than always giving the same answer (0.60), if at all: ≈0.57"),
-        (950, 1000, "Better than always giving the same answer (0.60): ≈0.93 to ≈0.96 on pictures"),
+        (
+            600,
+            1000,
+            "Hardly better than always giving the same answer (0.60), if at all: ≈0.57",
+        ),
+        (
+            950,
+            1000,
+            "Better than always giving the same answer (0.60): ≈0.93 to ≈0.96 on "
+            "pictures",
+        ),
     ],
 )
 def test_judgement_says_what_an_accuracy_shows(right, n, start):
@@ -47,8 +59,12 @@ def test_judgement_goes_by_what_it_prints():
     """“Better than 0.50: 0.50 to 0.80” would contradict itself."""
     result = counted(24, 36)
     assert 0.5 < result.low < 0.505
-    assert judge_accuracy(result, 0.5).startswith("Too few pictures to tell: ≈0.50 to ≈0.80")
-    assert judge_accuracy(counted(54, 86), 0.5).endswith(": ≈0.52 to ≈0.72 on pictures like these.")
+    assert judge_accuracy(result, 0.5).startswith(
+        "Too few pictures to tell: ≈0.50 to ≈0.80"
+    )
+    assert judge_accuracy(counted(54, 86), 0.5).endswith(
+        ": ≈0.52 to ≈0.72 on pictures like these."
+    )
 
 
 def test_judgement_says_how_many_pictures_would_do():

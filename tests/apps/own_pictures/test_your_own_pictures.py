@@ -1,6 +1,8 @@
-"""From a folder of photographs to a classifier: the intake, the template notebook, make mine.
+"""From a folder of photographs to a classifier: the intake, the template notebook, make
+mine.
 
-The template as it is shipped is run by nbval, and its form is looked at in test_notebooks.py.
+The template as it is shipped is run by nbval, and its form is looked at in
+test_notebooks.py.
 """
 
 import importlib
@@ -26,7 +28,9 @@ from panels.corrections import CorrectionsError, read_corrections, write_correct
 from safeguards.folders import DataError
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 mine = importlib.import_module("apps.own_pictures.mine")
 
 HEIC = b"\0\0\0\x18ftypheic" + bytes(200)
@@ -63,7 +67,7 @@ def pets(tmp_path):
     return fill(tmp_path / "pets", cats=12, dogs=12)
 
 
-# -- folders that cannot be used -------------------------------------------------------------------
+# -- folders that cannot be used -------------------------------------------------------
 
 
 def missing(folder):
@@ -164,20 +168,31 @@ UNUSABLE = {
     missing: r"There is no folder “.*pets”: check",
     empty: "pets has no class folders: make a folder for each",
     one_class: r"pets has only one class \(cats\)",
-    three_pictures: "Too few different pictures that can be used: cats 2, dogs 1. At least 8 a",
+    three_pictures: "Too few different pictures that can be used: cats 2, dogs 1. At "
+    "least 8 a",
     no_class_folders: "pets has no class folders",
-    one_class_too_small: "Too few different pictures that can be used: dogs 7. At least 8 a",
+    one_class_too_small: "Too few different pictures that can be used: dogs 7. At "
+    "least 8 a",
     empty_subfolder: "birds holds no pictures: add some, or remove this class",
-    nested: "photos should hold the pictures of one class, but holds the folder cats: pass the",
-    nested_within_a_class: "cats should hold .* folder kittens: .*, or move its pictures up",
-    parts: r"pets is in parts already \(train, val\): put the pictures of each class together",
-    parts_as_classes: r"class folder .*pets/test has a name .*: rename it, for instance test_class",
-    linked_folder: "dogs should .* holds more, a link to a folder: put links to its pictures",
+    nested: "photos should hold the pictures of one class, but holds the folder cats: "
+    "pass the",
+    nested_within_a_class: "cats should hold .* folder kittens: .*, or move its "
+    "pictures up",
+    parts: r"pets is in parts already \(train, val\): put the pictures of each class "
+    r"together",
+    parts_as_classes: r"class folder .*pets/test has a name .*: rename it, for "
+    r"instance test_class",
+    linked_folder: "dogs should .* holds more, a link to a folder: put links to its "
+    "pictures",
     lost_class: "birds is a link that leads nowhere: mend or remove it",
-    all_heic: r": dogs 0\. .* left out there: 12, such as dogs/0.heic cannot be used. This .* HEIC",
-    all_copies: r": dogs 1 \(of 12: those that look alike count once\)\. .*something else",
-    all_in_two_classes: r": cats 0, dogs 0\. .*such as cats/00.png shows the same in two classes",
-    odd_class_name: "The class folder 'do�gs' has a name that cannot be shown: rename it",
+    all_heic: r": dogs 0\. .* left out there: 12, such as dogs/0.heic cannot be used. This "
+    r".* HEIC",
+    all_copies: r": dogs 1 \(of 12: those that look alike count once\)\. .*something "
+    r"else",
+    all_in_two_classes: r": cats 0, dogs 0\. .*such as cats/00.png shows the same in "
+    r"two classes",
+    odd_class_name: "The class folder 'do�gs' has a name that cannot be shown: "
+    "rename it",
     archive: "pets is an archive: unpack it, and pass the folder that comes out",
     archive_by_its_name: r"pets.rar is an archive: unpack it",
     picture: "pets is a file: pass the folder of class folders",
@@ -221,10 +236,12 @@ def test_a_file_that_may_not_be_looked_at(pets, monkeypatch):
 
     monkeypatch.setattr(Path, "is_file", refused)
     (left,) = look_through(pets).left_out
-    assert str(left) == "cats/03.png cannot be read (Permission denied): check its rights."
+    assert (
+        str(left) == "cats/03.png cannot be read (Permission denied): check its rights."
+    )
 
 
-# -- files that are left out -----------------------------------------------------------------------
+# -- files that are left out -----------------------------------------------------------
 
 
 def test_every_file_is_used_or_left_out_for_a_reason(pets):
@@ -242,14 +259,20 @@ def test_every_file_is_used_or_left_out_for_a_reason(pets):
     put(cats / "cut.png", png(500)[:-300], "unreadable", "damaged or not complete")
     put(cats / "copy.png", png(3), "copy", "shows the same as cats/03.png: counts once")
     put(pets / "loose.png", png(501), "in no class folder", "is it a picture of one?")
-    both = "shows the same in two classes (cats/01.png and dogs/again.png): remove the wrong one"
+    both = (
+        "shows the same in two classes (cats/01.png and dogs/again.png): remove the "
+        "wrong one"
+    )
     put(dogs / "again.png", png(1), "in two classes", both)
     expected[cats / "01.png"] = "in two classes", both
     with (cats / "film.mov").open("wb") as file:  # far more than fits in memory
         file.truncate(2**36)
     expected[cats / "film.mov"] = "unreadable", "Over 50 MB or 89 megapixels"
     (cats / "link.jpg").symlink_to("/nowhere")
-    expected[cats / "link.jpg"] = "unreadable", "is no file, or a link that leads nowhere"
+    expected[cats / "link.jpg"] = (
+        "unreadable",
+        "is no file, or a link that leads nowhere",
+    )
     os.mkfifo(cats / "pipe.jpg")  # reading from it would last for ever
     expected[cats / "pipe.jpg"] = "unreadable", "is no file"
     (pets / ".DS_Store").write_bytes(b"the system's")
@@ -261,7 +284,9 @@ def test_every_file_is_used_or_left_out_for_a_reason(pets):
         assert found[path][0] == kind
         assert found[path][1].startswith(f"{path.parent.name}/{path.name} ")
         assert reason in found[path][1]
-    assert intake.kinds == "8 unreadable, 2 in two classes, 1 in no class folder, 1 copy"
+    assert (
+        intake.kinds == "8 unreadable, 2 in two classes, 1 in no class folder, 1 copy"
+    )
     assert np.bincount(intake.pictures.labels).tolist() == [11, 12]
     assert not {*intake.pictures.paths} & found.keys()
 
@@ -308,9 +333,13 @@ def test_pictures_that_may_be_read_wrongly_are_named_and_used(pets):
     grey.paste((128, 128, 128), (0, 15, 40, 30))
     grey.save(pets / "dogs" / "cut.jpg")
     intake = look_through(pets)
-    assert {pets / "cats" / "camera.tif", pets / "dogs" / "cut.jpg"} < {*intake.pictures.paths}
+    assert {pets / "cats" / "camera.tif", pets / "dogs" / "cut.jpg"} < {
+        *intake.pictures.paths
+    }
     dark, cut = map(str, intake.doubtful)
-    assert dark.startswith("cats/camera.tif has 16 bits, but uses under an eighth of their range")
+    assert dark.startswith(
+        "cats/camera.tif has 16 bits, but uses under an eighth of their range"
+    )
     assert cut.startswith("dogs/cut.jpg ends in rows of one flat grey")
     card = data_card(intake, pets.parent / "card.md", {"all": intake.pictures})
     assert "| used, but perhaps read wrongly | 2 |" in card.read_text(encoding="utf-8")
@@ -318,14 +347,19 @@ def test_pictures_that_may_be_read_wrongly_are_named_and_used(pets):
 
 def test_names_with_odd_characters(tmp_path):
     folder = fill(tmp_path / "pets", **dict.fromkeys(ODD, 10))
-    files = [f"{ODD[0]}/a$ \n\u202e`|.png", os.fsdecode(os.fsencode(ODD[0]) + b"/\xff\xfe.png")]
+    files = [
+        f"{ODD[0]}/a$ \n\u202e`|.png",
+        os.fsdecode(os.fsencode(ODD[0]) + b"/\xff\xfe.png"),
+    ]
     for i, name in enumerate(files):
         (folder / name).write_bytes(png(700 + i))
     (folder / ODD[1] / "\x1b[31m.png").write_bytes(b"no picture")
     intake = look_through(folder)
     assert {folder / name for name in files} < {*intake.pictures.paths}
     (left,) = map(str, intake.left_out)
-    assert left.startswith(f"{ODD[1]}/�[31m.png cannot be used. No picture in a known format")
+    assert left.startswith(
+        f"{ODD[1]}/�[31m.png cannot be used. No picture in a known format"
+    )
     assert left.isprintable()
 
 
@@ -336,12 +370,12 @@ def test_pictures_of_fifty_megapixels_are_used_and_larger_ones_named(pets):
     assert pets / "cats" / "phone.jpg" in intake.pictures.paths
     (left,) = intake.left_out
     assert str(left) == (
-        "cats/scan.jpg cannot be used. Over 50 MB or 89 megapixels: use a smaller copy. Or remove "
-        "the file."
+        "cats/scan.jpg cannot be used. Over 50 MB or 89 megapixels: use a smaller "
+        "copy. Or remove the file."
     )
 
 
-# -- no leak ---------------------------------------------------------------------------------------
+# -- no leak ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -360,9 +394,14 @@ def test_what_looks_alike_is_in_one_part(shots):
     for seed in range(5):
         train, test = split(intake.pictures, (0.7, 0.3), seed, intake.alike)
         assert find_near_duplicates(train, test) == []
-        assert [np.bincount(part.labels).tolist() for part in (train, test)] == [[14, 14], [6, 6]]
+        assert [np.bincount(part.labels).tolist() for part in (train, test)] == [
+            [14, 14],
+            [6, 6],
+        ]
     alone = [split(intake.pictures, (0.7, 0.3), seed) for seed in range(5)]
-    assert any(find_near_duplicates(*parts) for parts in alone), "else this test tests nothing"
+    assert any(find_near_duplicates(*parts) for parts in alone), (
+        "else this test tests nothing"
+    )
 
 
 def test_groups_go_by_way_of_others(pets):
@@ -377,7 +416,9 @@ def test_groups_go_by_way_of_others(pets):
 def test_groups_do_not_depend_on_the_order_of_pairs(pets):
     pictures = look_through(pets).pictures
     a, b, c, *_ = pictures.paths
-    assert {*groups(pictures, [(a, b), (b, c)])} == {*groups(pictures, [(c, b), (b, a)])}
+    assert {*groups(pictures, [(a, b), (b, c)])} == {
+        *groups(pictures, [(c, b), (b, a)])
+    }
 
 
 def test_a_class_that_looks_like_another_is_named(pets):
@@ -387,7 +428,8 @@ def test_a_class_that_looks_like_another_is_named(pets):
     for path in (pets / "dogs").glob("*.png"):
         path.unlink()
     with pytest.raises(
-        DataError, match=r"Nearly all pictures of cats look .*, as do cats/\d\d.png and dogs"
+        DataError,
+        match=r"Nearly all pictures of cats look .*, as do cats/\d\d.png and dogs",
     ):
         look_through(pets)
 
@@ -396,7 +438,7 @@ def test_threshold_decides_what_looks_alike(shots):
     assert look_through(shots, threshold=1.01).alike == []
 
 
-# -- the data card ---------------------------------------------------------------------------------
+# -- the data card ---------------------------------------------------------------------
 
 
 def test_data_card_holds_what_was_counted(tmp_path):
@@ -405,7 +447,9 @@ def test_data_card_holds_what_was_counted(tmp_path):
     (folder / "dogs" / "copy.png").write_bytes(png(1000))
     intake = look_through(folder)
     train, test = split(intake.pictures, (0.7, 0.3))
-    card = data_card(intake, tmp_path / "new" / "card.md", {"train": train, "test": test})
+    card = data_card(
+        intake, tmp_path / "new" / "card.md", {"train": train, "test": test}
+    )
     text = card.read_text(encoding="utf-8")
     for line in (
         "# pets: data card",
@@ -416,33 +460,45 @@ def test_data_card_holds_what_was_counted(tmp_path):
         "| width in pixels, as stored | 40 to 80, median 40 |",
         "| height in pixels, as stored | 30 to 200, median 30 |",
         "| files left out | 1: 1 copy |",
-        "| labels that a person decided on | 0: none; 0 of them train, 0 of them test |",
+        "| labels that a person decided on | 0: none; 0 of them train, 0 of them test "
+        "|",
     ):
         assert line in text.splitlines(), line
     assert text.count("**TO FILL IN:**") == 2
     assert isinstance(intake, Intake)
 
 
-# -- decisions on labels ---------------------------------------------------------------------------
+# -- decisions on labels ---------------------------------------------------------------
 
 
 def test_decisions_outlive_a_tidied_folder(tmp_path):
-    """Whoever moves, removes or changes a picture that was decided on is not stopped by that."""
+    """Whoever moves, removes or changes a picture that was decided on is not stopped by
+    that."""
     pets = fill(tmp_path / "pets", cats=15, dogs=12)
-    file, given = tmp_path / "results" / "my_corrections.csv", look_through(pets).pictures
+    file, given = (
+        tmp_path / "results" / "my_corrections.csv",
+        look_through(pets).pictures,
+    )
     write_corrections(given, file, {0: 1, 1: None, 2: 0, 3: 1, 4: None})
-    (pets / "cats" / "00.png").rename(pets / "dogs" / "moved.png")  # where the decision put it
+    (pets / "cats" / "00.png").rename(
+        pets / "dogs" / "moved.png"
+    )  # where the decision put it
     (pets / "cats" / "01.png").unlink()
     (pets / "dogs" / "again.png").write_bytes((pets / "cats" / "02.png").read_bytes())
     intake = look_through(pets, corrections=file)
     assert intake.decisions == "1 relabelled, 1 discarded"
-    assert [reason.split()[0] for reason in intake.retired] == [f"cats/0{i}.png" for i in range(3)]
+    assert [reason.split()[0] for reason in intake.retired] == [
+        f"cats/0{i}.png" for i in range(3)
+    ]
     assert np.bincount(intake.pictures.labels).tolist() == [15 - 5, 12 + 2]
     retired = file.with_name("my_corrections_retired.csv").read_text(encoding="utf-8")
     assert len(retired.splitlines()) == 1 + 3
     again = look_through(pets, corrections=file)
     assert (again.decided, again.retired) == (intake.decided, [])
-    assert file.with_name("my_corrections_retired.csv").read_text(encoding="utf-8") == retired
+    assert (
+        file.with_name("my_corrections_retired.csv").read_text(encoding="utf-8")
+        == retired
+    )
 
 
 def test_decisions_that_leave_too_few_pictures_are_named(pets, tmp_path):
@@ -453,7 +509,9 @@ def test_decisions_that_leave_too_few_pictures_are_named(pets, tmp_path):
     ):
         look_through(pets, corrections=file)
     write_corrections(given, file, dict.fromkeys(range(12)))
-    with pytest.raises(CorrectionsError, match="no picture of cats is left: remove some lines"):
+    with pytest.raises(
+        CorrectionsError, match="no picture of cats is left: remove some lines"
+    ):
         look_through(pets, corrections=file)
 
 
@@ -463,12 +521,13 @@ def test_without_decisions_the_pictures_are_as_given(pets, tmp_path):
     assert intake.pictures is intake.given
 
 
-# -- make mine -------------------------------------------------------------------------------------
+# -- make mine -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def command(monkeypatch, tmp_path, capfd):
-    """The tool with a folder for its results of its own: arguments → (status, output, errors)."""
+    """The tool with a folder for its results of its own: arguments → (status, output,
+    errors)."""
     monkeypatch.setattr(mine, "BUILD", tmp_path / "build")
 
     def run(*arguments):
@@ -482,7 +541,9 @@ def command(monkeypatch, tmp_path, capfd):
 def test_earlier_results_get_the_next_number(tmp_path):
     for name in ("mine", "mine-2", "mine-3", "mine-stopped.ipynb", "mine-x"):
         (tmp_path / name).mkdir()
-    assert mine.next_numbered(tmp_path / "mine") == tmp_path / "mine-4", "after the latest"
+    assert mine.next_numbered(tmp_path / "mine") == tmp_path / "mine-4", (
+        "after the latest"
+    )
     assert mine.next_numbered(tmp_path / "page") == tmp_path / "page-1"
 
 
@@ -491,8 +552,8 @@ def test_mine_without_a_folder(command, monkeypatch, tmp_path):
     status, _, complaint = command()
     assert status == 1
     assert complaint == (
-        "Which pictures? Name a folder that holds one folder of pictures for each class, as in: "
-        "make mine PICTURES=~/Pictures/pets\n"
+        "Which pictures? Name a folder that holds one folder of pictures for each "
+        "class, as in: make mine PICTURES=~/Pictures/pets\n"
     )
     assert not (tmp_path / "build").exists()
 
@@ -501,14 +562,18 @@ def test_mine_without_a_folder(command, monkeypatch, tmp_path):
 def test_mine_refuses_what_is_no_likeness(command, tmp_path, wrong):
     status, _, complaint = command(tmp_path, "--alike", wrong)
     assert status == 1
-    assert complaint.startswith(f"ALIKE={wrong} is no likeness: give a number from 0.5 to 1.")
+    assert complaint.startswith(
+        f"ALIKE={wrong} is no likeness: give a number from 0.5 to 1."
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "likeness"), [("", None), ("0.98", 0.98), (" 0,98 ", 0.98), ("1", 1)]
 )
 @pytest.mark.parametrize("how", ["option", "variable"])
-def test_mine_passes_the_likeness_on(command, tmp_path, monkeypatch, asked, likeness, how):
+def test_mine_passes_the_likeness_on(
+    command, tmp_path, monkeypatch, asked, likeness, how
+):
     given = []
     monkeypatch.setattr(mine, "run", lambda *arguments: given.append(arguments))
     monkeypatch.setattr(mine, "report", lambda *_: None)
@@ -526,7 +591,10 @@ def test_make_mine_passes_the_likeness_on():
     assert {"export PICTURES", "export ALIKE"} <= {*lines}
     notebook = nbformat.read(mine.NOTEBOOK, as_version=4)
     code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    assert 'os.environ.get("TRANSFER_ALIKE")' in code and "look_through(folder, likeness," in code
+    assert (
+        'os.environ.get("TRANSFER_ALIKE")' in code
+        and "look_through(folder, likeness," in code
+    )
 
 
 def test_a_folder_whose_name_ends_in_a_blank(command, tmp_path, monkeypatch):
@@ -558,7 +626,9 @@ def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkey
     status, printed, complaint = command(tmp_path)
     stopped = tmp_path / "build" / "mine-stopped.ipynb"
     assert (status, printed) == (1, "Title …\n")
-    assert complaint == f"It stopped with KeyError: 'a' The run so far is in {stopped}.\n"
+    assert (
+        complaint == f"It stopped with KeyError: 'a' The run so far is in {stopped}.\n"
+    )
     assert nbformat.read(stopped, 4).cells[1].outputs[0].text == "so far\n"
     assert not (tmp_path / "build" / "mine").exists()
 
@@ -580,7 +650,9 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     assert (status, complaint) == (0, ""), complaint
     assert content(folder) == before, "the pictures stay as they are"
     assert "pictures used: 20, files left out: 1\n" in printed
-    assert "Too few pictures to tell" in printed, "noise cannot be learned, and six do not tell"
+    assert "Too few pictures to tell" in printed, (
+        "noise cannot be learned, and six do not tell"
+    )
     build = tmp_path / "build"
     assert sorted(path.name for path in build.iterdir()) == ["mine", "mine-1", "mine-2"]
     assert (build / "mine-1" / "first").read_text() == "kept"
@@ -589,12 +661,21 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     cards = {"model_card.md", "data_card.md", "SHA256SUMS"}
     cards |= {"left_out.txt", "look_alike.txt", "suspected_labels.txt"}
     models = {"model.keras", "model.onnx"}
-    assert {p.name for p in made.iterdir()} == cards | models | {"report.ipynb", "report.html"}
-    assert "phone.heic cannot be used" in (made / "left_out.txt").read_text(encoding="utf-8")
+    assert {p.name for p in made.iterdir()} == cards | models | {
+        "report.ipynb",
+        "report.html",
+    }
+    assert "phone.heic cannot be used" in (made / "left_out.txt").read_text(
+        encoding="utf-8"
+    )
 
-    assert [name for _, name in load_exported(made / "model.onnx").classes] == sorted(ODD)
+    assert [name for _, name in load_exported(made / "model.onnx").classes] == sorted(
+        ODD
+    )
     with zipfile.ZipFile(made / "model.keras") as file:
-        assert [name for _, name in json.loads(file.read("classes.json"))] == sorted(ODD)
+        assert [name for _, name in json.loads(file.read("classes.json"))] == sorted(
+            ODD
+        )
     card = (made / "model_card.md").read_text(encoding="utf-8")
     assert re.search(r"\| accuracy \| ≈0\.\d\d \(0\.\d\d–[01]\.\d\d\), n = 6 \|", card)
     page = (made / "report.html").read_text(encoding="utf-8")
@@ -603,34 +684,46 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     assert not re.search(r"""\b(src|href)=["']""" + allowed, page)
     text = re.sub(r"<style.*?</style>|<[^>]*>", "", page, flags=re.DOTALL)
     assert text.split()[:3] == ["two", "by", "ten"]
-    assert text.index("Too few pictures to tell") < text.index("Look through the folder")
-    assert not re.search("import|Before this:|label_cleaner", text), "no code, no instructions"
+    assert text.index("Too few pictures to tell") < text.index(
+        "Look through the folder"
+    )
+    assert not re.search("import|Before this:|label_cleaner", text), (
+        "no code, no instructions"
+    )
     report = nbformat.read(made / "report.ipynb", as_version=4)
     nbformat.validate(report)
     assert not re.search(
-        r"\]\((?!https?:)", "".join(c.source for c in report.cells if c.cell_type == "markdown")
+        r"\]\((?!https?:)",
+        "".join(c.source for c in report.cells if c.cell_type == "markdown"),
     )
 
 
 @pytest.mark.thorough
 def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
-    """They go by the whole folder: whatever part a picture is in, and whatever its label is now."""
+    """They go by the whole folder: whatever part a picture is in, and whatever its
+    label is now."""
     given, results = look_through(pets).pictures, tmp_path / "results"
     file = results / "my_corrections.csv"
     write_corrections(given, file, {0: 0, 1: 1, 2: None})  # kept, relabelled, discarded
     before = file.read_bytes()
     notebook = mine.run(pets, results)
-    said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", ()))
+    said = "".join(
+        o.get("text", "") for c in notebook.cells for o in c.get("outputs", ())
+    )
     assert "<pets, corrected: 23 pictures, cats 10, dogs 13>" in said
     assert "labels decided on: 1 kept, 1 relabelled, 1 discarded" in said
     card = (results / "data_card.md").read_text(encoding="utf-8")
     assert "# pets, corrected: data card" in card
-    counts = [re.search(rf"\| {name} \| (\d+) \| (\d+) \|", card) for name in ("cats", "dogs")]
+    counts = [
+        re.search(rf"\| {name} \| (\d+) \| (\d+) \|", card) for name in ("cats", "dogs")
+    ]
     assert [int(found[1]) + int(found[2]) for found in counts] == [10, 13]
     assert "| pictures that were used | 23: 23 PNG;" in card
     assert "decided on | 3: 1 kept, 1 relabelled, 1 discarded; " in card
     assert file.read_bytes() == before
-    assert read_corrections(given, file) == {0: 0, 1: 1, 2: None}, "as the panel reads them"
+    assert read_corrections(given, file) == {0: 0, 1: 1, 2: None}, (
+        "as the panel reads them"
+    )
 
 
 @pytest.mark.slow
@@ -651,7 +744,10 @@ def test_mine_on_photographs(command, shared_data, record_property, tmp_path):
 @pytest.mark.slow
 def test_mine_can_be_stopped(pets, tmp_path):
     """Ctrl-C reaches make's whole group of processes: one line, and nothing is left."""
-    code = "import sys, mine; mine.BUILD = mine.Path(sys.argv.pop()); sys.exit(mine.main())"
+    code = (
+        "import sys, mine; mine.BUILD = mine.Path(sys.argv.pop()); "
+        "sys.exit(mine.main())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(pets), str(tmp_path / "build")],
         cwd=Path(mine.__file__).parent,

@@ -1,4 +1,5 @@
-"""The page with no server: what `make page` writes, and what it does in a real browser."""
+"""The page with no server: what `make page` writes, and what it does in a real
+browser."""
 
 import base64
 import dataclasses
@@ -32,7 +33,14 @@ from server import Server as Site
 from tiny import SIZE
 
 from apps.page import build as page
-from apps.page.build import MOST, SAMPLES, PageTooLarge, RuntimeMissing, build_page, page_size
+from apps.page.build import (
+    MOST,
+    SAMPLES,
+    PageTooLarge,
+    RuntimeMissing,
+    build_page,
+    page_size,
+)
 from apps.sharing.classifier import as_classifier
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
@@ -44,14 +52,19 @@ from helpers.models import LICENCES, REGISTRY
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import DAMAGED
 
-BAD = "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
+BAD = (
+    "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
+)
 SURE = 200  # times larger logits give a random network clear answers
-HASHED = re.compile(r"([a-z]+)-([0-9a-f]{12})\.([a-z]+)")  # the name of a file of the page
+HASHED = re.compile(
+    r"([a-z]+)-([0-9a-f]{12})\.([a-z]+)"
+)  # the name of a file of the page
 
 
 @pytest.fixture(scope="module", autouse=True)
 def runtime():
-    """onnxruntime-web. Where it is not installed the tests are skipped, in CI they fail."""
+    """onnxruntime-web. Where it is not installed the tests are skipped, in CI they
+    fail."""
     if not page.RUNTIME.is_dir():
         reason = "needs onnxruntime-web (make page fetches it)"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
@@ -59,8 +72,8 @@ def runtime():
 
 @pytest.fixture(scope="module")
 def classifier():
-    """A tiny random network of classes of ImageNet, with clear answers that differ from picture to
-    picture, and with terms."""
+    """A tiny random network of classes of ImageNet, with clear answers that differ from
+    picture to picture, and with terms."""
     one = tiny.classifier(200)
     usual = one.logits([*SAMPLES]).mean(axis=0)
     head = one.network.layers[-1]
@@ -108,21 +121,34 @@ class TestWhatIsWritten:
             _, found, _ = HASHED.fullmatch(path.name).groups()
             assert sha256(path.read_bytes()).hexdigest().startswith(found)
         text = (built / "index.html").read_text(encoding="utf-8")
-        assert {*re.search('data-files="([^"]*)"', text)[1].split()} == {p.name for p in paths}
+        assert {*re.search('data-files="([^"]*)"', text)[1].split()} == {
+            p.name for p in paths
+        }
 
     def test_a_file_is_named_in_others_as_it_is_called(self, built):
-        """And so a change in one changes the name of whatever leads to it, up to index.html."""
+        """And so a change in one changes the name of whatever leads to it, up to
+        index.html."""
         named = set()
-        for path in [built / "index.html", *built.glob("*.js"), *built.glob("page-*.json")]:
+        for path in [
+            built / "index.html",
+            *built.glob("*.js"),
+            *built.glob("page-*.json"),
+        ]:
             text = path.read_text(encoding="utf-8")
             if path.name.startswith("ort-"):
                 continue
             text = re.sub('data-files="[^"]*"', "", text)
-            found = set(re.findall(r'"(?:\./)?([\w-]+\.(?:js|css|svg|txt|json|bin|jpg))"', text))
+            found = set(
+                re.findall(r'"(?:\./)?([\w-]+\.(?:js|css|svg|txt|json|bin|jpg))"', text)
+            )
             assert all((built / name).is_file() for name in found), path
             named |= found
         # start.js finds these two in the list of all files
-        named |= {path.name for kind in ("main-*.js", "page-*.json") for path in built.glob(kind)}
+        named |= {
+            path.name
+            for kind in ("main-*.js", "page-*.json")
+            for path in built.glob(kind)
+        }
         assert named == {path.name for path in built.iterdir()} - {"index.html"}
 
     def test_large_weights_go_to_16_bits(self, built, exported, classifier):
@@ -132,16 +158,18 @@ class TestWhatIsWritten:
         kinds = {tensor.data_type for tensor in small.graph.initializer}
         assert {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT} <= kinds
         assert whole.metadata_props == small.metadata_props
-        assert [node.op_type for node in small.graph.node if node.op_type != "Cast"] == [
-            node.op_type for node in whole.graph.node
-        ]
+        assert [
+            node.op_type for node in small.graph.node if node.op_type != "Cast"
+        ] == [node.op_type for node in whole.graph.node]
 
     @pytest.mark.parametrize("fault", ["too large for 16 bits", "an answer moves"])
     def test_where_16_bits_are_too_few_the_model_stays_as_it_is(
         self, exported, tmp_path, fault, monkeypatch
     ):
         def edit(model):
-            largest = max(model.graph.initializer, key=lambda tensor: np.prod(tensor.dims))
+            largest = max(
+                model.graph.initializer, key=lambda tensor: np.prod(tensor.dims)
+            )
             values = onnx.numpy_helper.to_array(largest) * np.float32(1e7)
             largest.CopyFrom(onnx.numpy_helper.from_array(values, largest.name))
 
@@ -156,11 +184,17 @@ class TestWhatIsWritten:
     def test_terms_and_licences_go_along(self, built):
         (path,) = built.glob("licences-*.txt")
         text = path.read_text(encoding="utf-8")
-        assert " ".join(REGISTRY["efficientnet_lite0"].terms.split()) in " ".join(text.split())
+        assert " ".join(REGISTRY["efficientnet_lite0"].terms.split()) in " ".join(
+            text.split()
+        )
         for words in ("BSD 3-Clause License", "ONNX Runtime Web", "MIT License"):
             assert words in text
-        assert (ROOT / "LICENSES" / "Apache-2.0.txt").read_text(encoding="utf-8") in text
-        assert "Creative Commons" not in text, "of a licence that the model's terms do not name"
+        assert (ROOT / "LICENSES" / "Apache-2.0.txt").read_text(
+            encoding="utf-8"
+        ) in text
+        assert "Creative Commons" not in text, (
+            "of a licence that the model's terms do not name"
+        )
 
     @pytest.mark.parametrize("licence", LICENCES)
     def test_the_text_of_each_licence_is_found(self, exported, tmp_path, licence):
@@ -178,14 +212,22 @@ class TestWhatIsWritten:
     def test_what_ships_names_no_other_host_but_in_links(self):
         for path in page.STATIC.iterdir():
             text = path.read_text(encoding="utf-8")
-            loads = re.sub(r'<a href="[^"]*"|xmlns="[^"]*"|http://127\.0\.0\.1:8000', "", text)
+            loads = re.sub(
+                r'<a href="[^"]*"|xmlns="[^"]*"|http://127\.0\.0\.1:8000', "", text
+            )
             assert path.suffix == ".txt" or not re.search(r"://\w", loads), path
 
     def test_a_saved_model_is_exported_first(self, tmp_path):
         layers = keras.layers
-        network = [keras.Input((32, 32, 3)), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+        network = [
+            keras.Input((32, 32, 3)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2),
+        ]
         rule = ResizeRule("each_side", 0.9, "bicubic")
-        mine = as_classifier(keras.Sequential(network), ["a cup", "no cup"], "mine", rule)
+        mine = as_classifier(
+            keras.Sequential(network), ["a cup", "no cup"], "mine", rule
+        )
         saved = save_classifier(mine, tmp_path / "mine.keras")
         made = build_page(saved, tmp_path / "page")
         about = about_of(made)
@@ -194,8 +236,14 @@ class TestWhatIsWritten:
         about = about_of(made)
         assert (about["name"], about["size"]) == ("mine", 32)
         assert about["classes"] == ["a cup", "no cup"]
-        assert about["rule"] == {"shape": "each_side", "fraction": 0.9, "filter": "bicubic"}
-        assert [path.name for path in made.glob("*.jpg")] == [about["samples"][0]["file"]]
+        assert about["rule"] == {
+            "shape": "each_side",
+            "fraction": 0.9,
+            "filter": "bicubic",
+        }
+        assert [path.name for path in made.glob("*.jpg")] == [
+            about["samples"][0]["file"]
+        ]
 
     def test_an_older_page_is_replaced_and_kept_where_a_new_one_fails(
         self, exported, built, tmp_path
@@ -221,7 +269,9 @@ class TestWhatIsWritten:
         folder = tmp_path / "page"
         shutil.copytree(built, folder)
         (folder / name).write_text("mine")
-        with pytest.raises(FileExistsError, match=f"more than a page, {name}: name another folder"):
+        with pytest.raises(
+            FileExistsError, match=f"more than a page, {name}: name another folder"
+        ):
             build_page(exported, folder)
         assert (folder / name).read_text() == "mine"
 
@@ -231,7 +281,9 @@ class TestWhatIsWritten:
             build_page(exported, tmp_path / "page")
         assert not list(tmp_path.iterdir())
 
-    def test_without_onnxruntime_web_it_says_how_to_get_it(self, exported, tmp_path, monkeypatch):
+    def test_without_onnxruntime_web_it_says_how_to_get_it(
+        self, exported, tmp_path, monkeypatch
+    ):
         monkeypatch.setattr(page, "RUNTIME", tmp_path / "none")
         with pytest.raises(RuntimeMissing, match="make page.*npm ci.*Node.js"):
             build_page(exported, tmp_path / "page")
@@ -257,7 +309,9 @@ class TestModelsThatCannotBeUsed:
 
     def test_no_class_list(self, exported, tmp_path):
         """As Keras's own export writes it: nobody knows what the outputs mean."""
-        path = edited(exported, tmp_path / "m.onnx", lambda m: m.ClearField("metadata_props"))
+        path = edited(
+            exported, tmp_path / "m.onnx", lambda m: m.ClearField("metadata_props")
+        )
         assert "export it again" in self.refused(path, tmp_path)
 
     def test_logits(self, exported, tmp_path):
@@ -268,12 +322,16 @@ class TestModelsThatCannotBeUsed:
             last.op_type = "Identity"
             del last.attribute[:]
 
-        assert "export_onnx" in self.refused(edited(exported, tmp_path / "m.onnx", edit), tmp_path)
+        assert "export_onnx" in self.refused(
+            edited(exported, tmp_path / "m.onnx", edit), tmp_path
+        )
 
     def test_channels_first(self, exported, tmp_path):
         def edit(model):
             for dim, value in zip(
-                model.graph.input[0].type.tensor_type.shape.dim[1:], (3, SIZE, SIZE), strict=True
+                model.graph.input[0].type.tensor_type.shape.dim[1:],
+                (3, SIZE, SIZE),
+                strict=True,
             ):
                 dim.dim_value = value
 
@@ -281,7 +339,12 @@ class TestModelsThatCannotBeUsed:
 
     def test_weights_in_a_second_file(self, exported, tmp_path):
         path = tmp_path / "m.onnx"
-        onnx.save(onnx.load(exported), path, save_as_external_data=True, location="weights.bin")
+        onnx.save(
+            onnx.load(exported),
+            path,
+            save_as_external_data=True,
+            location="weights.bin",
+        )
         assert (tmp_path / "weights.bin").exists()
         self.refused(path, tmp_path)
 
@@ -311,7 +374,9 @@ class TestTheCommand:
         assert samples[0] == samples[1], "the same picture, twice"
 
     @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
-    def test_the_command_it_prints_can_be_pasted(self, exported, tmp_path, capsys, monkeypatch):
+    def test_the_command_it_prints_can_be_pasted(
+        self, exported, tmp_path, capsys, monkeypatch
+    ):
         """Whatever the folders of Python and of the page are called."""
         folder = tmp_path / "Ada's (new) $HOME; folder"
         folder.mkdir()
@@ -330,7 +395,10 @@ class TestTheCommand:
             server.close()
 
     def test_an_error_is_one_line(self, tmp_path, capsys):
-        assert page.main([str(tmp_path / "mine.onnx"), "--to", str(tmp_path / "page")]) == 1
+        assert (
+            page.main([str(tmp_path / "mine.onnx"), "--to", str(tmp_path / "page")])
+            == 1
+        )
         said = capsys.readouterr().err
         assert said.startswith("No page is written: There is no file")
         assert said.count("\n") == 1
@@ -361,10 +429,13 @@ class TestTheCommand:
         assert len(packages) > 5
         assert all(entry["integrity"].startswith("sha512-") for entry in packages)
         assert not any("resolved" in entry for entry in packages)
-        assert "npm ci --ignore-scripts" in (ROOT / "apps" / "page" / "page.sh").read_text()
+        assert (
+            "npm ci --ignore-scripts"
+            in (ROOT / "apps" / "page" / "page.sh").read_text()
+        )
 
 
-# -- in a browser ----------------------------------------------------------------------------------
+# -- in a browser ----------------------------------------------------------------------
 
 
 def encoded(image, form, **options):
@@ -383,7 +454,9 @@ def chromium(runtime):
 def serve(folder, log):
     """A folder, as `python -m http.server` serves it to this machine."""
     command = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]
-    return Server([*command, "--directory", str(folder)], r"http://127\.0\.0\.1:\d+/", log)
+    return Server(
+        [*command, "--directory", str(folder)], r"http://127\.0\.0\.1:\d+/", log
+    )
 
 
 @pytest.fixture(scope="module")
@@ -422,7 +495,8 @@ def real_visit(chromium, real_address):
 
 
 def with_modules(function, files):
-    """(a JavaScript function that calls one with the page's modules and files, its argument)"""
+    """(a JavaScript function that calls one with the page's modules and files, its
+    argument)"""
     call = """async (texts) => {
         const all = document.querySelector("script").dataset.files.split(" ");
         const own = (start) => "./" + all.find((name) => name.startsWith(`${start}-`));
@@ -449,7 +523,10 @@ class Visit:
         self.page.context.on("request", lambda request: self.requests.append(request))
         self.page.goto(address)
         self.loaded = None  # what was asked for until it was ready
-        self.problem, self.said = self.page.get_by_role("alert"), self.page.get_by_role("status")
+        self.problem, self.said = (
+            self.page.get_by_role("alert"),
+            self.page.get_by_role("status"),
+        )
         self.result = self.page.get_by_role("region", name="Answer")
 
     def ready(self):
@@ -475,7 +552,8 @@ class Visit:
         return [row.locator("th, td:last-child").all_inner_texts() for row in rows]
 
     def run(self, function, *files):
-        """Call a JavaScript function with the page's modules and files of these bytes."""
+        """Call a JavaScript function with the page's modules and files of these
+        bytes."""
         return self.page.evaluate(*with_modules(function, files))
 
 
@@ -510,7 +588,9 @@ def keep(request):
     """Keep a screenshot of a page, named after the test."""
     name = re.sub(r"\W+", "_", request.node.nodeid.partition("::")[2])
     folder = request.config.cache.mkdir("screenshots")
-    return lambda page: page.screenshot(path=folder / f"page_{name}.png", full_page=True)
+    return lambda page: page.screenshot(
+        path=folder / f"page_{name}.png", full_page=True
+    )
 
 
 PROBABILITIES = """async ({ aboutFile, open, prepare, loadAbout, loadModel }, files) => {
@@ -531,7 +611,9 @@ class TestTheDefaultNetwork:
     """EfficientNet-Lite0, as everybody gets it."""
 
     def test_its_page_has_at_most_14_megabytes(self, real_page, record_property):
-        record_property("size of the page with no server", f"{page_size(real_page) / 1e6:.1f} MB")
+        record_property(
+            "size of the page with no server", f"{page_size(real_page) / 1e6:.1f} MB"
+        )
         assert page_size(real_page) <= 14_000_000
 
     def test_photographs_get_the_answers_of_python(
@@ -540,7 +622,9 @@ class TestTheDefaultNetwork:
         """On the 200 photographs of the test material."""
         paths = sorted((shared_data / "photos").glob("*.jpg"))
         assert len(paths) == 200
-        wanted = np.concatenate([real.probabilities(paths[i : i + 20]) for i in range(0, 200, 20)])
+        wanted = np.concatenate(
+            [real.probabilities(paths[i : i + 20]) for i in range(0, 200, 20)]
+        )
         found = [real_visit.run(PROBABILITIES, *[p.read_bytes() for p in paths[i : i + 50]])
                  for i in range(0, 200, 50)]  # fmt: skip
         rows = np.concatenate(found)
@@ -555,17 +639,26 @@ class TestTheDefaultNetwork:
         assert difference <= 0.02
         assert len(set(rows.argmax(axis=1))) > 100, "or it says nothing"
 
-    def test_the_first_answer_is_there_soon(self, chromium, real_address, record_property):
-        """How long after the click is reported: it depends on the machine and its other work."""
+    def test_the_first_answer_is_there_soon(
+        self, chromium, real_address, record_property
+    ):
+        """How long after the click is reported: it depends on the machine and its other
+        work."""
         visit = Visit(chromium, real_address).ready()
         clicked = time.monotonic()
         visit.page.get_by_role("button", name="cat", exact=True).click()
         answers = visit.answers("cat")
         seconds = time.monotonic() - clicked
-        record_property("page with no server, first answer after the click", f"{seconds:.2f} s")
+        record_property(
+            "page with no server, first answer after the click", f"{seconds:.2f} s"
+        )
         said = visit.page.locator("#time").inner_text()
         record_property("page with no server, of that", said)
-        assert {name for name, _ in answers[:2]} <= {"tiger cat", "Egyptian cat", "tabby"}
+        assert {name for name, _ in answers[:2]} <= {
+            "tiger cat",
+            "Egyptian cat",
+            "tabby",
+        }
         visit.page.context.close()
 
 
@@ -575,7 +668,9 @@ class TestSameAnswersAsInPython:
         """Of a tiny network, on pictures that ship."""
         paths = sorted((ROOT / "data" / "computers" / "test").rglob("*.jpg"))[::4]
         assert len(paths) == 60
-        rows = np.array(visit.run(PROBABILITIES, *[path.read_bytes() for path in paths]))
+        rows = np.array(
+            visit.run(PROBABILITIES, *[path.read_bytes() for path in paths])
+        )
         wanted = carried.probabilities(paths)
         assert (rows.argmax(axis=1) == wanted.argmax(axis=1)).all()
         assert np.abs(rows - wanted).max() <= 0.02
@@ -583,13 +678,17 @@ class TestSameAnswersAsInPython:
 
     @pytest.mark.parametrize("shape", ["square", "each_side"])
     @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
-    def test_pictures_become_squares_pixel_by_pixel_the_same(self, visit, shape, filter):
+    def test_pictures_become_squares_pixel_by_pixel_the_same(
+        self, visit, shape, filter
+    ):
         noise = np.random.default_rng(0)
         for width, height, fraction in [
             (320, 240, 1), (150, 600, 0.875), (900, 70, 0.9), (70, 900, 1), (64, 64, 1),
             (65, 12, 0.875), (4, 4, 0.875), (1, 5, 0.5),
         ]:  # fmt: skip
-            picture = Image.fromarray(noise.integers(0, 256, (height, width, 3), np.uint8))
+            picture = Image.fromarray(
+                noise.integers(0, 256, (height, width, 3), np.uint8)
+            )
             rule = ResizeRule(shape, fraction, filter)
             text = json.dumps({"shape": shape, "fraction": fraction, "filter": filter})
             found = visit.run(PIXELS.replace("RULE", text), encoded(picture, "PNG"))
@@ -615,7 +714,9 @@ class TestSameAnswersAsInPython:
         for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
             data = encoded(cat, form) + b"more" * 10
             found = np.array(visit.run(PIXELS.replace("RULE", WHOLE), data))
-            assert np.abs(found - np.asarray(resize(data, SIZE), int).ravel()).max() <= 2, form
+            assert (
+                np.abs(found - np.asarray(resize(data, SIZE), int).ravel()).max() <= 2
+            ), form
 
     def test_a_photograph_of_12_megapixels(self, visit, classifier, expected, tmp_path):
         load_image("flower").resize((4000, 3000)).save(tmp_path / "huge.jpg")
@@ -634,7 +735,9 @@ def kinds():
         "PNG, half transparent": encoded(clear, "PNG"),
         "WebP, half transparent": encoded(clear, "WEBP", lossless=True),
         "GIF": encoded(cat, "GIF", save_all=True, append_images=[load_image("coffee")]),
-        "palette with a transparent colour": encoded(cat.quantize(64), "PNG", transparency=3),
+        "palette with a transparent colour": encoded(
+            cat.quantize(64), "PNG", transparency=3
+        ),
         "grey": encoded(cat.convert("L"), "PNG"),
         "16 bits": encoded(deep, "PNG"),
         "BMP": encoded(cat, "BMP"),
@@ -644,14 +747,18 @@ def kinds():
         "JPEG, CMYK": encoded(cat.convert("CMYK"), "JPEG"),
         "JPEG with a colour profile": encoded(cat, "JPEG", icc_profile=red),
         "PNG with a colour profile": encoded(cat, "PNG", icc_profile=red),
-        "WebP with broken notes": encoded(cat, "WEBP", lossless=True, exif=b"MM\0*\0\0\xff\xff"),
+        "WebP with broken notes": encoded(
+            cat, "WEBP", lossless=True, exif=b"MM\0*\0\0\xff\xff"
+        ),
     }
     for orientation in range(10):
         exif = Image.Exif()
         exif[0x112] = orientation
         files[f"JPEG, turned {orientation}"] = encoded(cat, "JPEG", exif=exif)
         files[f"PNG, turned {orientation}"] = encoded(cat, "PNG", exif=exif)
-        files[f"WebP, turned {orientation}"] = encoded(cat, "WEBP", exif=exif, lossless=True)
+        files[f"WebP, turned {orientation}"] = encoded(
+            cat, "WEBP", exif=exif, lossless=True
+        )
         files[f"WebP, half transparent, turned {orientation}"] = encoded(
             clear, "WEBP", exif=exif, lossless=True
         )
@@ -669,7 +776,10 @@ def cut_off():
         f"{form}, {share:.0%}": data[: int(share * len(data))]
         for form, data in whole.items()
         for share in (0.02, 0.3, 0.6, 0.9, 0.98)
-    } | {f"JPEG, {missing} bytes missing": whole["JPEG"][:-missing] for missing in (1, 2, 3, 20)}
+    } | {
+        f"JPEG, {missing} bytes missing": whole["JPEG"][:-missing]
+        for missing in (1, 2, 3, 20)
+    }
 
 
 def profile_that_swaps_red_and_green():
@@ -706,7 +816,9 @@ class TestFirefox:
         sample = about_of(built)["samples"][1]
         tab.run("[...document.querySelectorAll('#samples button')][1].click()")
         shown = json.dumps(f"The picture: {sample['name']}")
-        tab.wait(f"document.getElementById('shown').getAttribute('aria-label') === {shown}")
+        tab.wait(
+            f"document.getElementById('shown').getAttribute('aria-label') === {shown}"
+        )
         rows = tab.run(
             "[...document.querySelectorAll('#answers tr')].map((row) => "
             "[row.firstChild.textContent, row.lastChild.textContent])"
@@ -761,10 +873,14 @@ class TestInUse:
                 )
             )
         assert reached == ["file", "camera", SAMPLES[0]]
-        outline = visit.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        outline = visit.page.evaluate(
+            "getComputedStyle(document.activeElement).outlineStyle"
+        )
         assert outline == "solid", "seen where one is"
         visit.page.keyboard.press("Enter")
-        assert visit.answers(SAMPLES[0]) == expected(built / about_of(built)["samples"][0]["file"])
+        assert visit.answers(SAMPLES[0]) == expected(
+            built / about_of(built)["samples"][0]["file"]
+        )
 
     @pytest.mark.parametrize("way", ["drop", "paste"])
     def test_dropped_and_pasted(self, visit, expected, way):
@@ -797,11 +913,27 @@ class TestInUse:
     def test_what_is_no_picture_is_told(self, visit, keep):
         png = encoded(load_image("cat"), "PNG")
         for name, data, said in [
-            ("notes.txt", b"no picture", "no picture, or of a kind this browser cannot read"),
-            ("page.html", b"<!doctype html><title>x</title>", "choose a JPEG or PNG file"),
-            ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "This is no picture"),
+            (
+                "notes.txt",
+                b"no picture",
+                "no picture, or of a kind this browser cannot read",
+            ),
+            (
+                "page.html",
+                b"<!doctype html><title>x</title>",
+                "choose a JPEG or PNG file",
+            ),
+            (
+                "drawing.svg",
+                b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+                "This is no picture",
+            ),
             ("empty.jpg", b"", "This file is empty"),
-            ("phone.heic", b"\0\0\0\x18ftypheic" + bytes(99), "save or export it as JPEG"),
+            (
+                "phone.heic",
+                b"\0\0\0\x18ftypheic" + bytes(99),
+                "save or export it as JPEG",
+            ),
             ("scan.tif", b"II*\0" + bytes(99), "save it as JPEG or PNG"),
             ("half.png", png[: len(png) // 2], "damaged or not complete"),
         ]:
@@ -830,7 +962,9 @@ class TestInUse:
             expect(visit.problem).to_contain_text(said)
 
     def test_the_last_one_chosen_is_shown(self, visit, built, expected):
-        files = {sample["name"]: sample["file"] for sample in about_of(built)["samples"]}
+        files = {
+            sample["name"]: sample["file"] for sample in about_of(built)["samples"]
+        }
         answers = {name: expected(built / file) for name, file in files.items()}
         chosen = ("cat", "photographer", "coffee")
         assert len({answers[name][0][0] for name in chosen}) == 3
@@ -853,9 +987,9 @@ class TestForEverybody:
         keep(visit.page)
         found = violations(visit.page, ["html"])
         too_wide = visit.page.evaluate(
-            "[...document.querySelectorAll('body *')].map(e => [e, e.getBoundingClientRect()])"
-            ".filter(([e, box]) => box.right > innerWidth + 0.5 && box.width)"
-            ".map(([e]) => e.outerHTML.slice(0, 200))"
+            "[...document.querySelectorAll('body *')].map(e => [e, "
+            "e.getBoundingClientRect()]).filter(([e, box]) => box.right > innerWidth "
+            "+ 0.5 && box.width).map(([e]) => e.outerHTML.slice(0, 200))"
         )
         visit.send("notes.txt", b"no picture")
         expect(visit.problem).to_contain_text("notes.txt")
@@ -873,18 +1007,26 @@ class TestForEverybody:
         assert "always answers with one of them" in footer
         heading = visit.page.get_by_role("heading").inner_text()
         assert visit.page.title() == f"tiny: {heading}"
-        assert visit.page.locator("details").get_attribute("open") is None, "200 classes"
-        expect(visit.page.get_by_text("The picture never leaves this device.")).to_be_visible()
+        assert visit.page.locator("details").get_attribute("open") is None, (
+            "200 classes"
+        )
+        expect(
+            visit.page.get_by_text("The picture never leaves this device.")
+        ).to_be_visible()
 
     def test_names_stay_text(self, chromium, exported, tmp_path, keep):
         def edit(model):
             texts = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
             texts["classifier.json"]["name"] = BAD
             texts["classes.json"] = [[BAD, f"{i} {BAD}"] for i in range(200)]
-            onnx.helper.set_model_props(model, {key: json.dumps(texts[key]) for key in texts})
+            onnx.helper.set_model_props(
+                model, {key: json.dumps(texts[key]) for key in texts}
+            )
 
         strange = edited(exported, tmp_path / "strange.onnx", edit)
-        server = serve(build_page(strange, tmp_path / "page", {BAD: "cat"}), tmp_path / "log")
+        server = serve(
+            build_page(strange, tmp_path / "page", {BAD: "cat"}), tmp_path / "log"
+        )
         try:
             visit = Visit(chromium, server.address).ready()
             visit.page.get_by_role("button", name=BAD).click()
@@ -906,11 +1048,15 @@ class TestForEverybody:
 class TestPicturesStay:
     """“The picture never leaves this device.”"""
 
-    def test_nothing_is_asked_of_any_host_once_the_page_is_there(self, visit, address, expected):
+    def test_nothing_is_asked_of_any_host_once_the_page_is_there(
+        self, visit, address, expected
+    ):
         assert {method for method, _ in visit.loaded} == {"GET"}
         urls = [url for _, url in visit.loaded]
         assert any(re.search(r"/network-\w+\.bin$", url) for url in urls)
-        assert all(url.startswith((address, "blob:")) and "?" not in url for url in urls), urls
+        assert all(
+            url.startswith((address, "blob:")) and "?" not in url for url in urls
+        ), urls
         visit.requests.clear()
         visit.page.context.set_offline(True)  # and so it works without a network
         data = encoded(load_image("uniform"), "PNG")
@@ -923,7 +1069,9 @@ class TestPicturesStay:
         kept = "[localStorage.length, sessionStorage.length, document.cookie]"
         assert visit.page.evaluate(kept) == [0, 0, ""]
 
-    def test_its_rules_let_no_other_host_take_part(self, visit, chromium, built, address):
+    def test_its_rules_let_no_other_host_take_part(
+        self, visit, chromium, built, address
+    ):
         """What a changed library, say, would try; and that this would have noticed."""
         send = """async (url) => {
             const image = new Image();
@@ -952,7 +1100,12 @@ class TestPicturesStay:
         text = (page.STATIC / "index.html").read_text(encoding="utf-8")
         rules = re.search('Content-Security-Policy" content="([^"]*)"', text)[1]
         rules = dict(rule.strip().split(" ", 1) for rule in rules.split(";"))
-        assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+        assert (
+            rules["default-src"]
+            == rules["base-uri"]
+            == rules["form-action"]
+            == "'none'"
+        )
         assert {*" ".join(rules.values()).split()} == {
             "'none'",
             "'self'",
@@ -963,13 +1116,16 @@ class TestPicturesStay:
 
 
 class Host(http.server.ThreadingHTTPServer):
-    """Serves a folder as some web hosts do. headers: sent with everything, or a function of a
-    file's name; types: {suffix: its Content-Type}; missing: the suffix of files that it refuses;
-    lost: of files in whose place the connection ends; fallback: index.html for what it has not."""
+    """Serves a folder as some web hosts do. headers: sent with everything, or a
+    function of a file's name; types: {suffix: its Content-Type}; missing: the suffix of
+    files that it refuses; lost: of files in whose place the connection ends; fallback:
+    index.html for what it has not."""
 
     daemon_threads = True
 
-    def __init__(self, folder, headers=None, types=None, missing=None, lost=None, fallback=False):
+    def __init__(
+        self, folder, headers=None, types=None, missing=None, lost=None, fallback=False
+    ):
         super().__init__(("127.0.0.1", 0), partial(Hosted, directory=str(folder)))
         self.address = f"http://127.0.0.1:{self.server_port}/"
         self.headers = headers if callable(headers) else lambda _: headers or {}
@@ -1034,7 +1190,11 @@ class TestHosts:
     FAULTS = {
         "a kind of file is refused": (
             {"missing": ".bin"},
-            ["answers 404 to a request for", "-", "told to send files that end in .bin"],
+            [
+                "answers 404 to a request for",
+                "-",
+                "told to send files that end in .bin",
+            ],
         ),
         "half of it was copied": (
             {"missing": ".jpg"},
@@ -1060,7 +1220,10 @@ class TestHosts:
             {"types": {".js": "application/octet-stream"}},
             ["as application/octet-stream", "text/javascript"],
         ),
-        "no WebAssembly": (policy("script-src 'self'"), ["Content-Security-Policy: script-src"]),
+        "no WebAssembly": (
+            policy("script-src 'self'"),
+            ["Content-Security-Policy: script-src"],
+        ),
         "nothing to be fetched": (
             policy("connect-src 'none'"),
             ["Content-Security-Policy: connect-src", "connect-src 'self'"],
@@ -1089,7 +1252,9 @@ class TestHosts:
                 expect(visit.problem).to_contain_text(words)
             if "connection" not in " ".join(said):
                 expect(visit.problem).not_to_contain_text("connection")
-            expect(visit.page.get_by_role("button", name="Choose a picture")).to_be_hidden()
+            expect(
+                visit.page.get_by_role("button", name="Choose a picture")
+            ).to_be_hidden()
             assert violations(visit.page, ["html"]) == []
             keep(visit.page)
             visit.page.context.close()
@@ -1099,7 +1264,13 @@ class TestHosts:
         [
             {},
             policy(OWN),
-            {"types": {".json": "text/plain", ".bin": "text/plain", ".svg": "text/xml"}},
+            {
+                "types": {
+                    ".json": "text/plain",
+                    ".bin": "text/plain",
+                    ".svg": "text/xml",
+                }
+            },
             {"headers": NOSNIFF},
             {"headers": NOSNIFF | {"Cross-Origin-Embedder-Policy": "require-corp"}},
             policy("require-trusted-types-for 'script'"),
@@ -1121,13 +1292,17 @@ class TestHosts:
             {"missing": ".js", "fallback": True},
         ],
     )
-    def test_where_no_script_runs_the_page_says_what_it_needs(self, chromium, built, how):
+    def test_where_no_script_runs_the_page_says_what_it_needs(
+        self, chromium, built, how
+    ):
         with hosted(built, **how) as host:
             opened = new_page(chromium)
             opened.goto(host.address)
             stuck = opened.get_by_text("This takes long")
             expect(stuck).to_be_attached()
-            opened.evaluate("document.getAnimations().forEach((waiting) => waiting.finish())")
+            opened.evaluate(
+                "document.getAnimations().forEach((waiting) => waiting.finish())"
+            )
             expect(stuck).to_be_visible()
             expect(stuck).to_contain_text("page/README.md")
             opened.context.close()
@@ -1136,7 +1311,9 @@ class TestHosts:
     def test_a_frame_that_takes_rights_away(self, chromium, built, tmp_path, rights):
         with hosted(built) as inner:
             frame = f'<iframe sandbox="{rights}" src="{inner.address}"></iframe>'
-            (tmp_path / "index.html").write_text(f"<!doctype html><title>x</title>{frame}")
+            (tmp_path / "index.html").write_text(
+                f"<!doctype html><title>x</title>{frame}"
+            )
             with hosted(tmp_path) as outer:
                 opened = new_page(chromium)
                 opened.goto(outer.address)
@@ -1145,10 +1322,14 @@ class TestHosts:
                 expect(problem).to_contain_text(f"Open it by itself: {inner.address}")
                 opened.context.close()
 
-    def test_a_frame_of_another_site_is_as_good_as_a_tab(self, chromium, built, tmp_path):
+    def test_a_frame_of_another_site_is_as_good_as_a_tab(
+        self, chromium, built, tmp_path
+    ):
         with hosted(built) as inner:
             frame = f'<iframe src="{inner.address}"></iframe>'
-            (tmp_path / "index.html").write_text(f"<!doctype html><title>x</title>{frame}")
+            (tmp_path / "index.html").write_text(
+                f"<!doctype html><title>x</title>{frame}"
+            )
             with hosted(tmp_path) as outer:
                 opened = new_page(chromium)
                 opened.goto(outer.address)
@@ -1176,7 +1357,9 @@ class TestHosts:
         keep(opened)
         opened.context.close()
 
-    def test_a_new_page_shows_nothing_of_the_older_one(self, chromium, exported, tmp_path):
+    def test_a_new_page_shows_nothing_of_the_older_one(
+        self, chromium, exported, tmp_path
+    ):
         """Browsers keep what they have as long as the host lets them."""
 
         def headers(name):
@@ -1229,11 +1412,14 @@ def test_our_nginx_lets_browsers_keep_all_but_index_html(built, tmp_path):
     # nginx gives up root's rights, and then could not read root's temporary folder.
     user = "" if os.geteuid() else "user root;\n"
     (tmp_path / "nginx.conf").write_text(
-        f"{user}daemon off;\npid {tmp_path}/pid;\nerror_log {tmp_path}/error.log;\nevents {{}}\n"
-        f"http {{\ninclude /etc/nginx/mime.types;\naccess_log off;\n{temporary}{text}}}\n"
+        f"{user}daemon off;\npid {tmp_path}/pid;\nerror_log "
+        f"{tmp_path}/error.log;\nevents {{}}\nhttp {{\ninclude "
+        f"/etc/nginx/mime.types;\naccess_log off;\n{temporary}{text}}}\n"
     )
     command = [nginx, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         kept, address = {}, f"http://127.0.0.1:{port}/"
         for _ in range(100):
@@ -1260,7 +1446,9 @@ class TestWhatCanBeMissing:
         return visit
 
     def test_webassembly(self, chromium, address, keep):
-        visit = self.open(chromium, address, "delete window.WebAssembly", "runs no WebAssembly")
+        visit = self.open(
+            chromium, address, "delete window.WebAssembly", "runs no WebAssembly"
+        )
         keep(visit.page)
         expect(visit.page.get_by_role("button", name="Choose a picture")).to_be_hidden()
         visit.page.context.close()
@@ -1304,7 +1492,9 @@ class TestWhatCanBeMissing:
             "Object.defineProperty(navigator, 'mediaDevices', { value: undefined })"
         )
         visit.page.get_by_role("button", name="Use the camera").click()
-        expect(visit.problem).to_contain_text("only where the page's address begins with https://")
+        expect(visit.problem).to_contain_text(
+            "only where the page's address begins with https://"
+        )
 
 
 OPENED = """
@@ -1326,7 +1516,9 @@ class TestCamera:
     def filmed(cls, chromium, real_address, tmp_path_factory):
         film = tmp_path_factory.mktemp("film") / "coffee.mjpeg"
         frame = encoded(
-            load_image("coffee").crop((60, 0, 540, 400)).resize((640, 480)), "JPEG", quality=90
+            load_image("coffee").crop((60, 0, 540, 400)).resize((640, 480)),
+            "JPEG",
+            quality=90,
         )
         film.write_bytes(frame * 30)
         options = [
@@ -1373,7 +1565,10 @@ class TestCamera:
         before = time.inner_text()
         filmed.page.wait_for_timeout(300)
         assert time.inner_text() == before
-        assert filmed.page.evaluate("opened.map((track) => track.readyState)") == ["ended"] * 3
+        assert (
+            filmed.page.evaluate("opened.map((track) => track.readyState)")
+            == ["ended"] * 3
+        )
 
     def test_nothing_is_asked_of_any_host(self, filmed):
         filmed.requests.clear()

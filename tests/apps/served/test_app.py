@@ -1,4 +1,5 @@
-"""What `make app` serves, seen without a browser: one page, to this machine, and nothing else."""
+"""What `make app` serves, seen without a browser: one page, to this machine, and
+nothing else."""
 
 import re
 
@@ -9,7 +10,8 @@ import requests
 from browser import ROOT, Server, free_port
 from nbclient import NotebookClient
 
-# Files of the project, by any way that leads to some file, and what other Jupyter servers offer
+# Files of the project, by any way that leads to some file, and what other Jupyter
+# servers offer
 CLOSED = [
     "README.md",
     "notebooks/app.ipynb",
@@ -42,7 +44,8 @@ CLOSED = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The page, without the kernel that is otherwise started before anybody visits it."""
+    """The page, without the kernel that is otherwise started before anybody visits
+    it."""
     command = ["sh", "apps/served/app.sh", "--no-browser", f"--port={free_port()}"]
     log = tmp_path_factory.mktemp("app") / "log"
     server = Server([*command, "--preheat_kernel=False"], r"http://\S+", log)
@@ -51,7 +54,8 @@ def server(tmp_path_factory):
 
 
 def get(server, path="", **headers):
-    """Ask for what is at a path, as it is given: `requests` alone would take .. out of it."""
+    """Ask for what is at a path, as it is given: `requests` alone would take .. out of
+    it."""
     request = requests.Request("GET", server.address, headers=headers).prepare()
     request.url = server.address + path
     with requests.Session() as session:
@@ -81,17 +85,24 @@ def test_listens_on_this_machine_only(server):
 
 
 def test_asks_public_addresses_only(server):
-    """As safeguards.addresses does where this variable is set: tested there, and in the browser."""
+    """As safeguards.addresses does where this variable is set: tested there, and in the
+    browser."""
     get(server)
     assert {kernel.environ()["TRANSFER_HOSTED"] for kernel in server.kernels()} == {"1"}
 
 
 def test_lets_no_other_host_take_part(page):
     rules = dict(
-        rule.strip().split(" ", 1) for rule in page.headers["Content-Security-Policy"].split(";")
+        rule.strip().split(" ", 1)
+        for rule in page.headers["Content-Security-Policy"].split(";")
     )
     assert rules["default-src"] == "'none'"
-    assert rules["frame-ancestors"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert (
+        rules["frame-ancestors"]
+        == rules["base-uri"]
+        == rules["form-action"]
+        == "'none'"
+    )
     allowed = set(" ".join(rules.values()).split())
     assert allowed == {"'none'", "'self'", "'unsafe-inline'", "data:", "blob:"}
     assert page.headers["X-Content-Type-Options"] == "nosniff"
@@ -134,10 +145,17 @@ def test_a_page_of_another_site_can_neither_end_nor_use_a_kernel(server, page):
     kernel = re.search(r'"kernelId": "([0-9a-f-]{36})"', page.text)[1]
     other = {"Origin": "http://elsewhere.example"}
     end, use = f"voila/api/shutdown/{kernel}", f"api/kernels/{kernel}/channels"
-    socket = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    socket = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+    }
     socket["Sec-WebSocket-Key"] = "MDEyMzQ1Njc4OWFiY2RlZg=="
     assert get(server, use, **socket, **other).status_code == 403
-    assert requests.post(server.address + end, headers=other, timeout=60).status_code == 404
+    assert (
+        requests.post(server.address + end, headers=other, timeout=60).status_code
+        == 404
+    )
     assert any(kernel in process.cmdline()[-1] for process in server.kernels())
     assert requests.post(server.address + end, timeout=60).status_code == 204
     assert not any(kernel in process.cmdline()[-1] for process in server.kernels())

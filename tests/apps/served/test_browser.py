@@ -1,4 +1,5 @@
-"""What learners see, in a real browser: the page of `make app`, and the lessons in JupyterLab."""
+"""What learners see, in a real browser: the page of `make app`, and the lessons in
+JupyterLab."""
 
 import json
 import re
@@ -11,7 +12,16 @@ from dataclasses import replace
 import nbformat
 import psutil
 import pytest
-from browser import ROOT, SECONDS, Panel, Server, browser, free_port, new_page, violations
+from browser import (
+    ROOT,
+    SECONDS,
+    Panel,
+    Server,
+    browser,
+    free_port,
+    new_page,
+    violations,
+)
 from lessons import LESSONS
 from PIL import ImageOps
 from playwright.sync_api import expect
@@ -35,7 +45,8 @@ def classifier():
 
 @pytest.fixture(scope="module")
 def expected(classifier):
-    """What the default network answers, as [[class, probability], …] in the panel's words."""
+    """What the default network answers, as [[class, probability], …] in the panel's
+    words."""
 
     def answers(picture, top=5):
         predictions = classifier.predict(picture, top)
@@ -75,13 +86,22 @@ def screenshots(request):
 def keep(request, screenshots):
     """Keep a screenshot of a page, named after the test."""
     name = re.sub(r"\W+", "_", request.node.nodeid.partition("::")[2])
-    return lambda page: page.screenshot(path=screenshots / f"{name}.png", full_page=True)
+    return lambda page: page.screenshot(
+        path=screenshots / f"{name}.png", full_page=True
+    )
 
 
 def serve_app(folder, *options, **variables):
-    """The page, as `make app` serves it, but for the addresses it asks: those of `site` as well."""
+    """The page, as `make app` serves it, but for the addresses it asks: those of `site`
+    as well."""
     variables = {"TRANSFER_HOSTED": "0"} | variables
-    command = ["sh", "apps/served/app.sh", "--no-browser", f"--port={free_port()}", *options]
+    command = [
+        "sh",
+        "apps/served/app.sh",
+        "--no-browser",
+        f"--port={free_port()}",
+        *options,
+    ]
     return Server(command, r"http://127\.0\.0\.1:\d+/", folder / "app.log", **variables)
 
 
@@ -95,11 +115,14 @@ def visit(chromium, server):
 def kernel_of(page, server):
     """The process behind an open page."""
     text = page.locator("#jupyter-config-data").text_content()
-    (kernel,) = [k for k in server.kernels() if json.loads(text)["kernelId"] in k.cmdline()[-1]]
+    (kernel,) = [
+        k for k in server.kernels() if json.loads(text)["kernelId"] in k.cmdline()[-1]
+    ]
     return kernel
 
 
-# What a stranger may call a class, a file or an address. It must never become part of the page.
+# What a stranger may call a class, a file or an address. It must never become part of
+# the page.
 BAD = "<img src=x onerror=window.caught=1>"
 PANELS = f"""
 from dataclasses import replace
@@ -132,17 +155,23 @@ CONTROL = f"display(HTML({BAD.replace('caught', 'control')!r}))  # what would ha
 
 def hostile_notebook(folder):
     """A notebook whose panels show nothing but such names; → its path."""
-    cells = [nbformat.v4.new_code_cell(PANELS.replace("FOLDER", repr(str(folder / "bad"))))]
+    cells = [
+        nbformat.v4.new_code_cell(PANELS.replace("FOLDER", repr(str(folder / "bad"))))
+    ]
     cells.append(nbformat.v4.new_code_cell(CONTROL))
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}  # else Lab asks
+    kernel = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }  # else Lab asks
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, folder / "hostile.ipynb")
     return folder / "hostile.ipynb"
 
 
 def check_names_stay_text(page, shown, folder, keep):
-    """In every panel of what is shown, and in what is typed and chosen there; and that this would
-    have noticed."""
+    """In every panel of what is shown, and in what is typed and chosen there; and that
+    this would have noticed."""
     expect(page.locator("img[onerror*=control]")).to_be_attached(timeout=2000 * SECONDS)
     page.wait_for_timeout(500)
     assert page.evaluate("window.control") == 1
@@ -159,11 +188,15 @@ def check_names_stay_text(page, shown, folder, keep):
     (folder / BAD).write_text("no picture")
     panel.upload(folder / BAD)
     expect(panel.alert).to_contain_text(f"{BAD}: No picture in a known format")
-    (folder / f"{BAD}.png").write_bytes((folder / "bad" / "set" / BAD / f"{BAD}.png").read_bytes())
+    (folder / f"{BAD}.png").write_bytes(
+        (folder / "bad" / "set" / BAD / f"{BAD}.png").read_bytes()
+    )
     panel.upload(folder / f"{BAD}.png")
     expect(classify.locator("figcaption").first).to_have_text(f"{BAD}.png")
     expect(classify.locator("th").first).to_contain_text(BAD)
-    expect(classify.get_by_text("Prepared and classified in")).to_contain_text(f"by {BAD}")
+    expect(classify.get_by_text("Prepared and classified in")).to_contain_text(
+        f"by {BAD}"
+    )
     expect(classify.get_by_label("Model").locator("option").first).to_have_text(BAD)
     expect(preprocess.locator("th").first).to_contain_text(BAD)
     expect(preprocess.get_by_text("'s way: numbers")).to_contain_text(BAD)
@@ -182,7 +215,9 @@ def check_names_stay_text(page, shown, folder, keep):
     expect(cleaner.get_by_role("button", name=f"Keep: {BAD}2")).to_be_visible()
     page.wait_for_timeout(2000)  # a click at once would be a slip
     cleaner.get_by_role("button", name="Undo").click()
-    expect(cleaner.get_by_role("status")).to_contain_text(f"{BAD}/{BAD}.png is open again")
+    expect(cleaner.get_by_role("status")).to_contain_text(
+        f"{BAD}/{BAD}.png is open again"
+    )
     threshold.get_by_role("slider").press("ArrowRight")
     expect(threshold.locator("figcaption").first).to_contain_text(BAD)
     keep(page)
@@ -191,7 +226,8 @@ def check_names_stay_text(page, shown, folder, keep):
 
 
 class PanelTests:
-    """The panel, used as a person does; no test depends on what the one before left behind."""
+    """The panel, used as a person does; no test depends on what the one before left
+    behind."""
 
     def test_a_sample(self, panel, expected):
         panel.pick("building")
@@ -220,9 +256,13 @@ class PanelTests:
         slider.press("ArrowLeft")
         expect(panel.root.locator("table tr")).to_have_count(5)
 
-    @pytest.mark.parametrize("missing", ["none.png", None], ids=["no picture there", "no server"])
+    @pytest.mark.parametrize(
+        "missing", ["none.png", None], ids=["no picture there", "no server"]
+    )
     def test_a_broken_address(self, panel, site, missing, expected, keep):
-        address = site.address + missing if missing else f"http://127.0.0.1:{free_port()}/"
+        address = (
+            site.address + missing if missing else f"http://127.0.0.1:{free_port()}/"
+        )
         panel.type(address)
         expect(panel.alert).to_contain_text(f"{address} cannot be read")
         assert panel.root.get_by_role("img").count() == 0
@@ -238,7 +278,8 @@ class PanelTests:
 
 
 class TestPage(PanelTests):
-    """The page of `make app`, with a learner's saved model: the default under another name."""
+    """The page of `make app`, with a learner's saved model: the default under another
+    name."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -295,7 +336,9 @@ class TestPage(PanelTests):
         assert panel.page.title() == "What is in this picture?"
         assert panel.page.locator("html").get_attribute("lang") == "en"
         headings = panel.page.get_by_role("heading").all()
-        assert [heading.inner_text() for heading in headings] == ["What is in this picture?"]
+        assert [heading.inner_text() for heading in headings] == [
+            "What is in this picture?"
+        ]
         assert panel.page.locator("img:not([alt]), img[alt='']").count() == 0
         assert panel.page.get_by_role("main").get_by_label("Address").count() == 1
 
@@ -306,8 +349,9 @@ class TestPage(PanelTests):
         panel.page.set_viewport_size({"width": 390, "height": 844})
         keep(panel.page)
         too_wide = panel.page.evaluate(
-            "[...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > 390)"
-            ".map(e => e.outerHTML.slice(0, 200))"
+            "[...document.querySelectorAll('*')].filter(e => "
+            "e.getBoundingClientRect().right > 390).map(e => e.outerHTML.slice(0, "
+            "200))"
         )
         panel.page.set_viewport_size(size)
         assert too_wide == []
@@ -346,7 +390,13 @@ def test_on_a_page_names_stay_text_and_only_public_addresses_are_asked(
     chromium, tmp_path, site, keep
 ):
     """Our page's settings, for another notebook: one with all panels."""
-    command = [sys.executable, "-m", "voila", hostile_notebook(tmp_path), "--no-browser"]
+    command = [
+        sys.executable,
+        "-m",
+        "voila",
+        hostile_notebook(tmp_path),
+        "--no-browser",
+    ]
     command += [f"--port={free_port()}", f"--Voila.config_file_paths={ROOT / 'page'}"]
     log, path = tmp_path / "app.log", str(ROOT / "apps" / "served")
     server = Server(command, r"http://127\.0\.0\.1:\d+/", log, JUPYTER_PATH=path)
@@ -370,7 +420,9 @@ class TestManyVisitors:
     def test_a_page_that_vanishes(self, chromium, tmp_path):
         """As after a crash: it cannot end its kernel itself."""
         options = ("cull_idle_timeout=1", "cull_interval=10")
-        server = serve_app(tmp_path, *[f"--MappingKernelManager.{option}" for option in options])
+        server = serve_app(
+            tmp_path, *[f"--MappingKernelManager.{option}" for option in options]
+        )
         try:
             time.sleep(20)  # the kernel that waits for it is not ended
             page = visit(chromium, server)
@@ -389,7 +441,9 @@ class TestManyVisitors:
     def test_ten_at_once(self, chromium, expected, tmp_path, record_property):
         server = serve_app(tmp_path)
         try:
-            panels = {sample: Panel(visit(chromium, server)) for sample in sample_names()}
+            panels = {
+                sample: Panel(visit(chromium, server)) for sample in sample_names()
+            }
             assert len(panels) == 10
             for panel in panels.values():
                 expect(panel.root).to_be_visible(timeout=600_000)
@@ -407,15 +461,19 @@ class TestManyVisitors:
             server.close()
 
 
-# JupyterLab, with what it would do by itself switched off: to leave out of the page what is not on
-# the screen, and to save.
+# JupyterLab, with what it would do by itself switched off: to leave out of the page
+# what is not on the screen, and to save.
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     "docmanager-extension/plugin": {"autosave": False},
 }
-OPTIONS = ["--ServerApp.token=", "--ServerApp.password=", "--LabApp.expose_app_in_browser=True"]
-# Sliders of ipywidgets: the label beside them is not tied to what the keyboard moves. (The page of
-# `make app` mends that.)
+OPTIONS = [
+    "--ServerApp.token=",
+    "--ServerApp.password=",
+    "--LabApp.expose_app_in_browser=True",
+]
+# Sliders of ipywidgets: the label beside them is not tied to what the keyboard moves.
+# (The page of `make app` mends that.)
 NOT_OURS = [".noUi-handle"]
 OPEN = """async path => {
     const app = window.jupyterapp;
@@ -487,7 +545,9 @@ class TestJupyterLab(PanelTests):
 
     def test_names_stay_text(self, page, keep):
         hostile_notebook(page.root)
-        notebook = page.locator(f"#{page.evaluate(OPEN, 'hostile.ipynb')}")  # others stay open
+        notebook = page.locator(
+            f"#{page.evaluate(OPEN, 'hostile.ipynb')}"
+        )  # others stay open
         page.evaluate(RUN, "classify_widget(")
         page.evaluate(RUN, "control")
         check_names_stay_text(page, notebook, page.root, keep)
@@ -497,12 +557,18 @@ class TestJupyterLab(PanelTests):
         notebook = f"#{page.evaluate(OPEN, f'notebooks/{lesson.name}')}"
         headings = page.locator(f"{notebook} :is(h1, h2, h3, h4, h5, h6)")
         expect(headings.first).to_be_visible()
-        levels = [int(tag[1]) for tag in headings.evaluate_all("all => all.map(h => h.tagName)")]
+        levels = [
+            int(tag[1])
+            for tag in headings.evaluate_all("all => all.map(h => h.tagName)")
+        ]
         assert levels[0] == 1
         assert levels.count(1) == 1
-        assert all(below <= above + 1 for above, below in zip(levels, levels[1:], strict=False))
+        assert all(
+            below <= above + 1 for above, below in zip(levels, levels[1:], strict=False)
+        )
         for alt, loaded in page.locator(f"{notebook} img").evaluate_all(
-            "all => Promise.all(all.map(i => i.decode().then(() => [i.alt, i.naturalWidth > 0])))"
+            "all => Promise.all(all.map(i => i.decode().then(() => [i.alt, "
+            "i.naturalWidth > 0])))"
         ):
             assert alt.strip()
             assert loaded

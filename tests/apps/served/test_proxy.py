@@ -1,4 +1,5 @@
-"""apps/served/nginx.conf with the real nginx in front of the real page, all on this machine."""
+"""apps/served/nginx.conf with the real nginx in front of the real page, all on this
+machine."""
 
 import os
 import re
@@ -32,10 +33,20 @@ def ask(tmp_path_factory):
     page = Server([*command, "--preheat_kernel=False"], r"http://\S+", log)
     certificate = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
     files = ["-keyout", folder / "classify.key", "-out", folder / "classify.pem"]
-    name = ["-subj", "/CN=classify.example.org", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(["openssl", "req", *certificate, *files, *name], check=True, capture_output=True)
+    name = [
+        "-subj",
+        "/CN=classify.example.org",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    subprocess.run(
+        ["openssl", "req", *certificate, *files, *name], check=True, capture_output=True
+    )
     hashed = subprocess.run(
-        ["openssl", "passwd", "-apr1", "secret"], check=True, capture_output=True, text=True
+        ["openssl", "passwd", "-apr1", "secret"],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     (folder / "classify.htpasswd").write_text(f"ada:{hashed}")
     # As it is but for the places and ports, which are this test's own.
@@ -56,11 +67,13 @@ def ask(tmp_path_factory):
     # nginx gives up root's rights, and then could not read root's temporary folder.
     user = "" if os.geteuid() else "user root;\n"
     (folder / "nginx.conf").write_text(
-        f"{user}daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
-        f"http {{\naccess_log off;\n{temporary}{text}}}\n"
+        f"{user}daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents "
+        f"{{}}\nhttp {{\naccess_log off;\n{temporary}{text}}}\n"
     )
     command = [nginx, "-e", folder / "error.log", "-c", folder / "nginx.conf"]
-    proxy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    proxy = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
     def ask(path="", auth=("ada", "secret"), method="GET", **headers):
         return requests.request(
@@ -122,5 +135,7 @@ def test_the_page_itself_may_use_its_kernel_and_end_it(ask, opened):
 
 
 def test_a_large_request_is_refused(ask):
-    answer = ask("voila/api/shutdown/x", method="POST", **{"Content-Length": str(2 * 2**20)})
+    answer = ask(
+        "voila/api/shutdown/x", method="POST", **{"Content-Length": str(2 * 2**20)}
+    )
     assert answer.status_code == 413

@@ -1,4 +1,5 @@
-"""Classifiers that no file can stand for: their answers depend on more than the picture."""
+"""Classifiers that no file can stand for: their answers depend on more than the
+picture."""
 
 import pytest
 

@@ -17,7 +17,9 @@ from helpers import keras, load_classifier
 from helpers.images import ResizeRule
 
 # TensorFlow's own, where Keras reads a variable
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
 
 
 def settings(path):
@@ -28,7 +30,10 @@ def settings(path):
             return [entry for item in value for entry in entries(item)]
         if not isinstance(value, dict):
             return []
-        return [*value.items(), *(entry for item in value.values() for entry in entries(item))]
+        return [
+            *value.items(),
+            *(entry for item in value.values() for entry in entries(item)),
+        ]
 
     with zipfile.ZipFile(path) as file:
         return entries(json.loads(file.read("config.json")))
@@ -52,7 +57,9 @@ def test_nothing_else_changes(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["a.keras"]
     with zipfile.ZipFile(path) as file:
         after = {name: file.read(name) for name in file.namelist()}
-        assert {member.compress_type for member in file.infolist()} == {zipfile.ZIP_STORED}
+        assert {member.compress_type for member in file.infolist()} == {
+            zipfile.ZIP_STORED
+        }
     assert list(after) == list(before)
     assert [name for name in after if after[name] != before[name]] == ["config.json"]
     again = keras.models.load_model(path, safe_mode=True)
@@ -86,13 +93,22 @@ print(keras.__version__)
 def test_the_oldest_keras_loads_a_saved_classifier(tmp_path):
     folder = os.environ.get("OLDEST_KERAS")
     if not folder:
-        pytest.skip("set OLDEST_KERAS: pip install --no-deps --target FOLDER keras==3.12.4")
+        pytest.skip(
+            "set OLDEST_KERAS: pip install --no-deps --target FOLDER keras==3.12.4"
+        )
     classifier = load_classifier()
     path = save_classifier(classifier, tmp_path / "lite0.keras")
     noise = np.random.default_rng(0).uniform(0, 255, (2, 224, 224, 3)).astype("float32")
     np.save(tmp_path / "noise.npy", noise)
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, path, tmp_path / "noise.npy", tmp_path / "logits.npy"],
+        [
+            sys.executable,
+            "-c",
+            LOAD,
+            path,
+            tmp_path / "noise.npy",
+            tmp_path / "logits.npy",
+        ],
         env=os.environ | {"PYTHONPATH": folder},
         capture_output=True,
         text=True,

@@ -1,4 +1,5 @@
-"""Files that classifiers travel in: what comes back is what was saved; hostile ones are refused."""
+"""Files that classifiers travel in: what comes back is what was saved; hostile ones are
+refused."""
 
 import dataclasses
 import io
@@ -60,14 +61,18 @@ def pictures(dataset):
 @pytest.fixture(scope="module")
 def published():
     """What stands for a network of the registry: classes of ImageNet, and terms."""
-    return dataclasses.replace(tiny.classifier(200), terms=REGISTRY["efficientnet_lite0"].terms)
+    return dataclasses.replace(
+        tiny.classifier(200), terms=REGISTRY["efficientnet_lite0"].terms
+    )
 
 
 @pytest.fixture(scope="module")
 def learned(dataset):
-    """A learner's model: a head for the computers on a frozen base that knows them, with
-    augmentation inside."""
-    base = dataclasses.replace(tiny.trained(), terms=REGISTRY["efficientnet_lite0"].terms)
+    """A learner's model: a head for the computers on a frozen base that knows them,
+    with augmentation inside."""
+    base = dataclasses.replace(
+        tiny.trained(), terms=REGISTRY["efficientnet_lite0"].terms
+    )
     model = new_model(base, len(dataset.classes), augment=augmentation())
     few = dataset.train.subset(10)
     fit(model, (few.array(SIZE), few.labels), None, 15, learning_rate=0.01)
@@ -77,10 +82,13 @@ def learned(dataset):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, published, learned):
     folder = tmp_path_factory.mktemp("saved")
-    return {c.name: save_classifier(c, folder / f"{c.name}.keras") for c in (published, learned)}
+    return {
+        c.name: save_classifier(c, folder / f"{c.name}.keras")
+        for c in (published, learned)
+    }
 
 
-# -- what is saved comes back ----------------------------------------------------------------------
+# -- what is saved comes back ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["tiny", "computers"])
@@ -90,7 +98,9 @@ def test_file_gives_the_same_classifier(files, published, learned, pictures, nam
     for field in ("name", "size", "rule", "classes", "terms"):
         assert getattr(read, field) == getattr(saved, field)
     some = pictures[::10]
-    assert np.array_equal(read.prepare(some), np.stack([saved.prepare(i)[0] for i in some]))
+    assert np.array_equal(
+        read.prepare(some), np.stack([saved.prepare(i)[0] for i in some])
+    )
     np.testing.assert_allclose(read.logits(some), saved.logits(some), atol=1e-5)
     assert read.predict(some[0]) == saved.predict(some[0])
     assert isinstance(read.predict(some[0])[0], Prediction)
@@ -124,7 +134,10 @@ def test_what_training_needed_stays_behind(files, learned):
 
 def test_own_preprocessing_becomes_layers(tmp_path, pictures):
     """A network with VGG's preprocessing: colours reversed, means taken off."""
-    inputs, preprocess = keras.Input((8, 8, 3)), keras.applications.vgg16.preprocess_input
+    inputs, preprocess = (
+        keras.Input((8, 8, 3)),
+        keras.applications.vgg16.preprocess_input,
+    )
     outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
     own = models.Classifier(
         "bgr", keras.Model(inputs, outputs), 8, ResizeRule("each_side", 0.875, "bicubic"),
@@ -134,7 +147,9 @@ def test_own_preprocessing_becomes_layers(tmp_path, pictures):
     assert (read.rule, read.size) == (own.rule, 8)
     batch = read.prepare(pictures[:3])
     assert batch.min() >= 0, "raw RGB"
-    np.testing.assert_allclose(read.logits(pictures[:3]), own.logits(pictures[:3]), rtol=1e-4)
+    np.testing.assert_allclose(
+        read.logits(pictures[:3]), own.logits(pictures[:3]), rtol=1e-4
+    )
     features = base_of(own)(own.prepare(pictures[:3]))
     np.testing.assert_allclose(base_of(read)(batch), features, rtol=1e-4)
 
@@ -168,7 +183,7 @@ def test_what_cannot_be_saved_is_refused(tmp_path, learned, dataset):
         as_classifier(keras.Model(inputs, keras.layers.Dense(2)(flat)), ["a", "b"])
 
 
-# -- what is no classifier -------------------------------------------------------------------------
+# -- what is no classifier -------------------------------------------------------------
 
 layers, ops = keras.layers, keras.ops
 
@@ -200,7 +215,9 @@ def wrapped(network):
 def pooled_map(activation=None, pooling=layers.GlobalAveragePooling2D):
     """A 1 × 1 convolution over two places, and a pooling."""
     return lambda x: pooling()(
-        layers.Conv2D(4, 1, activation=activation)(layers.Reshape((1, 2, 2))(dense()(x)))
+        layers.Conv2D(4, 1, activation=activation)(
+            layers.Reshape((1, 2, 2))(dense()(x))
+        )
     )
 
 
@@ -221,7 +238,8 @@ class OwnDense(layers.Dense):
 
 
 def swapped(first, second):
-    """A nested network that puts out its two inputs the other way round: its first output."""
+    """A nested network that puts out its two inputs the other way round: its first
+    output."""
     one, two = keras.Input((4,)), keras.Input((4,))
     turn = keras.Model([one, two], [layers.Dropout(0.1)(two), layers.Dropout(0.1)(one)])
     return lambda x: turn([dense(first)(x), dense(second)(x)])[0]
@@ -261,7 +279,9 @@ def test_logits_are_taken_as_they_are(kind, nested):
     model = wrapped(model) if nested else model
     found = as_classifier(model, "abcd", rule=ResizeRule())
     given = np.random.default_rng(0).uniform(0, 1, (3, 8, 8, 3))
-    np.testing.assert_allclose(found.forward(given), model(given, training=False), atol=1e-5)
+    np.testing.assert_allclose(
+        found.forward(given), model(given, training=False), atol=1e-5
+    )
     assert logits_of(model) is model or kind == "log_softmax"
 
 
@@ -281,7 +301,9 @@ SHARES = {
     "one layer twice": twice(layers.Softmax()),
     "one Dense twice": then(lambda x: twice(layers.Dense(4, "softmax"))(x)),
     "one network twice": then(
-        lambda x: twice(keras.Sequential([keras.Input((4,)), layers.Dense(4, "softmax")]))(x)
+        lambda x: twice(
+            keras.Sequential([keras.Input((4,)), layers.Dense(4, "softmax")])
+        )(x)
     ),
 }
 
@@ -294,13 +316,17 @@ def test_a_softmax_is_left_out(kind, nested, tmp_path):
     model.rule = ResizeRule()
     given = np.random.default_rng(0).uniform(0, 9, (3, 8, 8, 3)).astype("float32")
     wanted = np.asarray(model(given, training=False))
-    with pytest.raises(ValueError, match=r"ends in a softmax .*Pass logits_of\(model\)"):
+    with pytest.raises(
+        ValueError, match=r"ends in a softmax .*Pass logits_of\(model\)"
+    ):
         predict(model, given)
     np.testing.assert_allclose(predict(logits_of(model), given), wanted, atol=1e-5)
     mine = as_classifier(model, "abcd")
     np.testing.assert_allclose(softmax(mine.forward(given), axis=1), wanted, atol=1e-5)
     if nested and kind in ("softmax", "Softmax"):
-        assert np.ptp(mine.forward(1e4 * given)) > 200, "no logarithm of what is nearly 0"
+        assert np.ptp(mine.forward(1e4 * given)) > 200, (
+            "no logarithm of what is nearly 0"
+        )
         again = load_classifier(save_classifier(mine, tmp_path / "mine.keras"))
         np.testing.assert_allclose(again.forward(given), mine.forward(given), atol=1e-3)
 
@@ -324,18 +350,34 @@ UNTOLD = {
     "temperature": (then(lambda x: x / 3), "logits", "true_divide"),
     "soft cap": (then(lambda x: 30 * ops.tanh(x / 30)), "logits", "multiply"),
     "distances": (distances, "logits", "negative"),
-    "relu minus relu": (lambda x: dense("relu")(x) - dense("relu")(x), "logits", "subtract"),
+    "relu minus relu": (
+        lambda x: dense("relu")(x) - dense("relu")(x),
+        "logits",
+        "subtract",
+    ),
     "BatchNorm": (then(layers.BatchNormalization()), "logits", "batch_norm"),
     "logarithm": (then(ops.log, "softmax"), "logits", "log"),
-    "mean of two": (lambda x: layers.Average()([dense()(x), dense()(x)]), "logits", "average"),
+    "mean of two": (
+        lambda x: layers.Average()([dense()(x), dense()(x)]),
+        "logits",
+        "average",
+    ),
     "wrapper": (layers.SpectralNormalization(layers.Dense(4)), "logits", "spectral"),
-    "Lambda": (then(layers.Lambda(lambda x: 2 * x, output_shape=(4,))), "logits", "lambda"),
+    "Lambda": (
+        then(layers.Lambda(lambda x: 2 * x, output_shape=(4,))),
+        "logits",
+        "lambda",
+    ),
     "own layer": (then(Own(lambda x: 2 * x)), "logits", "own"),
     "hand-made softmax": (hand_made, "probabilities", "true_divide"),
     "own softmax": (then(Own(ops.softmax)), "probabilities", "own"),
     "own activation": (dense(lambda x: ops.softmax(x)), "probabilities", "dense"),
     "convolution": (pooled_map("softmax"), "probabilities", "global_average_pooling2d"),
-    "Rescaling by 1": (then(layers.Rescaling(1.0), "softmax"), "probabilities", "rescaling"),
+    "Rescaling by 1": (
+        then(layers.Rescaling(1.0), "softmax"),
+        "probabilities",
+        "rescaling",
+    ),
     "mean of softmaxes": (
         lambda x: layers.Average()([dense("softmax")(x), dense("softmax")(x)]),
         "probabilities",
@@ -348,7 +390,11 @@ UNTOLD = {
         "cast",
     ),
     "hard_sigmoid, of yes": (dense("hard_sigmoid", 1), "probabilities", "dense"),
-    "soft cap, of yes": (lambda x: 30 * ops.tanh(dense(None, 1)(x)), "logits", "multiply"),
+    "soft cap, of yes": (
+        lambda x: 30 * ops.tanh(dense(None, 1)(x)),
+        "logits",
+        "multiply",
+    ),
 }
 
 
@@ -372,7 +418,9 @@ def test_what_nobody_can_tell_has_to_be_said(kind, tmp_path):
         lambda: fit(model, (given, labels), None, 1),
         lambda: logits_of(model),
     ):
-        with pytest.raises(ValueError, match=f"ends in '{name}.*logits_of.model, .{truth}"):
+        with pytest.raises(
+            ValueError, match=f"ends in '{name}.*logits_of.model, .{truth}"
+        ):
             call()
     mine = as_classifier(model, classes, outputs=truth)
     np.testing.assert_allclose(softmax(mine.forward(given), axis=1), wanted, atol=1e-3)
@@ -395,22 +443,40 @@ def test_what_was_said_can_be_said_again():
     assert logits_of(again) is again
 
 
-@pytest.mark.parametrize("kind", [k for k, (_, what, _) in UNTOLD.items() if "of yes" not in k])
+@pytest.mark.parametrize(
+    "kind", [k for k, (_, what, _) in UNTOLD.items() if "of yes" not in k]
+)
 def test_what_is_said_is_tried(kind):
     head, truth, _ = UNTOLD[kind]
     other = {"logits": "probabilities", "probabilities": "logits"}[truth]
     model = headed(head)
-    with pytest.raises(ValueError, match=f"These are {'no ' * (truth == 'logits')}probab"):
-        as_classifier(model, "abcd"[: model.output_shape[1]], rule=ResizeRule(), outputs=other)
+    with pytest.raises(
+        ValueError, match=f"These are {'no ' * (truth == 'logits')}probab"
+    ):
+        as_classifier(
+            model, "abcd"[: model.output_shape[1]], rule=ResizeRule(), outputs=other
+        )
 
 
 @pytest.mark.parametrize(
     ("head", "said", "message"),
     [
-        (dense(), "probabilities", "puts out logits, not probabilities: leave outputs away"),
-        (dense("softmax"), "logits", "puts out probabilities, not logits: leave outputs away"),
+        (
+            dense(),
+            "probabilities",
+            "puts out logits, not probabilities: leave outputs away",
+        ),
+        (
+            dense("softmax"),
+            "logits",
+            "puts out probabilities, not logits: leave outputs away",
+        ),
         (dense("sigmoid"), "probabilities", "several classes can be right at once"),
-        (dense("tanh"), "logarithms", "outputs is .logits. or .probabilities., not 'logarithms'"),
+        (
+            dense("tanh"),
+            "logarithms",
+            "outputs is .logits. or .probabilities., not 'logarithms'",
+        ),
     ],
 )
 def test_what_is_said_against_the_layers(head, said, message):
@@ -461,13 +527,24 @@ NEITHER = {
     ),
     "softmax by 2": (then(lambda x: 2 * x, "softmax"), "'multiply"),
     "softmax by 100": (then(layers.Rescaling(100.0), "softmax"), "'rescaling"),
-    "softmax, UnitNormalization": (then(layers.UnitNormalization(), "softmax"), "'unit_norm"),
-    "softmax, maximum": (pooled_map("softmax", layers.GlobalMaxPooling2D), "'global_max"),
+    "softmax, UnitNormalization": (
+        then(layers.UnitNormalization(), "softmax"),
+        "'unit_norm",
+    ),
+    "softmax, maximum": (
+        pooled_map("softmax", layers.GlobalMaxPooling2D),
+        "'global_max",
+    ),
     "softmax over places": (
-        lambda x: layers.Flatten()(layers.Softmax()(layers.Reshape((2, 2))(dense()(x)))),
+        lambda x: layers.Flatten()(
+            layers.Softmax()(layers.Reshape((2, 2))(dense()(x)))
+        ),
         "'softmax",
     ),
-    "no step": (lambda x: layers.Flatten()(ops.reshape(x, (-1, 5)))[:, :4], "'get_item"),
+    "no step": (
+        lambda x: layers.Flatten()(ops.reshape(x, (-1, 5)))[:, :4],
+        "'get_item",
+    ),
 }
 
 
@@ -476,7 +553,9 @@ def test_other_heads_are_refused_by_name(kind):
     head, name = NEITHER[kind]
     model = headed(head)
     for build in (lambda: model, lambda: wrapped(model)):
-        with pytest.raises(ValueError, match=f"ends in {name}.*Dense\\(n\\) without activation"):
+        with pytest.raises(
+            ValueError, match=f"ends in {name}.*Dense\\(n\\) without activation"
+        ):
             as_classifier(build(), "abcd", rule=ResizeRule())
     with pytest.raises(ValueError, match="ends in"):  # and no advice to take this
         logits_of(model)
@@ -508,7 +587,9 @@ def test_one_output_becomes_no_and_yes(kind, tmp_path):
 @pytest.mark.parametrize("outputs", [None, "probabilities"])
 def test_one_output_that_says_nothing(activation, outputs):
     model = headed(dense(activation, 1))
-    with pytest.raises(ValueError, match="over one class, which is always 1.*For n classes"):
+    with pytest.raises(
+        ValueError, match="over one class, which is always 1.*For n classes"
+    ):
         as_classifier(model, ["yes"], rule=ResizeRule(), outputs=outputs)
 
 
@@ -521,7 +602,9 @@ def two_inputs():
 def two_outputs():
     inputs = keras.Input((8, 8, 3))
     x = layers.Flatten()(inputs)
-    return keras.Model(inputs, [layers.Dense(2, name="kind")(x), layers.Dense(2, name="age")(x)])
+    return keras.Model(
+        inputs, [layers.Dense(2, name="kind")(x), layers.Dense(2, name="age")(x)]
+    )
 
 
 class Subclassed(keras.Model):
@@ -549,12 +632,21 @@ UNFIT = {
     "two inputs": (two_inputs, r"2 inputs \(left, right\)"),
     "two outputs": (two_outputs, r"2 outputs \(kind, age\).*model.outputs\[k\]"),
     "subclassed": (called, r"'mine' is a model with a class of its own \(Subclassed\)"),
-    "unbuilt": (lambda: keras.Sequential([layers.Dense(2)]), "not built yet: let keras.Input"),
+    "unbuilt": (
+        lambda: keras.Sequential([layers.Dense(2)]),
+        "not built yet: let keras.Input",
+    ),
     "no model": (lambda: layers.Dense(2), "Dense is no Keras model"),
     "grey": (lambda: taking(8, 8, 1), "RGB pictures.*rgb_to_grayscale"),
-    "oblong": (lambda: taking(8, 9, 3), r"\(None, 8, 9, 3\): a Classifier takes squares"),
+    "oblong": (
+        lambda: taking(8, 9, 3),
+        r"\(None, 8, 9, 3\): a Classifier takes squares",
+    ),
     "channels first": (lambda: taking(3, 8, 8), "RGB pictures"),
-    "features": (lambda: keras.Sequential([keras.Input((8,)), layers.Dense(2)]), "RGB pictures"),
+    "features": (
+        lambda: keras.Sequential([keras.Input((8,)), layers.Dense(2)]),
+        "RGB pictures",
+    ),
     "batches of 4": (lambda: taking(8, 8, 3, batch=4), "4 pictures at a time"),
     "any size": (lambda: taking(None, None, 3), "any size: give size, .* size=224"),
     "any width": (lambda: taking(8, None, 3), None),  # eight pixels, then
@@ -581,7 +673,9 @@ def test_two_outputs_are_refused_everywhere(tmp_path):
         lambda: export_litert(mine, tmp_path / "mine.tflite"),
         lambda: save_classifier(mine, tmp_path / "mine.keras"),
     ):
-        with pytest.raises(ValueError, match=r"2 outputs \(kind, age\).*model.outputs\[k\]"):
+        with pytest.raises(
+            ValueError, match=r"2 outputs \(kind, age\).*model.outputs\[k\]"
+        ):
             call()
     advised = keras.Model(model.inputs, model.outputs[1])
     assert predict(advised, np.zeros((2, 8, 8, 3))).shape == (2, 2)
@@ -589,7 +683,12 @@ def test_two_outputs_are_refused_everywhere(tmp_path):
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [(9, "size=9 was given"), (0, "whole number"), (8.0, "whole number"), (5000, "whole number")],
+    [
+        (9, "size=9 was given"),
+        (0, "whole number"),
+        (8.0, "whole number"),
+        (5000, "whole number"),
+    ],
 )
 def test_sizes_that_cannot_be(size, message):
     with pytest.raises(ValueError, match=message):
@@ -631,16 +730,22 @@ def test_class_lists_that_cannot_be(classes, message):
 
 
 @pytest.mark.parametrize(
-    "classes", [["cat", "dog"], ("cat", "dog"), np.array(["cat", "dog"]), iter(["cat", "dog"])]
+    "classes",
+    [["cat", "dog"], ("cat", "dog"), np.array(["cat", "dog"]), iter(["cat", "dog"])],
 )
 def test_class_lists_that_can_be(classes):
     found = as_classifier(taking(8, 8, 3), classes, rule=ResizeRule()).classes
     assert found == (("cat", "cat"), ("dog", "dog"))
-    crane = [("n02012849", "crane"), ("n03126707", "crane")]  # ImageNet's bird and machine
-    assert as_classifier(taking(8, 8, 3), crane, rule=ResizeRule()).classes == tuple(crane)
+    crane = [
+        ("n02012849", "crane"),
+        ("n03126707", "crane"),
+    ]  # ImageNet's bird and machine
+    assert as_classifier(taking(8, 8, 3), crane, rule=ResizeRule()).classes == tuple(
+        crane
+    )
 
 
-# -- exports ---------------------------------------------------------------------------------------
+# -- exports ---------------------------------------------------------------------------
 
 
 def bgr(batch):
@@ -649,8 +754,8 @@ def bgr(batch):
 
 
 def network_of(*front, end=None, dtype=None):
-    """A network of 16 channels for pictures of 16 pixels. front: layers before it; end: what comes
-    after its features, else 4 logits."""
+    """A network of 16 channels for pictures of 16 pixels. front: layers before it; end:
+    what comes after its features, else 4 logits."""
     keras.utils.set_random_seed(0)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype or policy)
@@ -697,8 +802,16 @@ EXPORTED = {
         bgr,
         1e-4,
     ),
-    "Dropout after Dense": (lambda: network_of(end=pooled(layers.Dropout(0.5))), bgr, 1e-4),
-    "Rescaling after Dense": (lambda: network_of(end=pooled(layers.Rescaling(0.1))), bgr, 1e-4),
+    "Dropout after Dense": (
+        lambda: network_of(end=pooled(layers.Dropout(0.5))),
+        bgr,
+        1e-4,
+    ),
+    "Rescaling after Dense": (
+        lambda: network_of(end=pooled(layers.Rescaling(0.1))),
+        bgr,
+        1e-4,
+    ),
     "operation after Dense": (
         lambda: logits_of(network_of(end=pooled(lambda x: x / 7)), "logits"),
         bgr,
@@ -727,10 +840,18 @@ EXPORTED = {
         models.unchanged,
         1e-4,
     ),
-    "CenterCrop": (lambda: network_of(layers.CenterCrop(12, 12)), models.unchanged, 1e-4),
+    "CenterCrop": (
+        lambda: network_of(layers.CenterCrop(12, 12)),
+        models.unchanged,
+        1e-4,
+    ),
     "AutoContrast": (lambda: network_of(layers.AutoContrast()), models.unchanged, 1e-4),
     "mixed_bfloat16": (lambda: network_of(dtype="mixed_bfloat16"), bgr, 0.02),
-    "mixed_float16": (lambda: network_of(dtype="mixed_float16"), models.unchanged, 0.02),
+    "mixed_float16": (
+        lambda: network_of(dtype="mixed_float16"),
+        models.unchanged,
+        0.02,
+    ),
     "float16": (lambda: network_of(dtype="float16"), models.unchanged, 0.02),
     "one layer in bfloat16": (
         lambda: network_of(layers.Conv2D(3, 1, dtype="mixed_bfloat16")),
@@ -740,19 +861,33 @@ EXPORTED = {
     "nested in float16": (lambda: alone(network_of(dtype="mixed_float16")), bgr, 0.02),
 }
 WRITERS = {".keras": save_classifier, ".onnx": export_onnx, ".tflite": export_litert}
-THOROUGH = ["MixUp", "Pipeline", "AutoContrast", "float16", "operation after Dense", "CutMix"]
+THOROUGH = [
+    "MixUp",
+    "Pipeline",
+    "AutoContrast",
+    "float16",
+    "operation after Dense",
+    "CutMix",
+]
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(k, marks=[pytest.mark.thorough] if k in THOROUGH else []) for k in EXPORTED],
+    [
+        pytest.param(k, marks=[pytest.mark.thorough] if k in THOROUGH else [])
+        for k in EXPORTED
+    ],
 )
 def test_every_file_answers_as_the_classifier(kind, suffix, pictures, tmp_path):
     build, preprocess_input, tolerance = EXPORTED[kind]
     mine = Classifier("mine", build(), 16, ResizeRule(), preprocess_input, PAIRS)
     wanted = mine.probabilities(pictures[::20])
-    assert wanted.dtype == "float32" and wanted.max() > 0.1 and np.ptp(wanted, axis=0).max() > 1e-3
+    assert (
+        wanted.dtype == "float32"
+        and wanted.max() > 0.1
+        and np.ptp(wanted, axis=0).max() > 1e-3
+    )
     path = WRITERS[suffix](mine, tmp_path / f"mine{suffix}")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     read = load_classifier(path) if suffix == ".keras" else load_exported(path)
@@ -760,7 +895,11 @@ def test_every_file_answers_as_the_classifier(kind, suffix, pictures, tmp_path):
     assert (found.shape, found.dtype) == (wanted.shape, "float32")
     np.testing.assert_allclose(found, wanted, atol=tolerance)
     left = [type(step).__name__ for step in operations(raw_network(mine))]
-    assert not [n for n in left if re.match("Rand|AugMix|CutMix|MixUp|Solar|Pipe|Dropout|Gauss", n)]
+    assert not [
+        n
+        for n in left
+        if re.match("Rand|AugMix|CutMix|MixUp|Solar|Pipe|Dropout|Gauss", n)
+    ]
 
 
 # Layers that a runtime cannot do or works out otherwise, each called "odd".
@@ -808,7 +947,9 @@ def test_a_layer_that_a_runtime_cannot_do_is_named(kind, tmp_path, pictures):
     path.write_text("my older file")
     other = {".onnx": ".tflite", ".tflite": ".onnx"}[suffix]
     runtime = {".onnx": "onnxruntime", ".tflite": "LiteRT"}[suffix]
-    message = rf"'odd' \(.*does not work in {runtime}: .*{WRITERS[other].__name__} can do it"
+    message = (
+        rf"'odd' \(.*does not work in {runtime}: .*{WRITERS[other].__name__} can do it"
+    )
     with pytest.raises(ValueError, match=message):
         WRITERS[suffix](mine, path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
@@ -833,7 +974,9 @@ def noisy(x):
     ("odd", "what"), [(noisy, "something else each time"), (ops.log, "no number")]
 )
 def test_what_no_file_could_do_is_named(odd, what, suffix, tmp_path):
-    mine = Classifier("mine", network_of(odd), 16, ResizeRule(), models.unchanged, PAIRS)
+    mine = Classifier(
+        "mine", network_of(odd), 16, ResizeRule(), models.unchanged, PAIRS
+    )
     message = f"{what}.*replace its layer 'log"
     if odd is noisy and suffix == ".keras":
         message = "Replace Lambda"
@@ -844,11 +987,15 @@ def test_what_no_file_could_do_is_named(odd, what, suffix, tmp_path):
 
 def test_numbers_too_large_for_half_precision(tmp_path):
     def of(dtype):
-        network = network_of(layers.Rescaling(1e4), layers.BatchNormalization(), dtype=dtype)
+        network = network_of(
+            layers.Rescaling(1e4), layers.BatchNormalization(), dtype=dtype
+        )
         return Classifier("mine", network, 16, ResizeRule(), models.unchanged, PAIRS)
 
     half, single = of("mixed_float16"), of("float32")
-    with pytest.raises(ValueError, match="Half precision.*build it in float32, with these weights"):
+    with pytest.raises(
+        ValueError, match="Half precision.*build it in float32, with these weights"
+    ):
         export_onnx(half, tmp_path / "mine.onnx")
     single.network.set_weights(half.network.get_weights())
     export_onnx(single, tmp_path / "mine.onnx")
@@ -872,7 +1019,9 @@ def test_a_file_is_tried_on_black_white_plain_ramp_and_noise():
         (".keras", "dtype"),  # other graphs of ours end in a softmax of float32
     ],
 )
-def test_a_file_that_answers_otherwise_does_not_appear(suffix, fault, tmp_path, monkeypatch):
+def test_a_file_that_answers_otherwise_does_not_appear(
+    suffix, fault, tmp_path, monkeypatch
+):
     """Whatever goes wrong on the way: here the graph is changed after it was made."""
     wrong = {
         "values": lambda x: layers.Rescaling(1.5)(x),
@@ -880,13 +1029,18 @@ def test_a_file_that_answers_otherwise_does_not_appear(suffix, fault, tmp_path, 
         "dtype": lambda x: layers.Activation("linear", dtype="float16")(x),
         "no number": lambda x: layers.Rescaling(np.inf)(x),
     }[fault]
+
     def changed(classifier):
         network = raw_network(classifier)
-        return keras.Model(network.inputs[0], wrong(network.outputs[0]), name="classifier")
+        return keras.Model(
+            network.inputs[0], wrong(network.outputs[0]), name="classifier"
+        )
 
     for module in (saving, writers):
         monkeypatch.setattr(module, "raw_network", changed)
-    monkeypatch.setattr(exporting, "layer_at_fault", lambda *_: None)  # no layer is at fault
+    monkeypatch.setattr(
+        exporting, "layer_at_fault", lambda *_: None
+    )  # no layer is at fault
     mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
     with pytest.raises(ValueError, match="mine is not (saved|exported)"):
         WRITERS[suffix](mine, tmp_path / f"mine{suffix}")
@@ -913,7 +1067,9 @@ def test_int8_that_says_something_else_does_not_appear(tmp_path, monkeypatch, pi
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_an_exports_key_changes_with_the_file_and_the_reader(suffix, tmp_path, monkeypatch):
+def test_an_exports_key_changes_with_the_file_and_the_reader(
+    suffix, tmp_path, monkeypatch
+):
     mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
     read = load_exported(WRITERS[suffix](mine, tmp_path / f"mine{suffix}"))
     key = read.key()
@@ -923,20 +1079,25 @@ def test_an_exports_key_changes_with_the_file_and_the_reader(suffix, tmp_path, m
     assert read.key() != key
 
 
-# -- exports of a learner's model ------------------------------------------------------------------
+# -- exports of a learner's model ------------------------------------------------------
 
 
 @pytest.mark.thorough
 def test_exports_of_the_default_network(tmp_path, dataset, capfd):
     """Quiet, the same in float32, and in int8 a quarter of the bytes."""
     classifier = load_classifier()
-    calibration, pictures = dataset.train[::8].images(), dataset.validation[::4].images()
+    calibration, pictures = (
+        dataset.train[::8].images(),
+        dataset.validation[::4].images(),
+    )
     paths = [
         export_onnx(classifier, tmp_path / "real.onnx"),
         export_litert(classifier, tmp_path / "real.tflite"),
         export_litert(classifier, tmp_path / "real_int8.tflite", calibration),
     ]
-    *exact, rounded = [parity(classifier, load_exported(path), pictures) for path in paths]
+    *exact, rounded = [
+        parity(classifier, load_exported(path), pictures) for path in paths
+    ]
     assert capfd.readouterr() == ("", "")
     for found in exact:
         assert found.same.value == 1
@@ -960,12 +1121,20 @@ print(hostile.peak() / before)
 
 
 @pytest.mark.thorough
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs Linux's /proc"
+)
 def test_an_export_does_not_pile_up_copies(tmp_path):
-    """Its peak, in units of what the loaded classifier takes, and that without the care taken."""
+    """Its peak, in units of what the loaded classifier takes, and that without the care
+    taken."""
     plain, tidy = (
         subprocess.run(
-            [sys.executable, "-c", f"PLAIN = {plain}{AN_EXPORT}", tmp_path / "real.onnx"],
+            [
+                sys.executable,
+                "-c",
+                f"PLAIN = {plain}{AN_EXPORT}",
+                tmp_path / "real.onnx",
+            ],
             cwd=SUPPORT,
             capture_output=True,
             text=True,
@@ -986,7 +1155,9 @@ def exports(tmp_path_factory, learned, dataset):
         "float32": export_litert(learned, folder / "mine.tflite"),
         "int8": export_litert(learned, folder / "mine_int8.tflite", calibration),
     }
-    assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in paths.values())
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        p.name for p in paths.values()
+    )
     return {kind: (path, load_exported(path)) for kind, path in paths.items()}
 
 
@@ -1004,7 +1175,9 @@ def test_int8_says_nearly_the_same_in_fewer_bytes(exports, learned, pictures):
     assert found.same.value >= 0.95
     assert 1e-4 < found.difference < 0.25, "it was quantised, and with care"
     sizes = {kind: path.stat().st_size for kind, (path, _) in exports.items()}
-    assert sizes["int8"] <= 0.5 * sizes["float32"], "of so small a network much is its graph"
+    assert sizes["int8"] <= 0.5 * sizes["float32"], (
+        "of so small a network much is its graph"
+    )
 
 
 @pytest.mark.parametrize("kind", ["onnx", "float32", "int8"])
@@ -1018,17 +1191,27 @@ def test_names_and_rule_travel(exports, learned, pictures, kind):
     assert probabilities.dtype == "float32"
     step = 1 / 256 if kind == "int8" else 1e-4  # between two probabilities
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=2 * step)
-    assert exported.predict(pictures[0], top=1)[0].name == learned.predict(pictures[0])[0].name
+    assert (
+        exported.predict(pictures[0], top=1)[0].name
+        == learned.predict(pictures[0])[0].name
+    )
     shares = probabilities / probabilities.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(softmax(exported.logits(pictures[:3]), axis=1), shares, 1e-3)
+    np.testing.assert_allclose(
+        softmax(exported.logits(pictures[:3]), axis=1), shares, 1e-3
+    )
 
 
 def test_others_can_read_them_without_us(exports, learned, pictures):
-    """The runtimes' own calls, and what stands in the files, with nothing of helpers."""
+    """The runtimes' own calls, and what stands in the files, with nothing of
+    helpers."""
     batch = learned.prepare(pictures[:4])
     session = onnxruntime.InferenceSession(exports["onnx"][0])
     ((start,), (end,)) = session.get_inputs(), session.get_outputs()
-    assert (start.name, start.shape, start.type) == ("image", ["n", SIZE, SIZE, 3], "tensor(float)")
+    assert (start.name, start.shape, start.type) == (
+        "image",
+        ["n", SIZE, SIZE, 3],
+        "tensor(float)",
+    )
     assert (end.name, end.shape) == ("probabilities", ["n", 4])
     (found,) = session.run(None, {"image": batch})
     np.testing.assert_allclose(found, learned.probabilities(pictures[:4]), atol=1e-4)
@@ -1045,7 +1228,10 @@ def test_others_can_read_them_without_us(exports, learned, pictures):
 def test_export_of_a_real_model(tmp_path, shared_data, monkeypatch):
     monkeypatch.setenv("TRANSFER_WEIGHTS", str(shared_data.resolve()))
     real = load_classifier("mobilenet_v2")
-    photos = [load_image(path) for path in sorted((shared_data / "photos").glob("*.jpg"))[::20]]
+    photos = [
+        load_image(path)
+        for path in sorted((shared_data / "photos").glob("*.jpg"))[::20]
+    ]
     assert len(photos) == 10
     for export, name in ((export_onnx, "real.onnx"), (export_litert, "real.tflite")):
         found = parity(real, load_exported(export(real, tmp_path / name)), photos)
@@ -1054,8 +1240,11 @@ def test_export_of_a_real_model(tmp_path, shared_data, monkeypatch):
 
 
 def test_exports_run_without_tensorflow(exports):
-    """A process holds a runtime and the model; with TensorFlow it would be several times that."""
-    assert all(20 < memory(exports[kind][0], load_exported) < 300 for kind in ("onnx", "int8"))
+    """A process holds a runtime and the model; with TensorFlow it would be several
+    times that."""
+    assert all(
+        20 < memory(exports[kind][0], load_exported) < 300 for kind in ("onnx", "int8")
+    )
 
 
 def test_other_classes_or_another_order_are_no_parity(learned, pictures):
@@ -1103,26 +1292,39 @@ def test_foreign_exports_are_refused(exports, tmp_path):
 
 
 def test_augmentation_stays_behind(learned, pictures):
-    """Called without training=False, as anybody might, Keras's random layers are at work."""
+    """Called without training=False, as anybody might, Keras's random layers are at
+    work."""
     batch = learned.prepare(pictures[:8])
     expected = learned.logits(pictures[:8])
     assert np.abs(np.asarray(learned.network(batch)) - expected).max() > 0.01
     np.testing.assert_allclose(raw_network(learned)(batch), expected, atol=1e-5)
-    late = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Rescaling(1 / 255)])
+    late = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 3)), keras.layers.Rescaling(1 / 255)]
+    )
     late.add(augmentation())
     late.add(keras.layers.Flatten())
     late.add(keras.layers.Dense(4))
     late = as_classifier(late, "abcd", rule=learned.rule)
-    assert not [step for step in operations(raw_network(late)) if "Random" in type(step).__name__]
-    np.testing.assert_allclose(raw_network(late)(batch), late.network(batch, training=False), 1e-5)
+    assert not [
+        step
+        for step in operations(raw_network(late))
+        if "Random" in type(step).__name__
+    ]
+    np.testing.assert_allclose(
+        raw_network(late)(batch), late.network(batch, training=False), 1e-5
+    )
 
 
-# -- the model card --------------------------------------------------------------------------------
+# -- the model card --------------------------------------------------------------------
 
 
-def test_card_holds_what_was_measured_and_asks_for_the_rest(tmp_path, learned, published):
+def test_card_holds_what_was_measured_and_asks_for_the_rest(
+    tmp_path, learned, published
+):
     right = accuracy([0, 1, 2, 3], [0, 1, 2, 0])
-    path = model_card(learned, tmp_path / "card.md", "made-up", {"accuracy": right, "bytes": 12})
+    path = model_card(
+        learned, tmp_path / "card.md", "made-up", {"accuracy": right, "bytes": 12}
+    )
     text = path.read_text("utf-8")
     assert text.startswith("# computers: model card\n")
     assert f"| accuracy | ≈{right} |\n| bytes | 12 |\n" in text
@@ -1155,28 +1357,42 @@ def test_a_card_that_was_filled_in_stays(tmp_path, learned):
 
 
 def test_a_card_shows_names_as_they_are(tmp_path, learned):
-    names = ("<img src=x onerror=alert(1)>", "a | b", "[x](javascript:alert(1))", "_c_ `d`\n# e")
+    names = (
+        "<img src=x onerror=alert(1)>",
+        "a | b",
+        "[x](javascript:alert(1))",
+        "_c_ `d`\n# e",
+    )
     classes = tuple((name, name) for name in names)
     odd = dataclasses.replace(learned, name="<b>*mine*</b>", classes=classes)
     right = accuracy([0, 1, 2, 3], [0, 1, 2, 0])
-    text = model_card(odd, tmp_path / "card.md", "made-up", {"accuracy": right}).read_text("utf-8")
+    text = model_card(
+        odd, tmp_path / "card.md", "made-up", {"accuracy": right}
+    ).read_text("utf-8")
     assert text.startswith("# &lt;b&gt;\\*mine\\*&lt;/b&gt;: model card\n")
     (row,) = [line for line in text.split("\n") if line.startswith("| output")]
     assert "&lt;img src=x onerror=alert(1)&gt;, a \\| b, \\[x\\](javascript" in row
     assert row.endswith("\\_c\\_ \\`d\\` \\# e |")
 
 
-# -- terms of pretrained weights -------------------------------------------------------------------
+# -- terms of pretrained weights -------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_terms_name_publisher_licence_and_where_it_stands(name):
     entry, said = REGISTRY[name], REGISTRY[name].terms
-    assert said.startswith(f"{entry.publisher[0].upper()}{entry.publisher[1:]} publishes")
-    assert f"the weights of {name} under {entry.licence} ({LICENCES[entry.licence]})." in said
+    assert said.startswith(
+        f"{entry.publisher[0].upper()}{entry.publisher[1:]} publishes"
+    )
+    assert (
+        f"the weights of {name} under {entry.licence} ({LICENCES[entry.licence]})."
+        in said
+    )
     assert "trained on ImageNet" in said
     assert "unsettled" in said
-    text = (Path(models.ROOT) / "LICENSES" / f"{entry.licence.replace(' ', '-')}.txt").read_text()
+    text = (
+        Path(models.ROOT) / "LICENSES" / f"{entry.licence.replace(' ', '-')}.txt"
+    ).read_text()
     assert len(text) > 1000, "its whole text goes along with pages"
 
 
@@ -1191,8 +1407,12 @@ def test_a_new_model_has_the_terms_of_the_weights_it_starts_from(published, pret
     assert as_classifier(model, ["a", "b"]).terms == expected
 
 
-def test_a_file_from_before_there_were_terms_can_be_loaded(files, exports, learned, tmp_path):
-    without = with_json("classifier.json", lambda d: {k: d[k] for k in ("name", "size", "rule")})
+def test_a_file_from_before_there_were_terms_can_be_loaded(
+    files, exports, learned, tmp_path
+):
+    without = with_json(
+        "classifier.json", lambda d: {k: d[k] for k in ("name", "size", "rule")}
+    )
     path = rewritten(files["computers"], tmp_path / "older.keras", without)
     assert load_classifier(path).terms == ""
     model = onnx.load(exports["onnx"][0])
@@ -1207,19 +1427,25 @@ def test_a_file_from_before_there_were_terms_can_be_loaded(files, exports, learn
 
 def test_a_card_says_the_terms_it_knows_and_asks_for_others(tmp_path, learned):
     measured = {"accuracy": accuracy([0, 1], [0, 1])}
-    text = model_card(learned, tmp_path / "one.md", "made-up", measured).read_text("utf-8")
+    text = model_card(learned, tmp_path / "one.md", "made-up", measured).read_text(
+        "utf-8"
+    )
     assert plain(learned.terms) in text
     assert "the pretrained\nmodel it starts from" not in text
     unknown = dataclasses.replace(learned, terms="")
-    text = model_card(unknown, tmp_path / "two.md", "made-up", measured).read_text("utf-8")
+    text = model_card(unknown, tmp_path / "two.md", "made-up", measured).read_text(
+        "utf-8"
+    )
     assert "the pretrained\nmodel it starts from, and its terms.\n" in text
     assert text.count("**TO FILL IN:**") == 2
 
 
-# -- files that are refused ------------------------------------------------------------------------
+# -- files that are refused ------------------------------------------------------------
 
 
-def rewritten(source, target, change=lambda members: None, compression=zipfile.ZIP_STORED):
+def rewritten(
+    source, target, change=lambda members: None, compression=zipfile.ZIP_STORED
+):
     """A copy of a .keras file with its members, [[name, content], …], changed."""
     with zipfile.ZipFile(source) as file:
         members = [[name, file.read(name)] for name in file.namelist()]
@@ -1257,7 +1483,10 @@ FAULTS = {
         with_json("classifier.json", lambda d: d | {"rule": {"shape": "round"}}),
         "damaged",
     ),
-    "size is text": (with_json("classifier.json", lambda d: d | {"size": "64"}), "damaged"),
+    "size is text": (
+        with_json("classifier.json", lambda d: d | {"size": "64"}),
+        "damaged",
+    ),
     "terms are a list": (
         with_json("classifier.json", lambda d: d | {"terms": ["none"]}),
         "damaged",
@@ -1266,11 +1495,19 @@ FAULTS = {
         with_json("classifier.json", lambda d: d | {"terms": "a" * 10**4}),
         "damaged",
     ),
-    "names are numbers": (with_json("classes.json", lambda c: [[1, 2] for _ in c]), "damaged"),
+    "names are numbers": (
+        with_json("classes.json", lambda c: [[1, 2] for _ in c]),
+        "damaged",
+    ),
     "fewer names": (with_json("classes.json", lambda c: c[:3]), "does not fit"),
-    "another size": (with_json("classifier.json", lambda d: d | {"size": 64}), "does not fit"),
+    "another size": (
+        with_json("classifier.json", lambda d: d | {"size": 64}),
+        "does not fit",
+    ),
     "weights cut": (
-        lambda m: next(x for x in m if x[0] == "model.weights.h5").__setitem__(1, b"\x89HDF"),
+        lambda m: next(x for x in m if x[0] == "model.weights.h5").__setitem__(
+            1, b"\x89HDF"
+        ),
         "cannot be loaded",
     ),
 }
@@ -1300,7 +1537,9 @@ def test_members_that_unfold_are_refused(files, tmp_path):
 def test_no_code_runs(tmp_path, learned, files):
     """A Lambda in an otherwise complete file; it cannot be saved by mistake either."""
     witness = str(tmp_path / "ran")
-    layer = keras.layers.Lambda(lambda x, path: [os.mkdir(path), x][1], arguments={"path": witness})
+    layer = keras.layers.Lambda(
+        lambda x, path: [os.mkdir(path), x][1], arguments={"path": witness}
+    )
     network = keras.Sequential([layer, raw_network(learned)])
     network.build((None, SIZE, SIZE, 3))
     os.rmdir(witness)  # building it ran the code
@@ -1310,7 +1549,9 @@ def test_no_code_runs(tmp_path, learned, files):
     network.save(tmp_path / "bare.keras")
     with zipfile.ZipFile(files["computers"]) as good:
         rest = [[name, good.read(name)] for name in ("classes.json", "classifier.json")]
-    path = rewritten(tmp_path / "bare.keras", tmp_path / "bad.keras", lambda m: m.extend(rest))
+    path = rewritten(
+        tmp_path / "bare.keras", tmp_path / "bad.keras", lambda m: m.extend(rest)
+    )
     with pytest.raises(ModelFileError, match="could run code"):
         load_classifier(path)
     assert not os.path.exists(witness)

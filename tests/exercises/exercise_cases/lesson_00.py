@@ -10,7 +10,9 @@ CASES = {
             START + "    return predictions[2].name\n": "With which number",
             START + "    return predictions[0].name\n": "With which number",
             START + "    return predictions[-2].name\n": "from the end",
-            START + "    return predictions.name[1]\n": "'list' object has no attribute 'name'",
+            START
+            + "    return predictions.name[1]\n": "'list' object has no attribute "
+            "'name'",
             START + "    return predictions[0].name[1]\n": "A single letter",
             START + "    return predictions[1]\n": "a whole guess",
             START + "    return str(predictions[1])\n": "a whole guess, as text",
@@ -30,7 +32,10 @@ CASES = {
             + "    return names[1]\n",
             START + "    first, second, *rest = predictions\n    return second[1]\n",
             START
-            + "    return sorted(predictions, key=lambda guess: -guess.probability)[1].name\n",
+            + (
+                "    return sorted(predictions, key=lambda guess: "
+                "-guess.probability)[1].name\n"
+            ),
         ],
     ),
 }

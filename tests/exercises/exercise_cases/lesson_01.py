@@ -8,7 +8,10 @@ SMALL = """
 def best_of_each(images, classifier):
     small = [resize(image, classifier.size, classifier.rule) for image in images]
 """
-ARRAY = SMALL + "    batch = np.stack([keras.utils.img_to_array(image) for image in small])\n"
+ARRAY = (
+    SMALL
+    + "    batch = np.stack([keras.utils.img_to_array(image) for image in small])\n"
+)
 SCORES = (
     ARRAY
     + """
@@ -34,12 +37,15 @@ CASES = {
             BATCH + "    return np.expand_dims(pixels, axis=-1)\n": "came last",
             BATCH + "    return pixels\n": "Still one picture",
             BATCH + "    return [pixels]\n": "A list means several inputs",
-            BATCH + "    return np.expand_dims(pixels, axis=1)\n": "Where does the lesson's",
+            BATCH
+            + "    return np.expand_dims(pixels, axis=1)\n": "Where does the lesson's",
             BATCH + "    return np.zeros((1, 224, 224, 3))\n": "no longer the picture",
-            BATCH + "    return np.stack([pixels, pixels])\n": "Where does the lesson's",
+            BATCH
+            + "    return np.stack([pixels, pixels])\n": "Where does the lesson's",
             BATCH + "    return pixels[np.newaxis] / 255\n": "pixels have changed",
             BATCH + "    np.expand_dims(pixels, axis=0)\n": "`return` missing",
-            BATCH + "    pixels.shape = 1, *pixels.shape\n    return pixels\n": "another shape now",
+            BATCH
+            + "    pixels.shape = 1, *pixels.shape\n    return pixels\n": "another shape now",
         },
         right=[
             BATCH + "    return pixels[np.newaxis]\n",
@@ -53,38 +59,44 @@ CASES = {
             SCORES + "    return decode(softmax(scores[0]), classifier.classes, 1)\n": (
                 "one answer for each"
             ),
-            SCORES + "    return decode(softmax(scores[0]), classifier.classes, 1)[0]\n": (
+            SCORES
+            + "    return decode(softmax(scores[0]), classifier.classes, 1)[0]\n": (
                 "return a list"
             ),
-            SCORES + "    return decode(softmax(scores, axis=-1), classifier.classes, 1)\n": (
+            SCORES
+            + "    return decode(softmax(scores, axis=-1), classifier.classes, 1)\n": (
                 "a list of guesses"
             ),
             SCORES
-            + "    return [g[0] for g in decode(softmax(scores), classifier.classes, 1)]\n": (
-                "among all pictures together"
-            ),
+            + (
+                "    return [g[0] for g in decode(softmax(scores), "
+                "classifier.classes, 1)]\n"
+            ): ("among all pictures together"),
             SCORES + BEST.replace("softmax(row)", "row"): "raw scores",
             SCORES + BEST.replace("[0]", "[0].name"): "Names alone",
             SCORES + BEST.replace("[0]", "[0][1:]"): "as `decode` returns",
             SCORES + BEST.replace("scores]", "scores[::-1]]"): "in another order",
-            SCORES.replace("classifier.preprocess_input(batch)", "batch") + BEST: "as they were",
-            SCORES.replace("input(batch)", "input(classifier.preprocess_input(batch))") + BEST: (
-                "applied twice"
-            ),
-            SCORES.replace("classifier.pre", "keras.applications.vgg16.pre") + BEST: "for VGG16",
+            SCORES.replace("classifier.preprocess_input(batch)", "batch")
+            + BEST: "as they were",
+            SCORES.replace("input(batch)", "input(classifier.preprocess_input(batch))")
+            + BEST: ("applied twice"),
+            SCORES.replace("classifier.pre", "keras.applications.vgg16.pre")
+            + BEST: "for VGG16",
             SCORES.replace(
                 "resize(image, classifier.size, classifier.rule)",
                 "image.resize((classifier.size, classifier.size))",
             )
             + BEST: "were squashed",
-            SCORES.replace("classifier.size", "224") + BEST: "Your function stopped with",
+            SCORES.replace("classifier.size", "224")
+            + BEST: "Your function stopped with",
             ALONE: "each picture went alone",
             "def best_of_each(images, classifier):\n"
             "    return [classifier.predict(image, top=1)[0] for image in images]\n": (
                 "each picture went alone"
             ),
             SCORES.replace(
-                "small = [resize(image, classifier.size, classifier.rule) for image in images]",
+                "small = [resize(image, classifier.size, classifier.rule) for image "
+                "in images]",
                 "side = classifier.size\n"
                 "    small = [image.thumbnail((side, side)) or resize(image, side)"
                 " for image in images]",

@@ -28,9 +28,9 @@ CASES = {
             TOP3.replace("softmax(outputs) if from_logits else outputs", "outputs"): (
                 "as they came"
             ),
-            TOP3.replace("softmax(outputs) if", "np.exp(outputs) / np.exp(outputs).sum() if"): (
-                "large scores"
-            ),
+            TOP3.replace(
+                "softmax(outputs) if", "np.exp(outputs) / np.exp(outputs).sum() if"
+            ): ("large scores"),
             """
 def top3(outputs, classes, from_logits):
     order = np.argsort(outputs)[::-1][:3]
@@ -40,10 +40,14 @@ def top3(outputs, classes, from_logits):
             TOP3.replace("(*classes[i],", "(classes[i],"): "take it apart",
             TOP3.replace("(*classes[i],", "(i, classes[i][1],"): "should be the wnid",
             TOP3.replace("*classes[i]", "*classes[i][::-1]"): "should be the wnid",
-            TOP3.replace("*classes[i]", "classes[i][0], classes[i][0]"): "but not their names",
+            TOP3.replace(
+                "*classes[i]", "classes[i][0], classes[i][0]"
+            ): "but not their names",
             TOP3.replace("[:3]", ""): "three guesses",
             TOP3.replace("*classes[i]", "*classifier.classes[i]"): "should be the wnid",
-            TOP3.replace("order = np", "outputs.sort()\n    order = np"): "have changed",
+            TOP3.replace(
+                "order = np", "outputs.sort()\n    order = np"
+            ): "have changed",
         },
         right=[
             """
@@ -74,32 +78,36 @@ def softmax(scores):
     ),
     "03.4": Case(
         wrong={
-            ERROR.replace("np.sum(count * ", "np.mean(").replace(" / len(correct)", ""): (
-                "Which should count more"
-            ),
+            ERROR.replace("np.sum(count * ", "np.mean(").replace(
+                " / len(correct)", ""
+            ): ("Which should count more"),
             ERROR.replace("np.abs", ""): "cancel out",
             "def calibration_error(confidence, correct, bins):\n"
             "    return abs(confidence.mean() - correct.mean())\n": "cancel out",
             ERROR.replace(" / len(correct)", ""): "grows with their number",
             ERROR.replace("np.unique(place)", "np.arange(bins)"): "a bin that is empty",
             ERROR.replace("bins - 1)", "bins)"): "a bin of their own",
-            ERROR.replace("np.minimum((confidence * bins).astype(int), bins - 1)", "PLACE").replace(
-                "PLACE", "(confidence * bins).astype(int)"
-            ): "a bin of their own",
+            ERROR.replace(
+                "np.minimum((confidence * bins).astype(int), bins - 1)", "PLACE"
+            ).replace("PLACE", "(confidence * bins).astype(int)"): "a bin of their own",
             ERROR.replace("np.unique(place)", "np.setdiff1d(place, bins)").replace(
                 "np.minimum((confidence * bins).astype(int), bins - 1)",
                 "(confidence * bins).astype(int)",
             ): "They are left out",
             ERROR.replace("* bins", "* 10").replace("bins - 1", "9"): "Ten bins, but",
-            ERROR.replace("np.abs(came_true - stated)", "(came_true - stated) ** 2"): "squared",
-            ERROR.replace("np.sum(count * ", "np.max(").replace(" / len(correct)", ""): (
-                "the largest gap"
-            ),
-            ERROR.replace("    return", "    stated = (filled + 0.5) / bins\n    return"): (
-                "middle of a bin"
-            ),
+            ERROR.replace(
+                "np.abs(came_true - stated)", "(came_true - stated) ** 2"
+            ): "squared",
+            ERROR.replace("np.sum(count * ", "np.max(").replace(
+                " / len(correct)", ""
+            ): ("the largest gap"),
+            ERROR.replace(
+                "    return", "    stated = (filled + 0.5) / bins\n    return"
+            ): ("middle of a bin"),
             ERROR.replace("return", "return 100 *"): "points of a hundred",
-            ERROR.replace("correct[place == b]", "correct[confidence > 0.5]"): "on paper",
+            ERROR.replace(
+                "correct[place == b]", "correct[confidence > 0.5]"
+            ): "on paper",
         },
         right=[
             """

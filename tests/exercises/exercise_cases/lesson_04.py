@@ -20,7 +20,8 @@ CASES = {
     "04.1": Case(
         wrong={
             SHARES.replace(
-                "return hits / positive.sum(), precision", "return precision, hits / positive.sum()"
+                "return hits / positive.sum(), precision",
+                "return precision, hits / positive.sum()",
             ): "the other way round",
             SHARES.replace("/ yes.sum()", "/ len(yes)"): "share of all pictures",
             SHARES.replace("positive.sum()", "len(positive)"): "share of all pictures",
@@ -31,17 +32,21 @@ CASES = {
                 "hits / yes.sum() if", "(~positive & ~yes).sum() / (~positive).sum() if"
             ): "share of negatives",
             SHARES.replace("hits / positive.sum()", "hits"): "recall is a count",
-            SHARES.replace("hits / yes.sum()", "1 - hits / yes.sum()"): "share of errors",
+            SHARES.replace(
+                "hits / yes.sum()", "1 - hits / yes.sum()"
+            ): "share of errors",
             SHARES.replace("return hits", "precision *= 100\n    return 100 * hits"): (
                 "points of a hundred"
             ),
             SHARES.replace("np.nan", "0"): "came out as 0",
             SHARES.replace("np.nan", "1"): "came out as 1",
-            SHARES.replace("hits / yes.sum() if", "hits / (hits + 0.5) if"): "Not right yet: prec",
+            SHARES.replace(
+                "hits / yes.sum() if", "hits / (hits + 0.5) if"
+            ): "Not right yet: prec",
             SHARES.replace("hits / positive.sum(), ", ""): "Two numbers",
-            SHARES.replace("hits = (positive & yes)", "yes &= positive\n    hits = (yes)"): (
-                "have changed"
-            ),
+            SHARES.replace(
+                "hits = (positive & yes)", "yes &= positive\n    hits = (yes)"
+            ): ("have changed"),
         },
         right=[
             """
@@ -60,21 +65,31 @@ def recall_and_precision(positive, yes):
     ),
     "04.4": Case(
         wrong={
-            SETTLE.replace("alarm / (alarm + miss)", "miss / (alarm + miss)"): "Turn it round",
-            SETTLE.replace("alarm / (alarm + miss)", "alarm / miss"): "ratio of the costs",
-            SETTLE.replace("alarm / (alarm + miss)", "0.5"): "First number: at which p",
-            SETTLE.replace("*validation", "*test"): "chosen on the pictures that are to judge it",
             SETTLE.replace(
-                CHOSEN, "choose_threshold(*map(np.append, validation, test), miss, alarm)"
+                "alarm / (alarm + miss)", "miss / (alarm + miss)"
+            ): "Turn it round",
+            SETTLE.replace(
+                "alarm / (alarm + miss)", "alarm / miss"
+            ): "ratio of the costs",
+            SETTLE.replace("alarm / (alarm + miss)", "0.5"): "First number: at which p",
+            SETTLE.replace(
+                "*validation", "*test"
+            ): "chosen on the pictures that are to judge it",
+            SETTLE.replace(
+                CHOSEN,
+                "choose_threshold(*map(np.append, validation, test), miss, alarm)",
             ): "took part in the choice",
             SETTLE.replace(CHOSEN, "formula"): "you don't know that",
             SETTLE.replace(CHOSEN, "0.5"): "0.5 knows nothing",
             SETTLE.replace(CHOSEN, "choose_threshold(*validation, alarm, miss)"): (
                 "another threshold costs less"
             ),
-            SETTLE.replace("expected_cost(*test", "expected_cost(*validation"): "and too good",
             SETTLE.replace(
-                "threshold, miss, alarm)\n", "choose_threshold(*test, miss, alarm), miss, alarm)\n"
+                "expected_cost(*test", "expected_cost(*validation"
+            ): "and too good",
+            SETTLE.replace(
+                "threshold, miss, alarm)\n",
+                "choose_threshold(*test, miss, alarm), miss, alarm)\n",
             ): "of another threshold",
             SETTLE.replace("threshold, miss, alarm)\n", "formula, miss, alarm)\n"): (
                 "than your second number"
@@ -86,9 +101,9 @@ def recall_and_precision(positive, yes):
             SETTLE.replace("threshold, miss, alarm)\n", "threshold, alarm, miss)\n"): (
                 "changed places"
             ),
-            SETTLE.replace("expected_cost(*test", "len(test[0]) * expected_cost(*test"): (
-                "What is it for one"
-            ),
+            SETTLE.replace(
+                "expected_cost(*test", "len(test[0]) * expected_cost(*test"
+            ): ("What is it for one"),
             SETTLE.replace("formula, threshold, ", "threshold, "): "Three numbers",
         },
         right=[

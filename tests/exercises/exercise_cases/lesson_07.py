@@ -38,16 +38,19 @@ CASES = {
     kept = np.setdiff1d(np.arange(len(y)), out)
     return out, head.fit(x[kept], y[kept]).score(x_test, y_test)
 """: "least sure",
-            BY_OTHERS + "    return head.fit(x[kept], y[kept]).score(x_test, y_test), out\n": (
+            BY_OTHERS
+            + "    return head.fit(x[kept], y[kept]).score(x_test, y_test), out\n": (
                 "other way round"
             ),
-            BY_OTHERS + "    return head.fit(x[kept], y[kept]).score(x_test, y_test)\n": (
+            BY_OTHERS
+            + "    return head.fit(x[kept], y[kept]).score(x_test, y_test)\n": (
                 "Return two things"
             ),
             BY_OTHERS + "    return out, head.fit(x, y).score(x_test, y_test)\n": (
                 "has learned from them all the same"
             ),
-            BY_OTHERS + "    return out, head.fit(x[kept], y[kept]).score(x[kept], y[kept])\n": (
+            BY_OTHERS
+            + "    return out, head.fit(x[kept], y[kept]).score(x[kept], y[kept])\n": (
                 "has it not seen"
             ),
             BY_OTHERS

@@ -17,13 +17,17 @@ WARM = START + "    call(batch)\n" + LOOP
 CASES = {
     "08.2": Case(
         wrong={
-            START + LOOP + "    return 1000 * np.median(times) / len(batch)\n": "Was it warmed up",
+            START
+            + LOOP
+            + "    return 1000 * np.median(times) / len(batch)\n": "Was it warmed up",
             WARM + "    return 1000 * np.median(times)\n": "for each?",
-            WARM + "    return np.median(times) / len(batch)\n": "These are seconds: milli",
+            WARM
+            + "    return np.median(times) / len(batch)\n": "These are seconds: milli",
             WARM + "    return np.median(times)\n": "seconds for the whole batch",
             WARM + "    return 1000 * np.mean(times) / len(batch)\n": "is it a median",
             WARM + "    return 1000 * np.min(times) / len(batch)\n": "is it a median",
-            WARM + "    return 1000 * np.sum(times) / len(batch)\n": "all repeats together",
+            WARM
+            + "    return 1000 * np.sum(times) / len(batch)\n": "all repeats together",
             WARM.replace("clock()", "time.perf_counter()")
             + "    return 1000 * np.median(times) / len(batch)\n": "Which clock",
             WARM.replace("call(batch)", "call(batch[:1])")
@@ -34,7 +38,9 @@ CASES = {
             + "    return 1000 * np.median(times) / len(batch)\n": "made 4 calls",
             WARM + "    return [1000 * t / len(batch) for t in times]\n": "One number",
             START
-            + LOOP.replace("        call(batch)\n", "        call(batch)\n        call(batch)\n")
+            + LOOP.replace(
+                "        call(batch)\n", "        call(batch)\n        call(batch)\n"
+            )
             + "    return 1000 * np.median(times) / len(batch)\n": "while you warm up",
         },
         right=[

@@ -25,11 +25,16 @@ CASES = {
             MATCHED + ALL + "    return same >= 0.99 and (b - a).max() <= 0.02\n": (
                 "another class falls"
             ),
-            MATCHED + ALL + "    return same >= 0.98 and np.abs(a - b).max() <= 0.02\n": (
+            MATCHED
+            + ALL
+            + "    return same >= 0.98 and np.abs(a - b).max() <= 0.02\n": (
                 "Three answers of 200"
             ),
             MATCHED + ALL.replace("mean", "all") + FAR: "One answer of 200",
-            START + "    b = b[:, np.argsort(names_b)]\n" + ALL + FAR: "Not even a copy",
+            START
+            + "    b = b[:, np.argsort(names_b)]\n"
+            + ALL
+            + FAR: "Not even a copy",
             START
             + "    names_a, names_b = sorted(names_a), sorted(names_b)\n"
             + "    b = b[:, [names_b.index(name) for name in names_a]]\n"
@@ -37,9 +42,10 @@ CASES = {
             + FAR: "How do you find each class",
             START.replace("sorted", "") + ALL + FAR: "How do you find each class",
             START + ALL + FAR: "How do you find each class",
-            START + "    b = b[:, [names_a.index(name) for name in names_b]]\n" + ALL + FAR: (
-                "How do you find each class"
-            ),
+            START
+            + "    b = b[:, [names_a.index(name) for name in names_b]]\n"
+            + ALL
+            + FAR: ("How do you find each class"),
             """
 def may_replace(a, b, names_a, names_b):
     a, b = a[:, np.argsort(names_a)], b[:, np.argsort(names_b)]

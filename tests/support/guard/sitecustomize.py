@@ -1,15 +1,17 @@
-"""Found by every Python the tests start, the lessons' kernels among them: whatever tries to leave
-this machine is stopped, and noted in the file that GUARD_LOG names, even if the lesson catches it.
+"""Found by every Python the tests start, the lessons' kernels among them: whatever
+tries to leave this machine is stopped, and noted in the file that GUARD_LOG names, even
+if the lesson catches it.
 
-An audit hook sees each lookup and connection that Python makes (PEP 578). TensorFlow's own C++ is
-not seen; `.ci/run` therefore runs all of it again where there is no network.
+An audit hook sees each lookup and connection that Python makes (PEP 578). TensorFlow's
+own C++ is not seen; `.ci/run` therefore runs all of it again where there is no network.
 """
 
 import ipaddress
 import os
 import sys
 
-CLOSED = "9"  # the port of the tests' proxy, at which nothing listens: meant for another machine
+# the port of the tests' proxy, at which nothing listens: meant for another machine
+CLOSED = "9"
 
 
 def stays(host, port):
@@ -17,7 +19,9 @@ def stays(host, port):
     if host in (None, "", b"", "localhost", b"localhost"):
         return True
     try:
-        here = ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host).is_loopback
+        here = ipaddress.ip_address(
+            host.decode() if isinstance(host, bytes) else host
+        ).is_loopback
     except ValueError:  # a name: to look it up is to leave
         return False
     return here and str(port) != CLOSED

@@ -1,4 +1,5 @@
-"""Colours and flat pictures: screens, photographs, printed pages (as Pillow pictures)."""
+"""Colours and flat pictures: screens, photographs, printed pages (as Pillow
+pictures)."""
 
 import colorsys
 import math
@@ -9,12 +10,33 @@ from PIL import Image, ImageDraw, ImageFilter
 from computers.scenes import weighted
 
 # What things are painted in: more reds, browns and blues than greens and purples
-HUES = (0.99, 0.01, 0.04, 0.07, 0.1, 0.13, 0.16, 0.3, 0.38, 0.48, 0.54, 0.57, 0.6, 0.63, 0.75, 0.92)
+HUES = (
+    0.99,
+    0.01,
+    0.04,
+    0.07,
+    0.1,
+    0.13,
+    0.16,
+    0.3,
+    0.38,
+    0.48,
+    0.54,
+    0.57,
+    0.6,
+    0.63,
+    0.75,
+    0.92,
+)
 
 
 def colour(rng, saturation=(0.0, 1.0), value=(0.05, 0.9), hue=None):
     """A random colour as RGB in 0…1."""
-    hue = HUES[rng.integers(len(HUES))] + rng.normal(0, 0.025) if hue is None else rng.uniform(*hue)
+    hue = (
+        HUES[rng.integers(len(HUES))] + rng.normal(0, 0.025)
+        if hue is None
+        else rng.uniform(*hue)
+    )
     return colorsys.hsv_to_rgb(hue % 1, rng.uniform(*saturation), rng.uniform(*value))
 
 
@@ -44,7 +66,9 @@ def photo(rng, w, h):
             )
             tone = np.array(colour(rng, (0.2, 0.8), (0.1, 0.7)))
             data = np.where(
-                (y > edge)[..., None], tone * (1 + 0.3 * np.sin(37 * x * y))[..., None], data
+                (y > edge)[..., None],
+                tone * (1 + 0.3 * np.sin(37 * x * y))[..., None],
+                data,
             )
     for _ in range(rng.integers(4, 12) if kind == 1 else 1):
         cx, cy, r = rng.uniform(), rng.uniform() * y.max(), rng.uniform(0.04, 0.2)
@@ -52,10 +76,15 @@ def photo(rng, w, h):
         data = np.where(mask, np.array(colour(rng, (0.1, 0.9), (0.2, 1))), data)
     image = Image.fromarray(np.uint8(np.clip(data, 0, 1) * 255))
     if kind == 2:
-        draw, skin = ImageDraw.Draw(image), ink(colour(rng, (0.3, 0.6), (0.3, 0.9), (0.04, 0.09)))
+        draw, skin = (
+            ImageDraw.Draw(image),
+            ink(colour(rng, (0.3, 0.6), (0.3, 0.9), (0.04, 0.09))),
+        )
         cx, top = w * rng.uniform(0.35, 0.65), h * rng.uniform(0.15, 0.3)
         r = min(w, h) * rng.uniform(0.14, 0.2)
-        draw.ellipse((cx - 2.2 * r, top + 2.2 * r, cx + 2.2 * r, h * 1.6), fill=ink(colour(rng)))
+        draw.ellipse(
+            (cx - 2.2 * r, top + 2.2 * r, cx + 2.2 * r, h * 1.6), fill=ink(colour(rng))
+        )
         draw.ellipse(
             (cx - 1.15 * r, top - 0.25 * r, cx + 1.15 * r, top + 2 * r),
             fill=ink(colour(rng, (0.2, 0.7), (0.05, 0.5), (0.03, 0.1))),
@@ -87,9 +116,14 @@ def draw_window(image, rng, box):
     dark = rng.uniform() < 0.35
     paper = ink(colour(rng, (0, 0.25), (0.08, 0.2) if dark else (0.85, 1)))
     text = ink(colour(rng, (0, 0.6), (0.45, 0.75) if dark else (0.35, 0.65)))
-    bar, step = max(4, (bottom - top) // 14), max(4, (bottom - top) // int(rng.integers(20, 34)))
+    bar, step = (
+        max(4, (bottom - top) // 14),
+        max(4, (bottom - top) // int(rng.integers(20, 34))),
+    )
     draw.rectangle((left, top, right, bottom), fill=paper, outline=(90, 90, 95))
-    draw.rectangle((left, top, right, top + bar), fill=ink(colour(rng, (0, 0.8), (0.25, 0.9))))
+    draw.rectangle(
+        (left, top, right, top + bar), fill=ink(colour(rng, (0, 0.8), (0.25, 0.9)))
+    )
     for i in range(3):
         draw.ellipse(
             (right - (i + 1) * bar, top + 1, right - (i + 0.3) * bar, top + bar - 2),
@@ -99,7 +133,8 @@ def draw_window(image, rng, box):
     if rng.uniform() < 0.5:
         side = left + (right - left) * rng.uniform(0.15, 0.3)
         draw.rectangle(
-            (left + 1, top, side, bottom - 1), fill=ink(colour(rng, (0, 0.6), (0.2, 0.9)))
+            (left + 1, top, side, bottom - 1),
+            fill=ink(colour(rng, (0, 0.6), (0.2, 0.9))),
         )
         write_lines(draw, rng, (left + 4, top + 3, side - 4, bottom - 3), text, step)
         left = side
@@ -109,17 +144,26 @@ def draw_window(image, rng, box):
             draw.line((left, y, right, y), fill=(150, 150, 150))
         for x in np.linspace(left, right, 7):
             draw.line((x, top, x, bottom), fill=(150, 150, 150))
-            write_lines(draw, rng, (x + 2, top + 2, x + (right - left) / 12, bottom), text, step)
+            write_lines(
+                draw, rng, (x + 2, top + 2, x + (right - left) / 12, bottom), text, step
+            )
     elif kind == 1:
         middle = (top + bottom) // 2
         w, h = int(right - left - 8), int(middle - top - 6)
         if w > 8 and h > 8:
             image.paste(photo(rng, w, h), (int(left + 4), int(top + 4)))
-        write_lines(draw, rng, (left + 6, middle + 4, right - 6, bottom - 4), text, step)
+        write_lines(
+            draw, rng, (left + 6, middle + 4, right - 6, bottom - 4), text, step
+        )
     else:
         tone = text if kind == 2 else ink(colour(rng, (0.4, 0.9), (0.5, 0.9)))
         write_lines(
-            draw, rng, (left + 6, top + 4, right - 6, bottom - 4), tone, step, 6 if kind == 3 else 0
+            draw,
+            rng,
+            (left + 6, top + 4, right - 6, bottom - 4),
+            tone,
+            step,
+            6 if kind == 3 else 0,
         )
 
 
@@ -134,7 +178,8 @@ def icon(draw, rng, x, y, s):
 
 
 def draw_screen(rng, w, h):
-    """A big screen's picture: desktop with windows, one large window, or a photograph."""
+    """A big screen's picture: desktop with windows, one large window, or a
+    photograph."""
     image = (
         photo(rng, w, h)
         if rng.uniform() < 0.7
@@ -149,7 +194,10 @@ def draw_screen(rng, w, h):
             icon(draw, rng, 6, 6 + i * bar * 1.5, bar)
         for _ in range(rng.integers(1, 4)):
             ww, wh = w * rng.uniform(0.35, 0.65), h * rng.uniform(0.4, 0.7)
-            x, y = rng.uniform(0.06, 0.94) * (w - ww), rng.uniform(0.02, 0.9) * (h - bar - wh)
+            x, y = (
+                rng.uniform(0.06, 0.94) * (w - ww),
+                rng.uniform(0.02, 0.9) * (h - bar - wh),
+            )
             draw_window(image, rng, (x, y, x + ww, y + wh))
     if style != "photo":
         draw.rectangle((0, h - bar, w, h), fill=ink(colour(rng, (0, 0.7), (0.1, 0.9))))
@@ -159,14 +207,16 @@ def draw_screen(rng, w, h):
 
 
 def draw_small_screen(rng, w, h):
-    """A phone's or PDA's picture: icons, a list, a conversation, a photograph, a map or a call."""
+    """A phone's or PDA's picture: icons, a list, a conversation, a photograph, a map or
+    a call."""
     image = photo(rng, w, h)
     draw, bar = ImageDraw.Draw(image), max(6, h // 22)
     style = weighted(rng, icons=6, list=2, chat=1.5, photo=1, map=1, calendar=1)
     if style not in ("photo", "icons"):
         light = rng.uniform() < 0.65
         draw.rectangle(
-            (0, 0, w, h), fill=ink(colour(rng, (0, 0.15), (0.85, 1) if light else (0.05, 0.2)))
+            (0, 0, w, h),
+            fill=ink(colour(rng, (0, 0.15), (0.85, 1) if light else (0.05, 0.2))),
         )
     text = ink(colour(rng, (0, 0.3), (0.2, 0.5)))
     if style == "icons":
@@ -181,19 +231,27 @@ def draw_small_screen(rng, w, h):
                 icon(draw, rng, x, y, s)
                 if row < rows - 1:
                     draw.rectangle(
-                        (x + s * 0.1, y + s * 1.12, x + s * 0.9, y + s * 1.2), fill=(235, 235, 235)
+                        (x + s * 0.1, y + s * 1.12, x + s * 0.9, y + s * 1.2),
+                        fill=(235, 235, 235),
                     )
     elif style == "list":
         for y in np.arange(2.5 * bar, h, 2.6 * bar):
             icon(draw, rng, bar * 0.6, y, bar * 1.8)
-            write_lines(draw, rng, (bar * 3, y, w - bar, y + bar * 1.9), text, bar * 0.9)
+            write_lines(
+                draw, rng, (bar * 3, y, w - bar, y + bar * 1.9), text, bar * 0.9
+            )
             draw.line((0, y + bar * 2.2, w, y + bar * 2.2), fill=(170, 170, 175))
     elif style == "chat":
-        y, tones = 2.5 * bar, [ink(colour(rng, (0.2, 0.9), (0.5, 0.9))) for _ in range(2)]
+        y, tones = (
+            2.5 * bar,
+            [ink(colour(rng, (0.2, 0.9), (0.5, 0.9))) for _ in range(2)],
+        )
         while y < h - 4 * bar:
             who, high = int(rng.integers(2)), bar * rng.uniform(1.5, 4)
             x = w * (0.05 + 0.25 * who)
-            draw.rounded_rectangle((x, y, x + w * 0.65, y + high), bar * 0.6, fill=tones[who])
+            draw.rounded_rectangle(
+                (x, y, x + w * 0.65, y + high), bar * 0.6, fill=tones[who]
+            )
             write_lines(
                 draw,
                 rng,
@@ -210,13 +268,16 @@ def draw_small_screen(rng, w, h):
                 fill=ink(colour(rng, (0, 0.6), (0.6, 1))),
                 width=int(rng.integers(2, 9)),
             )
-        draw.ellipse((w * 0.45, h * 0.45, w * 0.55, h * 0.45 + w * 0.1), fill=(220, 40, 40))
+        draw.ellipse(
+            (w * 0.45, h * 0.45, w * 0.55, h * 0.45 + w * 0.1), fill=(220, 40, 40)
+        )
     elif style == "calendar":
         for row in range(6):
             for column in range(7):
                 x, y = w * (column + 0.15) / 7, h * (0.2 + 0.12 * row)
                 draw.rectangle(
-                    (x, y, x + w * 0.1, y + h * 0.08), fill=ink(colour(rng, (0, 0.5), (0.4, 0.95)))
+                    (x, y, x + w * 0.1, y + h * 0.08),
+                    fill=ink(colour(rng, (0, 0.5), (0.4, 0.95))),
                 )
     draw.rectangle((0, 0, w, bar), fill=ink(colour(rng, (0, 0.7), (0.05, 0.6))))
     return image
@@ -224,7 +285,9 @@ def draw_small_screen(rng, w, h):
 
 def draw_page(rng, w, h, lined=False):
     """A printed page with or without a picture, or ruled paper with handwriting."""
-    image = Image.new("RGB", (w, h), ink(colour(rng, (0, 0.12), (0.85, 0.97), (0.08, 0.16))))
+    image = Image.new(
+        "RGB", (w, h), ink(colour(rng, (0, 0.12), (0.85, 0.97), (0.08, 0.16)))
+    )
     draw, m = ImageDraw.Draw(image), int(w * 0.1)
     if lined:
         for y in range(m, h, max(6, h // 24)):
@@ -248,10 +311,14 @@ def draw_cover(rng, w, h):
     image = Image.new("RGB", (w, h), ink(colour(rng, (0, 0.9), (0.1, 0.9))))
     draw = ImageDraw.Draw(image)
     if rng.uniform() < 0.5:
-        image.paste(photo(rng, int(w * 0.8), int(h * 0.45)), (int(w * 0.1), int(h * 0.4)))
+        image.paste(
+            photo(rng, int(w * 0.8), int(h * 0.45)), (int(w * 0.1), int(h * 0.4))
+        )
     for _ in range(rng.integers(0, 3)):
         y = rng.uniform(0, h)
-        draw.rectangle((0, y, w, y + h * rng.uniform(0.02, 0.15)), fill=ink(colour(rng)))
+        draw.rectangle(
+            (0, y, w, y + h * rng.uniform(0.02, 0.15)), fill=ink(colour(rng))
+        )
     write_lines(
         draw,
         rng,
@@ -267,11 +334,19 @@ def draw_room(rng, n=256):
     image = Image.new("RGB", (n, n), ink(colour(rng, (0, 0.35), (0.3, 0.9))))
     draw = ImageDraw.Draw(image)
     floor = rng.uniform(0.3, 0.8) * n
-    draw.rectangle((0, floor, n, n), fill=ink(colour(rng, (0.1, 0.6), (0.15, 0.6), (0.03, 0.12))))
+    draw.rectangle(
+        (0, floor, n, n), fill=ink(colour(rng, (0.1, 0.6), (0.15, 0.6), (0.03, 0.12)))
+    )
     for _ in range(rng.integers(5, 14)):
-        x, w, h = rng.uniform(-0.1, 1) * n, rng.uniform(0.05, 0.35) * n, rng.uniform(0.08, 0.7) * n
+        x, w, h = (
+            rng.uniform(-0.1, 1) * n,
+            rng.uniform(0.05, 0.35) * n,
+            rng.uniform(0.08, 0.7) * n,
+        )
         y = rng.choice([floor - h + rng.uniform(0, 20), rng.uniform(0, n)])
-        draw.rectangle((x, y, x + w, y + h), fill=ink(colour(rng, (0, 0.6), (0.05, 0.95))))
+        draw.rectangle(
+            (x, y, x + w, y + h), fill=ink(colour(rng, (0, 0.6), (0.05, 0.95)))
+        )
         if rng.uniform() < 0.4:
             for i in range(1, 5):
                 draw.line(

@@ -1,4 +1,5 @@
-"""A picture: subject, surroundings, clutter, light and camera put together and rendered."""
+"""A picture: subject, surroundings, clutter, light and camera put together and
+rendered."""
 
 import math
 import os
@@ -19,13 +20,17 @@ SIZE = 160  # pixels a side
 
 
 def scatter(s, rng, names, centre, size, back):
-    """Clutter around the subject, where nothing stands yet and little of it is hidden."""
+    """Clutter around the subject, where nothing stands yet and little of it is
+    hidden."""
     grown = np.clip((size / 0.25) ** 0.4, 0.6, 1.35)
     for name in names:
         thing, reach, low = THINGS[name]
         reach *= grown
         for _ in range(25):
-            angle, far = rng.uniform(0, 2 * math.pi), size * rng.uniform(0.35, 1.6) + reach
+            angle, far = (
+                rng.uniform(0, 2 * math.pi),
+                size * rng.uniform(0.35, 1.6) + reach,
+            )
             x, y = centre[0] + far * math.cos(angle), centre[1] + far * math.sin(angle)
             nearer = ((x, y) - centre[:2]) @ back[:2] / np.linalg.norm(back[:2])
             if y + reach > s.wall or (not low and nearer > -0.1 * size):
@@ -46,7 +51,9 @@ def scatter(s, rng, names, centre, size, back):
                         scale=grown,
                     ),
                 )
-                s.taken.append((x - reach * 0.9, y - reach * 0.9, x + reach * 0.9, y + reach * 0.9))
+                s.taken.append(
+                    (x - reach * 0.9, y - reach * 0.9, x + reach * 0.9, y + reach * 0.9)
+                )
                 break
 
 
@@ -64,7 +71,11 @@ def light_up(s, rng, setting, centre, size):
     def area(azimuth, elevation, wide, power, tint):
         a, e, far = math.radians(azimuth), math.radians(elevation), 5 * size
         source = bpy.data.lights.new("light", "AREA")
-        source.shape, source.size, source.size_y = "RECTANGLE", wide * size, wide * size * 1.5
+        source.shape, source.size, source.size_y = (
+            "RECTANGLE",
+            wide * size,
+            wide * size * 1.5,
+        )
         source.energy, source.color = power * 40 * far**2, tint
         placed = bpy.data.objects.new("light", source)
         where = centre + far * np.array(
@@ -89,8 +100,8 @@ BUILDERS = {"desktop": desktop, "laptop": laptop, "handheld": handheld, "other":
 
 
 def surround(s, setting, centre, size, rear):
-    """The desk with its far edge, and the wall or the room behind it. rear: the largest y that is
-    taken; sets `s.wall`, where the desk ends. Returns the desk's side."""
+    """The desk with its far edge, and the wall or the room behind it. rear: the largest
+    y that is taken; sets `s.wall`, where the desk ends. Returns the desk's side."""
     scale, far = size * setting["texture"], 60 * size
     s.wall = rear + size * setting["wall_distance"]
     desk = s.surface(setting["desk"], setting["desk_seed"], scale * 1.2)
@@ -99,8 +110,12 @@ def surround(s, setting, centre, size, rear):
     rng = np.random.default_rng(setting["desk_seed"] + 1)
     if setting["wall"] == "room":
         gap, wide = size * rng.uniform(1, 4), size * rng.uniform(9, 14)
-        room = s.material((0,) * 3, 1.0, glow=rng.uniform(0.2, 0.6), image=draw_room(rng))
-        spot = place(centre[0] + rng.normal(0, 0.5) * size, s.wall + gap, 0.2 * size, tilt=90)
+        room = s.material(
+            (0,) * 3, 1.0, glow=rng.uniform(0.2, 0.6), image=draw_room(rng)
+        )
+        spot = place(
+            centre[0] + rng.normal(0, 0.5) * size, s.wall + gap, 0.2 * size, tilt=90
+        )
         s.scenery(quad(wide, wide), room, spot)
         paint = s.plastic(colour(rng, (0, 0.3), (0.2, 0.9)), 0.9)
         s.scenery(quad(far, far), paint, place(0, s.wall + gap + 0.1 * size, tilt=90))
@@ -109,9 +124,14 @@ def surround(s, setting, centre, size, rear):
     s.scenery(quad(far, far), wall, place(0, s.wall, 0, tilt=90))
     if setting["wall_picture"]:
         wide = size * rng.uniform(0.6, 1.3)
-        x, z = centre[0] + size * rng.normal(0, 0.9), centre[2] + size * rng.uniform(0.9, 1.8)
+        x, z = (
+            centre[0] + size * rng.normal(0, 0.9),
+            centre[2] + size * rng.uniform(0.9, 1.8),
+        )
         spot = place(x, s.wall, z, tilt=90)
-        s.scenery(box(wide * 1.1, wide * 1.1, 0.02 * size), s.plastic(colour(rng)), spot)
+        s.scenery(
+            box(wide * 1.1, wide * 1.1, 0.02 * size), s.plastic(colour(rng)), spot
+        )
         image = s.material((0,) * 3, 0.5, image=photo(rng, 128, 128))
         s.scenery(quad(wide, wide, 0.021 * size), image, spot)
     return far
@@ -123,7 +143,9 @@ def aim(s, camera, where, axes, distance, far):
     eye.lens, eye.sensor_width = camera["focal"], 36
     eye.clip_start, eye.clip_end = distance / 50, 100 * far
     eye.dof.use_dof, eye.dof.focus_distance = True, distance
-    eye.dof.aperture_fstop = camera["focal"] / 1000 / max(1e-6, 2 * camera["aperture"] * distance)
+    eye.dof.aperture_fstop = (
+        camera["focal"] / 1000 / max(1e-6, 2 * camera["aperture"] * distance)
+    )
     s.scene.camera = bpy.data.objects.new("camera", eye)
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = axes, where
@@ -161,7 +183,9 @@ def render(scene, samples):
     centre, size = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
     view = {key: value for key, value in camera.items() if key != "aperture"}
     where, axes, distance = fit_camera(points, **view)
-    far = surround(s, setting, centre, size, max(high[1], *(taken[3] for taken in s.taken)))
+    far = surround(
+        s, setting, centre, size, max(high[1], *(taken[3] for taken in s.taken))
+    )
     clutter = np.random.default_rng(setting["desk_seed"] + 3)
     scatter(s, clutter, setting["clutter"], centre, size, axes[:, 2])
     light_up(s, rng, setting, centre, size)

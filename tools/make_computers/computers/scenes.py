@@ -1,4 +1,5 @@
-"""What is in a picture, as plain data drawn from a seed. Lengths in metres, angles in degrees."""
+"""What is in a picture, as plain data drawn from a seed. Lengths in metres, angles in
+degrees."""
 
 import math
 from hashlib import sha256
@@ -8,7 +9,9 @@ import numpy as np
 
 def seed_of(*words):
     """A seed for a picture, from its path."""
-    return int.from_bytes(sha256("/".join(map(str, words)).encode()).digest()[:8], "big")
+    return int.from_bytes(
+        sha256("/".join(map(str, words)).encode()).digest()[:8], "big"
+    )
 
 
 def weighted(rng, **weights):
@@ -17,7 +20,8 @@ def weighted(rng, **weights):
     return str(rng.choice(list(weights), p=values / values.sum()))
 
 
-# How often each thing, and each variant of a class's subject, comes up (relative weights)
+# How often each thing, and each variant of a class's subject, comes up (relative
+# weights)
 CLUTTER = {
     "mug": 3, "books": 3, "plant": 2, "pen": 3, "paper": 3, "sticky": 2, "pencil_cup": 2,
     "bottle": 1, "lamp": 1, "frame": 1, "notepad": 2, "fruit": 1, "box": 1.5, "stapler": 1,
@@ -38,7 +42,8 @@ CLASSES = tuple(SUBJECTS)
 
 
 def sample_setting(rng):
-    """Everything around the subject. It is told nothing of the class, so it cannot tell it."""
+    """Everything around the subject. It is told nothing of the class, so it cannot tell
+    it."""
     u = rng.uniform
     return {
         "desk": weighted(rng, wood=5, planks=2, plain=4, cloth=1.5, stone=1.5),
@@ -77,7 +82,8 @@ def sample_setting(rng):
 
 
 def sample_scene(kind, seed):
-    """A picture's parameters, as plain data. kind: one of CLASSES; seed: any integer ≥ 0."""
+    """A picture's parameters, as plain data. kind: one of CLASSES; seed: any integer ≥
+    0."""
     setting, subject, detail = np.random.SeedSequence(seed).spawn(3)
     rng = np.random.default_rng(subject)
     return {

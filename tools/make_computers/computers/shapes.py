@@ -6,7 +6,8 @@ import numpy as np
 
 
 def place(x=0.0, y=0.0, z=0.0, yaw=0.0, tilt=0.0, roll=0.0, scale=1.0):
-    """A 4×4 matrix: roll about y, then tilt about x, then yaw about z, then the move."""
+    """A 4×4 matrix: roll about y, then tilt about x, then yaw about z, then the
+    move."""
     cy, sy = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
     ct, st = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
     cr, sr = math.cos(math.radians(roll)), math.sin(math.radians(roll))
@@ -20,11 +21,14 @@ def place(x=0.0, y=0.0, z=0.0, yaw=0.0, tilt=0.0, roll=0.0, scale=1.0):
 
 
 def prism(outline, low, high, top=1.0):
-    """An outline (n, 2), anticlockwise, raised from z = low to high; top: its scale up there."""
+    """An outline (n, 2), anticlockwise, raised from z = low to high; top: its scale up
+    there."""
     outline, n = np.asarray(outline, float), len(outline)
     centre = outline.mean(0)
     upper = centre + (outline - centre) * top
-    points = np.concatenate([np.c_[outline, np.full(n, low)], np.c_[upper, np.full(n, high)]])
+    points = np.concatenate(
+        [np.c_[outline, np.full(n, low)], np.c_[upper, np.full(n, high)]]
+    )
     sides = [(i, (i + 1) % n, n + (i + 1) % n, n + i) for i in range(n)]
     return points, [tuple(range(n))[::-1], tuple(range(n, 2 * n)), *sides], None
 
@@ -38,8 +42,12 @@ def rectangle(w, d, r=0.0, n=5):
         np.c_[np.cos(angles + k * math.pi / 2), np.sin(angles + k * math.pi / 2)] * r
         for k in range(4)
     ]
-    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (np.array([w, d]) / 2 - r)
-    return np.concatenate([arc + corner for arc, corner in zip(arcs, corners, strict=True)])
+    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (
+        np.array([w, d]) / 2 - r
+    )
+    return np.concatenate(
+        [arc + corner for arc, corner in zip(arcs, corners, strict=True)]
+    )
 
 
 def box(w, d, h, r=0.0, top=1.0):
@@ -60,7 +68,9 @@ def merge(shapes):
 def sheet(function, nu, nv):
     """A surface from function(u, v) → x, y, z with u, v in 0…1 as arrays."""
     u, v = np.meshgrid(np.linspace(0, 1, nu), np.linspace(0, 1, nv))
-    points = np.stack([np.broadcast_to(c, u.shape) for c in function(u, v)], -1).reshape(-1, 3)
+    points = np.stack(
+        [np.broadcast_to(c, u.shape) for c in function(u, v)], -1
+    ).reshape(-1, 3)
     faces = [
         (j * nu + i, j * nu + i + 1, (j + 1) * nu + i + 1, (j + 1) * nu + i)
         for j in range(nv - 1)
@@ -79,7 +89,12 @@ def lathe(profile, n=36):
     r, z = np.array(profile, float).T
     angle = np.linspace(0, 2 * math.pi, n, endpoint=False)
     points = np.stack(
-        [np.outer(r, np.cos(angle)), np.outer(r, np.sin(angle)), np.repeat(z[:, None], n, 1)], -1
+        [
+            np.outer(r, np.cos(angle)),
+            np.outer(r, np.sin(angle)),
+            np.repeat(z[:, None], n, 1),
+        ],
+        -1,
     )
     faces = [
         (j * n + i, j * n + (i + 1) % n, (j + 1) * n + (i + 1) % n, (j + 1) * n + i)
@@ -118,7 +133,8 @@ def tube(path, radius, n=10):
         side /= np.linalg.norm(side)
         across = np.cross(axis, side)
         points.append(
-            centre + r * (np.outer(np.cos(angle), side) + np.outer(np.sin(angle), across))
+            centre
+            + r * (np.outer(np.cos(angle), side) + np.outer(np.sin(angle), across))
         )
     faces = [
         (j * n + i, j * n + (i + 1) % n, (j + 1) * n + (i + 1) % n, (j + 1) * n + i)
@@ -159,6 +175,8 @@ def keys(w, d, h, rows=MAIN_ROWS, gap=0.14, top=0.86):
         for width in row:
             if width > 0.5:
                 cap = box(width * unit - gap * pitch, pitch * (1 - gap), h, 0, top)
-                shapes.append((cap, place(x + width * unit / 2, d / 2 - (j + 0.5) * pitch)))
+                shapes.append(
+                    (cap, place(x + width * unit / 2, d / 2 - (j + 0.5) * pitch))
+                )
             x += width * unit
     return merge(shapes)

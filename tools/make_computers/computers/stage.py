@@ -13,8 +13,8 @@ from computers.shapes import place
 
 
 class Stage:
-    """One picture's Blender scene. `add` takes shapes; `subject` gathers the points that the camera
-    must show, `taken` the ground that is occupied (x and y ranges)."""
+    """One picture's Blender scene. `add` takes shapes; `subject` gathers the points
+    that the camera must show, `taken` the ground that is occupied (x and y ranges)."""
 
     def __init__(self, rng):
         bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -30,10 +30,28 @@ class Stage:
         return image
 
     def material(
-        self, colour, rough=0.5, metal=0.0, coat=0.0, glow=0.0, image=None, soft=0.0, glass=0.0
+        self,
+        colour,
+        rough=0.5,
+        metal=0.0,
+        coat=0.0,
+        glow=0.0,
+        image=None,
+        soft=0.0,
+        glass=0.0,
     ):
-        """A Principled material; image: a Pillow picture in place of the colour; glow: light."""
-        key = (tuple(np.round(colour, 3)), rough, metal, coat, glow, id(image), soft, glass)
+        """A Principled material; image: a Pillow picture in place of the colour; glow:
+        light."""
+        key = (
+            tuple(np.round(colour, 3)),
+            rough,
+            metal,
+            coat,
+            glow,
+            id(image),
+            soft,
+            glass,
+        )
         if key in self.materials:
             return self.materials[key][0]
         material = bpy.data.materials.new("material")
@@ -49,17 +67,27 @@ class Stage:
         if image is not None:
             texture = nodes.new("ShaderNodeTexImage")
             texture.image = self.image(image)
-            links.new(texture.outputs[0], shader.inputs["Emission Color" if glow else "Base Color"])
-        self.materials[key] = material, image  # keeps the picture, so that its id stays its own
+            links.new(
+                texture.outputs[0],
+                shader.inputs["Emission Color" if glow else "Base Color"],
+            )
+        self.materials[key] = (
+            material,
+            image,
+        )  # keeps the picture, so that its id stays its own
         return material
 
     def surface(self, kind, seed, scale):
-        """A procedural material for desk or wall, in patterns of about `scale` metres."""
+        """A procedural material for desk or wall, in patterns of about `scale`
+        metres."""
         rng = np.random.default_rng(seed)
         material = bpy.data.materials.new(kind)
         material.use_nodes = True
         nodes, links = material.node_tree.nodes, material.node_tree.links
-        shader, space = nodes["Principled BSDF"], nodes.new("ShaderNodeTexCoord").outputs["Object"]
+        shader, space = (
+            nodes["Principled BSDF"],
+            nodes.new("ShaderNodeTexCoord").outputs["Object"],
+        )
 
         def node(name, inputs=(), **settings):
             new = nodes.new("ShaderNode" + name)
@@ -96,14 +124,21 @@ class Stage:
             else (0, 0, 0)
         )
         moved = node(
-            "Mapping", {0: space, 1: rng.uniform(-9, 9, 3), 2: turn, 3: np.array(stretch) / scale}
+            "Mapping",
+            {0: space, 1: rng.uniform(-9, 9, 3), 2: turn, 3: np.array(stretch) / scale},
         ).outputs[0]
         cloudy = node(
             "TexNoise",
-            {"Vector": moved, "Scale": 1.2, "Detail": 5.0, "Distortion": 1.2 if wooden else 0.3},
+            {
+                "Vector": moved,
+                "Scale": 1.2,
+                "Detail": 5.0,
+                "Distortion": 1.2 if wooden else 0.3,
+            },
         )
         fine = node(
-            "TexNoise", {"Vector": moved, "Scale": 14.0 if not wooden else 7.0, "Detail": 3.0}
+            "TexNoise",
+            {"Vector": moved, "Scale": 14.0 if not wooden else 7.0, "Detail": 3.0},
         )
         height, strength = fine.outputs[0], 0.06
         if wooden:
@@ -119,21 +154,32 @@ class Stage:
             ]
             tint = ramp(cloudy.outputs[0], tones)
             grain = ramp(fine.outputs[0], [(0.82, 0.8, 0.78), (1, 1, 1)], 0.35, 0.6)
-            tint = node("MixRGB", {0: 0.7, 1: tint, 2: grain}, blend_type="MULTIPLY").outputs[0]
+            tint = node(
+                "MixRGB", {0: 0.7, 1: tint, 2: grain}, blend_type="MULTIPLY"
+            ).outputs[0]
         elif kind == "stone":
             tint = ramp(
-                cloudy.outputs[0], [shade(base, f) for f in (0.6, 1, 0.85, 1.15)], 0.35, 0.65
+                cloudy.outputs[0],
+                [shade(base, f) for f in (0.6, 1, 0.85, 1.15)],
+                0.35,
+                0.65,
             )
         elif kind == "stripes":
             wave = node(
-                "TexWave", {"Vector": moved, "Scale": rng.uniform(0.5, 1.5)}, bands_direction="X"
+                "TexWave",
+                {"Vector": moved, "Scale": rng.uniform(0.5, 1.5)},
+                bands_direction="X",
             )
-            tint = ramp(wave.outputs[1], [base, shade(base, rng.uniform(0.6, 0.9))], 0.45, 0.55)
+            tint = ramp(
+                wave.outputs[1], [base, shade(base, rng.uniform(0.6, 0.9))], 0.45, 0.55
+            )
         else:
             tint = ramp(cloudy.outputs[0], [shade(base, f) for f in (0.93, 1, 1.05)])
         if kind in ("brick", "tiles", "planks"):
             turned = (
-                node("Mapping", {0: space, 2: (math.pi / 2, 0, 0), 3: (1 / scale,) * 3}).outputs[0]
+                node(
+                    "Mapping", {0: space, 2: (math.pi / 2, 0, 0), 3: (1 / scale,) * 3}
+                ).outputs[0]
                 if kind != "planks" or rng.integers(2)
                 else moved
             )
@@ -157,32 +203,46 @@ class Stage:
         )
         links.new(tint, shader.inputs["Base Color"])
         links.new(
-            node("Bump", {"Strength": strength, "Distance": scale / 40, "Height": height}).outputs[
-                0
-            ],
+            node(
+                "Bump", {"Strength": strength, "Distance": scale / 40, "Height": height}
+            ).outputs[0],
             shader.inputs["Normal"],
         )
         spread = node(
             "MapRange",
-            {0: cloudy.outputs[0], 1: 0.3, 2: 0.7, 3: rough * 0.8, 4: min(1, rough * 1.2)},
+            {
+                0: cloudy.outputs[0],
+                1: 0.3,
+                2: 0.7,
+                3: rough * 0.8,
+                4: min(1, rough * 1.2),
+            },
         )
         links.new(spread.outputs[0], shader.inputs["Roughness"])
         return material
 
-    def add(self, shape, material, at=None, bevel=0.0, seen=True, ground=True, smooth=40):
-        """Put a shape on the stage. at: its matrix; bevel: the radius of its edges; seen: the
-        camera must show it; ground: it takes the ground below it."""
+    def add(
+        self, shape, material, at=None, bevel=0.0, seen=True, ground=True, smooth=40
+    ):
+        """Put a shape on the stage. at: its matrix; bevel: the radius of its edges;
+        seen: the camera must show it; ground: it takes the ground below it."""
         points, faces, uv = shape
         mesh = bpy.data.meshes.new("mesh")
         mesh.from_pydata(points.tolist(), [], faces)
         if uv is not None:
             corners = np.empty(len(mesh.loops), "int32")
             mesh.loops.foreach_get("vertex_index", corners)
-            mesh.uv_layers.new().data.foreach_set("uv", uv[corners].astype("float32").ravel())
+            mesh.uv_layers.new().data.foreach_set(
+                "uv", uv[corners].astype("float32").ravel()
+            )
         if bevel:
             work = bmesh.new()
             work.from_mesh(mesh)
-            edges = [e for e in work.edges if len(e.link_faces) == 2 and e.calc_face_angle() > 0.6]
+            edges = [
+                e
+                for e in work.edges
+                if len(e.link_faces) == 2 and e.calc_face_angle() > 0.6
+            ]
             bmesh.ops.bevel(
                 work,
                 geom=edges,
@@ -225,12 +285,16 @@ class Stage:
     def plastic(self, rgb=None, rough=None):
         """Some plastic or painted surface; any colour unless one is given."""
         rgb = colour(self.rng, (0, 0.9), (0.08, 0.9)) if rgb is None else rgb
-        return self.material(rgb, self.rng.uniform(0.15, 0.6) if rough is None else rough)
+        return self.material(
+            rgb, self.rng.uniform(0.15, 0.6) if rough is None else rough
+        )
 
     def casing(self):
         """What devices and many other things are made of, and its colour."""
         u = self.rng.uniform
-        kind = weighted(self.rng, black=3, grey=2, silver=2, white=2, beige=1, coloured=1.2)
+        kind = weighted(
+            self.rng, black=3, grey=2, silver=2, white=2, beige=1, coloured=1.2
+        )
         grey = {
             "black": u(0.04, 0.16),
             "grey": u(0.2, 0.5),
@@ -249,7 +313,9 @@ class Stage:
         return self.material(rgb, u(0.2, 0.6), coat=float(u() < 0.3)), rgb
 
     def paper(self):
-        return self.material(colour(self.rng, (0, 0.15), (0.8, 0.95), (0.08, 0.16)), 0.9)
+        return self.material(
+            colour(self.rng, (0, 0.15), (0.8, 0.95), (0.08, 0.16)), 0.9
+        )
 
     def metal(self):
         return self.material(

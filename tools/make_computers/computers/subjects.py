@@ -25,15 +25,17 @@ from computers.things import THINGS, mug, one_book
 
 
 def panel(s, rng, at, w, h, t, case, screen, bezel, chin=0.0, r=0.01, rim=None):
-    """A flat device lying on z = 0, its screen upwards and its top towards +y. screen: a picture,
-    or None where it is off; bezel, chin: the widths of the rim, rim: its material. Returns the
-    screen's height z."""
+    """A flat device lying on z = 0, its screen upwards and its top towards +y. screen:
+    a picture, or None where it is off; bezel, chin: the widths of the rim, rim: its
+    material. Returns the screen's height z."""
     s.put(at, prism(rectangle(w, h, r), 0, t), case, min(0.0025, t * 0.3), y=h / 2)
     if rim is not None:
         s.put(
             at,
             prism(
-                rectangle(w - 0.35 * bezel, h - 0.35 * bezel, max(r - 0.2 * bezel, 0.001)),
+                rectangle(
+                    w - 0.35 * bezel, h - 0.35 * bezel, max(r - 0.2 * bezel, 0.001)
+                ),
                 t - 0.0003,
                 t + 0.0004,
             ),
@@ -54,8 +56,19 @@ def mouse(s, rng, at):
     points, faces, _ = ball(0.03, 0.055, 0.034, 0)
     points[:, 0] *= 1 - 0.12 * np.cos(points[:, 1] / 0.055 * 2)
     s.put(at, (points, faces, None), case)
-    s.put(at, box(0.0016, 0.05, 0.002), s.plastic((0.03,) * 3), y=0.026, z=0.0305, tilt=-20)
-    s.put(at, tube([(-0.004, 0.03, 0.03), (0.004, 0.03, 0.03)], 0.006, 10), s.plastic((0.05,) * 3))
+    s.put(
+        at,
+        box(0.0016, 0.05, 0.002),
+        s.plastic((0.03,) * 3),
+        y=0.026,
+        z=0.0305,
+        tilt=-20,
+    )
+    s.put(
+        at,
+        tube([(-0.004, 0.03, 0.03), (0.004, 0.03, 0.03)], 0.006, 10),
+        s.plastic((0.05,) * 3),
+    )
     if rng.uniform() < 0.6:
         lead = curve(
             [
@@ -65,7 +78,9 @@ def mouse(s, rng, at):
                 (rng.uniform(-0.1, 0.1), 0.32, 0.003),
             ]
         )
-        s.put(at, tube(lead, 0.002, 6), s.plastic((0.08,) * 3), seen=False, ground=False)
+        s.put(
+            at, tube(lead, 0.002, 6), s.plastic((0.08,) * 3), seen=False, ground=False
+        )
 
 
 def keyboard(s, rng, at):
@@ -73,7 +88,9 @@ def keyboard(s, rng, at):
     w, d = (0.44 if full else 0.3), rng.uniform(0.125, 0.16)
     case, rgb = s.casing()
     caps = s.plastic(
-        (rng.uniform(0.05, 0.15),) * 3 if rng.uniform() < 0.6 else (rng.uniform(0.75, 0.93),) * 3,
+        (rng.uniform(0.05, 0.15),) * 3
+        if rng.uniform() < 0.6
+        else (rng.uniform(0.75, 0.93),) * 3,
         0.5,
     )
     at, h = at @ place(tilt=rng.uniform(1, 5)), rng.uniform(0.01, 0.02)
@@ -152,7 +169,12 @@ def tower(s, rng, at):
     if kind == 0:
         s.put(
             face,
-            merge([(box(w * 0.7, 0.004, 0.001), place(0, h * 0.05 + i * 0.011)) for i in range(9)]),
+            merge(
+                [
+                    (box(w * 0.7, 0.004, 0.001), place(0, h * 0.05 + i * 0.011))
+                    for i in range(9)
+                ]
+            ),
             dark,
             z=z,
         )
@@ -172,7 +194,9 @@ def tower(s, rng, at):
         for x in (-1, 1):
             s.put(
                 at,
-                merge([(box(0.001, 0.1, 0.004), place(0, 0, i * 0.011)) for i in range(8)]),
+                merge(
+                    [(box(0.001, 0.1, 0.004), place(0, 0, i * 0.011)) for i in range(8)]
+                ),
                 dark,
                 x=x * w / 2,
                 y=-d * 0.1,
@@ -187,7 +211,9 @@ def monitor(s, rng, at, all_in_one=False):
     case, rgb = s.casing()
     bezel = rng.uniform(0.008, 0.024)
     chin = rng.uniform(0.05, 0.08) if all_in_one else rng.choice([0, 0, 0.012, 0.025])
-    rim = s.plastic((0.03,) * 3, 0.25) if rng.uniform() < 0.5 and not all_in_one else None
+    rim = (
+        s.plastic((0.03,) * 3, 0.25) if rng.uniform() < 0.5 and not all_in_one else None
+    )
     lift, tilt = rng.uniform(0.07, 0.14), rng.uniform(-2, 10)
     at = at @ place(yaw=rng.normal(0, 9))
     metal = s.metal() if rng.uniform() < 0.3 else case
@@ -195,10 +221,16 @@ def monitor(s, rng, at, all_in_one=False):
     if foot == 0:
         s.put(at, box(w * 0.45, 0.18, 0.01, 0.02), metal, 0.002)
     elif foot == 1:
-        s.put(at, lathe([(0, 0), (0.12, 0), (0.12, 0.008), (0.03, 0.016), (0, 0.016)], 40), metal)
+        s.put(
+            at,
+            lathe([(0, 0), (0.12, 0), (0.12, 0.008), (0.03, 0.016), (0, 0.016)], 40),
+            metal,
+        )
     else:
         for x in (-1, 1):
-            s.put(at, tube([(0, 0.03, 0.02), (x * w * 0.3, -0.08, 0.006)], 0.008), metal)
+            s.put(
+                at, tube([(0, 0.03, 0.02), (x * w * 0.3, -0.08, 0.006)], 0.008), metal
+            )
     s.put(
         at,
         prism(rectangle(rng.uniform(0.04, 0.12), 0.022, 0.006), 0, lift + h * 0.45),
@@ -211,9 +243,26 @@ def monitor(s, rng, at, all_in_one=False):
     picture = None if off else draw_screen(rng, 384, int(384 / aspect))
     face = at @ place(z=lift, tilt=90 - tilt)
     top = panel(
-        s, rng, face, w, h + chin, 0.02 + 0.01 * all_in_one, case, picture, bezel, chin, 0.006, rim
+        s,
+        rng,
+        face,
+        w,
+        h + chin,
+        0.02 + 0.01 * all_in_one,
+        case,
+        picture,
+        bezel,
+        chin,
+        0.006,
+        rim,
     )
-    s.put(face, prism(rectangle(w * 0.6, h * 0.6, 0.02), -0.025, 0, 1.3), case, 0.004, y=h / 2)
+    s.put(
+        face,
+        prism(rectangle(w * 0.6, h * 0.6, 0.02), -0.025, 0, 1.3),
+        case,
+        0.004,
+        y=h / 2,
+    )
     if not all_in_one:
         s.put(
             face,
@@ -231,10 +280,20 @@ def crt(s, rng, at):
     w = h * 1.18
     case, rgb = s.casing()
     at = at @ place(yaw=rng.normal(0, 10))
-    s.put(at, lathe([(0, 0), (0.14, 0), (0.13, 0.02), (0.06, 0.03), (0.06, 0.05), (0, 0.05)]), case)
+    s.put(
+        at,
+        lathe([(0, 0), (0.14, 0), (0.13, 0.02), (0.06, 0.03), (0.06, 0.05), (0, 0.05)]),
+        case,
+    )
     face = at @ place(y=-0.12, z=0.045, tilt=90 - rng.uniform(-1, 6))
     s.put(face, prism(rectangle(w, h, 0.02), -0.09, 0), case, 0.006, y=h / 2)
-    s.put(face, prism(rectangle(w * 0.68, h * 0.66, 0.03), -0.36, -0.089, 1.4), case, 0.01, y=h / 2)
+    s.put(
+        face,
+        prism(rectangle(w * 0.68, h * 0.66, 0.03), -0.36, -0.089, 1.4),
+        case,
+        0.01,
+        y=h / 2,
+    )
     ws, hs = w - 0.06, h - 0.075
     for x, y, ww, hh in (
         (0, -hs / 2 - 0.006, ws + 0.024, 0.012),
@@ -242,7 +301,14 @@ def crt(s, rng, at):
         (-ws / 2 - 0.006, 0, 0.012, hs),
         (ws / 2 + 0.006, 0, 0.012, hs),
     ):
-        s.put(face, box(ww, hh, 0.004), s.plastic(shade(rgb, 0.6)), 0.001, x=x, y=y + h / 2 + 0.012)
+        s.put(
+            face,
+            box(ww, hh, 0.004),
+            s.plastic(shade(rgb, 0.6)),
+            0.001,
+            x=x,
+            y=y + h / 2 + 0.012,
+        )
     glass = sheet(
         lambda u, v: (
             (u - 0.5) * ws,
@@ -279,7 +345,9 @@ def desktop(s, rng, variant):
     )
     front = -0.14 if variant != "crt" else -0.26
     board = rng.normal(0, 0.02)
-    keyboard(s, rng, place(board, front - rng.uniform(0.01, 0.05), 0.001, rng.normal(0, 5)))
+    keyboard(
+        s, rng, place(board, front - rng.uniform(0.01, 0.05), 0.001, rng.normal(0, 5))
+    )
     side = 1 if rng.uniform() < 0.85 else -1
     mouse(
         s,
@@ -331,7 +399,9 @@ def laptop(s, rng, variant):
     s.put(at, prism(rectangle(w, d, r), 0.002, t), case, min(0.003, t * 0.25))
     s.put(at, prism(rectangle(w - 0.004, d - 0.004, r), t - 0.0002, t + 0.0004), deck)
     dark_keys = rng.uniform() < 0.7
-    caps = s.plastic((rng.uniform(0.03, 0.12) if dark_keys else rng.uniform(0.7, 0.92),) * 3, 0.5)
+    caps = s.plastic(
+        (rng.uniform(0.03, 0.12) if dark_keys else rng.uniform(0.7, 0.92),) * 3, 0.5
+    )
     kw, kd = w * rng.uniform(0.84, 0.93), d * rng.uniform(0.44, 0.5)
     ky = d * 0.5 - kd / 2 - d * rng.uniform(0.07, 0.12)
     s.put(
@@ -341,7 +411,13 @@ def laptop(s, rng, variant):
         y=ky,
         z=t,
     )
-    s.put(at, keys(kw, kd, 0.0028, gap=rng.uniform(0.12, 0.22), top=0.94), caps, y=ky, z=t + 0.0006)
+    s.put(
+        at,
+        keys(kw, kd, 0.0028, gap=rng.uniform(0.12, 0.22), top=0.94),
+        caps,
+        y=ky,
+        z=t + 0.0006,
+    )
     pw, pd = w * rng.uniform(0.26, 0.38), d * rng.uniform(0.22, 0.3)
     py = -d / 2 + pd / 2 + d * 0.05
     s.put(
@@ -367,9 +443,17 @@ def laptop(s, rng, variant):
         )
     for x in (-1, 1) if rng.uniform() < 0.4 else ():
         grille = [
-            (lathe([(0.0013, 0), (0, 0.0001)], 6), place(0, (j - 8) * 0.005)) for j in range(16)
+            (lathe([(0.0013, 0), (0, 0.0001)], 6), place(0, (j - 8) * 0.005))
+            for j in range(16)
         ]
-        s.put(at, merge(grille), s.plastic((0.05,) * 3), x=x * w * 0.47, y=ky, z=t + 0.0012)
+        s.put(
+            at,
+            merge(grille),
+            s.plastic((0.05,) * 3),
+            x=x * w * 0.47,
+            y=ky,
+            z=t + 0.0012,
+        )
     opening = float(np.clip(rng.normal(108, 9), 92, 132))
     lid, thick = (
         at @ place(y=d / 2 - 0.004, z=t + 0.003, tilt=180 - opening),
@@ -377,7 +461,10 @@ def laptop(s, rng, variant):
     )
     s.put(
         at,
-        tube([(-w * 0.35, d / 2 - 0.004, t), (w * 0.35, d / 2 - 0.004, t)], min(0.007, t * 0.45)),
+        tube(
+            [(-w * 0.35, d / 2 - 0.004, t), (w * 0.35, d / 2 - 0.004, t)],
+            min(0.007, t * 0.45),
+        ),
         s.plastic(shade(rgb, 0.5)),
     )
     picture = None if rng.uniform() < 0.1 else draw_screen(rng, 384, int(384 * d / w))
@@ -407,14 +494,31 @@ def laptop(s, rng, variant):
 
 
 def device(s, rng, variant):
-    """A handheld lying face up with its foot on the origin: function(matrix) and its size."""
+    """A handheld lying face up with its foot on the origin: function(matrix) and its
+    size."""
     case, rgb = s.casing()
     tone = s.plastic(shade(rgb, 0.6) if sum(rgb) > 0.9 else (0.6,) * 3, 0.35)
     w, h, t = {
-        "phone": (rng.uniform(0.066, 0.08), rng.uniform(0.132, 0.162), rng.uniform(0.008, 0.011)),
-        "pda": (rng.uniform(0.075, 0.088), rng.uniform(0.118, 0.135), rng.uniform(0.012, 0.018)),
-        "keys": (rng.uniform(0.066, 0.08), rng.uniform(0.11, 0.128), rng.uniform(0.011, 0.016)),
-        "bar": (rng.uniform(0.047, 0.055), rng.uniform(0.108, 0.13), rng.uniform(0.013, 0.019)),
+        "phone": (
+            rng.uniform(0.066, 0.08),
+            rng.uniform(0.132, 0.162),
+            rng.uniform(0.008, 0.011),
+        ),
+        "pda": (
+            rng.uniform(0.075, 0.088),
+            rng.uniform(0.118, 0.135),
+            rng.uniform(0.012, 0.018),
+        ),
+        "keys": (
+            rng.uniform(0.066, 0.08),
+            rng.uniform(0.11, 0.128),
+            rng.uniform(0.011, 0.016),
+        ),
+        "bar": (
+            rng.uniform(0.047, 0.055),
+            rng.uniform(0.108, 0.13),
+            rng.uniform(0.013, 0.019),
+        ),
     }[variant]
     rim = s.plastic((0.03,) * 3, 0.2) if rng.uniform() < 0.5 else None
 
@@ -435,8 +539,14 @@ def device(s, rng, variant):
         hs = h - chin - 2 * bezel - head
         ws = w - 2 * bezel - (0.008 if variant in ("pda", "bar", "keys") else 0)
         picture = None if off else draw_small_screen(rng, 180, int(180 * hs / ws))
-        s.put(at, prism(rectangle(w, h, r, 7), 0, t), case, min(0.003, t * 0.3), y=h / 2)
-        face = s.plastic((0.02,) * 3, 0.12) if variant == "phone" and rng.uniform() < 0.75 else rim
+        s.put(
+            at, prism(rectangle(w, h, r, 7), 0, t), case, min(0.003, t * 0.3), y=h / 2
+        )
+        face = (
+            s.plastic((0.02,) * 3, 0.12)
+            if variant == "phone" and rng.uniform() < 0.75
+            else rim
+        )
         if face is not None:
             put(
                 prism(
@@ -467,11 +577,27 @@ def device(s, rng, variant):
         )
         button = lathe([(1, 0), (0.95, 0.18), (0, 0.2)], 24)
         if variant == "phone" and share:
-            put(button, s.plastic((0.08,) * 3, 0.2), y=chin * 0.5 + bezel / 2, z=t, scale=0.0055)
+            put(
+                button,
+                s.plastic((0.08,) * 3, 0.2),
+                y=chin * 0.5 + bezel / 2,
+                z=t,
+                scale=0.0055,
+            )
         elif variant == "pda":
             size = w * 0.085
-            put(prism(rectangle(w * 0.26, chin * 0.62, 0.006), t, t + 0.0015), tone, y=chin * 0.52)
-            put(button, s.plastic(shade(rgb, 0.4)), y=chin * 0.52, z=t + 0.001, scale=w * 0.06)
+            put(
+                prism(rectangle(w * 0.26, chin * 0.62, 0.006), t, t + 0.0015),
+                tone,
+                y=chin * 0.52,
+            )
+            put(
+                button,
+                s.plastic(shade(rgb, 0.4)),
+                y=chin * 0.52,
+                z=t + 0.001,
+                scale=w * 0.06,
+            )
             for x in (-0.37, -0.22, 0.22, 0.37):
                 put(
                     button,
@@ -511,7 +637,8 @@ def device(s, rng, variant):
 
 
 def hand(s, rng, at, w, h, t):
-    """A simple right or left hand round the lower half of a device that lies at `at`."""
+    """A simple right or left hand round the lower half of a device that lies at
+    `at`."""
     skin = colorsys.hsv_to_rgb(
         rng.uniform(0.045, 0.075), rng.uniform(0.3, 0.6), rng.uniform(0.35, 0.92)
     )
@@ -519,7 +646,11 @@ def hand(s, rng, at, w, h, t):
     low, out, shapes = -0.014, w / 2 + 0.009, []
     ends = (0.004, 0.006, 0.006, 0.003)
     for i, (y, r) in enumerate(
-        zip(np.linspace(0.02, 0.087, 4) + h * 0.12, (0.0072, 0.0082, 0.0085, 0.008), strict=True)
+        zip(
+            np.linspace(0.02, 0.087, 4) + h * 0.12,
+            (0.0072, 0.0082, 0.0085, 0.008),
+            strict=True,
+        )
     ):
         path = [
             (m * 0.03, y - 0.006, low - 0.016),
@@ -546,14 +677,18 @@ def hand(s, rng, at, w, h, t):
     ]
     shapes.append(tube(curve(arm, 12), np.linspace(0.03, 0.036, 12), 18))
     material = s.material(skin, 0.5, soft=0.15)
-    body = s.add(merge([(shape, np.eye(4)) for shape in shapes]), material, at, seen=False)
+    body = s.add(
+        merge([(shape, np.eye(4)) for shape in shapes]), material, at, seen=False
+    )
     fuse = body.modifiers.new("fuse", "REMESH")
     fuse.mode, fuse.voxel_size, fuse.use_smooth_shade = "VOXEL", 0.0022, True
     soften = body.modifiers.new("soften", "SMOOTH")
     soften.iterations = 5
     if rng.uniform() < 0.6:  # a sleeve
         cuff = tube(
-            np.array(arm[1:]) + [(m * 0.006, -0.04, -0.006), (0, -0.02, 0)], [0.042, 0.05], 20
+            np.array(arm[1:]) + [(m * 0.006, -0.04, -0.006), (0, -0.02, 0)],
+            [0.042, 0.05],
+            20,
         )
         s.put(at, cuff, s.plastic(rough=0.9), seen=False)
 
@@ -578,7 +713,9 @@ def handheld(s, rng, variant):
             case = s.casing()[0]
             s.put(base, box(w * 0.9, 0.1, 0.005, 0.006), case, 0.001, y=0.035, z=0.001)
             s.put(base, box(w * 0.7, 0.006, 0.018), case, 0.001, y=-t * 1.3, z=0.004)
-            s.put(at, box(w * 0.55, h * 0.75, 0.004), case, 0.001, y=h * 0.38, z=-0.0045)
+            s.put(
+                at, box(w * 0.55, h * 0.75, 0.004), case, 0.001, y=h * 0.38, z=-0.0045
+            )
             s.put(base, box(w * 0.8, 0.02, 0.009), case, 0.001, y=0.004, z=0.003)
         else:  # against a pile of books, a box or a mug
             s.fits = False

@@ -1,4 +1,5 @@
-"""Things on a desk. Each stands on z = 0 around the matrix `at`, its front towards -y."""
+"""Things on a desk. Each stands on z = 0 around the matrix `at`, its front towards
+-y."""
 
 import colorsys
 import math
@@ -6,7 +7,15 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
-from computers.drawings import colour, draw_cover, draw_page, ink, photo, shade, write_lines
+from computers.drawings import (
+    colour,
+    draw_cover,
+    draw_page,
+    ink,
+    photo,
+    shade,
+    write_lines,
+)
 from computers.shapes import (
     ball,
     box,
@@ -24,7 +33,11 @@ from computers.shapes import (
 
 
 def mug(s, rng, at):
-    r, h, clay = rng.uniform(0.036, 0.045), rng.uniform(0.08, 0.11), s.plastic(rough=0.2)
+    r, h, clay = (
+        rng.uniform(0.036, 0.045),
+        rng.uniform(0.08, 0.11),
+        s.plastic(rough=0.2),
+    )
     flare = rng.uniform(0.85, 1.1)
     s.put(
         at,
@@ -51,7 +64,12 @@ def mug(s, rng, at):
         ]
     )
     s.put(at, tube(loop, 0.0055), clay, yaw=turn)
-    s.put(at, lathe([(0, 0), (r * 0.94, 0)]), s.plastic((0.12, 0.06, 0.03), 0.1), z=h * 0.8)
+    s.put(
+        at,
+        lathe([(0, 0), (r * 0.94, 0)]),
+        s.plastic((0.12, 0.06, 0.03), 0.1),
+        z=h * 0.8,
+    )
 
 
 def cup(s, rng, at):
@@ -59,13 +77,29 @@ def cup(s, rng, at):
     s.put(
         at,
         lathe(
-            [(0, 0.004), (0.04, 0.004), (0.075, 0.014), (0.075, 0.017), (0.04, 0.008), (0, 0.008)]
+            [
+                (0, 0.004),
+                (0.04, 0.004),
+                (0.075, 0.014),
+                (0.075, 0.017),
+                (0.04, 0.008),
+                (0, 0.008),
+            ]
         ),
         clay,
     )
     s.put(
         at,
-        lathe([(0, 0.008), (0.022, 0.008), (0.036, 0.03), (0.042, 0.06), (0.039, 0.06), (0, 0.02)]),
+        lathe(
+            [
+                (0, 0.008),
+                (0.022, 0.008),
+                (0.036, 0.03),
+                (0.042, 0.06),
+                (0.039, 0.06),
+                (0, 0.02),
+            ]
+        ),
         clay,
     )
     s.put(
@@ -93,7 +127,11 @@ def one_book(s, rng, at, w, d, h):
 def books(s, rng, at):
     z = 0.0
     for _ in range(rng.integers(1, 6)):
-        w, d, h = rng.uniform(0.17, 0.27), rng.uniform(0.12, 0.19), rng.uniform(0.012, 0.045)
+        w, d, h = (
+            rng.uniform(0.17, 0.27),
+            rng.uniform(0.12, 0.19),
+            rng.uniform(0.012, 0.045),
+        )
         one_book(
             s,
             rng,
@@ -106,7 +144,11 @@ def books(s, rng, at):
 
 
 def open_book(s, rng, at):
-    w, d, thick = rng.uniform(0.13, 0.19), rng.uniform(0.18, 0.26), rng.uniform(0.01, 0.03)
+    w, d, thick = (
+        rng.uniform(0.13, 0.19),
+        rng.uniform(0.18, 0.26),
+        rng.uniform(0.01, 0.03),
+    )
     lined = rng.uniform() < 0.4
     s.put(at, box(2 * w + 0.012, d + 0.01, 0.003), s.plastic(), bevel=0.001)
     for side in (-1, 1):
@@ -118,12 +160,16 @@ def open_book(s, rng, at):
             return (
                 side * x * w,
                 (v - 0.5) * d,
-                0.003 + t * (np.sin(np.minimum(x * 3, 1) * math.pi / 2) * (1 - 0.35 * x * x)),
+                0.003
+                + t * (np.sin(np.minimum(x * 3, 1) * math.pi / 2) * (1 - 0.35 * x * x)),
             )
 
         s.put(at, sheet(leaf, 14, 2), page)
         block = [
-            (x * w, 0.003 + t * math.sin(min(x * 3, 1) * math.pi / 2) * (1 - 0.35 * x * x))
+            (
+                x * w,
+                0.003 + t * math.sin(min(x * 3, 1) * math.pi / 2) * (1 - 0.35 * x * x),
+            )
             for x in np.linspace(0, 1, 12)
         ]
         outline = np.array([(0, 0.003), *[(w, 0.003)], *block[::-1]]) * (side, 1)
@@ -135,17 +181,31 @@ def plant(s, rng, at):
     r, h = rng.uniform(0.045, 0.07), rng.uniform(0.07, 0.12)
     s.put(
         at,
-        lathe([(0, 0), (r * 0.75, 0), (r, h), (r * 0.92, h), (r * 0.9, h * 0.85), (0, h * 0.85)]),
+        lathe(
+            [
+                (0, 0),
+                (r * 0.75, 0),
+                (r, h),
+                (r * 0.92, h),
+                (r * 0.9, h * 0.85),
+                (0, h * 0.85),
+            ]
+        ),
         s.plastic(rough=0.7),
     )
     green = s.material(colour(rng, (0.4, 0.8), (0.2, 0.6), (0.2, 0.38)), 0.45)
     kind, length = rng.integers(3), rng.uniform(0.1, 0.24)
     for i in range(int(rng.integers(12, 30))):
         tall = length * rng.uniform(0.5, 1)
-        bend, wide = rng.uniform(0.2, 1.0), (0.008, 0.022, 0.035)[kind] * rng.uniform(0.7, 1.2)
+        bend, wide = (
+            rng.uniform(0.2, 1.0),
+            (0.008, 0.022, 0.035)[kind] * rng.uniform(0.7, 1.2),
+        )
 
         def leaf(u, v, tall=tall, bend=bend, wide=wide):
-            w = wide * np.sin(math.pi * np.clip(u, 0.02, 1) ** (0.6 if kind == 0 else 1.4))
+            w = wide * np.sin(
+                math.pi * np.clip(u, 0.02, 1) ** (0.6 if kind == 0 else 1.4)
+            )
             return (
                 tall * bend * u**1.6,
                 (v - 0.5) * 2 * w,
@@ -153,21 +213,38 @@ def plant(s, rng, at):
             )
 
         s.put(
-            at, sheet(leaf, 9, 5), green, z=h * 0.8, yaw=i * 137.5 + rng.normal(0, 15), ground=i < 8
+            at,
+            sheet(leaf, 9, 5),
+            green,
+            z=h * 0.8,
+            yaw=i * 137.5 + rng.normal(0, 15),
+            ground=i < 8,
         )
 
 
 def pen(s, rng, at):
     body, turn = s.plastic(rough=0.25), rng.uniform(0, 180)
     s.put(at, tube([(-0.065, 0, 0.005), (0.055, 0, 0.005)], 0.0045, 8), body, yaw=turn)
-    s.put(at, tube([(0.055, 0, 0.005), (0.072, 0, 0.005)], [0.004, 0.001], 8), s.metal(), yaw=turn)
+    s.put(
+        at,
+        tube([(0.055, 0, 0.005), (0.072, 0, 0.005)], [0.004, 0.001], 8),
+        s.metal(),
+        yaw=turn,
+    )
 
 
 def paper(s, rng, at):
     for i in range(rng.integers(1, 4)):
-        page = s.material((0,) * 3, 0.9, image=draw_page(rng, 140, 200, rng.uniform() < 0.4))
+        page = s.material(
+            (0,) * 3, 0.9, image=draw_page(rng, 140, 200, rng.uniform() < 0.4)
+        )
         s.put(
-            at, quad(0.21, 0.297), page, z=0.0006 + 0.0004 * i, yaw=rng.normal(0, 12), ground=False
+            at,
+            quad(0.21, 0.297),
+            page,
+            z=0.0006 + 0.0004 * i,
+            yaw=rng.normal(0, 12),
+            ground=False,
         )
 
 
@@ -182,7 +259,9 @@ def sticky(s, rng, at):
 
 def lamp(s, rng, at):
     case, rgb = s.casing()
-    s.put(at, lathe([(0, 0), (0.08, 0), (0.08, 0.012), (0.03, 0.022), (0, 0.022)]), case)
+    s.put(
+        at, lathe([(0, 0), (0.08, 0), (0.08, 0.012), (0.03, 0.022), (0, 0.022)]), case
+    )
     turn = rng.uniform(-60, 60)
     if rng.uniform() < 0.5:  # a jointed arm
         knee, head = (
@@ -191,14 +270,29 @@ def lamp(s, rng, at):
         )
         for a, b in ((np.array([0, 0, 0.02]), knee), (knee, head)):
             s.put(at, tube([a, b], 0.006), case, yaw=turn)
-        s.put(at, tube([knee - (0, 0.008, 0), knee + (0, 0.008, 0)], 0.011), case, yaw=turn)
-        shape = lathe([(0.022, 0.06), (0.03, 0.05), (0.065, -0.02), (0.062, -0.02), (0.026, 0.05)])
+        s.put(
+            at,
+            tube([knee - (0, 0.008, 0), knee + (0, 0.008, 0)], 0.011),
+            case,
+            yaw=turn,
+        )
+        shape = lathe(
+            [(0.022, 0.06), (0.03, 0.05), (0.065, -0.02), (0.062, -0.02), (0.026, 0.05)]
+        )
         head = at @ place(yaw=turn) @ place(*head, roll=rng.uniform(-35, 35))
         s.put(head, shape, case)
-        s.put(head, ball(0.024, 0.024, 0.03), s.material((1, 0.9, 0.7), glow=rng.uniform(0, 6)))
+        s.put(
+            head,
+            ball(0.024, 0.024, 0.03),
+            s.material((1, 0.9, 0.7), glow=rng.uniform(0, 6)),
+        )
     else:  # a shade on a foot
         high = rng.uniform(0.16, 0.26)
-        s.put(at, tube([(0, 0, 0.02), (0, 0, high + 0.05)], rng.uniform(0.006, 0.02)), case)
+        s.put(
+            at,
+            tube([(0, 0, 0.02), (0, 0, high + 0.05)], rng.uniform(0.006, 0.02)),
+            case,
+        )
         low, up = rng.uniform(0.08, 0.12), rng.uniform(0.05, 0.08)
         cloth = s.material(
             colour(rng, (0, 0.5), (0.5, 0.95)),
@@ -207,7 +301,14 @@ def lamp(s, rng, at):
         )
         s.put(
             at,
-            lathe([(low, high), (up, high + 0.13), (up - 0.002, high + 0.13), (low - 0.002, high)]),
+            lathe(
+                [
+                    (low, high),
+                    (up, high + 0.13),
+                    (up - 0.002, high + 0.13),
+                    (low - 0.002, high),
+                ]
+            ),
             cloth,
         )
 
@@ -229,10 +330,17 @@ def frame(s, rng, at):
     ):
         s.put(stand, box(ww, hh, deep), wood, 0.002, x=x, y=y)
     s.put(stand, box(w, h, deep * 0.4), s.plastic((0.1,) * 3), y=h / 2)
-    image = draw_page(rng, 200, 200) if rng.uniform() < 0.15 else photo(rng, 200, int(200 * h / w))
+    image = (
+        draw_page(rng, 200, 200)
+        if rng.uniform() < 0.15
+        else photo(rng, 200, int(200 * h / w))
+    )
     if rng.uniform() < 0.5:
         mount = Image.new("RGB", image.size, (238, 234, 226))
-        mount.paste(image.resize((130, int(image.height * 0.65))), (35, int(image.height * 0.175)))
+        mount.paste(
+            image.resize((130, int(image.height * 0.65))),
+            (35, int(image.height * 0.175)),
+        )
         image = mount
     s.put(
         stand,
@@ -245,10 +353,16 @@ def frame(s, rng, at):
 
 def calculator(s, rng, at):
     case, rgb = s.casing()
-    w, h, t = rng.uniform(0.07, 0.12), rng.uniform(0.12, 0.17), rng.uniform(0.008, 0.018)
+    w, h, t = (
+        rng.uniform(0.07, 0.12),
+        rng.uniform(0.12, 0.17),
+        rng.uniform(0.008, 0.018),
+    )
     at = at @ place(tilt=rng.uniform(4, 14))
     s.put(at, prism(rectangle(w, h, 0.008), 0, t), case, 0.002)
-    lcd = Image.new("RGB", (120, 34), ink(colour(rng, (0.1, 0.3), (0.5, 0.7), (0.17, 0.3))))
+    lcd = Image.new(
+        "RGB", (120, 34), ink(colour(rng, (0.1, 0.3), (0.5, 0.7), (0.17, 0.3)))
+    )
     ImageDraw.Draw(lcd).text(
         (114, 3), str(rng.integers(10**5)), (25, 30, 25), anchor="ra", font_size=26
     )
@@ -286,7 +400,11 @@ def calculator(s, rng, at):
 def notepad(s, rng, at):
     w, d, h = rng.uniform(0.1, 0.2), rng.uniform(0.14, 0.26), rng.uniform(0.005, 0.02)
     s.put(at, box(w, d, h), s.paper())
-    picture = draw_page(rng, 160, 220, True) if rng.uniform() < 0.7 else draw_cover(rng, 160, 220)
+    picture = (
+        draw_page(rng, 160, 220, True)
+        if rng.uniform() < 0.7
+        else draw_cover(rng, 160, 220)
+    )
     s.put(at, quad(w, d, h + 0.0005), s.material((0,) * 3, 0.85, image=picture))
     if rng.uniform() < 0.7:
         wire = s.metal()
@@ -305,7 +423,11 @@ def notepad(s, rng, at):
             y=d / 2 - 0.004,
         )
     if rng.uniform() < 0.5:
-        pen(s, rng, at @ place(rng.uniform(-0.03, 0.03), rng.uniform(-0.05, 0.03), h + 0.0005))
+        pen(
+            s,
+            rng,
+            at @ place(rng.uniform(-0.03, 0.03), rng.uniform(-0.05, 0.03), h + 0.0005),
+        )
 
 
 def stapler(s, rng, at):
@@ -377,7 +499,12 @@ def clock(s, rng, at):
     for length, width in ((0.22, 7), (0.33, 4)):
         a = rng.uniform(0, 2 * math.pi)
         draw.line(
-            (n / 2, n / 2, n / 2 + n * length * math.sin(a), n / 2 - n * length * math.cos(a)),
+            (
+                n / 2,
+                n / 2,
+                n / 2 + n * length * math.sin(a),
+                n / 2 - n * length * math.cos(a),
+            ),
             tone,
             width,
         )
@@ -385,7 +512,16 @@ def clock(s, rng, at):
     if rng.uniform() < 0.7:
         s.put(
             stand,
-            lathe([(0, -deep), (r, -deep), (r * 1.04, 0), (r * 0.95, 0.006), (r * 0.95, 0)], 48),
+            lathe(
+                [
+                    (0, -deep),
+                    (r, -deep),
+                    (r * 1.04, 0),
+                    (r * 0.95, 0.006),
+                    (r * 0.95, 0),
+                ],
+                48,
+            ),
             case,
         )
         disc = lathe([(0, 0), (r * 0.96, 0)], 48)
@@ -397,7 +533,11 @@ def clock(s, rng, at):
         )
         for x in (-0.6, 0.6):
             s.put(
-                at, tube([(x * r, deep / 2, 0.004), (x * r * 0.75, deep / 2, r * 0.5)], 0.006), case
+                at,
+                tube(
+                    [(x * r, deep / 2, 0.004), (x * r * 0.75, deep / 2, r * 0.5)], 0.006
+                ),
+                case,
             )
         if rng.uniform() < 0.6:
             for x in (-0.5, 0.5):
@@ -412,27 +552,52 @@ def clock(s, rng, at):
                 )
     else:
         s.put(stand, prism(rectangle(2.2 * r, 2.2 * r, r * 0.3), -deep, 0), case, 0.004)
-        s.put(stand, quad(1.9 * r, 1.9 * r, 0.001), s.material((0,) * 3, 0.3, coat=0.5, image=face))
+        s.put(
+            stand,
+            quad(1.9 * r, 1.9 * r, 0.001),
+            s.material((0,) * 3, 0.3, coat=0.5, image=face),
+        )
 
 
 def typewriter(s, rng, at):
     case, rgb = s.casing()
     w, d = rng.uniform(0.3, 0.36), rng.uniform(0.28, 0.34)
-    side = [(-d / 2, 0), (d / 2, 0), (d / 2, 0.1), (0.02, 0.11), (-0.02, 0.05), (-d / 2, 0.025)]
+    side = [
+        (-d / 2, 0),
+        (d / 2, 0),
+        (d / 2, 0.1),
+        (0.02, 0.11),
+        (-0.02, 0.05),
+        (-d / 2, 0.025),
+    ]
     s.put(at, prism(side, -w / 2, w / 2), case, 0.008, tilt=90, yaw=90)
-    cap = lathe([(0.0, 0), (0.006, 0), (0.0085, 0.012), (0.0075, 0.015), (0, 0.0145)], 14)
+    cap = lathe(
+        [(0.0, 0), (0.006, 0), (0.0085, 0.012), (0.0075, 0.015), (0, 0.0145)], 14
+    )
     shapes = [
         (
             cap,
             place(
-                (i - 4.5 + 0.3 * (j % 2)) * w * 0.083, -d / 2 + 0.028 + j * 0.026, 0.03 + 0.0065 * j
+                (i - 4.5 + 0.3 * (j % 2)) * w * 0.083,
+                -d / 2 + 0.028 + j * 0.026,
+                0.03 + 0.0065 * j,
             ),
         )
         for j in range(4)
         for i in range(10)
     ]
-    s.put(at, merge(shapes), s.plastic((0.06,) * 3 if sum(rgb) > 0.9 else (0.85, 0.82, 0.75)))
-    s.put(at, box(w * 0.5, 0.014, 0.012, 0.004), s.plastic((0.08,) * 3), y=-d / 2 + 0.008, z=0.028)
+    s.put(
+        at,
+        merge(shapes),
+        s.plastic((0.06,) * 3 if sum(rgb) > 0.9 else (0.85, 0.82, 0.75)),
+    )
+    s.put(
+        at,
+        box(w * 0.5, 0.014, 0.012, 0.004),
+        s.plastic((0.08,) * 3),
+        y=-d / 2 + 0.008,
+        z=0.028,
+    )
     s.put(
         at,
         tube([(-w * 0.56, 0.06, 0.125), (w * 0.56, 0.06, 0.125)], 0.019, 16),
@@ -444,19 +609,29 @@ def typewriter(s, rng, at):
             tube([(x * w * 0.55, 0.06, 0.125), (x * w * 0.6, 0.06, 0.125)], 0.022, 16),
             s.metal(),
         )
-    s.put(at, tube([(-w * 0.53, 0.05, 0.125), (-w * 0.6, -0.02, 0.15)], 0.004), s.metal())
+    s.put(
+        at, tube([(-w * 0.53, 0.05, 0.125), (-w * 0.6, -0.02, 0.15)], 0.004), s.metal()
+    )
     if rng.uniform() < 0.8:
 
         def bent(u, v):
             return (u - 0.5) * 0.21, 0.078 + 0.03 * v**2, 0.135 + v * 0.15
 
-        s.put(at, sheet(bent, 2, 8), s.material((0,) * 3, 0.9, image=draw_page(rng, 160, 120)))
+        s.put(
+            at,
+            sheet(bent, 2, 8),
+            s.material((0,) * 3, 0.9, image=draw_page(rng, 160, 120)),
+        )
 
 
 def pencil_cup(s, rng, at):
     r, h = rng.uniform(0.032, 0.045), rng.uniform(0.08, 0.11)
     tin = s.plastic() if rng.uniform() < 0.7 else s.metal()
-    s.put(at, lathe([(0, 0), (r, 0), (r, h), (r - 0.003, h), (r - 0.003, 0.005), (0, 0.005)]), tin)
+    s.put(
+        at,
+        lathe([(0, 0), (r, 0), (r, h), (r - 0.003, h), (r - 0.003, 0.005), (0, 0.005)]),
+        tin,
+    )
     for _ in range(rng.integers(3, 9)):
         a, b = rng.uniform(0, 2 * math.pi, 2)
         low, high = (
@@ -520,12 +695,19 @@ def vase(s, rng, at):
     r, h = rng.uniform(0.03, 0.06), rng.uniform(0.12, 0.2)
     z = np.linspace(0, 1, 14)
     profile = r * (
-        0.75 + rng.uniform(0.2, 0.5) * np.sin(z * math.pi * rng.uniform(0.8, 1.5)) - 0.25 * z
+        0.75
+        + rng.uniform(0.2, 0.5) * np.sin(z * math.pi * rng.uniform(0.8, 1.5))
+        - 0.25 * z
     )
     s.put(
         at,
         lathe(
-            [(0, 0), *zip(profile, z * h, strict=True), (profile[-1] * 0.8, h * 0.97), (0, h * 0.5)]
+            [
+                (0, 0),
+                *zip(profile, z * h, strict=True),
+                (profile[-1] * 0.8, h * 0.97),
+                (0, h * 0.5),
+            ]
         ),
         s.plastic(rough=0.15),
     )
@@ -535,18 +717,25 @@ def vase(s, rng, at):
     )
     for i in range(rng.integers(3, 9)):
         a, spread = i * 2.4, rng.uniform(0.02, 0.08)
-        top = np.array([math.cos(a) * spread, math.sin(a) * spread, h + rng.uniform(0.05, 0.14)])
+        top = np.array(
+            [math.cos(a) * spread, math.sin(a) * spread, h + rng.uniform(0.05, 0.14)]
+        )
         s.put(
             at,
             tube(
-                curve([(0, 0, h * 0.7), (top[0] * 0.4, top[1] * 0.4, h + 0.03), top], 8), 0.0022, 6
+                curve(
+                    [(0, 0, h * 0.7), (top[0] * 0.4, top[1] * 0.4, h + 0.03), top], 8
+                ),
+                0.0022,
+                6,
             ),
             green,
             ground=False,
         )
         petal = ball(0.013, 0.006, 0.003)
         shapes = [
-            (petal, place(*top, yaw=k * 360 / 7) @ place(0.013, 0, 0, roll=-25)) for k in range(7)
+            (petal, place(*top, yaw=k * 360 / 7) @ place(0.013, 0, 0, roll=-25))
+            for k in range(7)
         ]
         s.put(at, merge(shapes), petals, ground=False)
         s.put(
@@ -584,12 +773,21 @@ def fruit(s, rng, at):
         out = (0.055 if bowl else 0.07) * (i > 0)
         skin = s.material(
             colorsys.hsv_to_rgb(
-                (hue + rng.normal(0, 0.02)) % 1, rng.uniform(0.6, 0.9), rng.uniform(0.5, 0.95)
+                (hue + rng.normal(0, 0.02)) % 1,
+                rng.uniform(0.6, 0.9),
+                rng.uniform(0.5, 0.95),
             ),
             0.3,
         )
         z = (0.05 if bowl else 0) + r * 0.9
-        s.put(at, ball(r, r, r * 0.92), skin, x=out * math.cos(a), y=out * math.sin(a), z=z)
+        s.put(
+            at,
+            ball(r, r, r * 0.92),
+            skin,
+            x=out * math.cos(a),
+            y=out * math.sin(a),
+            z=z,
+        )
         s.put(
             at,
             tube([(0, 0, r * 0.85), (0.003, 0, r * 1.15)], 0.0015, 6),
@@ -604,10 +802,21 @@ def radio(s, rng, at):
     case, rgb = (
         s.casing()
         if rng.uniform() < 0.5
-        else (s.plastic(colour(rng, (0.4, 0.7), (0.2, 0.5), (0.04, 0.09))), (0.4, 0.3, 0.2))
+        else (
+            s.plastic(colour(rng, (0.4, 0.7), (0.2, 0.5), (0.04, 0.09))),
+            (0.4, 0.3, 0.2),
+        )
     )
     w, h, d = rng.uniform(0.2, 0.3), rng.uniform(0.11, 0.18), rng.uniform(0.06, 0.1)
-    s.put(at, prism(rectangle(w, h, 0.015), 0, d), case, 0.004, y=d / 2, z=h / 2 + 0.004, tilt=90)
+    s.put(
+        at,
+        prism(rectangle(w, h, 0.015), 0, d),
+        case,
+        0.004,
+        y=d / 2,
+        z=h / 2 + 0.004,
+        tilt=90,
+    )
     left = rng.choice([-1, 1])
     slats = [
         (
@@ -616,8 +825,14 @@ def radio(s, rng, at):
         )
         for i in range(13)
     ]
-    s.put(at, merge(slats), s.plastic((0.12,) * 3 if sum(rgb) > 0.8 else (0.7, 0.65, 0.55)))
-    dial = Image.new("RGB", (120, 50), ink(colour(rng, (0.1, 0.4), (0.6, 0.95), (0.08, 0.16))))
+    s.put(
+        at,
+        merge(slats),
+        s.plastic((0.12,) * 3 if sum(rgb) > 0.8 else (0.7, 0.65, 0.55)),
+    )
+    dial = Image.new(
+        "RGB", (120, 50), ink(colour(rng, (0.1, 0.4), (0.6, 0.95), (0.08, 0.16)))
+    )
     write_lines(ImageDraw.Draw(dial), rng, (8, 8, 112, 44), (60, 40, 30), 10)
     s.put(
         at,
@@ -630,10 +845,22 @@ def radio(s, rng, at):
     )
     for x in (-0.08, 0.08):
         knob = lathe([(0.014, 0), (0.016, 0.004), (0.014, 0.016), (0, 0.016)], 20)
-        s.put(at, knob, s.metal(), x=-left * w * 0.27 + x * w, y=-d / 2, z=h * 0.3, tilt=90)
+        s.put(
+            at,
+            knob,
+            s.metal(),
+            x=-left * w * 0.27 + x * w,
+            y=-d / 2,
+            z=h * 0.3,
+            tilt=90,
+        )
     s.put(
         at,
-        tube([(w * 0.4, d * 0.3, h), (w * rng.uniform(-0.1, 0.6), d * 0.3, h * 1.9)], 0.002, 6),
+        tube(
+            [(w * 0.4, d * 0.3, h), (w * rng.uniform(-0.1, 0.6), d * 0.3, h * 1.9)],
+            0.002,
+            6,
+        ),
         s.metal(),
         ground=False,
     )
@@ -646,7 +873,13 @@ def teapot(s, rng, at):
     at = at @ place(z=h * 0.95, yaw=rng.uniform(-50, 50) + 180 * (rng.uniform() < 0.5))
     s.put(
         at,
-        lathe([(0, -0.95 * h), *zip(r * np.sqrt(1 - z**2), z * h, strict=True), (0, 0.9 * h)]),
+        lathe(
+            [
+                (0, -0.95 * h),
+                *zip(r * np.sqrt(1 - z**2), z * h, strict=True),
+                (0, 0.9 * h),
+            ]
+        ),
         clay,
     )
     s.put(at, ball(r * 0.5, r * 0.5, h * 0.22, 0), clay, z=h * 0.88)
@@ -687,7 +920,10 @@ def globe(s, rng, at):
     for i in range(rng.integers(7, 12)):
         x, y = rng.uniform(0, 256), rng.uniform(20, 108)
         points = [
-            (x + rng.uniform(10, 30) * math.cos(a), y + rng.uniform(8, 26) * math.sin(a))
+            (
+                x + rng.uniform(10, 30) * math.cos(a),
+                y + rng.uniform(8, 26) * math.sin(a),
+            )
             for a in np.linspace(0, 6.2, 11)
         ]
         draw.polygon(points, fill=land[i % 4])
@@ -715,7 +951,16 @@ def globe(s, rng, at):
     s.put(centre, tube(arc, 0.004, 8), metal, roll=23)
     s.put(
         at,
-        lathe([(0, 0), (0.065, 0), (0.06, 0.014), (0.012, 0.024), (0.009, 0.06), (0, 0.06)]),
+        lathe(
+            [
+                (0, 0),
+                (0.065, 0),
+                (0.06, 0.014),
+                (0.012, 0.024),
+                (0.009, 0.06),
+                (0, 0.06),
+            ]
+        ),
         s.casing()[0],
     )
 
@@ -731,7 +976,15 @@ def tape(s, rng, at):
     s.put(at, lathe([(r, -w), (r, w), (r * 0.72, w), (r * 0.72, -w), (r, -w)]), film)
     s.put(
         at,
-        lathe([(r * 0.71, -w), (r * 0.71, w), (r * 0.65, w), (r * 0.65, -w), (r * 0.71, -w)]),
+        lathe(
+            [
+                (r * 0.71, -w),
+                (r * 0.71, w),
+                (r * 0.65, w),
+                (r * 0.65, -w),
+                (r * 0.71, -w),
+            ]
+        ),
         s.plastic((0.9, 0.88, 0.8)),
     )
 
@@ -746,10 +999,22 @@ def candle(s, rng, at):
     wax = s.material(colour(rng, (0, 0.7), (0.6, 0.95)), 0.4, soft=0.4)
     s.put(
         at,
-        lathe([(r, 0.006), (r, h), (r * 0.9, h + 0.002), (r * 0.6, h - 0.004), (0, h - 0.005)]),
+        lathe(
+            [
+                (r, 0.006),
+                (r, h),
+                (r * 0.9, h + 0.002),
+                (r * 0.6, h - 0.004),
+                (0, h - 0.005),
+            ]
+        ),
         wax,
     )
-    s.put(at, tube([(0, 0, h - 0.005), (0.001, 0, h + 0.01)], 0.0013, 6), s.plastic((0.1,) * 3))
+    s.put(
+        at,
+        tube([(0, 0, h - 0.005), (0.001, 0, h + 0.01)], 0.0013, 6),
+        s.plastic((0.1,) * 3),
+    )
 
 
 # The radius that each takes, and whether it is low enough to stand in front
