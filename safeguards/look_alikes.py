@@ -22,7 +22,6 @@ NOISE = {64: 6.5, 32: 3.5, 16: 2.2}  # grey levels it may change in a cell of so
 COLOUR_NOISE = 3.6  # levels of Cb and Cr, in a cell of the colours
 HOPELESS = 14  # times the noise, from which on likeness is under a half and need not be exact
 EDGES = 0.35  # of what a cell differs from those next to it: what another sharpness may change
-WHITE = 250  # grey levels from which on a cell may be overexposed, and says nothing on brightness
 BRIGHT = 220  # grey levels from which on a brighter copy may have lost some
 SMALL = 170  # pixels across and down, below which a cell holds so few that they change more
 FLAT = 20  # grey levels: the detail of a cell that no edge goes through
@@ -34,12 +33,12 @@ TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast 
 CANDIDATES = 6  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
 MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
-EXPLAINED = 0.5  # of the difference must go when a picture is moved, or it was no movement
-FOLLOW = {8: 6, 16: 5, 32: 5}  # steps on each grid, where a picture is looked for
+STEPS = 5  # on each grid, to find where a picture lies in another
+EXPLAINED = {8: 0.3, 16: 0.6, 32: 0.9}  # of the difference must go then, or nothing has moved
 LEAST_MOVE = 0.006  # of a side: less than that is no movement
+STRETCH = 0.03  # of a side that a picture may be wider than it was, for where it lies is not exact
 EDGE = 0.045  # of a side, next to which a moved picture is not compared: nothing lies beyond it
-CLOSE = 0.9  # correlation from which on two are looked at closer even if nothing moved
-OVERLAP = 0.6  # of a picture must lie in the other
+OVERLAP = 0.4  # of a picture must lie in the other
 LAYOUT = 0.85  # correlation of pictures that share a background
 RELATED = 0.5  # correlation of such pictures if one of them is cut out
 CLIQUE = 0.9  # of copies of one picture must be like the one in their middle
@@ -144,15 +143,12 @@ class _Copies:
         light = np.array([look.light for look in looks], "float32")
         self.light = {side: _shrunk(light, side) for side in (64, 32, 16, 8)}
         colour = np.array([look.colour for look in looks], "float32") - 128
-        self.fine_colour = np.ascontiguousarray(np.moveaxis(colour, 3, 0))
         self.size = np.array([look.size for look in looks], "float32")
-        self.colour = [_shrunk(channel, 16) for channel in self.fine_colour]
-        self.detail = {side: _detail(self.light[side]) for side in NOISE}
-        self.colour_detail = [_detail(channel) for channel in self.colour]
-        self.mean = self.light[8].mean((1, 2))
+        self.colour = np.ascontiguousarray(np.moveaxis(colour, 3, 0))
+        self.contrast = self.light[16].std((1, 2))
         self.noise = np.maximum(1, SMALL / np.sqrt(self.size.prod(1))) ** 1.5
         self.grey = np.abs(colour).max((1, 2, 3)) < GREY
-        self.textured = (self.detail[32] > STRUCTURE).mean((1, 2)) > TEXTURED
+        self.textured = (_detail(self.light[32]) > STRUCTURE).mean((1, 2)) > TEXTURED
         # To find candidates: contrast and brightness count little, colours much
         n = len(looks)
         coarse = self.light[16].reshape(n, -1)
@@ -238,16 +234,19 @@ def _compared(copies, a, b, move, keys):
     for some in np.split(np.arange(len(a)), range(BLOCK, len(a), BLOCK)):
         here = _likeness(copies, a[some], b[some])
         still.append(np.stack((a[some], b[some], here)))
-        some = some[move[some] & (here < ALIKE)]
-        place, fit = _followed(copies, a[some], b[some])
-        good = (fit >= EXPLAINED) & (np.abs(place - STILL).max(1) >= LEAST_MOVE)
-        some, place = some[good], place[good]
-        if not len(some):
-            continue
-        there = _likeness(copies, a[some], b[some], place)
-        moved.append(np.stack((a[some], b[some], there)))
-        other = there < ALIKE
-        moved += _elsewhere(copies, a[some][other], b[some][other], place[other], keys)
+        textured = copies.textured[a[some]] & copies.textured[b[some]]
+        resized = (copies.size[a[some]] != copies.size[b[some]]).any(1)
+        some = some[move[some] & (here < ALIKE) & (textured | resized)]
+        for one, other in ((a, b), (b, a)):  # where the smaller view lies is found better
+            place, fit = _followed(copies, one[some], other[some])
+            good = (fit >= EXPLAINED[32]) & (np.abs(place - STILL).max(1) >= LEAST_MOVE)
+            there = np.zeros(len(some))
+            there[good] = _likeness(copies, one[some[good]], other[some[good]], place[good])
+            alike = there >= ALIKE
+            moved.append(np.stack((a[some], b[some], there))[:, good])
+            lost = good & ~alike & copies.textured[a[some]] & copies.textured[b[some]]
+            moved += _elsewhere(copies, one[some[lost]], other[some[lost]], place[lost], keys)
+            some = some[~alike]
     return still, moved
 
 
@@ -320,61 +319,63 @@ def _back(place):
 def _likeness(copies, a, b, place=None):
     """Likeness (m,) of pictures a, at a place (m, 6) if they are moved, and b."""
     textured = copies.textured[a] & copies.textured[b]
-    brighter = copies.mean[a] > copies.mean[b]
+    swapped = copies.contrast[a] > copies.contrast[b]
     inside = np.ones((len(a), 16, 16), bool) if place is None else _inside(place, 16)
-    if place is None:  # the darker one first
-        a, b = np.where(brighter, b, a), np.where(brighter, a, b)
-        light = {16: copies.light[16][a]}
-        colours = [channel[a] for channel in copies.colour]
+    if place is None:
+        light = copies.light
+        slack = {side: EDGES * side / SIDE for side in NOISE}
+        noise = np.maximum(copies.noise[a], copies.noise[b])
     else:
         moved = _at(copies.light[SIDE], a, place)
         light = {side: _shrunk(moved, side) for side in (32, 16)}
-        colours = [_shrunk(_at(channel, a, place), 16) for channel in copies.fine_colour]
+        slack = dict.fromkeys(NOISE, EDGES)
+        noise = np.maximum(copies.noise[a], copies.noise[b]) * RESAMPLED
+    noise = noise[:, None, None]
 
-    def ranked(of_a, of_b):
-        if place is None:
-            return of_a, of_b
-        first = brighter[:, None, None]
-        return np.where(first, of_b, of_a), np.where(first, of_a, of_b)
+    def ranked(one, other, rows=slice(None)):
+        """The grids of the picture of less contrast, and of that of more."""
+        turn = swapped[rows][:, None, None]
+        return np.where(turn, other, one), np.where(turn, one, other)
 
-    dark, bright = ranked(light[16], copies.light[16][b])
-    flat = np.minimum(_detail(dark), _detail(bright)) < FLAT
-    weight = inside & (dark < WHITE) & (flat | textured[:, None, None])
-    gain, offset = _tone(dark, bright, weight, textured)
-    noise = np.maximum(copies.noise[a], copies.noise[b])[:, None, None]
-    noise *= 1 if place is None else RESAMPLED
-    # A brighter copy may have lost some of what was bright.
-    blue, red = (
-        ranked(one, channel[b])[0] for one, channel in zip(colours, copies.colour, strict=True)
-    )
-    strongest = np.maximum(np.maximum(1.402 * red, 1.772 * blue), -0.344 * blue - 0.714 * red)
-    lost = np.minimum(gain * (dark + strongest) + offset - BRIGHT, 255 * (gain - 1)).clip(0)
-    lost *= textured[:, None, None]
+    def grids(side, rows):
+        return ranked(
+            light[side][a[rows] if place is None else rows], copies.light[side][b[rows]], rows
+        )
+
+    rows = np.arange(len(a))
+    pale, rich = grids(16, rows)
+    colours = [
+        ranked(_shrunk(_at(channel, a, place), 16), _shrunk(channel[b], 16))
+        for channel in copies.colour
+    ]
+    low, high = _range(pale, *(one for one, _ in colours))
+    room = (255 - _range(rich, *(other for _, other in colours))[1]).clip(1)
+    flat = np.minimum(_detail(pale), _detail(rich)) < FLAT
+    weight = inside * np.where(textured[:, None, None], room, flat)
+    gain, offset = _tone(pale, rich, weight, textured)
+    # More light or contrast may have taken some of what was bright, or dark.
+    change = np.abs((gain - 1) * pale + offset)
+    lost = np.maximum(gain * high + offset - BRIGHT, 255 - BRIGHT - gain * low - offset)
+    lost = np.minimum(lost.clip(0), change) * textured[:, None, None]
     coloured = inside & ~(textured & (copies.grey[a] != copies.grey[b]))[:, None, None]
     worst = np.zeros(len(a))
-    for of_a, channel, detail in zip(colours, copies.colour, copies.colour_detail, strict=True):
-        dark, bright = ranked(of_a, channel[b])
-        edges = np.minimum(detail[a] if place is None else _detail(of_a), detail[b])
-        difference = (np.abs(gain * dark - bright) - lost / 2).clip(0) * coloured
-        difference /= noise * COLOUR_NOISE + EDGES * edges
+    for one, other in colours:
+        edges = np.minimum(_detail(one), _detail(other))
+        difference = (np.abs(gain * one - other) - lost / 2).clip(0) * coloured
+        difference /= noise * COLOUR_NOISE + slack[16] * edges
         worst = np.maximum(worst, difference.max((1, 2)))
-    rows = np.arange(len(a))
     for side in (16, 32, 64) if place is None else (16, 32):
-        of_a = copies.light[side][a[rows]] if place is None else light[side][rows]
-        dark, bright = of_a, copies.light[side][b[rows]]
-        if place is not None:
-            first = brighter[rows][:, None, None]
-            dark, bright = np.where(first, bright, dark), np.where(first, dark, bright)
-        difference = np.abs((gain[rows] * dark + offset[rows]).clip(0, 255) - bright)
-        difference = difference - _grown(lost[rows], side)
+        pale, rich = grids(side, rows)
+        difference = np.abs((gain[rows] * pale + offset[rows]).clip(0, 255) - rich)
+        difference -= _grown(lost[rows], side)
         difference *= _grown(inside[rows], side)
-        of_a = copies.detail[side][a[rows]] if place is None else _detail(of_a)
-        edges = np.minimum(of_a, copies.detail[side][b[rows]])
-        difference /= noise[rows] * NOISE[side] + EDGES * edges
+        edges = np.minimum(_detail(pale), _detail(rich))
+        difference /= noise[rows] * NOISE[side] + slack[side] * edges
         worst[rows] = np.maximum(worst[rows], difference.max((1, 2)))
         rows = rows[worst[rows] < HOPELESS]
     if place is not None:
-        worst[~(textured | _is_cut_out(copies, a, b, place))] = np.inf
+        is_likely = _is_rigid(copies, a, b, place) & textured
+        worst[~(is_likely | _is_cut_out(copies, a, b, place))] = np.inf
     return ALIKE**worst
 
 
@@ -382,14 +383,22 @@ def _grown(grid, side):
     return grid.repeat(side // 16, 1).repeat(side // 16, 2)
 
 
-def _tone(dark, bright, weight, textured):
-    """By what gain and offset (m, 1, 1) the brighter pictures are brighter, in cells that count."""
+def _range(light, blue, red):
+    """The darkest and the brightest values that the cells may hold, in any of R, G and B."""
+    channels = np.stack((1.402 * red, 1.772 * blue, -0.344 * blue - 0.714 * red))
+    detail = _detail(light)
+    return light + channels.min(0) - detail, light + channels.max(0) + detail
+
+
+def _tone(pale, rich, weight, textured):
+    """By what gain and offset (m, 1, 1) one picture becomes the other, in cells that count."""
     total = np.maximum(weight.sum((1, 2)), 1)
+    toned = pale.std((1, 2)) > TONES
     mean, goal, square, product = (
-        (values * weight).sum((1, 2)) / total for values in (dark, bright, dark**2, dark * bright)
+        (values * weight).sum((1, 2)) / total for values in (pale, rich, pale**2, pale * rich)
     )
     variance = square - mean**2
-    gain = np.where(variance > TONES**2, product / np.maximum(square, 1), 1).clip(0.8, 1.3)
+    gain = np.where(toned, product / np.maximum(square, 1), 1).clip(0.8, 1.3)
     slope = ((product - mean * goal) / np.maximum(variance, 1)).clip(0.6, 1.7)
     gain = np.where(textured, slope, gain)
     offset = np.where(textured, goal - slope * mean, 0)
@@ -435,26 +444,26 @@ def _followed(copies, a, b, place=None):
     coarse to fine: Gauss and Newton's steps, in which b may be brighter or of more contrast."""
     place = np.repeat(STILL[None], len(a), 0) if place is None else place.copy()
     explained, rows = np.zeros(len(a)), np.arange(len(a))
-    for side, steps in FOLLOW.items():
+    for side, least in EXPLAINED.items():
         if not len(rows):
             break
-        found, likeness = _level(copies, a[rows], b[rows], place[rows], side, steps)
+        found, likeness = _level(copies, a[rows], b[rows], place[rows], side)
         still = copies.light[side]
         before = _correlation(still[a[rows]], still[b[rows]], True)
         explained[rows] = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
-        good = explained[rows] >= EXPLAINED
+        good = explained[rows] >= least
         place[rows[good]] = found[good]
-        rows = rows[good | (before >= CLOSE)]  # small movements do not show on a coarse grid
+        rows = rows[good]
     return place, explained
 
 
-def _level(copies, a, b, place, side, steps):
+def _level(copies, a, b, place, side):
     """The best places (m, 6) near `place` on a grid, and the correlation there."""
     finer, goal = copies.light[2 * side], copies.light[side][b]
     ends = (np.arange(side, dtype="float32") + 0.5) / side - 0.5
     u, v = (points.ravel() for points in np.meshgrid(ends, ends))
     best, likeness = place, np.full(len(a), -1.0)
-    for _ in range(steps):
+    for _ in range(STEPS):
         now = _shrunk(_at(finer, a, place), side)
         inside = _inside(place, side)
         found = _correlation(now, goal, inside)
@@ -487,6 +496,16 @@ def _correlation(one, other, inside):
     other = (other - (other * inside).sum((1, 2), keepdims=True) / total) * inside
     length = np.sqrt(np.square(one).sum((1, 2)) * np.square(other).sum((1, 2)))
     return (one * other).sum((1, 2)) / np.maximum(length, 1)
+
+
+def _is_rigid(copies, a, b, place):
+    """Whether a camera may have moved so, with which nothing is stretched or skewed: (m,)."""
+    width, height = (copies.size[a] / copies.size[b][:, :1]).T
+    aspect = copies.size[b, 1] / copies.size[b, 0]
+    stretch = place[:, 1] * width - place[:, 5] * height / aspect
+    skew = place[:, 2] * width / aspect + place[:, 4] * height
+    scale = place[:, 1] * width
+    return (np.abs(stretch) < STRETCH * scale) & (np.abs(skew) < STRETCH * scale)
 
 
 def _is_cut_out(copies, a, b, place):
