@@ -33,8 +33,9 @@ TEXTURED = 0.3  # of the cells must have structure for a movement or a contrast 
 CANDIDATES = 6  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
 MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
-STEPS = 5  # on each grid, to find where a picture lies in another
-EXPLAINED = {8: 0.3, 16: 0.6, 32: 0.9}  # of the difference must go then, or nothing has moved
+# Where a picture is looked for in another: cells a side, steps, and how much of the difference must
+# then be gone for it to be looked for further.
+LEVELS = ((8, 3, 0.1), (8, 4, 0.3), (16, 5, 0.6), (32, 5, 0.9))
 LEAST_MOVE = 0.006  # of a side: less than that is no movement
 STRETCH = 0.03  # of a side that a picture may be wider than it was, for where it lies is not exact
 EDGE = 0.045  # of a side, next to which a moved picture is not compared: nothing lies beyond it
@@ -239,7 +240,7 @@ def _compared(copies, a, b, move, keys):
         some = some[move[some] & (here < ALIKE) & (textured | resized)]
         for one, other in ((a, b), (b, a)):  # where the smaller view lies is found better
             place, fit = _followed(copies, one[some], other[some])
-            good = (fit >= EXPLAINED[32]) & (np.abs(place - STILL).max(1) >= LEAST_MOVE)
+            good = (fit >= LEVELS[-1][2]) & (np.abs(place - STILL).max(1) >= LEAST_MOVE)
             there = np.zeros(len(some))
             there[good] = _likeness(copies, one[some[good]], other[some[good]], place[good])
             alike = there >= ALIKE
@@ -444,10 +445,10 @@ def _followed(copies, a, b, place=None):
     coarse to fine: Gauss and Newton's steps, in which b may be brighter or of more contrast."""
     place = np.repeat(STILL[None], len(a), 0) if place is None else place.copy()
     explained, rows = np.zeros(len(a)), np.arange(len(a))
-    for side, least in EXPLAINED.items():
+    for side, steps, least in LEVELS:
         if not len(rows):
             break
-        found, likeness = _level(copies, a[rows], b[rows], place[rows], side)
+        found, likeness = _level(copies, a[rows], b[rows], place[rows], side, steps)
         still = copies.light[side]
         before = _correlation(still[a[rows]], still[b[rows]], True)
         explained[rows] = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
@@ -457,13 +458,13 @@ def _followed(copies, a, b, place=None):
     return place, explained
 
 
-def _level(copies, a, b, place, side):
+def _level(copies, a, b, place, side, steps):
     """The best places (m, 6) near `place` on a grid, and the correlation there."""
     finer, goal = copies.light[2 * side], copies.light[side][b]
     ends = (np.arange(side, dtype="float32") + 0.5) / side - 0.5
     u, v = (points.ravel() for points in np.meshgrid(ends, ends))
     best, likeness = place, np.full(len(a), -1.0)
-    for _ in range(STEPS):
+    for _ in range(steps):
         now = _shrunk(_at(finer, a, place), side)
         inside = _inside(place, side)
         found = _correlation(now, goal, inside)
