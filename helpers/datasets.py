@@ -189,7 +189,8 @@ def find_look_alikes(*several, threshold=ALIKE):
     time they were taken. Of many that are alike, also by way of others, as few pairs are given as
     join them: each picture is in one of them at least.
     Missed are mirrored copies, those turned by more than a few degrees, small parts of a picture,
-    and of things on a plain ground those that were cut out and then resized, or made brighter.
+    some that were sharpened or made a fifth brighter, and of things on a plain ground shots from
+    the hand, and those that were cut out and then resized, made brighter or of other contrast.
     Different things that differ by less than noise may change count as one: look at the pairs, and
     raise the threshold where they are wrong. How it is done stands in `safeguards.look_alikes`."""
     paths = [path for pictures in several for path in pictures.paths]

@@ -35,7 +35,8 @@ MOVED = 3  # of them, in which it is looked for at another place
 MATES = 3  # other pictures, drawn by lot, of which those with its background are compared as well
 # Where a picture is looked for in another: cells a side, steps, and how much of the difference must
 # then be gone for it to be looked for further.
-LEVELS = ((8, 3, 0.1), (8, 4, 0.3), (16, 5, 0.6), (32, 5, 0.9))
+LEVELS = ((8, 3, 0.1), (8, 4, 0.3), (16, 5, 0.6), (32, 5, 0.7))
+UNEXPLAINED = 0.1  # of the difference may be left by a movement; what is more makes less alike
 LEAST_MOVE = 0.006  # of a side: less than that is no movement
 STRETCH = 0.03  # of a side that a picture may be wider than it was, for where it lies is not exact
 EDGE = 0.045  # of a side, next to which a moved picture is not compared: nothing lies beyond it
@@ -240,12 +241,16 @@ def _compared(copies, a, b, move, keys):
         some = some[move[some] & (here < ALIKE) & (textured | resized)]
         for one, other in ((a, b), (b, a)):  # where the smaller view lies is found better
             place, fit = _followed(copies, one[some], other[some])
-            good = (fit >= LEVELS[-1][2]) & (np.abs(place - STILL).max(1) >= LEAST_MOVE)
+            gone = np.abs(place - STILL).max(1) >= LEAST_MOVE
+            good = gone & (fit >= LEVELS[-1][2])
             there = np.zeros(len(some))
             there[good] = _likeness(copies, one[some[good]], other[some[good]], place[good])
+            # What a movement leaves unexplained counts the more.
+            there **= np.maximum(1, (1 - fit) / UNEXPLAINED)
             alike = there >= ALIKE
             moved.append(np.stack((a[some], b[some], there))[:, good])
-            lost = good & ~alike & copies.textured[a[some]] & copies.textured[b[some]]
+            lost = gone & (fit >= LEVELS[2][2]) & ~alike
+            lost &= copies.textured[a[some]] & copies.textured[b[some]]
             moved += _elsewhere(copies, one[some[lost]], other[some[lost]], place[lost], keys)
             some = some[~alike]
     return still, moved
@@ -324,12 +329,10 @@ def _likeness(copies, a, b, place=None):
     inside = np.ones((len(a), 16, 16), bool) if place is None else _inside(place, 16)
     if place is None:
         light = copies.light
-        slack = {side: EDGES * side / SIDE for side in NOISE}
         noise = np.maximum(copies.noise[a], copies.noise[b])
     else:
         moved = _at(copies.light[SIDE], a, place)
         light = {side: _shrunk(moved, side) for side in (32, 16)}
-        slack = dict.fromkeys(NOISE, EDGES)
         noise = np.maximum(copies.noise[a], copies.noise[b]) * RESAMPLED
     noise = noise[:, None, None]
 
@@ -363,7 +366,7 @@ def _likeness(copies, a, b, place=None):
     for one, other in colours:
         edges = np.minimum(_detail(one), _detail(other))
         difference = (np.abs(gain * one - other) - lost / 2).clip(0) * coloured
-        difference /= noise * COLOUR_NOISE + slack[16] * edges
+        difference /= noise * COLOUR_NOISE + EDGES * edges
         worst = np.maximum(worst, difference.max((1, 2)))
     for side in (16, 32, 64) if place is None else (16, 32):
         pale, rich = grids(side, rows)
@@ -371,7 +374,7 @@ def _likeness(copies, a, b, place=None):
         difference -= _grown(lost[rows], side)
         difference *= _grown(inside[rows], side)
         edges = np.minimum(_detail(pale), _detail(rich))
-        difference /= noise[rows] * NOISE[side] + slack[side] * edges
+        difference /= noise[rows] * NOISE[side] + EDGES * edges
         worst[rows] = np.maximum(worst[rows], difference.max((1, 2)))
         rows = rows[worst[rows] < HOPELESS]
     if place is not None:
