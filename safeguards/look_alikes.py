@@ -249,7 +249,7 @@ def _compared(copies, a, b, move, keys):
             there **= np.maximum(1, (1 - fit) / UNEXPLAINED)
             alike = there >= ALIKE
             moved.append(np.stack((a[some], b[some], there))[:, good])
-            lost = gone & (fit >= LEVELS[2][2]) & ~alike
+            lost = gone & (fit >= LEVELS[1][2]) & ~alike
             lost &= copies.textured[a[some]] & copies.textured[b[some]]
             moved += _elsewhere(copies, one[some[lost]], other[some[lost]], place[lost], keys)
             some = some[~alike]
