@@ -252,8 +252,9 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     they were taken. Of many that are alike, also by way of others, as few pairs are
     given as join them: each picture is in one of them at least.
     Missed are mirrored copies, those turned by more than a few degrees, small parts of
-    a picture, and of things on a plain ground those that were cut out and then resized,
-    or made brighter. Different things that differ by less than noise may change count
+    a picture, some that were sharpened or made a fifth brighter, and of things on a
+    plain ground shots from the hand, and those that were cut out and then resized, made
+    brighter or of other contrast. Different things that differ by less than noise may change count
     as one: look at the pairs, and raise the threshold where they are wrong. How it is
     done stands in `safeguards.look_alikes`.
     several: one `Pictures`, or some between which to look for pairs; threshold: the

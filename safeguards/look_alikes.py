@@ -32,8 +32,6 @@ HOPELESS = (
 )
 # of what a cell differs from those next to it: what another sharpness may change
 EDGES = 0.35
-# grey levels from which on a cell may be overexposed, and says nothing on brightness
-WHITE = 250
 BRIGHT = 220  # grey levels from which on a brighter copy may have lost some
 SMALL = (
     170  # pixels across and down, below which a cell holds so few that they change more
@@ -51,15 +49,18 @@ CANDIDATES = 6  # pictures which each is compared with at a time
 MOVED = 3  # of them, in which it is looked for at another place
 # other pictures, drawn by lot, of which those with its background are compared as well
 MATES = 3
-EXPLAINED = (
-    0.5  # of the difference must go when a picture is moved, or it was no movement
+# Where a picture is looked for in another: cells a side, steps, and how much of the
+# difference must then be gone for it to be looked for further.
+LEVELS = ((8, 3, 0.1), (8, 4, 0.3), (16, 5, 0.6), (32, 5, 0.7))
+UNEXPLAINED = (
+    0.1  # of the difference may be left by a movement; what is more makes less alike
 )
-FOLLOW = {8: 6, 16: 5, 32: 5}  # steps on each grid, where a picture is looked for
 LEAST_MOVE = 0.006  # of a side: less than that is no movement
+# of a side that a picture may be wider than it was, for where it lies is not exact
+STRETCH = 0.03
 # of a side, next to which a moved picture is not compared: nothing lies beyond it
 EDGE = 0.045
-CLOSE = 0.9  # correlation from which on two are looked at closer even if nothing moved
-OVERLAP = 0.6  # of a picture must lie in the other
+OVERLAP = 0.4  # of a picture must lie in the other
 LAYOUT = 0.85  # correlation of pictures that share a background
 RELATED = 0.5  # correlation of such pictures if one of them is cut out
 CLIQUE = 0.9  # of copies of one picture must be like the one in their middle
@@ -176,15 +177,12 @@ class _Copies:
         light = np.array([look.light for look in looks], "float32")
         self.light = {side: _shrunk(light, side) for side in (64, 32, 16, 8)}
         colour = np.array([look.colour for look in looks], "float32") - 128
-        self.fine_colour = np.ascontiguousarray(np.moveaxis(colour, 3, 0))
         self.size = np.array([look.size for look in looks], "float32")
-        self.colour = [_shrunk(channel, 16) for channel in self.fine_colour]
-        self.detail = {side: _detail(self.light[side]) for side in NOISE}
-        self.colour_detail = [_detail(channel) for channel in self.colour]
-        self.mean = self.light[8].mean((1, 2))
+        self.colour = np.ascontiguousarray(np.moveaxis(colour, 3, 0))
+        self.contrast = self.light[16].std((1, 2))
         self.noise = np.maximum(1, SMALL / np.sqrt(self.size.prod(1))) ** 1.5
         self.grey = np.abs(colour).max((1, 2, 3)) < GREY
-        self.textured = (self.detail[32] > STRUCTURE).mean((1, 2)) > TEXTURED
+        self.textured = (_detail(self.light[32]) > STRUCTURE).mean((1, 2)) > TEXTURED
         # To find candidates: contrast and brightness count little, colours much
         n = len(looks)
         coarse = self.light[16].reshape(n, -1)
@@ -275,16 +273,30 @@ def _compared(copies, a, b, move, keys):
     for some in np.split(np.arange(len(a)), range(BLOCK, len(a), BLOCK)):
         here = _likeness(copies, a[some], b[some])
         still.append(np.stack((a[some], b[some], here)))
-        some = some[move[some] & (here < ALIKE)]
-        place, fit = _followed(copies, a[some], b[some])
-        good = (fit >= EXPLAINED) & (np.abs(place - STILL).max(1) >= LEAST_MOVE)
-        some, place = some[good], place[good]
-        if not len(some):
-            continue
-        there = _likeness(copies, a[some], b[some], place)
-        moved.append(np.stack((a[some], b[some], there)))
-        other = there < ALIKE
-        moved += _elsewhere(copies, a[some][other], b[some][other], place[other], keys)
+        textured = copies.textured[a[some]] & copies.textured[b[some]]
+        resized = (copies.size[a[some]] != copies.size[b[some]]).any(1)
+        some = some[move[some] & (here < ALIKE) & (textured | resized)]
+        for one, other in (
+            (a, b),
+            (b, a),
+        ):  # where the smaller view lies is found better
+            place, fit = _followed(copies, one[some], other[some])
+            gone = np.abs(place - STILL).max(1) >= LEAST_MOVE
+            good = gone & (fit >= LEVELS[-1][2])
+            there = np.zeros(len(some))
+            there[good] = _likeness(
+                copies, one[some[good]], other[some[good]], place[good]
+            )
+            # What a movement leaves unexplained counts the more.
+            there **= np.maximum(1, (1 - fit) / UNEXPLAINED)
+            alike = there >= ALIKE
+            moved.append(np.stack((a[some], b[some], there))[:, good])
+            lost = gone & (fit >= LEVELS[1][2]) & ~alike
+            lost &= copies.textured[a[some]] & copies.textured[b[some]]
+            moved += _elsewhere(
+                copies, one[some[lost]], other[some[lost]], place[lost], keys
+            )
+            some = some[~alike]
     return still, moved
 
 
@@ -362,70 +374,63 @@ def _back(place):
 def _likeness(copies, a, b, place=None):
     """Likeness (m,) of pictures a, at a place (m, 6) if they are moved, and b."""
     textured = copies.textured[a] & copies.textured[b]
-    brighter = copies.mean[a] > copies.mean[b]
+    swapped = copies.contrast[a] > copies.contrast[b]
     inside = np.ones((len(a), 16, 16), bool) if place is None else _inside(place, 16)
-    if place is None:  # the darker one first
-        a, b = np.where(brighter, b, a), np.where(brighter, a, b)
-        light = {16: copies.light[16][a]}
-        colours = [channel[a] for channel in copies.colour]
+    if place is None:
+        light = copies.light
+        noise = np.maximum(copies.noise[a], copies.noise[b])
     else:
         moved = _at(copies.light[SIDE], a, place)
         light = {side: _shrunk(moved, side) for side in (32, 16)}
-        colours = [
-            _shrunk(_at(channel, a, place), 16) for channel in copies.fine_colour
-        ]
+        noise = np.maximum(copies.noise[a], copies.noise[b]) * RESAMPLED
+    noise = noise[:, None, None]
 
-    def ranked(of_a, of_b):
-        if place is None:
-            return of_a, of_b
-        first = brighter[:, None, None]
-        return np.where(first, of_b, of_a), np.where(first, of_a, of_b)
+    def ranked(one, other, rows=slice(None)):
+        """The grids of the picture of less contrast, and of that of more."""
+        turn = swapped[rows][:, None, None]
+        return np.where(turn, other, one), np.where(turn, one, other)
 
-    dark, bright = ranked(light[16], copies.light[16][b])
-    flat = np.minimum(_detail(dark), _detail(bright)) < FLAT
-    weight = inside & (dark < WHITE) & (flat | textured[:, None, None])
-    gain, offset = _tone(dark, bright, weight, textured)
-    noise = np.maximum(copies.noise[a], copies.noise[b])[:, None, None]
-    noise *= 1 if place is None else RESAMPLED
-    # A brighter copy may have lost some of what was bright.
-    blue, red = (
-        ranked(one, channel[b])[0]
-        for one, channel in zip(colours, copies.colour, strict=True)
-    )
-    strongest = np.maximum(
-        np.maximum(1.402 * red, 1.772 * blue), -0.344 * blue - 0.714 * red
-    )
-    lost = np.minimum(
-        gain * (dark + strongest) + offset - BRIGHT, 255 * (gain - 1)
-    ).clip(0)
-    lost *= textured[:, None, None]
+    def grids(side, rows):
+        return ranked(
+            light[side][a[rows] if place is None else rows],
+            copies.light[side][b[rows]],
+            rows,
+        )
+
+    rows = np.arange(len(a))
+    pale, rich = grids(16, rows)
+    colours = [
+        ranked(_shrunk(_at(channel, a, place), 16), _shrunk(channel[b], 16))
+        for channel in copies.colour
+    ]
+    low, high = _range(pale, *(one for one, _ in colours))
+    room = (255 - _range(rich, *(other for _, other in colours))[1]).clip(1)
+    flat = np.minimum(_detail(pale), _detail(rich)) < FLAT
+    weight = inside * np.where(textured[:, None, None], room, flat)
+    gain, offset = _tone(pale, rich, weight, textured)
+    # More light or contrast may have taken some of what was bright, or dark.
+    change = np.abs((gain - 1) * pale + offset)
+    lost = np.maximum(gain * high + offset - BRIGHT, 255 - BRIGHT - gain * low - offset)
+    lost = np.minimum(lost.clip(0), change) * textured[:, None, None]
     coloured = inside & ~(textured & (copies.grey[a] != copies.grey[b]))[:, None, None]
     worst = np.zeros(len(a))
-    for of_a, channel, detail in zip(
-        colours, copies.colour, copies.colour_detail, strict=True
-    ):
-        dark, bright = ranked(of_a, channel[b])
-        edges = np.minimum(detail[a] if place is None else _detail(of_a), detail[b])
-        difference = (np.abs(gain * dark - bright) - lost / 2).clip(0) * coloured
+    for one, other in colours:
+        edges = np.minimum(_detail(one), _detail(other))
+        difference = (np.abs(gain * one - other) - lost / 2).clip(0) * coloured
         difference /= noise * COLOUR_NOISE + EDGES * edges
         worst = np.maximum(worst, difference.max((1, 2)))
-    rows = np.arange(len(a))
     for side in (16, 32, 64) if place is None else (16, 32):
-        of_a = copies.light[side][a[rows]] if place is None else light[side][rows]
-        dark, bright = of_a, copies.light[side][b[rows]]
-        if place is not None:
-            first = brighter[rows][:, None, None]
-            dark, bright = np.where(first, bright, dark), np.where(first, dark, bright)
-        difference = np.abs((gain[rows] * dark + offset[rows]).clip(0, 255) - bright)
-        difference = difference - _grown(lost[rows], side)
+        pale, rich = grids(side, rows)
+        difference = np.abs((gain[rows] * pale + offset[rows]).clip(0, 255) - rich)
+        difference -= _grown(lost[rows], side)
         difference *= _grown(inside[rows], side)
-        of_a = copies.detail[side][a[rows]] if place is None else _detail(of_a)
-        edges = np.minimum(of_a, copies.detail[side][b[rows]])
+        edges = np.minimum(_detail(pale), _detail(rich))
         difference /= noise[rows] * NOISE[side] + EDGES * edges
         worst[rows] = np.maximum(worst[rows], difference.max((1, 2)))
         rows = rows[worst[rows] < HOPELESS]
     if place is not None:
-        worst[~(textured | _is_cut_out(copies, a, b, place))] = np.inf
+        is_likely = _is_rigid(copies, a, b, place) & textured
+        worst[~(is_likely | _is_cut_out(copies, a, b, place))] = np.inf
     return ALIKE**worst
 
 
@@ -433,18 +438,25 @@ def _grown(grid, side):
     return grid.repeat(side // 16, 1).repeat(side // 16, 2)
 
 
-def _tone(dark, bright, weight, textured):
-    """By what gain and offset (m, 1, 1) the brighter pictures are brighter, in cells
-    that count."""
+def _range(light, blue, red):
+    """The darkest and the brightest values that the cells may hold, in any of R, G and
+    B."""
+    channels = np.stack((1.402 * red, 1.772 * blue, -0.344 * blue - 0.714 * red))
+    detail = _detail(light)
+    return light + channels.min(0) - detail, light + channels.max(0) + detail
+
+
+def _tone(pale, rich, weight, textured):
+    """By what gain and offset (m, 1, 1) one picture becomes the other, in cells that
+    count."""
     total = np.maximum(weight.sum((1, 2)), 1)
+    toned = pale.std((1, 2)) > TONES
     mean, goal, square, product = (
         (values * weight).sum((1, 2)) / total
-        for values in (dark, bright, dark**2, dark * bright)
+        for values in (pale, rich, pale**2, pale * rich)
     )
     variance = square - mean**2
-    gain = np.where(variance > TONES**2, product / np.maximum(square, 1), 1).clip(
-        0.8, 1.3
-    )
+    gain = np.where(toned, product / np.maximum(square, 1), 1).clip(0.8, 1.3)
     slope = ((product - mean * goal) / np.maximum(variance, 1)).clip(0.6, 1.7)
     gain = np.where(textured, slope, gain)
     offset = np.where(textured, goal - slope * mean, 0)
@@ -494,18 +506,16 @@ def _followed(copies, a, b, place=None):
     or of more contrast."""
     place = np.repeat(STILL[None], len(a), 0) if place is None else place.copy()
     explained, rows = np.zeros(len(a)), np.arange(len(a))
-    for side, steps in FOLLOW.items():
+    for side, steps, least in LEVELS:
         if not len(rows):
             break
         found, likeness = _level(copies, a[rows], b[rows], place[rows], side, steps)
         still = copies.light[side]
         before = _correlation(still[a[rows]], still[b[rows]], True)
         explained[rows] = 1 - (1 - likeness) / np.maximum(1 - before, 1e-6)
-        good = explained[rows] >= EXPLAINED
+        good = explained[rows] >= least
         place[rows[good]] = found[good]
-        rows = rows[
-            good | (before >= CLOSE)
-        ]  # small movements do not show on a coarse grid
+        rows = rows[good]
     return place, explained
 
 
@@ -560,6 +570,17 @@ def _correlation(one, other, inside):
     other = (other - (other * inside).sum((1, 2), keepdims=True) / total) * inside
     length = np.sqrt(np.square(one).sum((1, 2)) * np.square(other).sum((1, 2)))
     return (one * other).sum((1, 2)) / np.maximum(length, 1)
+
+
+def _is_rigid(copies, a, b, place):
+    """Whether a camera may have moved so, with which nothing is stretched or skewed:
+    (m,)."""
+    width, height = (copies.size[a] / copies.size[b][:, :1]).T
+    aspect = copies.size[b, 1] / copies.size[b, 0]
+    stretch = place[:, 1] * width - place[:, 5] * height / aspect
+    skew = place[:, 2] * width / aspect + place[:, 4] * height
+    scale = place[:, 1] * width
+    return (np.abs(stretch) < STRETCH * scale) & (np.abs(skew) < STRETCH * scale)
 
 
 def _is_cut_out(copies, a, b, place):
