@@ -760,8 +760,9 @@ def test_near_duplicates_in_two_parts_are_reported(parts, capsys):
     load_image(original).save(parts / "test" / "dogs" / "copy.jpg", quality=60)
     load_dataset(parts)
     assert re.fullmatch(
-        "given: 2 pictures look like one in another part, which may flatter scores. Most alike: "
-        r"train/cats/001.png and test/dogs/copy.jpg \(likeness 0.9[5-9]\). See find_near_duplicates.\n",
+        "given: 2 pictures look like one in another part, which may flatter scores. "
+        r"Most alike: train/cats/001.png and test/dogs/copy.jpg \(likeness 0.9[5-9]\). "
+        "See find_near_duplicates.\n",
         capsys.readouterr().out,
     )
     (parts / "val" / "cats" / "copy.png").write_bytes(original.read_bytes())
