@@ -254,9 +254,9 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     Missed are mirrored copies, those turned by more than a few degrees, small parts of
     a picture, some that were sharpened or made a fifth brighter, and of things on a
     plain ground shots from the hand, and those that were cut out and then resized, made
-    brighter or of other contrast. Different things that differ by less than noise may change count
-    as one: look at the pairs, and raise the threshold where they are wrong. How it is
-    done stands in `safeguards.look_alikes`.
+    brighter or of other contrast. Different things that differ by less than noise may
+    change count as one: look at the pairs, and raise the threshold where they are
+    wrong. How it is done stands in `safeguards.look_alikes`.
     several: one `Pictures`, or some between which to look for pairs; threshold: the
     likeness from which on two pictures count as alike, above 0; from 1 on none do;
     return_likeness: give [(likeness, path, path), …]."""
