@@ -1,9 +1,12 @@
 """Write the editions of the lessons into build/: python -m teaching.editions [EDITION
 …]
 
-student     the lessons without the folded solutions, and without outputs unless --outputs is given
-instructor  with solutions filled in, run, all folded texts open, and the notes of docs/teaching.md
-html        a site of the lessons with their outputs, to be read from disk: html/index.html
+student     the lessons without the folded solutions, and without outputs unless
+            --outputs is given
+instructor  with solutions filled in, run, all folded texts open, and the notes of
+            docs/teaching.md
+html        a site of the lessons with their outputs, to be read from disk:
+            html/index.html
 nbgrader    a course for nbgrader: source/NN/…, to release, collect and grade with it
 
 Without names, all. The notebooks in notebooks/ are the only source. For `instructor`

@@ -4,11 +4,15 @@ teaching/hub/jupyterhub_config.py.
 docs/teaching.md says how to set it up, what it needs, and what it does not protect.
 What differs from class to class is set by environment variables:
 
-HUB_PASSWORD     the class's password, eight characters at least; without it nobody gets in
-HUB_TEACHERS     names, with commas between, that may stop other people's servers; they log in with
+HUB_PASSWORD     the class's password, eight characters at least; without it nobody
+                 gets in
+HUB_TEACHERS     names, with commas between, that may stop other people's servers; they
+                 log in with
 HUB_TEACHERS_PASSWORD   32 characters at least
-HUB_FOLDER       where the learners' folders and the hub's own files go; default ~/lessons-hub
-HUB_NOTEBOOKS    the notebooks to hand out; default the project's, or build/student/notebooks
+HUB_FOLDER       where the learners' folders and the hub's own files go; default
+                 ~/lessons-hub
+HUB_NOTEBOOKS    the notebooks to hand out; default the project's, or
+                 build/student/notebooks
 HUB_PORT         default 8000; the two above it are used, too
 """
 
