@@ -184,11 +184,12 @@ def raises(*arguments):
 
 
 RUBBISH = [
-    None, 0, -1, 2.5, float("nan"), True, "", "x", b"x", [], [[1], [1, 2]], (), {}, {1}, object(),
-    np.array([]), np.array(["x"]), np.zeros((3, 3)), np.full(9, np.nan), int, print, raises, Odd(),
-    lambda: 1, lambda *a: "x", lambda *a: [], lambda *a: a, lambda *a: Odd(), lambda *a: np.nan,
-    lambda *a: {}, lambda *a: np.array(None), lambda *a: iter(()), lambda *a: np.zeros(0),
-    lambda *a: True, lambda *a: 0, lambda *a: a[0], lambda *a: np.ones((2, 3, 4)),
+    None, 0, -1, 2.5, float("nan"), True, "", "x", b"x", [], [[1], [1, 2]], (), {}, {1},
+    object(), np.array([]), np.array(["x"]), np.zeros((3, 3)), np.full(9, np.nan), int,
+    print, raises, Odd(), lambda: 1, lambda *a: "x", lambda *a: [], lambda *a: a,
+    lambda *a: Odd(), lambda *a: np.nan, lambda *a: {}, lambda *a: np.array(None),
+    lambda *a: iter(()), lambda *a: np.zeros(0), lambda *a: True, lambda *a: 0,
+    lambda *a: a[0], lambda *a: np.ones((2, 3, 4)),
 ]  # fmt: skip
 
 

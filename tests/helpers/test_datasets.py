@@ -166,10 +166,14 @@ def remove(folder):
 
 
 WHOLE_FAULTS = {
-    "empty class": (lambda f: remove(f / "cats"), r"pets/cats holds no pictures: add "
-                                                  r"some, or"),
-    "new empty class": (lambda f: (f / "birds").mkdir(), "pets/birds holds no "
-                                                         "pictures"),
+    "empty class": (
+        lambda f: remove(f / "cats"),
+        r"pets/cats holds no pictures: add some, or",
+    ),
+    "new empty class": (
+        lambda f: (f / "birds").mkdir(),
+        "pets/birds holds no pictures",
+    ),
     "one class": (
         lambda f: (f / "cats").rename(f.parent / "cats"),
         r"pets has only one class \(dogs\): make a folder for each of two",
@@ -184,7 +188,11 @@ WHOLE_FAULTS = {
         "pass",
     ),
     "one folder too high": (
-        lambda f: (f.rename(f.parent / "inner"), f.mkdir(), (f.parent / "inner").rename(f / "in")),
+        lambda f: (
+            f.rename(f.parent / "inner"),
+            f.mkdir(),
+            (f.parent / "inner").rename(f / "in"),
+        ),
         "pets/in should .* holds the folder cats: pass the folder just above the "
         "class folders",
     ),
@@ -194,7 +202,9 @@ WHOLE_FAULTS = {
         r"the file",
     ),
     "HEIC": (
-        lambda f: (f / "dogs" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100)),
+        lambda f: (f / "dogs" / "a.heic").write_bytes(
+            b"\0\0\0\x18ftypheic" + bytes(100)
+        ),
         r"pets/dogs/a.heic cannot be used. This looks like HEIC",
     ),
     "cut": (
@@ -213,7 +223,7 @@ WHOLE_FAULTS = {
         lambda f: [(f / "cats" / f"{i:03}.png").unlink() for i in range(2, 10)],
         r"pets has 2 different pictures of cats \(copies count once\), too few for 3",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", WHOLE_FAULTS)
@@ -247,16 +257,23 @@ PART_FAULTS = {
         r"given has the folders test, train: it should have train, validation \(or "
         r"val\)",
     ),
-    "no train": (lambda f: (f / "train").rename(f.parent / "t"), "the folders test, val: it"),
-    "misspelt": (lambda f: (f / "test").rename(f / "tset"), "the folders train, "
-                                                            "tset, val: it"),
-    "twice": (lambda f: fill(f / "validation", {"cats": 1}), "train, val, "
-                                                             "validation: it"),
+    "no train": (
+        lambda f: (f / "train").rename(f.parent / "t"),
+        "the folders test, val: it",
+    ),
+    "misspelt": (
+        lambda f: (f / "test").rename(f / "tset"),
+        "the folders train, tset, val: it",
+    ),
+    "twice": (
+        lambda f: fill(f / "validation", {"cats": 1}),
+        "train, val, validation: it",
+    ),
     "no picture": (
         lambda f: (f / "test" / "cats" / "000.png").write_bytes(b"GIF89a" + bytes(20)),
         "test/cats/000.png cannot be used",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", PART_FAULTS)

@@ -136,8 +136,8 @@ def test_report_says_what_is_undefined():
 
 @pytest.mark.parametrize(
     "threshold, misses, alarms",
-    [(0, 0, 2), (0.1, 0, 2), (0.2, 0, 1), (0.3, 0, 1), (0.35, 1, 1), (0.4, 1, 1), (0.5, 1, 0),
-     (0.8, 1, 0), (0.9, 2, 0), (-np.inf, 0, 2), (np.inf, 2, 0)],
+    [(0, 0, 2), (0.1, 0, 2), (0.2, 0, 1), (0.3, 0, 1), (0.35, 1, 1), (0.4, 1, 1),
+     (0.5, 1, 0), (0.8, 1, 0), (0.9, 2, 0), (-np.inf, 0, 2), (np.inf, 2, 0)],
 )  # fmt: skip
 def test_cost_by_hand(threshold, misses, alarms):
     cost = expected_cost(TRUE, SCORES, threshold, miss=5, alarm=1)

@@ -149,8 +149,12 @@ def maps(x, pool=8):
     """Three maps, of how red, green and blue the places are."""
     if pool > 1:
         x = layers.AveragePooling2D(pool)(x)
-    return layers.Conv2D(3, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(
-        np.eye(3)[None, None]))(x)  # fmt: skip
+    return layers.Conv2D(
+        3,
+        1,
+        use_bias=False,
+        kernel_initializer=keras.initializers.Constant(np.eye(3)[None, None]),
+    )(x)
 
 
 def mean(x):
@@ -250,9 +254,9 @@ def half_precision(x):
 
 
 BRANCHED = [
-    pooled_apart, average_and_maximum, residual_apart, pooled_before, three_levels, split,
-    added_logits, nested_maps, nested_features, same_names, shared, two_sizes, frozen_branches,
-    half_precision,
+    pooled_apart, average_and_maximum, residual_apart, pooled_before, three_levels,
+    split, added_logits, nested_maps, nested_features, same_names, shared, two_sizes,
+    frozen_branches, half_precision,
 ]  # fmt: skip
 
 

@@ -131,8 +131,9 @@ def test_the_readme_states_the_terms_of_the_weights_as_every_saved_file_does():
 # -- to cite ---------------------------------------------------------------------------
 
 KEYS = {  # of CFF 1.2.0, those used here and those a release adds
-    "cff-version", "message", "title", "type", "authors", "version", "license", "abstract",
-    "keywords", "repository-code", "date-released", "doi", "preferred-citation",
+    "cff-version", "message", "title", "type", "authors", "version", "license",
+    "abstract", "keywords", "repository-code", "date-released", "doi",
+    "preferred-citation",
 }  # fmt: skip
 PERSON = {
     "given-names",

@@ -37,29 +37,32 @@ SECONDS = (
 )
 # What must not come of these: they hold a whole picture, or none.
 PICTURES = (
-    "jpeg", "png", "webp", "gif", "bmp", "tiff", "tiff of big endian", "bmp upside down",
-    "tiff that follows itself", "jpeg of 50 scans", "gif of 300 frames", "gif with many comments",
-    "jpeg and zip", "gif and script", "png and html", "jpeg after jpeg", "CMYK tiff", "LAB tiff",
-    "GIF of 1×1", "PNG of 1×60000", "JPEG of 60000×1", "cmyk jpeg with a profile",
+    "jpeg", "png", "webp", "gif", "bmp", "tiff", "tiff of big endian",
+    "bmp upside down", "tiff that follows itself", "jpeg of 50 scans",
+    "gif of 300 frames", "gif with many comments", "jpeg and zip", "gif and script",
+    "png and html", "jpeg after jpeg", "CMYK tiff", "LAB tiff", "GIF of 1×1",
+    "PNG of 1×60000", "JPEG of 60000×1", "cmyk jpeg with a profile",
     "jpeg with a broken profile", "jpeg with exif to itself", "jpeg with an exif bomb",
     "png exif bomb", "png of 16-bit colours", "png of 1-bit palette", "animated png",
-    "animated webp", "tiff of three pages", "jpeg turned by a text", "jpeg turned by 65535",
+    "animated webp", "tiff of three pages", "jpeg turned by a text",
+    "jpeg turned by 65535",
 )  # fmt: skip
 ERRORS = {
     TOO_LARGE: (
-        "png pixel bomb", "png of 9500×9500", "png claims 2^31", "gif claims 65535×65535",
-        "jpeg claims 65500×65500", "tiff claims 2^31", "tiff with huge tiles", "bmp claims 2^31",
-        "webp claims 16 million", "jpeg of 1000 scans",
+        "png pixel bomb", "png of 9500×9500", "png claims 2^31",
+        "gif claims 65535×65535", "jpeg claims 65500×65500", "tiff claims 2^31",
+        "tiff with huge tiles", "bmp claims 2^31", "webp claims 16 million",
+        "jpeg of 1000 scans",
     ),
     NOT_AN_IMAGE: (
-        "nothing", "html", "svg", "postscript", "ppm", "pcx", "ico", "jpeg 2000", "pdf", "heic",
-        "zip", "program", "pickle", "html, then jpeg",
+        "nothing", "html", "svg", "postscript", "ppm", "pcx", "ico", "jpeg 2000", "pdf",
+        "heic", "zip", "program", "pickle", "html, then jpeg",
     ),
     DAMAGED: (
-        "jpeg cut before SOS", "jpeg cut within SOS", "png cut in IDAT", "webp cut in VP8L",
-        "gif cut at 500", "bmp cut at -1", "tiff cut at -9", "png of another's "
-                                                             "signature",
-        "png text bomb", "png profile bomb", "tiff with strips beyond the end",
+        "jpeg cut before SOS", "jpeg cut within SOS", "png cut in IDAT",
+        "webp cut in VP8L", "gif cut at 500", "bmp cut at -1", "tiff cut at -9",
+        "png of another's signature", "png text bomb", "png profile bomb",
+        "tiff with strips beyond the end",
     ),
 }  # fmt: skip
 
@@ -117,8 +120,12 @@ def test_odd_metadata_do_not_hide_the_orientation():
         *[(50000 + i, 7, 50_000, -1) for i in range(99)],
         tail=bytes(50_000),
     )
-    big = png(chunk(b"eXIf", raw + bytes(10**6)), width=4, height=2, data=hostile.zlib.compress(
-        bytes(26)))  # fmt: skip
+    big = png(
+        chunk(b"eXIf", raw + bytes(10**6)),
+        width=4,
+        height=2,
+        data=hostile.zlib.compress(bytes(26)),
+    )
     assert load_image(big).size == (2, 4)
     xmp = chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>')
     assert load_image(

@@ -31,10 +31,16 @@ WITNESS = "ran"  # a folder that hostile code would make
 
 def small(*more, side=8, last=None):
     """A network of four layers for two classes, with further layers before the last."""
-    return keras.Sequential([
-        keras.Input((side, side, 3)), layers.Rescaling(1 / 255), layers.Conv2D(4, 3), *more,
-        layers.GlobalAveragePooling2D(), layers.Dense(2, activation=last),
-    ])  # fmt: skip
+    return keras.Sequential(
+        [
+            keras.Input((side, side, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(4, 3),
+            *more,
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(2, activation=last),
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -148,39 +154,91 @@ def not_a_number(file, _):
 LAMBDA = {"class_name": "__lambda__", "config": {"value": "4wEAAAA=", "defaults": None}}
 OTHERS = "not Keras's own"
 CONFIGS = {  # a change of config.json: what the error says
-    "lambda": (in_place_of("Rescaling", class_name="Lambda", config={"function": LAMBDA}), "code"),
+    "lambda": (
+        in_place_of("Rescaling", class_name="Lambda", config={"function": LAMBDA}),
+        "code",
+    ),
     "module os": (in_place_of("Rescaling", module="os", class_name="mkdir"), OTHERS),
     "ours": (
-        in_place_of("Rescaling", module="safeguards.whole_files", class_name="atomic_write"), OTHERS
+        in_place_of(
+            "Rescaling", module="safeguards.whole_files", class_name="atomic_write"
+        ),
+        OTHERS,
     ),
-    "looks like keras": (in_place_of("Rescaling", module="kerasx", class_name="ReLU"), OTHERS),
-    "builtin": (with_layer("Dense", activation={
-        "module": "builtins", "class_name": "function", "config": "eval",
-        "registered_name": "function"}), OTHERS),
-    "registered": (in_place_of("Rescaling", module=None, registered_name="mine>Layer"), OTHERS),
-    "torch pickle": (in_place_of("Rescaling", class_name="TorchModuleWrapper",
-                                 config={"module": "gASVAAAA"}), "cannot be loaded"),
-    "utils": (in_place_of("Rescaling", module="keras.utils", class_name="get_file",
-                          config={"fname": "x", "origin": "file:///x"}), "cannot be loaded"),
-    "reads a file": (in_place_of("Rescaling", class_name="StringLookup",
-                                 config={"vocabulary": "/etc/passwd"}), "cannot be loaded"),
-    "unknown layer": (in_place_of("Rescaling", class_name="NoSuchLayer"), "cannot be loaded"),
+    "looks like keras": (
+        in_place_of("Rescaling", module="kerasx", class_name="ReLU"),
+        OTHERS,
+    ),
+    "builtin": (
+        with_layer(
+            "Dense",
+            activation={
+                "module": "builtins",
+                "class_name": "function",
+                "config": "eval",
+                "registered_name": "function",
+            },
+        ),
+        OTHERS,
+    ),
+    "registered": (
+        in_place_of("Rescaling", module=None, registered_name="mine>Layer"),
+        OTHERS,
+    ),
+    "torch pickle": (
+        in_place_of(
+            "Rescaling", class_name="TorchModuleWrapper", config={"module": "gASVAAAA"}
+        ),
+        "cannot be loaded",
+    ),
+    "utils": (
+        in_place_of(
+            "Rescaling",
+            module="keras.utils",
+            class_name="get_file",
+            config={"fname": "x", "origin": "file:///x"},
+        ),
+        "cannot be loaded",
+    ),
+    "reads a file": (
+        in_place_of(
+            "Rescaling", class_name="StringLookup", config={"vocabulary": "/etc/passwd"}
+        ),
+        "cannot be loaded",
+    ),
+    "unknown layer": (
+        in_place_of("Rescaling", class_name="NoSuchLayer"),
+        "cannot be loaded",
+    ),
     "no layers": (lambda c: c["config"].update(layers=[]) or c, "cannot be loaded"),
     "a list": (lambda _: [], "cannot be loaded"),
     "huge dense": (with_layer("Dense", units=10**9), "asks for"),
     "endless dense": (with_layer("Dense", units=10**30), "asks for"),
     "negative dense": (with_layer("Dense", units=-1), "cannot be loaded"),
-    "huge kernel": (with_layer("Conv2D", kernel_size=[10**5] * 2, padding="same"), "asks for"),
+    "huge kernel": (
+        with_layer("Conv2D", kernel_size=[10**5] * 2, padding="same"),
+        "asks for",
+    ),
     "more weights than there are": (
-        with_layer("Conv2D", kernel_size=[60, 60], padding="same"), "asks for"),
+        with_layer("Conv2D", kernel_size=[60, 60], padding="same"),
+        "asks for",
+    ),
     "other shapes": (with_layer("Conv2D", filters=5), "cannot be loaded"),
-    "huge between": (in_place_of("Rescaling", class_name="UpSampling2D",
-                                 config={"size": [9999, 9999]}), "asks for"),
-    "padding": (in_place_of("Rescaling", class_name="ZeroPadding2D",
-                            config={"padding": 99999}), "asks for"),
-    "other input": (with_layer("InputLayer", batch_shape=[None, 8, 8, 4]), "cannot "
-                                                                           "be loaded"),
-}  # fmt: skip
+    "huge between": (
+        in_place_of(
+            "Rescaling", class_name="UpSampling2D", config={"size": [9999, 9999]}
+        ),
+        "asks for",
+    ),
+    "padding": (
+        in_place_of("Rescaling", class_name="ZeroPadding2D", config={"padding": 99999}),
+        "asks for",
+    ),
+    "other input": (
+        with_layer("InputLayer", batch_shape=[None, 8, 8, 4]),
+        "cannot be loaded",
+    ),
+}
 RULE = {"shape": "square", "fraction": 1.0, "filter": "bilinear"}
 DOCUMENTS = {
     "deep list": {"classes": nested(100_000)},
@@ -200,12 +258,17 @@ DOCUMENTS = {
 }
 WEIGHTS = {
     "a link to another file": (
-        replace_by(lambda folder: h5py.ExternalLink("/etc/passwd", "/x")), "cannot be loaded"),
-    "a soft link": (replace_by(lambda folder: h5py.SoftLink("/elsewhere")), "cannot be loaded"),
+        replace_by(lambda folder: h5py.ExternalLink("/etc/passwd", "/x")),
+        "cannot be loaded",
+    ),
+    "a soft link": (
+        replace_by(lambda folder: h5py.SoftLink("/elsewhere")),
+        "cannot be loaded",
+    ),
     "a claim of 40 GB": (huge, "cannot be loaded"),
     "bytes of another file": (external, "cannot be loaded"),
     "NaN": (not_a_number, "no numbers"),
-}  # fmt: skip
+}
 
 
 def refused(path, message, counts):
@@ -272,10 +335,14 @@ def test_other_kinds_of_file_are_refused(good, tmp_path, monkeypatch):
     harm = pickle.dumps(Harmful())
     np.savez(tmp_path / "model.npz", a=np.array([Harmful()], object))
     content = {
-        "model.pkl": harm, "model.pt": harm, "model.joblib": harm, "model.h5": b"\x89HDF\r\n\x1a\n",
-        "model.hdf5": harm, "model.npz": (tmp_path / "model.npz").read_bytes(),
+        "model.pkl": harm,
+        "model.pt": harm,
+        "model.joblib": harm,
+        "model.h5": b"\x89HDF\r\n\x1a\n",
+        "model.hdf5": harm,
+        "model.npz": (tmp_path / "model.npz").read_bytes(),
         "model.bin": good.read_bytes(),
-    }  # fmt: skip
+    }
     for name, data in content.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(
@@ -348,8 +415,10 @@ def softmaxes():
     }
 
 
-@pytest.mark.parametrize("kind", ["activation", "layer", "activation layer", "nested", "operation",
-                                  "reshaped"])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind",
+    ["activation", "layer", "activation layer", "nested", "operation", "reshaped"],
+)
 def test_a_softmax_is_found(kind):
     model = softmaxes()[kind]
     given = np.random.default_rng(0).uniform(0, 9, (3, 8, 8, 3)).astype("float32")

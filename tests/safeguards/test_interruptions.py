@@ -56,7 +56,8 @@ from apps.sharing.exporting import export_onnx
 from apps.sharing.saving import save_classifier
 from helpers.images import ResizeRule
 layers = keras.layers
-network = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(3000),
+network = keras.Sequential([keras.Input((8, 8, 3)), \
+layers.Flatten(), layers.Dense(3000),
                             layers.Dense(2)])
 model = as_classifier(network, "ab", rule=ResizeRule())
 print("ready", flush=True)

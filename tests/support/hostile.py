@@ -106,8 +106,8 @@ def bmp(width=4, height=4, bits=8, compression=0, body=bytes(16), colours=256, h
     start = 14 + 40 + len(palette)
     return (
         b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start)
-        + struct.pack("<IiiHHIIiiII", head, width, height, 1, bits, compression, len(body), 0, 0,
-                      colours, 0) + palette + body
+        + struct.pack("<IiiHHIIiiII", head, width, height, 1, bits, compression,
+                      len(body), 0, 0, colours, 0) + palette + body
     )  # fmt: skip
 
 
@@ -196,11 +196,18 @@ def corpus():
         "bmp with 2^31 colours": bmp(colours=2**31),
         "bmp in jpeg": bmp(compression=4, body=jpeg()),
         "bmp run-length ends early": bmp(60, 60, compression=1, body=b"\4\1\0\1"),
-        "bmp run-length jumps far": bmp(9000, 9000, compression=1, body=b"\0\2\xff\xff" * 400),
+        "bmp run-length jumps far": bmp(
+            9000, 9000, compression=1, body=b"\0\2\xff\xff" * 400
+        ),
         "tiff claims 2^31": tiff((256, 4, 1, 2**31 - 1), (257, 4, 1, 2**31 - 1)),
         "tiff of width 0": tiff((256, 3, 1, 0)),
-        "tiff with huge tiles": tiff((322, 4, 1, 60000), (323, 4, 1, 60000), (324, 4, 1, -1),
-                                     (325, 4, 1, 9), (259, 3, 1, 5)),
+        "tiff with huge tiles": tiff(
+            (322, 4, 1, 60000),
+            (323, 4, 1, 60000),
+            (324, 4, 1, -1),
+            (325, 4, 1, 9),
+            (259, 3, 1, 5),
+        ),
         "tiff with 65535 samples": tiff((277, 3, 1, 65535)),
         "tiff of unknown compression": tiff((259, 3, 1, 9999)),
         "tiff with 2^30 strips": tiff((273, 4, 2**30, -1), (278, 3, 1, 1)),
@@ -209,9 +216,10 @@ def corpus():
         "tiff claims 9999 tags": tiff(count=9999),
         "tiff of big endian": tiff(order=">"),
         "webp claims 16 million": good["webp"].replace(
-            good["webp"][24:30], b"\xff\xff\xff\xff\xff\xff"),
+            good["webp"][24:30], b"\xff\xff\xff\xff\xff\xff"
+        ),
         "webp claims 4 GB": b"RIFF\xff\xff\xff\xffWEBP" + good["webp"][12:],
-    }  # fmt: skip
+    }
     # what unfolds, loops, or never ends
     shared = bytes(100_000)
     entries = [(50000 + i, 7, len(shared), -1) for i in range(2000)]
@@ -219,7 +227,9 @@ def corpus():
     files |= {
         "png text bomb": png(chunk(b"zTXt", b"a\0\0" + text)),
         "png international text bomb": png(chunk(b"iTXt", b"a\0\1\0\0\0" + text)),
-        "png of text bombs": png(*[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**6)))] * 99),
+        "png of text bombs": png(
+            *[chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**6)))] * 99
+        ),
         "png profile bomb": png(chunk(b"iCCP", b"a\0\0" + text)),
         "png exif bomb": png(chunk(b"eXIf", tiff(*entries, tail=shared))),
         "png pixel bomb": empty(20_000),
@@ -236,11 +246,19 @@ def corpus():
         "gif of 300 frames": gif(300),
         "gif with a long comment": gif(comment=b"!\xfe" + b"\1x" * 100_000 + b"\0"),
         "gif with many comments": gif(comment=b"!\xfe\1x\0" * 30_000),
-        "gif with an endless comment": gif(comment=b"!\xfe" + (b"\xff" + b"x" * 255) * 400),
-        "jpeg with exif to itself": jpeg(exif=b"Exif\0\0" + tiff((34665, 4, 1, 8), following=8)),
-        "jpeg with an exif bomb": jpeg(exif=b"Exif\0\0" + tiff(
-            *[(50000 + i, 7, 30_000, -1) for i in range(2000)], tail=bytes(30_000))),
-    }  # fmt: skip
+        "gif with an endless comment": gif(
+            comment=b"!\xfe" + (b"\xff" + b"x" * 255) * 400
+        ),
+        "jpeg with exif to itself": jpeg(
+            exif=b"Exif\0\0" + tiff((34665, 4, 1, 8), following=8)
+        ),
+        "jpeg with an exif bomb": jpeg(
+            exif=b"Exif\0\0"
+            + tiff(
+                *[(50000 + i, 7, 30_000, -1) for i in range(2000)], tail=bytes(30_000)
+            )
+        ),
+    }
     # other things in a picture's clothes
     html = b"<!doctype html><img src=x onerror=alert(1)>"
     files |= {
@@ -294,23 +312,39 @@ def corpus():
     files |= {
         "jpeg turned by a text": jpeg(exif=b"Exif\0\0" + tiff((274, 2, 4, 0x41414141))),
         "jpeg turned by several": jpeg(exif=b"Exif\0\0" + tiff((274, 3, 2, 6))),
-        "png turned by its text": png(chunk(
-            b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation=\"6\"/>"), height=2),
+        "png turned by its text": png(
+            chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'),
+            height=2,
+        ),
         "cmyk jpeg with a profile": encoded(picture("CMYK"), "JPEG", icc_profile=SRGB),
         "jpeg with a broken profile": jpeg(icc_profile=b"\xff" * 9000),
         "jpeg, progressive": jpeg(progressive=True),
-        "jpeg, two pictures": encoded(picture(), "MPO", save_all=True, append_images=[picture()]),
+        "jpeg, two pictures": encoded(
+            picture(), "MPO", save_all=True, append_images=[picture()]
+        ),
         "png of 16-bit colours": png(depth=16, data=zlib.compress(bytes(26))),
-        "png of 1-bit palette": png(chunk(b"PLTE", b"\1\2\3"), depth=1, colour=3,
-                                    data=zlib.compress(b"\0\xff\0\xff")),
+        "png of 1-bit palette": png(
+            chunk(b"PLTE", b"\1\2\3"),
+            depth=1,
+            colour=3,
+            data=zlib.compress(b"\0\xff\0\xff"),
+        ),
         "png without its palette": png(colour=3, data=zlib.compress(b"\0\1\2" * 2)),
-        "png with a long palette": png(chunk(b"PLTE", bytes(3 * 900)), colour=3,
-                                       data=zlib.compress(b"\0\xff\xff" * 2)),
-        "animated png": encoded(picture(), "PNG", save_all=True, append_images=[picture("L")]),
-        "animated webp": encoded(picture(), "WEBP", save_all=True, append_images=[picture("L")]),
-        "tiff of three pages": encoded(picture(), "TIFF", save_all=True,
-                                       append_images=[picture("L"), picture("1")]),
-    }  # fmt: skip
+        "png with a long palette": png(
+            chunk(b"PLTE", bytes(3 * 900)),
+            colour=3,
+            data=zlib.compress(b"\0\xff\xff" * 2),
+        ),
+        "animated png": encoded(
+            picture(), "PNG", save_all=True, append_images=[picture("L")]
+        ),
+        "animated webp": encoded(
+            picture(), "WEBP", save_all=True, append_images=[picture("L")]
+        ),
+        "tiff of three pages": encoded(
+            picture(), "TIFF", save_all=True, append_images=[picture("L"), picture("1")]
+        ),
+    }
     return files
 
 
@@ -348,7 +382,8 @@ def variant(seed, files):
 
 
 def outcome(data):
-    """ "picture", or the kind of ImageError; anything else is raised, as a fault of ours."""
+    """ "picture", or the kind of ImageError; anything else is raised, as a fault of
+    ours."""
     try:
         image = load_image(data)
     except ImageError as error:

@@ -352,7 +352,8 @@ with Gradebook(sys.argv[1]) as book:
         "by hand": sum(c.max_score for c in cells if c.name.startswith("notes-")),
         "of": {name: one.max_score for name, one in handed_in.items()},
         "points": {name: one.score for name, one in handed_in.items()},
-        "to be graded by hand": {name: one.needs_manual_grade for name, one in handed_in.items()},
+        "to be graded by hand": {name: one.needs_manual_grade \
+for name, one in handed_in.items()},
     }
 print(json.dumps(found))
 """

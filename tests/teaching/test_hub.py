@@ -126,8 +126,8 @@ def test_values_name_settings_of_the_chart(values):
     """The chart refuses unknown names; these are from its own table of settings."""
     assert set(values) == {"hub", "singleuser", "prePuller", "scheduling", "cull"}
     known = {
-        "image", "cmd", "startTimeout", "defaultUrl", "memory", "cpu", "storage", "extraEnv",
-        "networkPolicy", "lifecycleHooks",
+        "image", "cmd", "startTimeout", "defaultUrl", "memory", "cpu", "storage",
+        "extraEnv", "networkPolicy", "lifecycleHooks",
     }  # fmt: skip
     assert set(values["singleuser"]) == known
     assert all(
@@ -162,8 +162,11 @@ def test_the_first_start_hands_out_the_lessons_and_keeps_what_is_there(
     command = values["singleuser"]["lifecycleHooks"]["postStart"]["exec"]["command"]
     script = command[2].replace("/opt/lessons", str(image))
     for _ in range(2):
-        subprocess.run([*command[:2], script], env={"HOME": str(home), "PATH": os.environ["PATH"]},
-                       check=True)  # fmt: skip
+        subprocess.run(
+            [*command[:2], script],
+            env={"HOME": str(home), "PATH": os.environ["PATH"]},
+            check=True,
+        )
     assert {p.name: p.read_text() for p in (home / "notebooks").iterdir()} == {
         "00_a.ipynb": "original",
         "01_b.ipynb": "mine",

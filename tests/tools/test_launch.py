@@ -416,10 +416,12 @@ pytestmark = pytest.mark.skipif(
 
 SEEN = """
 import importlib.util, json, subprocess, sys
-there = [importlib.util.find_spec("helpers").origin, importlib.util.find_spec("keras").origin]
+there = [importlib.util.find_spec("helpers").origin, \
+importlib.util.find_spec("keras").origin]
 code = "from importlib import metadata, util; print(util.find_spec('helpers').origin, "
 code += "metadata.version('transfer-learning-notebooks'))"
-there.append(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+there.append(subprocess.run([sys.executable, "-c", code], \
+capture_output=True, text=True).stdout)
 print("SEEN", json.dumps(there))"""
 
 

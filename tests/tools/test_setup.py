@@ -179,7 +179,8 @@ class Machine:
             f"""case "$*" in
             tools/setup/check_python.py) ;;
             --version) echo Python of {name} ;;
-            "-m venv .venv") mkdir -p .venv/bin; cp "{self.bin}/inside" .venv/bin/python ;;
+            "-m venv .venv") mkdir -p .venv/bin; \
+cp "{self.bin}/inside" .venv/bin/python ;;
             *) exit 1 ;;
             esac""",
         )

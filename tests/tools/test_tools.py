@@ -31,7 +31,8 @@ def tool(name, *arguments, **variables):
 
 SHOW = """import os, urllib.request
 print(os.environ.get("TRANSFER_MODEL"), os.environ.get("TRANSFER_WEIGHTS"))
-print(sorted(set(urllib.request.getproxies().values())), os.listdir(os.environ["KERAS_HOME"]))
+print(sorted(set(urllib.request.getproxies().values())), \
+os.listdir(os.environ["KERAS_HOME"]))
 print(os.path.basename(os.getcwd()))"""
 
 

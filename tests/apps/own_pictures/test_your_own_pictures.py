@@ -185,8 +185,8 @@ UNUSABLE = {
     linked_folder: "dogs should .* holds more, a link to a folder: put links to its "
     "pictures",
     lost_class: "birds is a link that leads nowhere: mend or remove it",
-    all_heic: r": dogs 0\. .* left out there: 12, such as dogs/0.heic cannot be used. This "
-    r".* HEIC",
+    all_heic: r": dogs 0\. .* left out there: 12, such as dogs/0.heic cannot be used. "
+    r"This .* HEIC",
     all_copies: r": dogs 1 \(of 12: those that look alike count once\)\. .*something "
     r"else",
     all_in_two_classes: r": cats 0, dogs 0\. .*such as cats/00.png shows the same in "

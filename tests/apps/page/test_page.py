@@ -593,7 +593,8 @@ def keep(request):
     )
 
 
-PROBABILITIES = """async ({ aboutFile, open, prepare, loadAbout, loadModel }, files) => {
+PROBABILITIES = """\
+async ({ aboutFile, open, prepare, loadAbout, loadModel }, files) => {
     const about = await loadAbout(aboutFile), model = await loadModel(about), rows = [];
     for (const file of files) {
         rows.push([...await model(prepare(await open(file, about.most), about))]);
@@ -625,8 +626,10 @@ class TestTheDefaultNetwork:
         wanted = np.concatenate(
             [real.probabilities(paths[i : i + 20]) for i in range(0, 200, 20)]
         )
-        found = [real_visit.run(PROBABILITIES, *[p.read_bytes() for p in paths[i : i + 50]])
-                 for i in range(0, 200, 50)]  # fmt: skip
+        found = [
+            real_visit.run(PROBABILITIES, *[p.read_bytes() for p in paths[i : i + 50]])
+            for i in range(0, 200, 50)
+        ]
         rows = np.concatenate(found)
         same = rows.argmax(axis=1) == wanted.argmax(axis=1)
         difference = np.abs(rows - wanted).max()
@@ -887,12 +890,14 @@ class TestInUse:
         data = encoded(load_image("coffee").resize((200, 300)), "PNG")
         visit.page.evaluate(
             """([way, text]) => {
-                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+                const bytes = Uint8Array.from(atob(text), \
+(letter) => letter.charCodeAt(0));
                 const transfer = new DataTransfer();
                 transfer.items.add(new File([bytes], `${way}ped.png`));
                 const event = way === "drop"
                     ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true })
-                    : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+                    : new ClipboardEvent("paste", \
+{ clipboardData: transfer, bubbles: true });
                 document.body.dispatchEvent(event);
             }""",
             [way, base64.b64encode(data).decode()],

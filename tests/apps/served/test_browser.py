@@ -145,7 +145,8 @@ classes = tuple((bad, f"{{i}} {{bad}}") for i in range(len(classifier.classes)))
 named = replace(classifier, name=bad, classes=classes)
 pictures = Pictures(bad, tuple(paths), np.array([0, 1]), (bad, bad + "2"))
 scores = np.array([[0.2, 0.8], [0.3, 0.7]])
-display(classify_widget(named), preprocess_widget(named), collect_widget(["cup"], folder / "set"))
+display(classify_widget(named), preprocess_widget(named), \
+collect_widget(["cup"], folder / "set"))
 display(error_browser(pictures, scores, new_model(classifier, 2)))
 display(label_cleaner(pictures, [1, 0], folder / "decisions.csv", scores))
 display(threshold_widget([False, True], scores[0], pictures.images(), [bad, bad], 1, 1))
@@ -484,7 +485,8 @@ OPEN = """async path => {
     return notebook.id;
 }"""
 RUN = """async text => {
-    const app = window.jupyterapp, { content, sessionContext } = app.shell.currentWidget;
+    const app = window.jupyterapp, \
+{ content, sessionContext } = app.shell.currentWidget;
     await sessionContext.ready;
     content.activeCellIndex = content.widgets.findIndex(
         ({ model }) => model.type === "code" && model.sharedModel.source.includes(text)

@@ -140,9 +140,13 @@ def test_own_preprocessing_becomes_layers(tmp_path, pictures):
     )
     outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(inputs))
     own = models.Classifier(
-        "bgr", keras.Model(inputs, outputs), 8, ResizeRule("each_side", 0.875, "bicubic"),
-        lambda batch: preprocess(np.array(batch)), (("a", "a"), ("b", "b")),
-    )  # fmt: skip
+        "bgr",
+        keras.Model(inputs, outputs),
+        8,
+        ResizeRule("each_side", 0.875, "bicubic"),
+        lambda batch: preprocess(np.array(batch)),
+        (("a", "a"), ("b", "b")),
+    )
     read = load_classifier(save_classifier(own, tmp_path / "bgr.keras"))
     assert (read.rule, read.size) == (own.rule, 8)
     batch = read.prepare(pictures[:3])
@@ -904,7 +908,10 @@ def test_every_file_answers_as_the_classifier(kind, suffix, pictures, tmp_path):
 
 # Layers that a runtime cannot do or works out otherwise, each called "odd".
 ODD = {
-    "exact GELU": (".onnx", lambda: network_of(layers.Conv2D(4, 1, activation="gelu", name="odd"))),
+    "exact GELU": (
+        ".onnx",
+        lambda: network_of(layers.Conv2D(4, 1, activation="gelu", name="odd")),
+    ),
     "groups": (".onnx", lambda: network_of(layers.Conv2D(6, 3, groups=3, name="odd"))),
     "nested": (
         ".onnx",
@@ -922,20 +929,27 @@ ODD = {
         ".onnx",
         lambda: network_of(
             lambda x: layers.Add()(
-                [layers.Conv2D(3, 1, activation="gelu", name="odd")(x), layers.Conv2D(3, 1)(x)]
+                [
+                    layers.Conv2D(3, 1, activation="gelu", name="odd")(x),
+                    layers.Conv2D(3, 1)(x),
+                ]
             )
         ),
     ),
     # LiteRT forgets what is added to the length, which only a black picture shows.
-    "UnitNormalization": (".tflite", lambda: network_of(layers.UnitNormalization(name="odd"))),
+    "UnitNormalization": (
+        ".tflite",
+        lambda: network_of(layers.UnitNormalization(name="odd")),
+    ),
     "LSTM": (
         ".tflite",
         lambda: network_of(
-            layers.Reshape((16, 48)), layers.LSTM(48, return_sequences=True, name="odd"),
+            layers.Reshape((16, 48)),
+            layers.LSTM(48, return_sequences=True, name="odd"),
             layers.Reshape((16, 16, 3)),
         ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", ODD)

@@ -18,12 +18,14 @@ CASES = {
             START + "    return str(predictions[1])\n": "a whole guess, as text",
             START + "    return predictions[1].wnid\n": "WordNet id",
             START + "    return predictions[1].probability\n": "A name is text",
-            START
-            + "    return [prediction.name for prediction in predictions]\n": "several things",
+            START + "    return [prediction.name for prediction in predictions]\n": (
+                "several things"
+            ),
             START + "    print(predictions[1].name)\n": "`return` missing",
             START + "    return 'tabby cat'\n": "use the list",
-            START
-            + "    predictions.pop(0)\n    return predictions[0].name\n": "taking anything out",
+            START + "    predictions.pop(0)\n    return predictions[0].name\n": (
+                "taking anything out"
+            ),
             "second_name = 'tabby'\n": "without brackets",
         },
         right=[

@@ -26,7 +26,8 @@ def best_of_each(images, classifier):
     for image in images:
         small = resize(image, classifier.size, classifier.rule)
         batch = np.expand_dims(keras.utils.img_to_array(small), axis=0)
-        scores = classifier.network.predict(classifier.preprocess_input(batch), verbose=0)
+        scores = classifier.network.predict(\
+classifier.preprocess_input(batch), verbose=0)
         answers += decode(softmax(scores[0]), classifier.classes, 1)
     return answers
 """
@@ -44,8 +45,9 @@ CASES = {
             + "    return np.stack([pixels, pixels])\n": "Where does the lesson's",
             BATCH + "    return pixels[np.newaxis] / 255\n": "pixels have changed",
             BATCH + "    np.expand_dims(pixels, axis=0)\n": "`return` missing",
-            BATCH
-            + "    pixels.shape = 1, *pixels.shape\n    return pixels\n": "another shape now",
+            BATCH + "    pixels.shape = 1, *pixels.shape\n    return pixels\n": (
+                "another shape now"
+            ),
         },
         right=[
             BATCH + "    return pixels[np.newaxis]\n",
@@ -106,7 +108,8 @@ CASES = {
         right=[
             """
 def best_of_each(images, classifier):
-    batch = [np.asarray(resize(i, classifier.size, classifier.rule), float) for i in images]
+    batch = [np.asarray(resize(i, classifier.size, classifier.rule), float) \
+for i in images]
     prepared = [classifier.preprocess_input(pixels) for pixels in batch]
     probabilities = softmax(classifier.network(np.array(prepared)), axis=1)
     return [decode(row, classifier.classes)[0] for row in probabilities]
@@ -115,7 +118,8 @@ def best_of_each(images, classifier):
 def best_of_each(images, classifier):
     prepared = []
     for image in images:
-        pixels = keras.utils.img_to_array(resize(image, classifier.size, classifier.rule))
+        pixels = keras.utils.img_to_array(\
+resize(image, classifier.size, classifier.rule))
         prepared.append(classifier.preprocess_input(np.expand_dims(pixels, axis=0)))
     scores = classifier.network.predict_on_batch(np.concatenate(prepared))
     return tuple(decode(softmax(row), classifier.classes, 1)[0] for row in scores)

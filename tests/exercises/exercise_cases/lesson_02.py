@@ -12,8 +12,9 @@ CASES = {
     "02.2": Case(
         wrong={
             CENTRED + "    return pixels / 255\n": "What must still be done",
-            CENTRED
-            + "    pixels /= 127.5\n    pixels -= 1\n    return pixels\n": "has changed",
+            CENTRED + "    pixels /= 127.5\n    pixels -= 1\n    return pixels\n": (
+                "has changed"
+            ),
             CENTRED + "    return 2 * pixels / 255 - 1\n": "wrong for uint8",
             CENTRED + "    return pixels\n": "Nothing is scaled yet",
             CENTRED + "    return pixels / 127.5\n": "where does 0 belong",

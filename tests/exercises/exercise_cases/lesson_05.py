@@ -29,7 +29,8 @@ CASES = {
 """: "From which alone",
             NEW_HEAD
             + """
-    head = LogisticRegression(max_iter=1000).fit(StandardScaler().fit_transform(known), labels)
+    head = LogisticRegression(max_iter=1000)\
+.fit(StandardScaler().fit_transform(known), labels)
     return head.predict_proba(StandardScaler().fit_transform(new))
 """: "scaled differently",
             NEW_HEAD

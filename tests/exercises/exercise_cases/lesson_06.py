@@ -57,7 +57,8 @@ def unfreeze_last(base, n):
             UNFREEZE_ALL
             + """
     for position, layer in enumerate(base.layers):
-        layer.trainable = position > len(base.layers) - n and layer not in batchnorm(base)
+        layer.trainable = position > len(base.layers) - n \
+and layer not in batchnorm(base)
 """: "should be trainable",
             """
 def unfreeze_last(base, n):
@@ -82,7 +83,8 @@ def unfreeze_last(base, n):
         ],
         names="""
 def batchnorm(base):
-    return [layer for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    return [layer for layer in base.layers \
+if isinstance(layer, keras.layers.BatchNormalization)]
 """,
     ),
     "06.4": Case(

@@ -72,7 +72,9 @@ CASES = {
     return mask, head.fit(x[~mask], y[~mask]).score(x_test, y_test)
 """: "One entry for each picture",
             BY_OTHERS.replace("[:n]", "[: n // 2]")
-            + "    return out, head.fit(x[kept], y[kept]).score(x_test, y_test)\n": "leaves out",
+            + "    return out, head.fit(x[kept], y[kept]).score(x_test, y_test)\n": (
+                "leaves out"
+            ),
         },
         right=[
             """

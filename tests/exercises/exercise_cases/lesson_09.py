@@ -61,7 +61,8 @@ def may_replace(a, b, names_a, names_b):
     columns_a, columns_b = dict(zip(names_a, a.T)), dict(zip(names_b, b.T))
     if set(columns_a) != set(columns_b):
         return False
-    differences = [np.abs(columns_a[name] - columns_b[name]).max() for name in columns_a]
+    differences = [np.abs(columns_a[name] - columns_b[name]).max() \
+for name in columns_a]
     said_a, said_b = np.array(names_a)[a.argmax(1)], np.array(names_b)[b.argmax(1)]
     return max(differences) <= 0.02 and (said_a == said_b).sum() >= 0.99 * len(a)
 """,
@@ -70,7 +71,8 @@ def may_replace(a, b, names_a, names_b):
     if set(names_a) != set(names_b):
         return False
     a, b = a[:, np.argsort(names_a)], b[:, np.argsort(names_b)]
-    return (a.argmax(-1) == b.argmax(-1)).mean() >= 0.99 and np.allclose(a, b, rtol=0, atol=0.02)
+    return (a.argmax(-1) == b.argmax(-1)).mean() >= 0.99 \
+and np.allclose(a, b, rtol=0, atol=0.02)
 """,
         ],
     ),

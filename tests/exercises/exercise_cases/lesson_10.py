@@ -5,7 +5,9 @@ from exercise_cases import Case
 CASES = {
     "10.2": Case(
         wrong={
-            "def missing(files, rows):\n    return list(files)[len(rows):]\n": "counting rows",
+            "def missing(files, rows):\n    return list(files)[len(rows):]\n": (
+                "counting rows"
+            ),
             "def missing(files, rows):\n    return list(files)\n": "a second one",
             """
 def missing(files, rows):
@@ -15,12 +17,14 @@ def missing(files, rows):
             """
 def missing(files, rows):
     done = {(path, size) for path, size, modified in rows}
-    return [path for path, (size, modified) in files.items() if (path, size) not in done]
+    return [path for path, (size, modified) in files.items() \
+if (path, size) not in done]
 """: "written anew since",
             """
 def missing(files, rows):
     done = {path: modified for path, size, modified in rows}
-    return [path for path, (size, modified) in files.items() if done.get(path) != modified]
+    return [path for path, (size, modified) in files.items() \
+if done.get(path) != modified]
 """: "another size by now",
             """
 def missing(files, rows):
@@ -30,7 +34,8 @@ def missing(files, rows):
             """
 def missing(files, rows):
     done = {path: version for path, *version in rows}
-    return [p for p, (s, t) in files.items() if p not in done or s != done[p][0] or t > done[p][1]]
+    return [p for p, (s, t) in files.items() \
+if p not in done or s != done[p][0] or t > done[p][1]]
 """: "replaced by an older copy",
             """
 def missing(files, rows):
@@ -43,11 +48,13 @@ def missing(files, rows):
 """: "every file is still to be done",
             """
 def missing(files, rows):
-    return [p for p in files if (p, *files[p]) not in rows] if files else [r[0] for r in rows]
+    return [p for p in files if (p, *files[p]) not in rows] if files \
+else [r[0] for r in rows]
 """: "An empty folder",
             """
 def missing(files, rows):
-    return [path for path, size, modified in rows if files.get(path) == (size, modified)]
+    return [path for path, size, modified in rows \
+if files.get(path) == (size, modified)]
 """: "Asked for are the others",
             """
 def missing(files, rows):
@@ -61,7 +68,9 @@ def missing(files, rows):
             del files[path]
     return list(files)
 """: "Work on copies",
-            "def missing(files, rows):\n    return len(files) - len(rows)\n": "list of paths",
+            "def missing(files, rows):\n    return len(files) - len(rows)\n": (
+                "list of paths"
+            ),
             """
 def missing(files, rows):
     return [path for path in files for row in rows if row != (path, *files[path])]
