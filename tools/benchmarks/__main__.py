@@ -55,7 +55,8 @@ Written by `make bench`{quick}; what is compared, and how, is in [tools/benchmar
 
 {when}, {minutes:.0f} minutes. {machine}; load before: {load}. {versions}.
 
-Every time is a ratio to another that took turns with it in the same run, so it means something on
+Every time is a ratio to another that took turns with it in the same run, \
+so it means something on
 other machines, too: the median of n rounds, in brackets the middle half of them."""
 
 

@@ -25,14 +25,22 @@ from tools.benchmarks.report import (
 )
 
 TEXT = """\
-The loop calls Keras's `predict` for one picture after the other, as most examples do. It is not
-that of lesson 10, which calls `classifier.predict` and takes a fraction of this one's time (*One
-picture* has both). The ceiling is an estimate, from what each stage takes alone, in the same
-rounds, with all cores to itself: decoding and resizing in threads, and the network on pixels that
-are ready. Both stages need the same cores, so on a processor their times add up; *of the slower
-stage* would be the ceiling if the network had hardware of its own. A share of 1 is as fast as
-possible; a little more is within what other work on the machine does to the stages, or one stage
-fills gaps that the other leaves. Model loaded beforehand; `predict_folder` starts without a table,
+The loop calls Keras's `predict` for one picture after the other, as most examples do. \
+It is not
+that of lesson 10, which calls `classifier.predict` and takes a fraction of this one's \
+time (*One
+picture* has both). The ceiling is an estimate, from what each stage takes alone, \
+in the same
+rounds, with all cores to itself: decoding and resizing in threads, \
+and the network on pixels that
+are ready. Both stages need the same cores, so on a processor their times add up; \
+*of the slower
+stage* would be the ceiling if the network had hardware of its own. \
+A share of 1 is as fast as
+possible; a little more is within what other work on the machine does to the stages, \
+or one stage
+fills gaps that the other leaves. Model loaded beforehand; \
+`predict_folder` starts without a table,
 and its whole call counts."""
 
 

@@ -15,9 +15,12 @@ from tools.benchmarks.report import Part, alone, grown, ratio, toy
 
 COUNTS = (2, 10, 100, 1_000)
 TEXT = """\
-Made-up features, {width} numbers for each of {n:,} pictures, around a centre for each class:
-`fit_head` ({epochs} epochs) and lesson 05's *logistic regression* learn from them. `predict`
-answers for one picture, with {network} and a head of so many outputs. Times in units of those
+Made-up features, {width} numbers for each of {n:,} pictures, \
+around a centre for each class:
+`fit_head` ({epochs} epochs) and lesson 05's *logistic regression* learn from them. \
+`predict`
+answers for one picture, with {network} and a head of so many outputs. \
+Times in units of those
 with the fewest classes."""
 
 

@@ -23,9 +23,12 @@ COUNTS = {
 FIRST, AGAIN = "predict_folder", "again, with nothing to do"
 TEXT = """\
 `predict_folder` with {network} on folders of hard links to the training pictures of
-*computers*; then *again*, on the folder that is done, where it only finds that nothing is
-missing. Times *a picture*, in units of those with the smallest folder in the same round: 1
-means that twice as many pictures take twice as long. On logarithmic axes, time over pictures
+*computers*; then *again*, on the folder that is done, \
+where it only finds that nothing is
+missing. Times *a picture*, in units of those with the smallest folder in the same \
+round: 1
+means that twice as many pictures take twice as long. On logarithmic axes, \
+time over pictures
 has the slope {first} and, again, {again} (95 % interval); 1 is proportional."""
 
 

@@ -19,9 +19,12 @@ from tools.benchmarks.report import (
 from tools.benchmarks.start_up import breakdown, share_of_tensorflow
 
 TEXT = """\
-Times for one picture that is already loaded, in units of the compiled network's forward pass on
-ready numbers. `classifier.predict` cuts and resizes the picture and names the classes as well.
-*Keras's predict*, `keras_model.predict(batch)`, and *called*, `keras_model(batch)`, get the
+Times for one picture that is already loaded, \
+in units of the compiled network's forward pass on
+ready numbers. `classifier.predict` cuts and resizes the picture and names the classes \
+as well.
+*Keras's predict*, `keras_model.predict(batch)`, and *called*, `keras_model(batch)`, \
+get the
 ready numbers; both are the model that lies in the classifier."""
 
 

@@ -16,10 +16,14 @@ from tools.benchmarks.report import Part, alone, axes_of, ratio, ratio_bars, sai
 
 TEXT = """\
 {network} on the same ready numbers, in three runtimes that all use all cores: Keras
-compiled, as `classifier.forward` runs it, and the files that lesson 09 exports. Each figure is
-Keras's time divided by that of the runtime, so more is faster. Predictions are compared on {n}
-validation pictures of *computers*: *same answer* with its 95 % interval, and the largest
-difference of any probability. LiteRT gets one picture after the other: batches gain nothing
+compiled, as `classifier.forward` runs it, and the files that lesson 09 exports. \
+Each figure is
+Keras's time divided by that of the runtime, so more is faster. \
+Predictions are compared on {n}
+validation pictures of *computers*: *same answer* with its 95 % interval, \
+and the largest
+difference of any probability. LiteRT gets one picture after the other: \
+batches gain nothing
 there. int8 gives up equality for size."""
 
 

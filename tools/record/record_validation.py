@@ -8,10 +8,11 @@ TRANSFER_WEIGHTS names the folder with MobileNetV2's weights. The pictures carry
 research terms and stay where they are. What is kept, in data/recorded/validation.npz,
 are labels and answers, which `helpers.evaluate` reads:
 
-- of both sets, the class that each network puts on top (uint16): EfficientNet-Lite0, 1, 2
-  and MobileNetV2 at their own sizes, Lite0 at smaller ones, and Lite0 given images that
-  were prepared wrongly;
-- of imagenet_val also Lite0's logits (float16), so that its probabilities can be judged.
+- of both sets, the class that each network puts on top (uint16): EfficientNet-Lite0, 1,
+  2 and MobileNetV2 at their own sizes, Lite0 at smaller ones, and Lite0 given images
+  that were prepared wrongly;
+- of imagenet_val also Lite0's logits (float16), so that its probabilities can be
+  judged.
 """
 
 import argparse

@@ -88,7 +88,8 @@ class Timed(Worker):
     def __call__(self, block):
         begun, cpu = time.time(), time.process_time()
         done = super().__call__(block)
-        line = json.dumps([begun, time.time(), time.process_time() - cpu, done["rows"][0]])
+        line = json.dumps([\
+begun, time.time(), time.process_time() - cpu, done["rows"][0]])
         with open(f"{marks}.{os.getpid()}", "a") as file:
             file.write(line + "\\n")
         return done

@@ -4,9 +4,10 @@ Without options, the buttons in README.md are written anew for the address in
 CITATION.cff.
 
 --repository ADDRESS  note the project's public address first: https://github.com/OWNER/NAME
---copies FOLDER       write the copies of the lessons that Colab and Kaggle open: there a notebook
-                      comes alone, so each copy has a cell that fetches the project, at the commit
-                      it was made from. FOLDER becomes the branch `launch` (CONTRIBUTING.md).
+--copies FOLDER       write the copies of the lessons that Colab and Kaggle open: there
+                      a notebook comes alone, so each copy has a cell that fetches the
+                      project, at the commit it was made from. FOLDER becomes the branch
+                      `launch` (CONTRIBUTING.md).
 
 CITATION.cff is the one place that holds the address. While it holds none, README.md
 says so.
@@ -43,9 +44,9 @@ BADGES = {
 NOTE = """\
 [![Open in Colab]({Colab})]({colab}) [![Open in Kaggle]({Kaggle})]({kaggle})
 
-**On Colab or Kaggle, run the next cell first.** It takes up to a minute, and leaves what is \
-installed there as it is. On Kaggle, *Settings → Turn on internet* has to be chosen before. \
-Elsewhere it does nothing."""
+**On Colab or Kaggle, run the next cell first.** It takes up to a minute, and leaves \
+what is installed there as it is. On Kaggle, *Settings → Turn on internet* has to be \
+chosen before. Elsewhere it does nothing."""
 CELL = """\
 import os
 import runpy
@@ -60,7 +61,8 @@ if {{"COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE"}} & os.environ.keys():
     os.makedirs(folder, exist_ok=True)
     for step in ["init", "-q"], fetch, ["checkout", "-qf", "FETCH_HEAD"]:
         if subprocess.run(["git", "-C", folder, *step]).returncode:
-            raise SystemExit(f"The lessons could not be fetched from {{address}}: no internet?")
+            raise SystemExit(\
+f"The lessons could not be fetched from {{address}}: no internet?")
     runpy.run_path(f"{{folder}}/tools/release/hosted.py")["prepare"]({export})"""
 
 
@@ -178,7 +180,10 @@ def copied(notebook, name, address, commit):
         path = posixpath.normpath(posixpath.join("notebooks", found[2]))
         folder, _, target = path.rpartition("/")
         ours = folder == "notebooks" and target in copies
-        return f"{found[1]}({address}/blob/{f'{BRANCH}/{target}' if ours else f'{commit}/{path}'}"
+        return (
+            f"{found[1]}({address}/blob/"
+            f"{f'{BRANCH}/{target}' if ours else f'{commit}/{path}'}"
+        )
 
     notebook.cells = [part for part in notebook.cells if part.id not in OWN]
     for part in notebook.cells:

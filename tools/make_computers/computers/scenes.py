@@ -23,19 +23,19 @@ def weighted(rng, **weights):
 # How often each thing, and each variant of a class's subject, comes up (relative
 # weights)
 CLUTTER = {
-    "mug": 3, "books": 3, "plant": 2, "pen": 3, "paper": 3, "sticky": 2, "pencil_cup": 2,
-    "bottle": 1, "lamp": 1, "frame": 1, "notepad": 2, "fruit": 1, "box": 1.5, "stapler": 1,
-    "tape": 1, "cup": 1,
+    "mug": 3, "books": 3, "plant": 2, "pen": 3, "paper": 3, "sticky": 2,
+    "pencil_cup": 2, "bottle": 1, "lamp": 1, "frame": 1, "notepad": 2, "fruit": 1,
+    "box": 1.5, "stapler": 1, "tape": 1, "cup": 1,
 }  # fmt: skip
 SUBJECTS = {
     "desktop": {"tower": 5, "behind": 2, "crt": 1.6, "all_in_one": 1.2},
     "laptop": {"thin": 5, "thick": 3, "wide": 2},
     "handheld": {"phone": 5, "pda": 3, "keys": 1.5, "bar": 1},
     "other": {
-        "books": 2.2, "open_book": 1.2, "mug": 2.5, "lamp": 3, "plant": 3, "calculator": 0.4,
-        "frame": 0.4, "notepad": 1.2, "stapler": 0.7, "box": 1, "clock": 1.2, "typewriter": 0.35,
-        "pencil_cup": 2, "bottle": 2, "vase": 2.2, "fruit": 2, "radio": 0.6, "teapot": 2.5,
-        "globe": 1.5, "tape": 1, "candle": 1.5,
+        "books": 2.2, "open_book": 1.2, "mug": 2.5, "lamp": 3, "plant": 3,
+        "calculator": 0.4, "frame": 0.4, "notepad": 1.2, "stapler": 0.7, "box": 1,
+        "clock": 1.2, "typewriter": 0.35, "pencil_cup": 2, "bottle": 2, "vase": 2.2,
+        "fruit": 2, "radio": 0.6, "teapot": 2.5, "globe": 1.5, "tape": 1, "candle": 1.5,
     },
 }  # fmt: skip
 CLASSES = tuple(SUBJECTS)

@@ -59,10 +59,15 @@ class Stage:
         nodes, links = material.node_tree.nodes, material.node_tree.links
         shader = nodes["Principled BSDF"]
         for name, value in {
-            "Base Color": (*np.power(colour, 2.2), 1), "Roughness": rough, "Metallic": metal,
-            "Coat Weight": coat, "Emission Strength": glow, "Subsurface Weight": soft,
-            "Subsurface Scale": 0.005, "Transmission Weight": glass,
-        }.items():  # fmt: skip
+            "Base Color": (*np.power(colour, 2.2), 1),
+            "Roughness": rough,
+            "Metallic": metal,
+            "Coat Weight": coat,
+            "Emission Strength": glow,
+            "Subsurface Weight": soft,
+            "Subsurface Scale": 0.005,
+            "Transmission Weight": glass,
+        }.items():
             shader.inputs[name].default_value = value
         if image is not None:
             texture = nodes.new("ShaderNodeTexImage")
@@ -184,13 +189,20 @@ class Stage:
                 else moved
             )
             row = {"brick": 0.25, "tiles": 0.5, "planks": 0.35}[kind]
-            brick = node("TexBrick", {
-                "Vector": turned, "Color1": (1, 1, 1, 1),
-                "Color2": (*[rng.uniform(0.55, 0.95)] * 3, 1),
-                "Mortar": (*[rng.uniform(0.2, 0.9)] * 3, 1), "Scale": 1.0,
-                "Mortar Size": 0.01 if kind != "planks" else 0.005,
-                "Brick Width": {"brick": 0.6, "tiles": 0.5, "planks": 4.0}[kind], "Row Height": row,
-            }, offset=0.0 if kind == "tiles" else 0.5)  # fmt: skip
+            brick = node(
+                "TexBrick",
+                {
+                    "Vector": turned,
+                    "Color1": (1, 1, 1, 1),
+                    "Color2": (*[rng.uniform(0.55, 0.95)] * 3, 1),
+                    "Mortar": (*[rng.uniform(0.2, 0.9)] * 3, 1),
+                    "Scale": 1.0,
+                    "Mortar Size": 0.01 if kind != "planks" else 0.005,
+                    "Brick Width": {"brick": 0.6, "tiles": 0.5, "planks": 4.0}[kind],
+                    "Row Height": row,
+                },
+                offset=0.0 if kind == "tiles" else 0.5,
+            )
             tint = node(
                 "MixRGB", {0: 1.0, 1: tint, 2: brick.outputs[0]}, blend_type="MULTIPLY"
             ).outputs[0]
