@@ -53,9 +53,6 @@ def test_recorded_run_leaves_no_size_and_no_draw_out(rows):
     assert all(other == frozen for other in others)
 
 
-@pytest.mark.xfail(
-    reason="so far the largest sizes have one draw: run the tool to its end"
-)
 def test_recorded_run_has_every_seed(rows):
     wanted = {
         (way, str(size), str(seed))
