@@ -236,10 +236,10 @@ def test_a_folder_stands_in_for_the_package(package, tmp_path, monkeypatch, caps
     """A classroom's folder, written once, needs neither package nor index ever
     after."""
     folder = tmp_path / "classroom"
-    assert weights.main(["efficientnet_lite0", "--to", str(folder)]) == 0
+    assert weights._main(["efficientnet_lite0", "--to", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "efficientnet_lite0: copied and checked" in out
-    assert weights.main(["efficientnet_lite0", "--to", str(folder)]) == 0
+    assert weights._main(["efficientnet_lite0", "--to", str(folder)]) == 0
     assert "already there, checked" in capsys.readouterr().out
     shutil.rmtree(package)
     monkeypatch.setenv("TRANSFER_WEIGHTS", str(folder))
@@ -267,7 +267,7 @@ def test_a_damaged_package_is_passed_over_for_an_intact_folder(
 def test_a_damaged_package_is_not_handed_on(package, tmp_path, capsys):
     path = weights_file(package)
     path.write_bytes(DAMAGE["one bit"](path.read_bytes()))
-    assert weights.main(["efficientnet_lite0", "--to", str(tmp_path / "room")]) == 1
+    assert weights._main(["efficientnet_lite0", "--to", str(tmp_path / "room")]) == 1
     assert "damaged or another file" in capsys.readouterr().err
     assert not list((tmp_path / "room").iterdir())
 
