@@ -308,7 +308,7 @@ def cluster(many):
 # middle.
 NOTING = """
 import os, sys, time, ray
-from predict_many import Worker, predict_many
+from apps.many.predict_many import Worker, predict_many
 
 class Noting(Worker):
     def __call__(self, block):

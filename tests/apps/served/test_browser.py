@@ -147,7 +147,9 @@ pictures = Pictures(bad, tuple(paths), np.array([0, 1]), (bad, bad + "2"))
 scores = np.array([[0.2, 0.8], [0.3, 0.7]])
 display(classify_widget(named), preprocess_widget(named), \
 collect_widget(["cup"], folder / "set"))
-display(error_browser(pictures, scores, new_model(classifier, 2)))
+model = new_model(classifier, 2)
+model.get_layer("head").kernel.assign(np.random.default_rng(0).normal(size=(1280, 2)))
+display(error_browser(pictures, scores, model))
 display(label_cleaner(pictures, [1, 0], folder / "decisions.csv", scores))
 display(threshold_widget([False, True], scores[0], pictures.images(), [bad, bad], 1, 1))
 """
@@ -398,7 +400,8 @@ def test_on_a_page_names_stay_text_and_only_public_addresses_are_asked(
         hostile_notebook(tmp_path),
         "--no-browser",
     ]
-    command += [f"--port={free_port()}", f"--Voila.config_file_paths={ROOT / 'page'}"]
+    settings = ROOT / "apps" / "served"
+    command += [f"--port={free_port()}", f"--Voila.config_file_paths={settings}"]
     log, path = tmp_path / "app.log", str(ROOT / "apps" / "served")
     server = Server(command, r"http://127\.0\.0\.1:\d+/", log, JUPYTER_PATH=path)
     try:
