@@ -59,7 +59,7 @@ test-slow: test-thorough ## run the tests that take minutes each as well: all le
 bench: setup ## compare with what learners would otherwise copy; 15 minutes, into tools/benchmarks/
 	.venv/bin/python -m tools.benchmarks $(BENCH_ARGS)
 
-lint: setup ## check the style of code and notebooks, and which room imports which
+lint: setup ## check the style of code and notebooks, and which folder imports which
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/lint-imports

@@ -3,7 +3,9 @@
 To add a panel:
 1. write a module here with a function that returns a `VBox`; `_common.py` helps;
 2. import that function below, so that lessons can write `from panels import …`;
-3. test what each widget does, as `tests/test_widgets.py` shows.
+3. test what each widget does, as `tests/panels/test_widgets.py` shows;
+4. show it: README.md's table, `PANELS` in tools/record/photograph_panels.py for the
+   picture in docs/, and REUSE.toml for that picture's licence.
 """
 
 from panels.classify import classify_widget

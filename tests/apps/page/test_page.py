@@ -1309,7 +1309,7 @@ class TestHosts:
                 "document.getAnimations().forEach((waiting) => waiting.finish())"
             )
             expect(stuck).to_be_visible()
-            expect(stuck).to_contain_text("page/README.md")
+            expect(stuck).to_contain_text("apps/page/README.md")
             opened.context.close()
 
     @pytest.mark.parametrize("rights", ["allow-scripts", "allow-scripts allow-popups"])
