@@ -70,7 +70,7 @@ def undescribed(network):
     sentences, or None where they do: where all layers and functions are Keras's own.
     Other code can change while its name and its settings stay the same."""
     try:
-        _steps(network)
+        _steps(network, with_weights=False)
     except NetworkError as error:
         return str(error)
     return None
@@ -133,10 +133,11 @@ def _versions():
 # -- how a network is built ------------------------------------------------------------
 
 
-def _steps(network):
+def _steps(network, with_weights=True):
     """A line for each step of a network: what it does, with which weights and which
     earlier steps' outputs. What is nested is written out, so that only what is
-    computed counts. NetworkError where Keras's configuration does not say that."""
+    computed counts. NetworkError where Keras's configuration does not say that, for
+    which the weights, megabytes to hash, need not be read."""
     if hasattr(network, "digest"):
         return [network.digest]
 
@@ -144,7 +145,7 @@ def _steps(network):
     lines = []
 
     def call(step, *arguments, **options):
-        lines.append(_line(step, arguments, options))
+        lines.append(_line(step, arguments, options, with_weights))
         count = len(step._inbound_nodes[0].output_tensors)
         names = [f"step {len(lines)} output {k}" for k in range(count)]
         return names if count > 1 else names[0]
@@ -164,7 +165,7 @@ def _models_in(layers):
     return [layer for layer in layers if isinstance(layer, keras.Model)]
 
 
-def _line(step, arguments, options):
+def _line(step, arguments, options, with_weights):
     """A step's class, settings and weights, the steps of networks that it holds, such
     as TimeDistributed, and what it is given."""
     import keras
@@ -176,11 +177,11 @@ def _line(step, arguments, options):
         _check(each)
     kind = type(step)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    weights = getattr(step, "weights", ())
+    weights = getattr(step, "weights", ()) if with_weights else ()
     weights = [_exactly(weight) for weight in weights]
     try:
         config = _essential(step.get_config())
-        networks = [_steps(model) for model in _models_in(inner)]
+        networks = [_steps(model, with_weights) for model in _models_in(inner)]
         line = [name, config, weights, arguments, options, *networks]
         return json.dumps(line, sort_keys=True, default=_text)
     except (NotImplementedError, TypeError) as error:
