@@ -168,16 +168,22 @@ def recognise(mistakes, matches):
             raise Hint(hint)
 
 
-def draw_distinct(draw):
-    """Draw random tasks until the right answer and all mistakes give different figures.
+def _are_apart(figures):
+    """Whether all numbers of a sequence differ by MIN_DIFFERENCE at least."""
+    return np.diff(np.sort(figures)).min() >= MIN_DIFFERENCE
 
-    draw: a function without arguments that returns (figures, *task), where figures is a
-    sequence of all the numbers that must differ. Returns the task as a list. Raises
-    RuntimeError if no draw will do: then two of the mistakes are the same.
+
+def draw_distinct(draw, are_distinct=_are_apart):
+    """Draw random tasks until the right answer and all mistakes lead to something else.
+
+    draw: a function without arguments that returns (outcomes, *task), where outcomes is
+    a sequence of all that must differ; are_distinct: says whether they do, by default
+    of numbers. Returns the task as a list. Raises RuntimeError if no draw will do: then
+    two of the mistakes are the same.
     """
     for _ in range(MAX_DRAWS):
-        figures, *task = draw()
-        if np.diff(np.sort(figures)).min() >= MIN_DIFFERENCE:
+        outcomes, *task = draw()
+        if are_distinct(outcomes):
             return task
     raise RuntimeError("no task that tells the usual mistakes apart")
 

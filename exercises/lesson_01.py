@@ -5,12 +5,12 @@ from itertools import combinations
 import numpy as np
 
 from exercises._core import (
-    MAX_DRAWS,
     Explore,
     Fill,
     Hint,
     Predict,
     call,
+    draw_distinct,
     numbers,
     recognise,
 )
@@ -143,7 +143,7 @@ class TinyClassifier:
 
 def best_of_each(answer):
     """Judge a function (images, classifier) → each image's best `Prediction`."""
-    tiny, images, pixels = _draw_distinct_task()
+    tiny, images, pixels = draw_distinct(_draw_classifier, _none_agree)
     given = images.copy()
     result = call(answer, given, tiny.classifier)
 
@@ -175,20 +175,24 @@ def best_of_each(answer):
     )
 
 
-def _draw_distinct_task():
-    """A tiny classifier, images and their pixels for which every usual mistake
-    shows."""
+def _draw_classifier():
+    """A random task for `draw_distinct`.
+
+    Returns (outcomes, tiny classifier, images, their pixels).
+    """
     from helpers.images import to_batch
 
     random = np.random.default_rng()
-    for _ in range(MAX_DRAWS):
-        tiny = TinyClassifier(random)
-        images = _random_images(random)
-        pixels = to_batch(images, SIDE, tiny.classifier.rule)
-        outcomes = [tiny.answers(tiny.scale(pixels)), *_mistakes(pixels, tiny).values()]
-        if not any(_agree(one, other) for one, other in combinations(outcomes, 2)):
-            return tiny, images, pixels
-    raise RuntimeError("no task that tells the usual mistakes apart")
+    tiny = TinyClassifier(random)
+    images = _random_images(random)
+    pixels = to_batch(images, SIDE, tiny.classifier.rule)
+    outcomes = [tiny.answers(tiny.scale(pixels)), *_mistakes(pixels, tiny).values()]
+    return outcomes, tiny, images, pixels
+
+
+def _none_agree(outcomes):
+    """Whether no two of several lists [(name, probability), …] hold the same."""
+    return not any(_agree(one, other) for one, other in combinations(outcomes, 2))
 
 
 def _random_images(random):
