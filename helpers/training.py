@@ -226,8 +226,9 @@ def fit(
     trained = model
     prepare = partial(_pixels, model, dtype="uint8")
     with progress_bar(epochs, "epochs") as bar:
-        base, layers_after = until_base(model)
-        if base is not None:
+        ahead = until_base(model)
+        if ahead:
+            base, layers_after = ahead
             trained = keras.Sequential(layers_after)
             _compile(trained, learning_rate)
             width = base.output_shape[-1]

@@ -146,9 +146,9 @@ def set_weights(network, weights):
 
 
 def until_base(model):
-    """A model up to its base's features, and the layers after that.
-    (None, a list) where something up to there learns or varies, or where what follows
-    is not a row of single layers."""
+    """(a model up to its base's features, the layers after that), or None where
+    something up to there learns or varies, or what follows is not a row of single
+    layers."""
     import keras
 
     features = model.outputs[0]
@@ -157,7 +157,7 @@ def until_base(model):
     while step.name != "base":
         is_layer = isinstance(step, keras.Layer)
         if len(given) != 1 or not is_layer or step in layers_after:
-            return None, layers_after
+            return None
         features = given[0]
         layers_after.insert(0, step)
         step, given, _ = made_by(features)
@@ -165,7 +165,7 @@ def until_base(model):
     others = [other for other in front.operations if other is not step]
     varies = any(knows_training(other) for other in others)
     if varies or front.trainable_weights or not layers_after:
-        return None, layers_after
+        return None
     return front, layers_after
 
 
