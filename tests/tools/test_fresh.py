@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from programs import git
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGINAL = '{"cells": ["original"]}\n'
@@ -15,20 +16,6 @@ LESSON = "03_decode_predictions.ipynb"
 pytestmark = pytest.mark.skipif(
     not (shutil.which("git") and shutil.which("make")), reason="needs git and make"
 )
-
-
-def git(folder, *arguments):
-    settings = (
-        "-c",
-        "user.name=x",
-        "-c",
-        "user.email=x@example.org",
-        "-c",
-        "init.defaultBranch=x",
-    )
-    subprocess.run(
-        ["git", *settings, *arguments], cwd=folder, check=True, capture_output=True
-    )
 
 
 @pytest.fixture

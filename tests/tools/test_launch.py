@@ -28,6 +28,7 @@ import pytest
 from lessons import LESSONS, PACKAGES, TEMPLATE, code_cells, read
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from programs import git
 
 from tools.release import hosted, launch
 
@@ -107,22 +108,6 @@ def project(repository, tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "CITATION", folder / "CITATION.cff")
     monkeypatch.setattr(launch, "README", folder / "README.md")
     return folder
-
-
-def git(folder, *arguments):
-    settings = (
-        "-c",
-        "user.name=x",
-        "-c",
-        "user.email=x@example.org",
-        "-c",
-        "init.defaultBranch=x",
-    )
-    command = ["git", *settings, *arguments]
-    done = subprocess.run(
-        command, cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
 
 
 def commit(folder):

@@ -29,6 +29,7 @@ from image_errors import raises
 from PIL import Image, ImageCms
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
+from programs import start_nginx
 from server import Server as Site
 from tiny import SIZE
 
@@ -1407,23 +1408,8 @@ def test_our_nginx_lets_browsers_keep_all_but_index_html(built, tmp_path):
         "    ssl_certificate_key /etc/ssl/classify.key;\n": "",
         "/var/www/classify": str(built),
     }
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    temporary = "".join(
-        f"{kind}_temp_path {tmp_path}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    # nginx gives up root's rights, and then could not read root's temporary folder.
-    user = "" if os.geteuid() else "user root;\n"
-    (tmp_path / "nginx.conf").write_text(
-        f"{user}daemon off;\npid {tmp_path}/pid;\nerror_log "
-        f"{tmp_path}/error.log;\nevents {{}}\nhttp {{\ninclude "
-        f"/etc/nginx/mime.types;\naccess_log off;\n{temporary}{text}}}\n"
-    )
-    command = [nginx, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    process = start_nginx(
+        nginx, tmp_path, text, changes, "include /etc/nginx/mime.types;\n"
     )
     try:
         kept, address = {}, f"http://127.0.0.1:{port}/"

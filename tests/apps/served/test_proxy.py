@@ -10,6 +10,7 @@ import time
 import pytest
 import requests
 from browser import ROOT, Server, free_port
+from programs import start_nginx
 
 SITE = "https://classify.example.org"
 WEBSOCKET = {
@@ -57,23 +58,7 @@ def ask(tmp_path_factory):
         "/etc/ssl": str(folder),
         "/etc/nginx": str(folder),
     }
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    # nginx gives up root's rights, and then could not read root's temporary folder.
-    user = "" if os.geteuid() else "user root;\n"
-    (folder / "nginx.conf").write_text(
-        f"{user}daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents "
-        f"{{}}\nhttp {{\naccess_log off;\n{temporary}{text}}}\n"
-    )
-    command = [nginx, "-e", folder / "error.log", "-c", folder / "nginx.conf"]
-    proxy = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    proxy = start_nginx(nginx, folder, text, changes)
 
     def ask(path="", auth=("ada", "secret"), method="GET", **headers):
         return requests.request(
