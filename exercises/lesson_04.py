@@ -176,7 +176,6 @@ def _draw_scores(dear):
     was chosen: threshold}. Each costs something else, on both sets, so that a cost
     tells how its threshold was chosen.
     """
-    from helpers.evaluate import threshold_from_costs
 
     random = np.random.default_rng()
     prices = {name: random.uniform(1, 1.5) for name in Costs._fields}
@@ -190,7 +189,7 @@ def _draw_scores(dear):
         "validation": costs.best_threshold(*validation),
         "test": costs.best_threshold(*test),
         "both": costs.best_threshold(*both),
-        "formula": threshold_from_costs(miss=costs.miss, alarm=costs.alarm),
+        "formula": costs.alarm / (costs.alarm + costs.miss),
         "half": 0.5,
         "swapped costs": swapped_costs.best_threshold(*validation),
     }

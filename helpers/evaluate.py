@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap
-from sklearn.metrics import classification_report, confusion_matrix
 
 from helpers.models import RECORDED
 from safeguards.recordings import read_recording
@@ -99,28 +98,6 @@ def difference(labels, predicted_a, predicted_b, seed=0):
     return Difference(*mean)
 
 
-def report(labels, predicted, classes):
-    """A text table: precision, recall, F1 and number of pictures, by class and
-    averaged. classes: names in the order of the positions. nan marks what's undefined,
-    such as the precision of a class that's never predicted. See
-    `sklearn.metrics.classification_report`."""
-    labels, predicted = _class_positions(labels, predicted, classes=len(classes))
-    return classification_report(
-        labels,
-        predicted,
-        labels=range(len(classes)),
-        target_names=classes,
-        zero_division=np.nan,
-    )
-
-
-def confusion(labels, predicted, n_classes):
-    """How often each class (row) was taken for each class (column).
-    Returns int (n_classes, n_classes)."""
-    labels, predicted = _class_positions(labels, predicted, classes=n_classes)
-    return confusion_matrix(labels, predicted, labels=range(n_classes))
-
-
 def expected_cost(positive, scores, threshold, miss, alarm, weights=None):
     """The mean cost per picture if the answer is yes where score ≥ threshold.
     positive: bool (n,), the truth; scores: floats (n,); threshold: one, or an array;
@@ -177,21 +154,14 @@ def choose_threshold(positive, scores, miss, alarm, weights=None):
     return float(cheapest[middle])
 
 
-def threshold_from_costs(miss, alarm):
-    """The probability from which a yes is cheaper than a no: alarm / (alarm + miss).
-    It holds for calibrated probabilities (Elkan 2001). Costs are 0 or more; both 0
-    are a ValueError."""
-    _check_costs(miss, alarm)
-    return alarm / (alarm + miss)
-
-
 def expected_calibration_error(probabilities, labels, bins=15):
     """The mean distance between confidence and accuracy over equally wide bins, 0…1.
     See Guo et al. (2017). probabilities: floats (n, classes), each row sums to 1;
     labels: class positions (n,)."""
     probabilities = np.asarray(probabilities)
     is_table = probabilities.ndim == 2
-    if not is_table or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
+    sums = probabilities.sum(axis=-1)
+    if not is_table or not np.allclose(sums, 1, atol=1e-3):
         raise ValueError(
             "Probabilities should be (pictures, classes), each row with sum 1."
         )
@@ -260,15 +230,16 @@ def _class_positions(*arrays, classes=None):
         )
     if not arrays[0].size:
         raise ValueError("There is no picture to evaluate: these are empty.")
-    for array in arrays:
-        if array.dtype.kind not in WHOLE_NUMBERS:
-            dtypes = ", ".join(str(array.dtype) for array in arrays)
+    dtypes = [array.dtype for array in arrays]
+    for dtype in dtypes:
+        if dtype.kind not in WHOLE_NUMBERS:
             raise ValueError(
-                f"Types {dtypes}: give class positions, which are whole numbers (or "
-                "bool)."
+                f"Types {', '.join(map(str, dtypes))}: give class positions, which are "
+                "whole numbers (or bool)."
             )
-    low = min(array.min() for array in arrays)
-    high = max(array.max() for array in arrays)
+    together = np.concatenate(arrays)
+    low = together.min()
+    high = together.max()
     if classes is not None and (low < 0 or high >= classes):
         raise ValueError(
             f"Positions {low} to {high}, but {classes} classes: 0 to {classes - 1}."

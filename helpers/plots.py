@@ -7,18 +7,24 @@ import math
 from textwrap import wrap
 
 import numpy as np
+from PIL import Image
 
 # Okabe and Ito (2008): told apart with any colour vision.
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9")  # and green, pink, sky blue
 
-DPI = 72  # pixels per inch of a figure's size
+WIDTH = 8  # of a figure, in inches
+DPI = 96  # pixels per inch of a figure's size
+PALETTE = 256  # colours of a figure's PNG: a third of the bytes, and looks the same
 # Confusion matrices of more classes get smaller cells, in inches.
 MANY_CLASSES = 8
 CELL = 0.8
 SMALL_CELL = 0.4
 LONG_NAME = 10  # letters: more don't fit side by side below the columns
+NARROW = 1.4  # the least width of a picture in a gallery, in inches
+LINE_HEIGHT = 0.3  # of the titles over its pictures, in inches
+TITLE_HEIGHT = 0.4  # of its own title, in inches
 TITLE_WIDTH = 20  # letters per line over a picture of a gallery
 
 
@@ -30,11 +36,12 @@ def image_tag(picture, alt, width=None):
         raise ValueError(
             "Say in alt what the picture shows, for readers who cannot see it."
         )
-    png = io.BytesIO()
     if hasattr(picture, "savefig"):
-        picture.savefig(png, dpi=DPI, bbox_inches="tight")
-    else:
-        picture.save(png, "png")
+        drawn = io.BytesIO()
+        picture.savefig(drawn, dpi=DPI)
+        picture = Image.open(drawn).convert("RGB").quantize(PALETTE)
+    png = io.BytesIO()
+    picture.save(png, "png", optimize=True)
     data = base64.b64encode(png.getvalue()).decode()
     size = f' width="{width}"' if width else ""
     return f'<img alt="{html.escape(alt)}"{size} src="data:image/png;base64,{data}">'
@@ -50,10 +57,27 @@ def show(picture, alt, width=None):
         plt.close(picture)  # otherwise Jupyter shows it once more
 
 
+def subplots(rows=1, columns=1, height=3.5, title=None):
+    """A matplotlib figure in the style of the lessons and its axes, to draw into.
+    rows, columns: of axes; height: of the whole figure, in inches; title: its finding.
+    Returns (figure, axes); axes are one `Axes`, or an array of them, as
+    `matplotlib.pyplot.subplots` returns them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    if title:
+        figure.suptitle(title)
+    axes = figure.subplots(rows, columns)
+    for each in np.ravel(axes):
+        each.spines[["top", "right"]].set_visible(False)
+        each.set_prop_cycle(color=COLOURS)
+    return figure, axes
+
+
 def confusion_figure(matrix, classes, title):
     """A matplotlib figure of a confusion matrix: rows are the truth, columns answers.
-    matrix: ints (n, n), as `helpers.evaluate.confusion` returns; classes: n names.
-    ValueError where these don't fit together."""
+    matrix: ints (n, n), as `sklearn.metrics.confusion_matrix` returns them; classes: n
+    names. ValueError where these don't fit together."""
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -67,7 +91,8 @@ def confusion_figure(matrix, classes, title):
     cell = SMALL_CELL if many else CELL
     width = 1.8 + cell * side
     height = 1.2 + cell * side
-    figure = Figure(figsize=(width, height))
+    size = (max(WIDTH, width), height)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     upright = many or max(map(len, classes)) > LONG_NAME
     drawing = ConfusionMatrixDisplay(matrix, display_labels=classes)
@@ -88,14 +113,11 @@ def curves(histories, title):
     histories: {name of the run: its Keras History, or a list or tuple of those of its
     stages, to be drawn one after the other}. ValueError where one lacks the loss or
     accuracy of training or validation, or for too many runs to tell apart."""
-    from matplotlib.figure import Figure
-
     if not 1 <= len(histories) <= len(COLOURS):
         raise ValueError(
             f"{len(histories)} runs: between 1 and {len(COLOURS)} can be told apart."
         )
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
-    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    figure, (loss_axes, accuracy_axes) = subplots(1, 2)
     for metric, axes in (("loss", loss_axes), ("accuracy", accuracy_axes)):
         for (run, history), colour in zip(histories.items(), COLOURS, strict=False):
             _draw_run(axes, run, history, metric, colour)
@@ -138,7 +160,10 @@ def gallery(images, titles, title, columns=8):
         )
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    size = (1.4 * columns, 0.4 + 1.6 * rows)  # inches
+    side = max(NARROW, WIDTH / columns)  # of a picture, in inches
+    width = max(WIDTH, side * columns)
+    height = TITLE_HEIGHT + (side + LINE_HEIGHT) * rows
+    size = (width, height)
     figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title)
     cells = figure.subplots(rows, columns, squeeze=False).ravel()

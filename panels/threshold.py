@@ -25,7 +25,9 @@ def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
     ValueError if the lengths differ.
     """
     # Here, as lesson 01's panel needs neither this nor the libraries behind it.
-    from helpers.evaluate import confusion, expected_cost, thresholds
+    from sklearn.metrics import confusion_matrix
+
+    from helpers.evaluate import expected_cost, thresholds
 
     positive = np.asarray(positive)
     scores = np.asarray(scores, float)
@@ -52,7 +54,7 @@ def threshold_widget(positive, scores, images, names, miss, alarm, start=0.5):
 
     def update(_=None):
         yes = scores >= slider.value
-        counts = confusion(positive, yes, n_classes=2)
+        counts = confusion_matrix(positive, yes, labels=[False, True])
         (_, alarms), (misses, _) = counts
         cost = expected_cost(positive, scores, slider.value, miss, alarm)
         changed = changed_pictures()

@@ -10,12 +10,9 @@ from helpers.evaluate import (
     accuracy,
     bootstrap_mean,
     choose_threshold,
-    confusion,
     difference,
     expected_calibration_error,
     expected_cost,
-    report,
-    threshold_from_costs,
     thresholds,
 )
 
@@ -102,33 +99,6 @@ def test_difference_has_a_sign_and_a_direction():
     assert difference(labels, wrong, labels) == (1, 1, 1, 40)
     assert difference(labels, labels, wrong) == (-1, -1, -1, 40)
     assert str(difference(labels, labels, labels)) == "+0.00 (+0.00 to +0.00), n = 40"
-
-
-# -- tables ----------------------------------------------------------------------------
-
-
-def test_confusion_has_a_row_a_true_class():
-    labels, predicted = [0, 0, 0, 1, 2, 2], [0, 1, 1, 1, 0, 2]
-    expected = [[1, 2, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
-    matrix = confusion(labels, predicted, 4)
-    assert matrix.dtype.kind == "i"
-    assert matrix.tolist() == expected
-    assert np.trace(matrix) / matrix.sum() == accuracy(labels, predicted).value
-
-
-def test_report_by_hand():
-    rows = [
-        row.split()
-        for row in report([0, 0, 0, 1], [0, 0, 1, 1], ["cat", "dog"]).split("\n")
-    ]
-    assert ["cat", "1.00", "0.67", "0.80", "3"] in rows
-    assert ["dog", "0.50", "1.00", "0.67", "1"] in rows
-    assert ["accuracy", "0.75", "4"] in rows
-
-
-def test_report_says_what_is_undefined():
-    rows = [row.split() for row in report([0, 1], [0, 0], ["cat", "dog"]).splitlines()]
-    assert ["dog", "nan", "0.00", "0.00", "1"] in rows
 
 
 # -- costs and thresholds --------------------------------------------------------------
@@ -229,14 +199,7 @@ def test_of_calibrated_probabilities_the_costs_give_the_threshold():
     random = np.random.default_rng(0)
     scores = random.random(200_000)
     positive = random.random(200_000) < scores
-    assert threshold_from_costs(5, 1) == pytest.approx(1 / 6)
     assert choose_threshold(positive, scores, 5, 1) == pytest.approx(1 / 6, abs=0.02)
-
-
-def test_threshold_from_costs():
-    assert threshold_from_costs(1, 1) == 0.5
-    assert threshold_from_costs(miss=0, alarm=2) == 1
-    assert threshold_from_costs(miss=2, alarm=0) == 0
 
 
 @pytest.mark.parametrize(
@@ -244,7 +207,6 @@ def test_threshold_from_costs():
 )
 def test_costs_that_make_no_sense(miss, alarm):
     for call in (
-        lambda: threshold_from_costs(miss, alarm),
         lambda: expected_cost(TRUE, SCORES, 0.5, miss, alarm),
         lambda: choose_threshold(TRUE, SCORES, miss, alarm),
     ):
@@ -324,23 +286,9 @@ def test_calibration_needs_a_class_for_each_label():
     [
         accuracy,
         lambda labels, predicted: difference(labels, predicted, predicted),
-        lambda labels, predicted: confusion(labels, predicted, 2),
-        lambda labels, predicted: report(labels, predicted, ["a", "b"]),
     ],
-    ids=["accuracy", "difference", "confusion", "report"],
+    ids=["accuracy", "difference"],
 )
 def test_bad_predictions(call, labels, predicted, said):
     with pytest.raises(ValueError, match=said):
         call(np.array(labels), np.array(predicted))
-
-
-@pytest.mark.parametrize(
-    "labels, predicted", [([0, 2], [0, 1]), ([0, 1], [0, 2]), ([0, -1], [0, 1])]
-)
-def test_a_class_that_does_not_exist_is_not_left_out(labels, predicted):
-    for call in (
-        lambda: confusion(labels, predicted, 2),
-        lambda: report(labels, predicted, "ab"),
-    ):
-        with pytest.raises(ValueError, match="but 2 classes: 0 to 1"):
-            call()

@@ -84,7 +84,7 @@ def test_tag_of_a_figure():
     matrix = confusion_figure([[2, 1], [0, 3]], ["cat", "dog"], "Pets")
     attributes = read(image_tag(matrix, "four numbers"))
     width, height = decode(attributes["src"]).size
-    assert 200 < width < 700
+    assert 640 <= width < 1000
     assert 80 < height < 300
 
 

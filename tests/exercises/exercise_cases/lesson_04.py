@@ -56,7 +56,7 @@ def recall_and_precision(positive, yes):
 """,
             """
 def recall_and_precision(positive, yes):
-    (refused, alarms), (misses, hits) = confusion(positive, yes, n_classes=2)
+    (refused, alarms), (misses, hits) = confusion_matrix(positive, yes)
     with np.errstate(invalid="ignore"):
         return np.array([hits, hits], "float32") / [hits + misses, hits + alarms]
 """,
@@ -122,7 +122,7 @@ def settle(validation, test, miss, alarm):
 def settle(validation, test, miss, alarm):
     chosen = choose_threshold(*validation, miss, alarm)
     costs = expected_cost(*test, np.array([chosen]), miss, alarm)
-    return np.array([threshold_from_costs(miss, alarm), chosen, *costs])
+    return np.array([alarm / (alarm + miss), chosen, *costs])
 """,
         ],
     ),
