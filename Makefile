@@ -14,6 +14,7 @@ export NOTEBOOK
 override PICTURES := $(value PICTURES)
 export PICTURES
 export ALIKE
+export TUNE
 export LOCK_ARGS
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # The environment's own kernel, whatever kernels the user has installed elsewhere.
@@ -22,14 +23,14 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app page mine test test-thorough test-slow bench lint lessons editions links tally setup teaching scale lock audit canary clean
+.PHONY: help lab fresh app page mine labels test test-thorough test-slow bench lint lessons editions links tally setup teaching scale lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab, APP_ARGS=…"
 	@echo "to Voila, PAGE_ARGS=… to apps.page.build; MODEL=mine.keras makes the pages use a model that you"
-	@echo "saved; ALIKE=0.98 makes fewer pictures count as one; EDITIONS=html writes only that one;"
+	@echo "saved; ALIKE=0.98 makes fewer pictures count as one, TUNE=1 fine-tunes; EDITIONS=html writes only that one;"
 	@echo "TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
@@ -46,6 +47,9 @@ page: setup ## write the classifier as a page that needs no server, to build/pag
 
 mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in build/mine
 	@.venv/bin/python -m apps.own_pictures.mine
+
+labels: setup ## decide on the labels that make mine suspects, in a panel; then run make mine again
+	@sh tools/setup/lab.sh build/mine/labels.ipynb
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

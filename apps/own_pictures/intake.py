@@ -33,6 +33,7 @@ from safeguards.text import plain, printable
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
 LIKENESS = 0.95  # of two pictures that count as one, see `find_near_duplicates`
 LEAST_LIKENESS = 0.5  # that may be asked for
+MOST_LINES = 20  # about single files; the lists have all
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
 
 
@@ -133,6 +134,29 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
     )
 
 
+def write_lists(found, results):
+    """Write left_out.txt and look_alike.txt, a line for each file or pair."""
+    lists = {
+        "left_out.txt": [str(remark) for remark in found.left_out],
+        "look_alike.txt": [" and ".join(map(place, pair)) for pair in found.alike],
+    }
+    for name, lines in lists.items():
+        text = "".join(f"{line}\n" for line in lines)
+        (results / name).write_text(text, encoding="utf-8")
+
+
+def told(found):
+    """What there is to say of a folder, in lines; of many files the first."""
+    lines = [str(found.pictures), f"left out: {found.kinds}"]
+    lines += map(str, found.left_out[:MOST_LINES])
+    for remark in found.doubtful[:MOST_LINES]:
+        lines.append(f"used, but look at it: {remark}")
+    lines.append(f"labels decided on: {found.decisions}")
+    for reason in found.retired:
+        lines.append(f"a decision that holds no longer: {reason}")
+    return "\n".join(lines)
+
+
 def data_card(intake, path, parts):
     """Write a data card, Markdown, from what was counted (Gebru et al. 2021) → its
     path.
@@ -187,7 +211,8 @@ def _card_rows(names, parts):
 
 CARD = """# {name}: data card
 
-Every figure here was counted. **TO FILL IN** marks what only the photographer can know.
+Every figure here was counted. **TO FILL IN** marks what only the photographer can know;
+what you write there is kept when the card is made again.
 
 | class | {parts} |
 | --- | {lines} |
@@ -204,14 +229,18 @@ Every figure here was counted. **TO FILL IN** marks what only the photographer c
 | labels that a person decided on | {decided}: {decisions}; {places} |
 
 ## Where it comes from
+<!-- to fill in: origin -->
 **TO FILL IN:** who took the pictures, when, where and with what; whose they are and on
 what terms; whether people can be recognised and have agreed; who gave the labels, and
 how.
+<!-- end -->
 
 ## What it does not show
+<!-- to fill in: missing -->
 **TO FILL IN:** which kinds, places, light, seasons, devices and people are missing;
 whether one class was photographed in other places or with another camera than the
 others: then a model learns the place or the camera.
+<!-- end -->
 """
 
 

@@ -3,14 +3,18 @@
 make mine PICTURES=FOLDER, or python -m apps.own_pictures.mine FOLDER.
 
 With --alike 0.98, or make mine ALIKE=0.98, fewer pictures that look alike count as one.
+With --tune, or make mine TUNE=1, the whole network is fine-tuned as well, afterwards,
+and used if that pays: interrupt it, and the classifier made so far stays.
 
 notebooks/your_own_pictures.ipynb is run on the folder; both stay as they are. The
 results are in build/mine afterwards: the model (model.keras, model.onnx), its cards,
 and the run itself to read, as report.html and as report.ipynb. They appear whole or not
-at all. What was there before is kept beside them, as build/mine-1, mine-2 and so on.
+at all. What was there before is kept beside them, as build/mine-1, mine-2 and so on;
+decisions on labels and what was filled in on cards are carried over from there.
 """
 
 import argparse
+import copy
 import os
 import re
 import sys
@@ -22,6 +26,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
+from apps.own_pictures import keep
 from safeguards.text import plain, printable
 from safeguards.whole_files import atomic_write, temporary_folder_in
 
@@ -29,6 +34,12 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
 BUILD = ROOT / "build"
 PANEL = "application/vnd.jupyter.widget-view+json"
+LABELS = """# Are these labels wrong?
+
+Run the cell below (Shift+Enter). It shows the pictures whose label was contradicted,
+the surest first. Each decision is kept at once, in `my_corrections.csv`; your pictures
+stay as they are. Then run the same `make mine` again: it uses your decisions, and says
+what they changed."""
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
@@ -36,12 +47,12 @@ class StoppedError(Exception):
     """The notebook did not come to its end; says why in a line."""
 
 
-def run(folder, results, alike=None):
+def run(folder, results, alike=None, tune=False):
     """Run the notebook on a folder of pictures; it writes into `results` → the
     notebook.
 
     alike: from which likeness on two pictures count as one; None for the notebook's
-    own. Raises a StoppedError."""
+    own; tune: whether to try fine-tuning. Raises a StoppedError."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(
         notebook,
@@ -58,6 +69,7 @@ def run(folder, results, alike=None):
         "TRANSFER_PICTURES": str(folder),
         "TRANSFER_RESULTS": str(results),
         "TRANSFER_ALIKE": "" if alike is None else str(alike),
+        "TRANSFER_TUNE": "1" if tune else "",
     }
     try:
         client.execute(env=environment)
@@ -82,7 +94,8 @@ def _heading_printer(notebook):
 
     def print_heading(cell, cell_index):
         heading = headings[cell_index]
-        if cell.cell_type == "code" and heading not in printed:
+        skipped = cell.cell_type != "code" or _has_tag(cell, "template")
+        if not skipped and heading not in printed:
             printed.add(heading)
             print(f"{heading} …", flush=True)
 
@@ -126,19 +139,23 @@ def reason(error, notebook):
 def report(notebook, pictures, folder):
     """Write the run as a notebook and as a page to read, and print its summary.
 
-    The page needs nothing else. It begins with the summary, and has no code and no
-    instructions for the notebook. pictures: the path of the folder it was run on."""
-    nbformat.write(notebook, folder / "report.ipynb")
+    The notebook goes on from here: it names the folder, the choices and its own place
+    for results. The page needs nothing else. It begins with its first page for somebody
+    who has to decide, and has no code, no instructions for the notebook, and no section
+    in which there's nothing. pictures: the path of the folder it was run on."""
+    _write_notebook(notebook, folder)
     cells = [cell for cell in notebook.cells if not _has_tag(cell, "template")]
     (summary,) = (cell for cell in cells if _has_tag(cell, "summary"))
     for output in summary.outputs:
         print(output.get("text", ""), end="")
+    summary.outputs = [output for output in summary.outputs if "text" not in output]
     title = printable(pictures.name)
-    head = nbformat.v4.new_markdown_cell(
-        f"# {plain(title)}\n\nThe code that made this is in `report.ipynb`."
+    head = nbformat.v4.new_markdown_cell(f"# {plain(title)}")
+    details = nbformat.v4.new_markdown_cell(
+        "# Details\n\nThe code that made all this is in `report.ipynb`."
     )
-    rest = [cell for cell in cells if cell is not summary]
-    page = nbformat.from_dict({**notebook, "cells": [head, summary, *rest]})
+    rest = _without_empty_sections(cell for cell in cells if cell is not summary)
+    page = nbformat.from_dict({**notebook, "cells": [head, summary, details, *rest]})
     exporter = HTMLExporter(
         exclude_input=True,
         exclude_output_prompt=True,
@@ -148,6 +165,52 @@ def report(notebook, pictures, folder):
     # Nothing here needs the scripts, some of which would come from other hosts.
     html = re.sub(r"(?s)<script\b.*?</script>", "", html)
     (folder / "report.html").write_text(html, encoding="utf-8")
+
+
+def _write_notebook(notebook, folder):
+    """Write report.ipynb, which works in its own folder as it did in its first run, and
+    labels.ipynb, which opens the panel for suspected labels."""
+    settings = keep.read_settings(folder)
+    written = copy.deepcopy(notebook)
+    (parameters,) = (cell for cell in written.cells if _has_tag(cell, "parameters"))
+    parameters.source = "\n".join(
+        [
+            "from pathlib import Path",
+            "",
+            f"folder = {settings.pictures!r}",
+            f"model_name = {settings.network!r}",
+            'results = Path(".")  # beside this notebook',
+            f"likeness = {settings.likeness!r}",
+            f"try_tuning = {settings.tune!r}",
+        ]
+    )
+    nbformat.write(written, folder / "report.ipynb")
+    panel = nbformat.v4.new_notebook(metadata=notebook.metadata)
+    panel.cells = [
+        nbformat.v4.new_markdown_cell(LABELS),
+        nbformat.v4.new_code_cell(
+            "from apps.own_pictures.keep import labels_panel\n\n"
+            'labels_panel(".")  # what the run in this folder suspected'
+        ),
+    ]
+    nbformat.write(panel, folder / "labels.ipynb")
+
+
+def _without_empty_sections(cells):
+    """Cells without the sections whose code put nothing out."""
+    sections = []
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            sections.append([])
+        if not sections:
+            sections.append([])
+        sections[-1].append(cell)
+    kept = []
+    for section in sections:
+        outputs = [cell.outputs for cell in section if cell.cell_type == "code"]
+        if not outputs or any(outputs):
+            kept += section
+    return kept
 
 
 def _has_tag(cell, tag):
@@ -190,14 +253,20 @@ def shown_path(path):
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
-def make_classifier(folder, alike):
-    """Run the notebook on a folder of pictures and put the results into build/mine."""
+def make_classifier(folder, alike, tune=False):
+    """Run the notebook on a folder of pictures and put the results into build/mine.
+
+    What was there goes to the next build/mine-N, and what it leaves for the next run on
+    the same folder is carried over. Returns the path of build/mine."""
     pictures = Path(folder).expanduser().absolute()
     mine = BUILD / "mine"
     with temporary_folder_in(BUILD) as temporary:
         results = temporary / "mine"
         results.mkdir()
-        notebook = run(pictures, results, alike)
+        carried = keep.carry_over(mine, results, pictures)
+        if keep.CORRECTIONS in carried:
+            print(f"Decisions on labels are carried over from {shown_path(mine)}.")
+        notebook = run(pictures, results, alike, tune)
         report(notebook, pictures, results)
         if os.path.lexists(mine):
             earlier = mine.rename(next_numbered(mine))
@@ -205,6 +274,15 @@ def make_classifier(folder, alike):
         results.rename(mine)
         stopped_run().unlink(missing_ok=True)
     return mine
+
+
+def tune_classifier(folder, alike):
+    """Make the classifier in build/mine anew, with fine-tuning if that pays."""
+    print("Now fine-tuning; Ctrl-C ends it and leaves what is there.", flush=True)
+    try:
+        make_classifier(folder, alike, tune=True)
+    except (KeyboardInterrupt, CancelledError):
+        print("Stopped: the classifier with frozen features stays.", file=sys.stderr)
 
 
 def main():
@@ -216,6 +294,12 @@ def main():
         default=os.environ.get("ALIKE", ""),
         help="likeness from which on two pictures count as one: 0.95, or 1 for copies "
         "only",
+    )
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        default=os.environ.get("TUNE", "") not in ("", "0"),
+        help="fine-tune the whole network as well, and use that if it pays",
     )
     options = parser.parse_args()
     folder = options.folder
@@ -230,6 +314,8 @@ def main():
                 "each class, as in: make mine PICTURES=~/Pictures/pets"
             )
         mine = make_classifier(folder, alike)
+        if options.tune:
+            tune_classifier(folder, alike)
     except (StoppedError, OSError, RuntimeError) as error:  # the last: no home of ~ada
         for text in (error, *getattr(error, "__notes__", ())):
             print(printable(str(text)), file=sys.stderr)
@@ -239,12 +325,8 @@ def main():
         return INTERRUPTED
     page = shown_path(mine / "report.html")
     model = shown_path(mine / "model.onnx")
-    print(f"All of it is in {shown_path(mine)}; read {page} first.")
-    print(f"As a page: make page MODEL={model}")
-    print(
-        "With pictures of yours to try on it: "
-        'PAGE_ARGS="--samples ant.jpg bee.jpg" behind that'
-    )
+    print(f"Read {page} first. Labels that may be wrong: make labels")
+    print(f"As a page for others: make page MODEL={model}")
     return 0
 
 

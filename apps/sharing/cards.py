@@ -1,5 +1,8 @@
 """Model cards: what was measured, and what only the author can add."""
 
+import re
+from datetime import date
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
@@ -11,13 +14,22 @@ CARD = """# {name}: model card
 
 Every figure here was measured; ≈ marks what differs a little when it is trained or \
 measured again.
-What only its author can know is marked **TO FILL IN**.
+What only its author can know is marked **TO FILL IN**; what you write there is kept \
+when the card is made again.
 
 | | |
 | --- | --- |
-| input | RGB pictures, values 0…255, {size}×{size} pixels; rescaling is inside |
+| made | {made}, with Keras {keras} |
+| input | RGB pictures, float32, N×{size}×{size}×3, values 0…255; rescaling is inside |
 | how a picture becomes a square | {rule} |
-| output | one number for each of {n} classes, in this order: {classes} |
+| output | float32, N×{n}: logits in .keras, probabilities in .onnx and .tflite |
+| classes, in the order of the outputs | {classes} |
+
+## How to use it
+`load_classifier("model.keras")` of `helpers`, or `load_exported("model.onnx")` of \
+`apps.sharing`, each with `.predict(image)`. They cut and resize a picture as above. \
+Any other program has to do that itself. SHA256SUMS beside this card tells whether a \
+file is the one that was measured.
 
 ## How good it is
 Measured on: {data}. In brackets: of a share the 95 % interval, of a time the middle \
@@ -29,15 +41,22 @@ half.
 
 ## What it was made from
 {origin}
+<!-- to fill in: origin -->
 **TO FILL IN:** which pictures it learned from, whose they are and on what terms{more}.
+<!-- end -->
 
 ## What it is for, and what it cannot do
-It always answers with one of its classes: there is no "none of these".
+{unlike}
 
+<!-- to fill in: use -->
 **TO FILL IN:** what it was made for and must not be used for; on which pictures, \
 places, devices
 and people it was not tried; which errors it makes most often, and what they cost.
+<!-- end -->
 """
+ALWAYS = 'It always answers with one of its classes: there is no "none of these".'
+# What somebody is to fill in lies between two comments, which no reader sees.
+FILL_IN = re.compile(r"(?s)(<!-- to fill in: (\w+) -->\n)(.*?)(\n<!-- end -->)")
 CROPS = {  # the shapes of a `ResizeRule`, in words
     "square": "its short side, from the centre",
     "each_side": "each side, then squashed",
@@ -77,8 +96,11 @@ def model_card(classifier, path, data, measured):
         data=data,
         rule=_described(classifier.rule),
         rows="\n".join(rows),
+        made=date.today().isoformat(),
+        keras=version("keras"),
         origin=origin,
         more=more,
+        unlike=ALWAYS,
     )
     return write_card(path, text)
 
@@ -99,24 +121,37 @@ def _described(rule):
 
 def write_card(path, text):
     """Write a card's text at `path`, whole or not at all, and return its path.
-    A card is replaced only if it's as it was written, by the hash in SHA256SUMS beside
-    it. If somebody has filled it in, the new one goes to NAME_new, NAME_new2, …"""
+    What somebody filled in on the card that was there is carried over. If that card was
+    changed since it was written, by the hash in SHA256SUMS beside it, it stays as
+    NAME_earlier, NAME_earlier2, …: nothing is lost."""
     path = Path(path).expanduser()
-    path = next(each for each in _paths_for(path) if _may_be_written(each))
+    if path.is_file():
+        text = _carried_over(path.read_text(encoding="utf-8"), text)
+        if not shipped(path):
+            path.rename(_free_path(path))
     with atomic_write(path) as draft:
         draft.write_text(text, encoding="utf-8")
     note_digest(path)
     return path
 
 
-def _paths_for(path):
-    """The paths where a card may go, the best first."""
-    yield path
-    yield path.with_stem(f"{path.stem}_new")
-    for number in count(2):
-        yield path.with_stem(f"{path.stem}_new{number}")
+def _carried_over(earlier, text):
+    """A new card's text, with what was filled in on the earlier one."""
+    filled_in = {name: content for _, name, content, _ in FILL_IN.findall(earlier)}
+
+    def with_content(match):
+        start, name, content, end = match.groups()
+        earlier_content = filled_in.get(name, content)
+        if "**TO FILL IN:**" in earlier_content:
+            earlier_content = content
+        return f"{start}{earlier_content}{end}"
+
+    return FILL_IN.sub(with_content, text)
 
 
-def _may_be_written(path):
-    """Whether there's nothing at a path, or a card that nobody has changed."""
-    return not path.exists() or (path.is_file() and shipped(path))
+def _free_path(path):
+    """Where an earlier card goes: a path at which there's nothing yet."""
+    for number in count(1):
+        free = path.with_stem(f"{path.stem}_earlier{number if number > 1 else ''}")
+        if not free.exists():
+            return free

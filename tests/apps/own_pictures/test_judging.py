@@ -4,7 +4,7 @@ figures."""
 import numpy as np
 import pytest
 
-from apps.own_pictures.results import judge_accuracy, unpaired_difference
+from apps.own_pictures.judging import judge_accuracy, unpaired_difference
 from helpers.evaluate import Difference, accuracy
 
 

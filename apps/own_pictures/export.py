@@ -1,0 +1,73 @@
+"""Write what was learned as files that others can use, and describe it on cards."""
+
+import numpy as np
+
+from apps.own_pictures.front import small
+from apps.own_pictures.intake import data_card
+from apps.sharing.cards import model_card
+from apps.sharing.classifier import as_classifier
+from apps.sharing.exported import load_exported
+from apps.sharing.exporting import export_onnx
+from apps.sharing.parity import parity
+from apps.sharing.saving import save_classifier
+from helpers.evaluate import accuracy
+from helpers.timing import latency
+from safeguards.text import plain
+from safeguards.whole_files import note_digest
+
+COMPARED = 100  # test pictures that the exported file answers as well
+SAME = 0.99  # of their answers have to be the same
+CLOSE = 0.02  # and no probability further off than this from what was measured
+
+
+def write_models(model, test, probabilities, name, results):
+    """Write model.keras and model.onnx, and check that they answer as was measured.
+
+    model: of logits; test, probabilities: the test `Pictures` and what was measured on
+    them, (n, classes); name: the classifier's; results: a folder.
+    Returns (the `Classifier`, the exported one, their `Parity`). RuntimeError where a
+    file answers otherwise."""
+    classifier = as_classifier(model, test.classes, name=name)
+    keras_file = save_classifier(classifier, results / "model.keras")
+    onnx_file = export_onnx(classifier, results / "model.onnx")
+    for path in (keras_file, onnx_file):
+        note_digest(path)
+    exported = load_exported(onnx_file)
+    some = np.random.default_rng(0).permutation(len(test))[:COMPARED]
+    paths = [test.paths[row] for row in some]
+    agreement = parity(classifier, exported, paths)
+    answers = np.concatenate([exported.probabilities(path) for path in paths])
+    apart = np.abs(answers - probabilities[some]).max()
+    if agreement.same.value < SAME or apart > CLOSE:
+        raise RuntimeError(
+            f"The exported file answers otherwise than what was measured: {agreement}; "
+            f"probabilities up to {apart:.3f} apart. Please report this."
+        )
+    return classifier, exported, agreement
+
+
+def write_cards(classifier, exported, measured, intake, parts, probabilities, results):
+    """Write model_card.md and data_card.md → their paths.
+
+    measured: {measure: `Estimate` or text}; intake: from `look_through`; parts: {name:
+    `Pictures`}, of which "to judge by" are the test's; probabilities: on the test."""
+    test = parts["to judge by"]
+    answers = probabilities.argmax(axis=1)
+    rows = dict(measured)
+    for label, name in enumerate(map(plain, test.classes)):
+        own = test.labels == label
+        rows[f"found of {name}"] = accuracy(test.labels[own], answers[own])
+    picture = classifier.prepare(small(test.paths[:1]))
+    times = latency({"ONNX": lambda: exported.network(picture)})
+    rows["one answer, ONNX, on this computer"] = times["ONNX"]
+    told = f"{len(test)} pictures of the same folder that nothing was chosen by"
+    decided = intake.decided_in(test)
+    if decided:
+        told += (
+            f", but for {decided} with a label decided on after a look at what a model "
+            "said"
+        )
+    return (
+        model_card(classifier, results / "model_card.md", told, rows),
+        data_card(intake, results / "data_card.md", parts),
+    )

@@ -1,0 +1,130 @@
+"""The first page of a report, for somebody who has to decide, and its pictures."""
+
+import html
+from datetime import date
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from apps.own_pictures.judging import blind_guess, judge_accuracy
+from helpers import load_image
+from helpers.cleaning import suspicion
+from helpers.plots import confusion_figure, gallery, image_tag
+from safeguards.text import printable
+
+THUMBNAIL = (512, 512)  # pixels: no figure needs more
+EXAMPLE = (200, 200)  # pixels, on the first page
+EXAMPLES = 3  # of each kind on the first page
+MOST_ERRORS = 24  # in a gallery
+FEWEST_SHOWN = 8  # in a gallery, right answers among them where few are wrong
+NAME_END = 18  # letters of a file's name that fit over a picture
+
+
+def small(paths, size=THUMBNAIL):
+    """Pictures as a list of PIL images, none of them larger than `size`."""
+    images = []
+    for path in paths:
+        image = load_image(path)
+        image.thumbnail(size)
+        images.append(image)
+    return images
+
+
+def hardest_first(pictures, probabilities):
+    """Positions of pictures, wrong answers first, each kind by its loss, the largest
+    first. pictures: `Pictures`; probabilities: floats (n, classes)."""
+    is_right = probabilities.argmax(axis=1) == pictures.labels
+    return np.lexsort((-suspicion(probabilities, pictures.labels), is_right))
+
+
+def error_gallery(pictures, probabilities, title):
+    """A figure of the answers with the largest loss, wrong ones first.
+
+    Above each picture: its class → what it was taken for, with the probability, or ✓;
+    and the end of its file's name. Returns a matplotlib figure."""
+    order = hardest_first(pictures, probabilities)
+    answers = probabilities.argmax(axis=1)
+    n_wrong = int((answers != pictures.labels).sum())
+    order = order[: max(FEWEST_SHOWN, min(MOST_ERRORS, n_wrong))]
+    return label_gallery(pictures[order], probabilities[order], title)
+
+
+def label_gallery(pictures, probabilities, title):
+    """A figure of `Pictures`, above each its label, what was answered and its file."""
+    titles = []
+    for row, path in enumerate(pictures.paths):
+        titles.append(
+            f"{_title(pictures, row, probabilities)}\n{path.name[-NAME_END:]}"
+        )
+    columns = min(6, len(pictures))
+    return gallery(small(pictures.paths), titles, title, columns=columns)
+
+
+def _title(pictures, row, probabilities):
+    """A picture's class and, where it's another one, what it was taken for."""
+    answer = probabilities[row].argmax()
+    label = pictures.classes[pictures.labels[row]]
+    if answer == pictures.labels[row]:
+        return f"{label} ✓ ≈{probabilities[row, answer]:.2f}"
+    return f"{label} → {pictures.classes[answer]} ≈{probabilities[row, answer]:.2f}"
+
+
+def front_page(found, test, probabilities, result, of_few, network):
+    """The first page, as HTML: the question, the answer, examples, where it's from.
+
+    found: an `Intake`; test, probabilities: the test `Pictures` and (n, classes);
+    result: the accuracy on them, an `Estimate`; of_few: what all pictures said, or "";
+    network: its name. Three right and three wrong answers are shown: the likeliest
+    right ones, and the wrong ones with the largest loss. Strangers' names are
+    escaped."""
+    answers = probabilities.argmax(axis=1)
+    is_wrong = answers != test.labels
+    order = hardest_first(test, probabilities)
+    wrong = [row for row in order if is_wrong[row]][:EXAMPLES]
+    right = [row for row in order[::-1] if not is_wrong[row]][:EXAMPLES]
+    counts = confusion_matrix(test.labels, answers, labels=range(len(test.classes)))
+    figure = confusion_figure(
+        counts, test.classes, "Rows: what it is. Columns: answers."
+    )
+    alt = f"Confusion matrix: {counts.trace()} of {len(test)} pictures on the diagonal"
+    names = ", ".join(test.classes[:-1]) + f" or {test.classes[-1]}"
+    parts = [
+        f"<p><b>The question:</b> does a picture show {_escaped(names)}?</p>",
+        f"<p><b>The answer:</b> right for ≈{len(test) - is_wrong.sum()} of {len(test)} "
+        f"pictures that it hadn't learned from, a share of ≈{_escaped(result)}. "
+        f"{_escaped(judge_accuracy(result, blind_guess(test)))}</p>",
+        f"<p>{_escaped(of_few)}</p>" if of_few else "",
+        image_tag(figure, alt),
+    ]
+    for heading, rows in (("It got these right", right), ("It got these wrong", wrong)):
+        if rows:
+            parts += [f"<h3>{heading}</h3>", _examples(test, rows, probabilities)]
+    facts = {
+        "made": date.today().isoformat(),
+        "network": network,
+        "pictures": f"{len(found.pictures)}, {len(test)} of them to judge by",
+        "command": "make mine PICTURES=… in the folder of the project",
+    }
+    rows = [
+        f"<tr><th>{what}</th><td>{_escaped(facts[what])}</td></tr>" for what in facts
+    ]
+    return "\n".join([*parts, f"<table>{''.join(rows)}</table>"])
+
+
+def _examples(pictures, rows, probabilities):
+    """Some pictures side by side with what was answered, as HTML."""
+    figures = []
+    images = small([pictures.paths[row] for row in rows], EXAMPLE)
+    for row, image in zip(rows, images, strict=True):
+        text = _title(pictures, row, probabilities)
+        file = pictures.paths[row].name
+        figures.append(
+            "<figure style='display:inline-block;margin:0.5em'>"
+            f"{image_tag(image, printable(text))}"
+            f"<figcaption>{_escaped(text)}<br>{_escaped(file)}</figcaption></figure>"
+        )
+    return "".join(figures)
+
+
+def _escaped(text):
+    return html.escape(printable(str(text)))

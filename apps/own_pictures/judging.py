@@ -1,0 +1,276 @@
+"""What the accuracy on somebody's own pictures shows, in numbers and in sentences."""
+
+import numpy as np
+from scipy.stats import binomtest, t
+from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
+
+from apps.own_pictures.intake import place
+from apps.own_pictures.learn import USUAL, new_head
+from helpers.cleaning import suspicion
+from helpers.datasets import find_near_duplicates, groups, load_dataset
+from helpers.evaluate import Difference, Estimate, accuracy, difference
+from helpers.training import extract_features
+
+FEW = 100  # pictures; of fewer, all judge in turn
+
+
+def unpaired_difference(a, b):
+    """How much higher accuracy b is than a, when they come from different pictures.
+    a, b: `Estimate`s. Returns a `Difference` with the 95 % interval of Newcombe (1998,
+    method 10); n counts the pictures of both."""
+    value = b.value - a.value
+    below = np.hypot(b.value - b.low, a.high - a.value)
+    above = np.hypot(b.high - b.value, a.value - a.low)
+    low = float(value - below)
+    high = float(value + above)
+    return Difference(value, low, high, a.n + b.n)
+
+
+def judge_accuracy(result, guess, width=0.2):
+    """What an accuracy does and doesn't show, in a sentence; ≈ marks what training
+    made. result: an `Estimate`;
+    guess: the accuracy of always giving the same answer to these pictures, 0…1;
+    width: a wider 95 % interval than this makes the sentence ask for more pictures."""
+    always = f"always giving the same answer ({guess:.2f})"
+    # Rounded as printed: “better than 0.50: 0.50 to 0.80” would contradict itself.
+    guess = round(guess, 2)
+    low = round(result.low, 2)
+    high = round(result.high, 2)
+    if high < guess:
+        return f"Worse than {always}: look at the labels and at the errors."
+    span = f"≈{low:.2f} to ≈{high:.2f}"
+    narrow = round(high - low, 2) <= width
+    if low <= guess and narrow:
+        return f"Hardly better than {always}, if at all: {span} on pictures like these."
+    if low <= guess:
+        return (
+            f"Too few pictures to tell: {span} is possible, and that holds what "
+            f"{always} gets. Collect more, or pictures that differ more."
+        )
+    if narrow:
+        return f"Better than {always}: {span} on pictures like these."
+    n = _enough_pictures(result, width)
+    return (
+        f"Better than {always}, but too few pictures to tell by how much: {span}. "
+        f"It would take ≈{n} test pictures to say it to ±{width / 2:g}."
+    )
+
+
+def _enough_pictures(result, width):
+    """How many pictures make the interval around this accuracy no wider than
+    `width`."""
+    n = result.n
+    while _interval_width(result.value, n) > width:
+        n += 1
+    return n
+
+
+def _interval_width(value, n):
+    """How wide the 95 % Wilson interval is around an accuracy from n pictures."""
+    test = binomtest(round(value * n), n)
+    interval = test.proportion_ci(method="wilson")
+    return interval.high - interval.low
+
+
+def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=5):
+    """The accuracy of a head that learned from some pictures about others, for few.
+
+    All pictures judge: each is answered by heads that learned from the other folds, and
+    that is repeated with other folds. The interval knows that which pictures were
+    learned from is a matter of luck as well: it's the corrected resampled t interval of
+    Nadeau and Bengio (2003), and no narrower than Wilson's for as many pictures, since
+    that one has no width where all answers are right. Heads here learn from four fifths
+    of the pictures, so a head that learns from all is a little better.
+    features: floats (n, d); labels: class positions (n,); groups: (n,), the same for
+    pictures that look alike; make_head: a function that returns a fresh scikit-learn
+    classifier. Returns an `Estimate`. ValueError for fewer pictures in a class than
+    folds."""
+    shares = []
+    for seed in range(repeats):
+        folding = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        for rest, fold in folding.split(features, labels, groups):
+            head = make_head().fit(features[rest], labels[rest])
+            shares.append(np.mean(head.predict(features[fold]) == labels[fold]))
+    value = float(np.mean(shares))
+    variance = np.var(shares, ddof=1)
+    spread = np.sqrt((1 / len(shares) + 1 / (folds - 1)) * variance)
+    half = float(t.ppf(0.975, len(shares) - 1) * spread)
+    n = len(labels)
+    wilson = binomtest(round(value * n), n).proportion_ci(method="wilson")
+    low = max(0.0, min(value - half, wilson.low))
+    high = min(1.0, max(value + half, wilson.high))
+    return Estimate(value, float(low), float(high), n)
+
+
+def of_few_pictures(found, classifier):
+    """What all pictures say, judging in turn, where there are few; else "".
+
+    found: an `Intake`; classifier: the `Classifier` whose features are learned from."""
+    pictures = found.pictures
+    if len(pictures) >= FEW:
+        return ""
+    features = extract_features(classifier, pictures)
+    keys = groups(pictures, found.alike)
+    with threadpool_limits(1, user_api="blas"):
+        result = repeated_out_of_fold(features, pictures.labels, keys, new_head)
+    more = 3 * len(pictures)  # an interval halves with four times as many
+    return (
+        f"So few pictures judge roughly. All {len(pictures)} in turn, each answered by "
+        f"heads that didn't learn from it (10 times 5 folds): ≈{result}. The interval "
+        "allows for the luck of which pictures were learned from. About "
+        f"{more} more pictures would halve it."
+    )
+
+
+def blind_guess(test):
+    """The accuracy of always naming the largest class of these `Pictures`."""
+    return np.bincount(test.labels).max() / len(test)
+
+
+def class_by_class(train, test, answers):
+    """How many pictures of each class were found, a line each."""
+    lines = []
+    for label, name in enumerate(test.classes):
+        own = test.labels == label
+        lines.append(f"{name}: found ≈{accuracy(test.labels[own], answers[own])}")
+        if label not in answers:
+            known = int((train.labels == label).sum())
+            lines.append(
+                f"  It's never the answer. It has {known} of {len(train)} pictures to "
+                "learn from: collect more of it."
+            )
+    return "\n".join(lines)
+
+
+def compared(test, earlier, answers):
+    """What changed since an earlier run, in lines.
+
+    test: `Pictures` to judge by; earlier: (positions, class positions) as from
+    `keep.earlier_answers`; answers: class positions (n,) now."""
+    positions, then = earlier
+    labels = test.labels[positions]
+    now = answers[positions]
+    gain = difference(labels, then, now)
+    return (
+        f"test pictures of both runs: {len(positions)}\n"
+        f"then: ≈{accuracy(labels, then)}\n"
+        f"now:  ≈{accuracy(labels, now)}\n"
+        f"right more often by ≈{gain}"
+    )
+
+
+def suspects(found, train, out_of_fold):
+    """The training pictures whose label is contradicted, the surest first.
+
+    found: an `Intake`: labels that somebody decided on are left out. out_of_fold:
+    probabilities (n, classes). Returns positions in `train`, a list."""
+    decided = {found.given.paths[position] for position in found.decided}
+    answers = out_of_fold.argmax(axis=1)
+    order = np.argsort(-suspicion(out_of_fold, train.labels), kind="stable")
+    return [
+        int(row)
+        for row in order
+        if answers[row] != train.labels[row] and train.paths[row] not in decided
+    ]
+
+
+def write_suspects(rows, train, out_of_fold, results):
+    """Write suspected_labels.txt: file, other class, and how sure the head was."""
+    lines = []
+    for row in rows:
+        answer = out_of_fold[row].argmax()
+        probability = out_of_fold[row, answer]
+        name = place(train.paths[row])
+        lines.append(f"{name}: {train.classes[answer]}? ≈{probability:.2f}\n")
+    path = results / "suspected_labels.txt"
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def expected_suspects(result, n):
+    """How many of n right labels such a head contradicts, as a line.
+    result: its accuracy on test, an `Estimate`."""
+    least = (1 - result.high) * n
+    most = (1 - result.low) * n
+    return f"to be expected if all labels are right: ≈{least:.0f} to ≈{most:.0f}"
+
+
+def tuned_on_test(test, frozen, probabilities):
+    """Both ways on the test pictures, in lines. frozen: class positions (n,) of frozen
+    features; probabilities: (n, classes) of the fine-tuned network."""
+    answers = probabilities.argmax(axis=1)
+    return (
+        f"on test, frozen features: ≈{accuracy(test.labels, frozen)}\n"
+        f"on test, fine-tuned:      ≈{accuracy(test.labels, answers)}\n"
+        f"right more often by ≈{difference(test.labels, frozen, answers)}"
+    )
+
+
+def for_the_card(result, test, train, network, learned, agreement):
+    """What a model card says was measured: {measure: `Estimate`, `Parity` or text}."""
+    guess = blind_guess(test)
+    measured = {
+        "accuracy": result,
+        "always the same answer": f"{guess:.2f}",
+        "what that says": judge_accuracy(result, guess),
+        "learned from": f"{len(train)} pictures",
+        "base": network,
+    }
+    if learned.name != USUAL:
+        measured["features"] = learned.name
+    measured["ONNX against Keras"] = agreement
+    return measured
+
+
+def summary(found, test, result, of_few, suspected, network, results):
+    """What a run found, in at most ten lines."""
+    pictures = found.pictures
+    lines = [
+        f"network: {network}, on {len(pictures)} pictures of "
+        f"{len(pictures.classes)} classes; files left out: {len(found.left_out)}",
+        f"accuracy on {len(test)} test pictures: ≈{result}",
+        judge_accuracy(result, blind_guess(test)),
+    ]
+    if of_few:
+        lines.append(of_few)
+    if suspected:
+        lines.append(f"labels to look at: ≈{len(suspected)}; make labels shows them")
+    made = ", ".join(sorted(path.name for path in results.iterdir()))
+    return "\n".join([*lines, f"made: {made}"])
+
+
+def renders_on(pictures, classifier):
+    """How well what's learned from the shipped renders does on somebody's photos.
+
+    Returns lines; the gap has the interval of `unpaired_difference`."""
+    renders = load_dataset("computers")
+    shared = sorted({*pictures.classes} & {*renders.classes})
+    if len(shared) < 2:
+        return f"The renders' classes are {', '.join(renders.classes)}: none of yours."
+
+    def of_shared(part):
+        """Features and class names of its pictures of the shared classes."""
+        names = np.array(part.classes)[part.labels]
+        chosen = np.isin(names, shared)
+        return extract_features(classifier, part)[chosen], names[chosen]
+
+    with threadpool_limits(1, user_api="blas"):
+        head = new_head().fit(*of_shared(renders.train))
+    lines = []
+    scores = []
+    for name, part in {
+        "renders": renders.validation,
+        "your pictures": pictures,
+    }.items():
+        features, truth = of_shared(part)
+        right = head.predict(features) == truth
+        scores.append(accuracy(np.ones(len(right), bool), right))
+        lines.append(f"learned from renders, tried on {name}: ≈{scores[-1]}")
+    gap = unpaired_difference(*scores)
+    lines.append(f"gap: ≈{gap.value:z.2f} (≈{gap.low:z.2f} to ≈{gap.high:z.2f})")
+    sets = (renders.train, renders.validation)
+    copies = [find_near_duplicates(pictures, part, threshold=0.999) for part in sets]
+    if any(copies):
+        count = sum(map(len, copies))
+        lines.append(f"{count} of your pictures are these renders: no answer, then")
+    return "\n".join(lines)

@@ -1,0 +1,202 @@
+"""What one run leaves for the next: its settings, decisions on labels, answers, and
+what was filled in on its cards."""
+
+import csv
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from safeguards.text import printable
+from safeguards.whole_files import SUMS, atomic_write
+
+SETTINGS = "run.json"
+ANSWERS = "answers.csv"
+CORRECTIONS = "my_corrections.csv"
+OUT_OF_FOLD = "out_of_fold.npz"
+CARDS = ("model_card.md", "data_card.md")
+# What the next run on the same folder goes on from.
+CARRIED = (CORRECTIONS, "my_corrections_retired.csv", ANSWERS, *CARDS)
+COLUMNS = ("picture", "part", "label", "answer", "probability")
+
+
+class Settings(NamedTuple):
+    """How a run was made.
+
+    pictures: the folder's path, a text; network: a name of the registry; likeness: from
+    which on two pictures counted as one; tune: whether fine-tuning was tried; made: the
+    day, as in 2026-11-29."""
+
+    pictures: str
+    network: str
+    likeness: float
+    tune: bool
+    made: str
+
+
+class Answer(NamedTuple):
+    """What was answered for a picture: names of classes, and a probability of 0…1."""
+
+    part: str
+    label: str
+    answer: str
+    probability: float
+
+
+def write_settings(results, pictures, network, likeness, tune=False):
+    """Note how a run is made, in run.json in its folder of results → `Settings`."""
+    today = date.today().isoformat()
+    folder = str(Path(pictures).expanduser().resolve())
+    settings = Settings(folder, network, likeness, tune, today)
+    with atomic_write(Path(results) / SETTINGS) as draft:
+        text = json.dumps(settings._asdict(), indent=1, ensure_ascii=False)
+        draft.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+    return settings
+
+
+def read_settings(results):
+    """The `Settings` of a folder of results, or None where it has none."""
+    try:
+        path = Path(results) / SETTINGS
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        return Settings(**json.loads(text))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def carry_over(earlier, results, pictures):
+    """Copy what an earlier run leaves for the next into a new folder of results.
+
+    Nothing is copied if it was about another folder of pictures, since its decisions
+    would mean nothing there. pictures: the folder's path. Returns a list of the names
+    of the files that were copied."""
+    settings = read_settings(earlier)
+    folder = str(Path(pictures).expanduser().resolve())
+    if settings is None or settings.pictures != folder:
+        return []
+    copied = []
+    for name in CARRIED:
+        if (earlier / name).is_file():
+            shutil.copyfile(earlier / name, results / name)
+            copied.append(name)
+    sums = earlier / SUMS
+    if sums.is_file():  # they tell whether somebody has changed a card
+        lines = sums.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.rstrip().endswith(CARDS)]
+        (results / SUMS).write_text("".join(kept), encoding="utf-8")
+    return copied
+
+
+def write_answers(path, parts):
+    """Write what was answered as a table, CSV: a line for each picture.
+
+    parts: {part's name: (`Pictures`, probabilities (n, classes))}. Names are paths
+    below the folder."""
+    with (
+        atomic_write(path) as draft,
+        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for part, (pictures, probabilities) in parts.items():
+            classes = pictures.classes
+            answers = probabilities.argmax(axis=1)
+            for row, answer in enumerate(answers):
+                writer.writerow(
+                    [
+                        name_of(pictures.paths[row]),
+                        part,
+                        classes[pictures.labels[row]],
+                        classes[answer],
+                        f"{probabilities[row, answer]:.3f}",
+                    ]
+                )
+
+
+def read_answers(path):
+    """The table of `write_answers`: {picture's name: `Answer`}; {} where there's none.
+    ValueError for a file that is no such table."""
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            head, *rows = list(csv.reader(file)) or [()]
+    except FileNotFoundError:
+        return {}
+    if tuple(head) != COLUMNS:
+        raise ValueError(
+            f"{path} isn't what an earlier run wrote: move it away, and run this again."
+        )
+    return {
+        name: Answer(part, label, answer, float(probability))
+        for name, part, label, answer, probability in rows
+    }
+
+
+def earlier_answers(answers, test):
+    """What an earlier run answered for pictures that it judged by as well.
+
+    answers: from `read_answers`; test: the `Pictures` to judge by now. Returns
+    (positions in `test`, class positions), ints (n,) each, without pictures that the
+    earlier run learned from, or answered with a class that there isn't any more."""
+    positions = []
+    labels = []
+    for position, path in enumerate(test.paths):
+        earlier = answers.get(name_of(path))
+        if earlier and earlier.part == "test" and earlier.answer in test.classes:
+            positions.append(position)
+            labels.append(test.classes.index(earlier.answer))
+    return np.array(positions, int), np.array(labels, int)
+
+
+def name_of(path):
+    """A picture's path below the folder of class folders."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def write_out_of_fold(results, pictures, probabilities):
+    """Keep what heads said that hadn't learned from a picture, for `labels_panel`.
+    pictures: `Pictures`; probabilities: floats (n, classes)."""
+    with atomic_write(Path(results) / OUT_OF_FOLD) as draft, draft.open("wb") as file:
+        names = np.array([name_of(path) for path in pictures.paths])
+        classes = np.array(pictures.classes)
+        np.savez(file, names=names, classes=classes, probabilities=probabilities)
+
+
+def labels_panel(results):
+    """A panel to decide on the labels that a run suspected, the worst first.
+
+    results: the run's folder. Decisions go to my_corrections.csv there, where the next
+    run finds them. Returns what `label_cleaner` returns. ValueError where the folder
+    holds no run."""
+    from apps.own_pictures.intake import look_through
+    from helpers.cleaning import suspicion
+    from panels import label_cleaner
+
+    results = Path(results)
+    settings = read_settings(results)
+    if settings is None or not (results / OUT_OF_FOLD).is_file():
+        raise ValueError(
+            f"{printable(str(results))} holds no finished run: make one with "
+            "make mine PICTURES=FOLDER."
+        )
+    corrections = results / CORRECTIONS
+    intake = look_through(settings.pictures, settings.likeness, corrections)
+    given = intake.given
+    with np.load(results / OUT_OF_FOLD) as kept:
+        names = kept["names"].tolist()
+        probabilities = dict(zip(names, kept["probabilities"], strict=True))
+        known_classes = kept["classes"].tolist()
+    if known_classes != list(given.classes):
+        raise ValueError(
+            "The folder has other classes than at the last run: run make mine again."
+        )
+    # As if a head agreed with the label of each picture that none was asked about.
+    said = np.eye(len(given.classes))[given.labels]
+    for position, path in enumerate(given.paths):
+        said[position] = probabilities.get(name_of(path), said[position])
+    doubt = suspicion(said, given.labels)
+    contradicted = int((said.argmax(axis=1) != given.labels).sum())
+    first = max(1, contradicted, len(intake.decided))
+    return label_cleaner(given, doubt, corrections, said, first)

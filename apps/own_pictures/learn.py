@@ -1,0 +1,212 @@
+"""Learn from somebody's own pictures: which features, which head, and whether to
+fine-tune."""
+
+import time
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from helpers.cleaning import out_of_fold
+from helpers.datasets import split
+from helpers.evaluate import difference
+from helpers.models import load_classifier
+from helpers.training import (
+    augmentation,
+    extract_features,
+    fine_tune,
+    new_model,
+    predict,
+)
+
+SHARES = (0.7, 0.3)  # of the pictures, to learn from and to judge by
+USUAL = "the last layer's"  # features, those of lesson 05
+TUNED_SIZE = 160  # pixels: training at the network's own size takes twice as long
+HEAD_EPOCHS = 40
+EPOCHS = 8
+RATE = 3e-4  # of fine-tuning, with BatchNorm frozen
+BATCH = 16
+FOLDS = 3
+STEP = 4  # a training step's time, in that of an answer
+TRACING = 12  # seconds until the first step of a whole network
+
+
+class Learned(NamedTuple):
+    """What was learned from frozen features.
+
+    name: which features; base: a `Classifier` whose features they are; features: floats
+    (n, d) of the training pictures; head: a fitted scikit-learn pipeline; out_of_fold:
+    probabilities (n, classes) from heads that hadn't learned from the picture."""
+
+    name: str
+    base: object
+    features: np.ndarray
+    head: object
+    out_of_fold: np.ndarray
+
+
+class Tuned(NamedTuple):
+    """What fine-tuning gave on validation folds of the training pictures.
+
+    gain: how much more often it was right than the frozen features, a `Difference`;
+    model: fine-tuned on all training pictures, or None where it gained nothing."""
+
+    gain: object
+    model: object
+
+
+def part(found):
+    """(pictures to learn from, pictures to judge by) of an `Intake`: seven tenths and
+    three, look-alikes together."""
+    return split(found.pictures, SHARES, alike=found.alike)
+
+
+def new_head():
+    """Standardised logistic regression, as in lesson 05: not fitted yet."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+
+
+def feature_choices(classifier):
+    """A network's features, and two others that it computes on the way there.
+
+    Its last layer's features are averages over the whole picture: they say what is
+    there and lose where. The others are averages over each quarter of it, of the last
+    feature maps, and of maps twice as fine, which know more of texture.
+    Returns {name: `Classifier`}; each has a head that means nothing yet."""
+    choices = {USUAL: classifier}
+    maps = [
+        layer.output
+        for layer in classifier.network.layers
+        if len(layer.output.shape) == 4 and layer.output.shape[1] > 1
+    ]
+    if not maps:
+        return choices
+    side = maps[-1].shape[1]
+    choices["the last maps', by quarters"] = _by_quarters(classifier, maps[-1])
+    finer = [output for output in maps if output.shape[1] >= 2 * side]
+    if finer:
+        choices["earlier maps', by quarters"] = _by_quarters(classifier, finer[-1])
+    return choices
+
+
+def _by_quarters(classifier, maps):
+    """A `Classifier` whose features are the means of `maps` over each quarter."""
+    from helpers import keras
+
+    side = maps.shape[1]
+    pool = keras.layers.AveragePooling2D((side + 1) // 2, side // 2)
+    features = keras.layers.Flatten()(pool(maps))
+    head = keras.layers.Dense(2)  # `base_of` takes it off again
+    network = keras.Model(classifier.network.input, head(features))
+    classes = (("yes", "yes"), ("no", "no"))
+    return replace(classifier, network=network, classes=classes)
+
+
+def learn(classifier, train, alike):
+    """Fit heads to the `feature_choices` of training `Pictures`, and choose one.
+
+    The last layer's features are taken unless others are right more often *out of
+    fold*, that is, about training pictures they hadn't learned from, by more than
+    chance explains: the 95 % interval of the paired difference is above 0.
+    alike: pairs of paths that look alike. Returns (the chosen `Learned`, {name: how
+    much more often right than the last layer's, a `Difference`})."""
+    learned = {}
+    for name, base in feature_choices(classifier).items():
+        features = extract_features(base, train)
+        by_others = out_of_fold(features, train, alike=alike)
+        with threadpool_limits(1, user_api="blas"):
+            head = new_head().fit(features, train.labels)
+        learned[name] = Learned(name, base, features, head, by_others)
+    answers = {name: each.out_of_fold.argmax(axis=1) for name, each in learned.items()}
+    usual = answers.pop(USUAL)
+    gains = {
+        name: difference(train.labels, usual, others)
+        for name, others in answers.items()
+    }
+    better = [name for name, gain in gains.items() if gain.low > 0]
+    chosen = max(better, key=lambda name: gains[name].value, default=USUAL)
+    return learned[chosen], gains
+
+
+def answer(learned, pictures):
+    """What was learned says of `Pictures`: probabilities (n, classes)."""
+    features = extract_features(learned.base, pictures)
+    with threadpool_limits(1, user_api="blas"):
+        return learned.head.predict_proba(features)
+
+
+def with_head(learned, classes):
+    """One network from pixels to logits: the base, and the head as its last layer.
+
+    The head's scaling is multiplied into its weights, as in lesson 07. Of two classes
+    scikit-learn keeps the weights of the second only: the first one's logit is 0.
+    classes: names. Returns a Keras model, as `new_model` does."""
+    scaler, regression = learned.head
+    kernel = regression.coef_.T / scaler.scale_[:, None]
+    bias = regression.intercept_ - scaler.mean_ @ kernel
+    if len(classes) == 2:
+        kernel = np.hstack([0 * kernel, kernel])
+        bias = np.append(0, bias)
+    model = new_model(learned.base, len(classes))
+    model.get_layer("head").set_weights([kernel, bias])
+    return model
+
+
+def tune(learned, train, alike):
+    """Fine-tune the whole network, and keep that only where it pays → `Tuned`, or None
+    where you interrupt it.
+
+    On each of three folds of the training pictures, a network fine-tuned on the others
+    answers, at 160 pixels; so it's compared with the frozen features' out-of-fold
+    answers on the same pictures. Only if it's right more often is it fine-tuned once
+    more, on all of them. An estimate of the time is printed first. The test pictures
+    take no part in this."""
+    classifier = load_classifier(learned.base.name, size=TUNED_SIZE)
+    print(f"Fine-tuning {FOLDS} times: ≈{_estimate(classifier, train):.0f} s")
+    try:
+        answers = np.empty(len(train), int)
+        for fold in split(train, [1 / FOLDS] * FOLDS, alike=alike):
+            in_fold = np.isin(train.paths, fold.paths)
+            model = _fine_tuned(classifier, train[~in_fold])
+            answers[in_fold] = predict(model, train[in_fold]).argmax(axis=1)
+        frozen = learned.out_of_fold.argmax(axis=1)
+        gain = difference(train.labels, frozen, answers)
+        model = _fine_tuned(classifier, train) if gain.value > 0 else None
+    except KeyboardInterrupt:
+        print("Stopped: the classifier with frozen features stays.")
+        return None
+    return Tuned(gain, model)
+
+
+def _fine_tuned(classifier, pictures):
+    """A network that was fine-tuned on these `Pictures`."""
+    from helpers import keras
+
+    keras.backend.clear_session()  # otherwise earlier networks would stay in memory
+    n_classes = len(pictures.classes)
+    model = new_model(classifier, n_classes, augment=augmentation())
+    fine_tune(
+        model,
+        pictures,
+        None,
+        head_epochs=HEAD_EPOCHS,
+        epochs=EPOCHS,
+        rate=RATE,
+        batch_size=BATCH,
+    )
+    return model
+
+
+def _estimate(classifier, train):
+    """The seconds that fine-tuning on each fold takes on this computer, about."""
+    batch = classifier.prepare(train[: min(8, len(train))].images())
+    classifier.forward(batch)
+    start = time.perf_counter()
+    classifier.forward(batch)
+    per_picture = (time.perf_counter() - start) / len(batch)
+    epochs = FOLDS * (EPOCHS + HEAD_EPOCHS / STEP) * (FOLDS - 1) / FOLDS
+    return FOLDS * TRACING + STEP * per_picture * len(train) * epochs
