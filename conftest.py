@@ -34,7 +34,7 @@ def pytest_configure(config):
     # environment.
     os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "matplotlib"))
     unwanted = {"ALL_PROXY", "all_proxy", "TRANSFER_HOSTED", "TRANSFER_PICTURES"}
-    unwanted |= {"TRANSFER_ALIKE", "ALIKE"}
+    unwanted |= {"TRANSFER_ALIKE", "ALIKE", "TRANSFER_TUNE", "TUNE"}
     if not config.getoption(
         "nbval_lax"
     ):  # what is compared was made with the shipped model
@@ -65,6 +65,19 @@ def pytest_report_header():
         "network: "
         f"{'none but loopback' if os.environ.get('OFFLINE') else 'not cut off'}"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    """A lesson's kernel, which the set-up of its first cell starts, shows no progress
+    bars, as when the outputs were saved (tools/record/run_lessons.py)."""
+    if item.path.suffix != ".ipynb":
+        return (yield)
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        return (yield)
+    finally:
+        del os.environ["TQDM_DISABLE"]
 
 
 @pytest.hookimpl(wrapper=True)

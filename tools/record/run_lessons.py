@@ -65,12 +65,15 @@ def main():
         "TRANSFER_WEIGHTS",
         "TRANSFER_PICTURES",
         "TRANSFER_ALIKE",
+        "TRANSFER_TUNE",
     ):
         os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as empty:
         # An empty Keras cache and a closed port: the outputs are those of a learner
         # offline.
         os.environ |= alone(empty)
+        # A bar that nobody sees would be saved as it began, at 0 %.
+        os.environ["TQDM_DISABLE"] = "1"
         os.environ["TRANSFER_PROGRESS"] = str(Path(empty) / "my_progress.jsonl")
         os.environ["TRANSFER_RESULTS"] = str(Path(empty) / "my_results")
         for path in paths:
