@@ -229,16 +229,24 @@ class Check:
         return Feedback(feedback.done, f"{feedback.text}\n{not_kept}")
 
     def progress(self):
-        """Print each lesson's exercises and which are done, from this folder's file."""
+        """Print which exercises are done, from this folder's file, lesson by lesson."""
         done = {event["exercise"] for event in events() if event["done"]}
+        untouched = []
         for lesson in LESSONS:
             known = exercises(lesson)
+            if not done.intersection(known):
+                untouched.append(lesson)
+                continue
             states = [
                 f"{number} {exercise.done if number in done else 'open'}"
                 for number, exercise in known.items()
             ]
-            count = f"{len(done & set(known))} of {len(known)}"
+            count = f"{len(done.intersection(known))} of {len(known)}"
             print(f"lesson {lesson}: {count}", *states, sep=" · ")
+        if untouched == LESSONS:
+            print("No exercise is done yet.")
+        elif untouched:
+            print(f"nothing done yet in lessons {', '.join(untouched)}")
         print(f"(kept in {progress_file().name}, in the folder of this notebook)")
 
 

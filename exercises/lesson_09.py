@@ -137,7 +137,7 @@ def _cases_of_answers(a):
 
 EXERCISES = {
     "09.1": Predict("both", "only the names", "only the cut", "neither"),
-    "09.2": Predict("order", "255", "BGR", "resizing"),
+    "09.2": Predict("order", "255", "BGR"),
     "09.3": Fill(may_replace),
     "09.4": Explore(),
 }

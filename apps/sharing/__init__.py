@@ -1,1 +1,20 @@
-"""Save a classifier, export it, run the exported file, describe it on a card."""
+"""Save, export, check and describe a classifier, so that others can use it."""
+
+from apps.sharing.cards import model_card
+from apps.sharing.classifier import as_classifier
+from apps.sharing.exported import load_exported
+from apps.sharing.exporting import export_litert, export_onnx
+from apps.sharing.parity import parity
+from apps.sharing.saving import save_classifier
+from safeguards.model_files import ModelFileError
+
+__all__ = [
+    "ModelFileError",
+    "as_classifier",
+    "export_litert",
+    "export_onnx",
+    "load_exported",
+    "model_card",
+    "parity",
+    "save_classifier",
+]

@@ -244,12 +244,14 @@ def test_notes_need_some_words(own_progress):
 
 
 def test_progress_outlives_the_kernel_and_says_what_is_done(own_progress, capsys):
+    check.progress()
+    assert capsys.readouterr().out.startswith("No exercise is done yet.\n")
     check("05.1", 20)
     check("05.2", 3)
     check.progress()
     printed = capsys.readouterr().out
     assert re.search(r"lesson 05: 1 of \d+ · 05.1 answered · 05.2 open", printed)
-    assert "lesson 06: 0 of" in printed
+    assert "nothing done yet in lessons 00, 01, 02, 03, 04, 06" in printed
 
 
 def test_the_same_verdict_is_kept_once_and_an_untouched_stub_never(own_progress):
