@@ -111,7 +111,7 @@ def _recognise_paths(paths, task):
 
 
 EXERCISES = {
-    "10.1": Predict("twice", "less than twice", "not at all"),
+    "10.1": Predict("the same", "less", "not at all"),
     "10.2": Fill(missing),
     "10.3": Explore(),
 }
