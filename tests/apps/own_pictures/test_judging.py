@@ -1,11 +1,23 @@
 """What an accuracy shows, and how two of other pictures differ, against published
 figures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from apps.own_pictures.judging import judge_accuracy, unpaired_difference
+from apps.own_pictures.intake import Intake
+from apps.own_pictures.judging import (
+    compared,
+    expected_suspects,
+    judge_accuracy,
+    repeated_out_of_fold,
+    suspects,
+    unpaired_difference,
+)
+from apps.own_pictures.learn import new_head
 from helpers.evaluate import Difference, accuracy
+from helpers.pictures import Pictures
 
 
 def counted(right, n):
@@ -72,3 +84,77 @@ def test_judgement_says_how_many_pictures_would_do():
     assert "It would take ≈60 test pictures to say it to ±0.1." in sentence
     span = [np.ptp(counted(round(0.8 * n), n)[1:3]) for n in (59, 60)]
     assert span[0] > 0.2 >= span[1]
+
+
+# -- few pictures ----------------------------------------------------------------------
+
+
+def clouds(n, apart, seed):
+    """Features of two classes, normally distributed, and their labels. Each comes a
+    hundred times, as a network's do nearly: the head shrinks the weight of a single one
+    too much."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    features = random.normal(size=(n, 8))
+    features[:, 0] += apart * labels
+    return np.tile(features, 100), labels
+
+
+def test_of_few_pictures_the_interval_knows_the_luck_of_the_draw():
+    """It holds, nearly always, what the head gets right about thousands of others."""
+    held = []
+    for seed in range(40):
+        features, labels = clouds(24, 2.5, seed)
+        found = repeated_out_of_fold(features, labels, np.arange(24), new_head, 3)
+        others, truth = clouds(4000, 2.5, 1000 + seed)
+        share = np.mean(new_head().fit(features, labels).predict(others) == truth)
+        held.append(found.low <= share <= found.high)
+        assert found.n == 24
+    assert np.mean(held) >= 0.9
+
+
+def test_no_mistakes_are_no_certainty():
+    features, labels = clouds(24, 50, 0)
+    found = repeated_out_of_fold(features, labels, np.arange(24), new_head, 2)
+    assert found.value == found.high == 1
+    assert found.low == pytest.approx(accuracy(labels, labels).low)
+
+
+def test_look_alikes_do_not_judge_each_other():
+    """Each picture is there twice, its label means nothing: half are right, by luck."""
+    features, _ = clouds(40, 0, 0)
+    features = np.repeat(features, 2, axis=0)
+    labels = np.repeat(np.random.default_rng(0).permutation(np.arange(40) % 2), 2)
+    groups = np.repeat(np.arange(40), 2)
+    found = repeated_out_of_fold(features, labels, groups, new_head, 5)
+    leaking = repeated_out_of_fold(features, labels, np.arange(80), new_head, 5)
+    assert found.low < 0.5 < found.high
+    assert leaking.value > found.value + 0.2
+
+
+# -- then and now ----------------------------------------------------------------------
+
+
+def some_pictures(labels):
+    folder = Path("pets")
+    paths = tuple(folder / "ab"[label] / f"{i}.png" for i, label in enumerate(labels))
+    return Pictures("pets", paths, np.array(labels), ("a", "b"))
+
+
+def test_a_change_has_its_interval_on_the_pictures_of_both_runs():
+    test = some_pictures([0, 1] * 20)
+    earlier = np.arange(30), np.zeros(30, int)  # it always said a
+    text = compared(test, earlier, test.labels.copy())
+    assert "test pictures of both runs: 30" in text
+    assert "then: ≈0.50" in text and "now:  ≈1.00" in text
+    assert "right more often by ≈+0.50 (" in text
+
+
+def test_suspects_are_those_that_nobody_has_decided_on():
+    train = some_pictures([0, 0, 1, 1])
+    out_of_fold = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+    found = Intake(train, [], [], [], "", train, {3: 1}, [])
+    assert suspects(found, train, out_of_fold) == [1, 2], "the surest first"
+    assert expected_suspects(counted(90, 100), 50).startswith(
+        "to be expected if all labels are right: ≈3 to ≈9"
+    )

@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 from PIL import Image
 
 from apps.own_pictures.intake import LEAST, Intake, data_card, look_through
@@ -634,7 +635,8 @@ def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkey
 
 
 @pytest.mark.thorough
-def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
+def test_mine_walks_the_whole_loop_twice(command, tmp_path):
+    """Look, correct, run again, see what that changed; nothing is asked twice."""
     folder = fill(tmp_path / "two by ten", **dict.fromkeys(ODD, 10))
     for i in range(0, 10, 2):  # labels that say nothing about the pictures
         one, other = (folder / name / f"{i:02}.png" for name in ODD)
@@ -649,26 +651,57 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
     status, printed, complaint = command(folder)
     assert (status, complaint) == (0, ""), complaint
     assert content(folder) == before, "the pictures stay as they are"
-    assert "pictures used: 20, files left out: 1\n" in printed
+    assert "on 20 pictures of 2 classes; files left out: 1\n" in printed
     assert "Too few pictures to tell" in printed, (
         "noise cannot be learned, and six do not tell"
     )
+    assert "All 20 in turn" in printed
     build = tmp_path / "build"
     assert sorted(path.name for path in build.iterdir()) == ["mine", "mine-1", "mine-2"]
     assert (build / "mine-1" / "first").read_text() == "kept"
     assert (build / "mine-2" / "earlier").read_text() == "kept"
     made = build / "mine"
-    cards = {"model_card.md", "data_card.md", "SHA256SUMS"}
+    cards = {"model_card.md", "data_card.md", "SHA256SUMS", "run.json", "answers.csv"}
     cards |= {"left_out.txt", "look_alike.txt", "suspected_labels.txt"}
-    models = {"model.keras", "model.onnx"}
-    assert {p.name for p in made.iterdir()} == cards | models | {
-        "report.ipynb",
-        "report.html",
-    }
+    models = {"model.keras", "model.onnx", "out_of_fold.npz"}
+    notebooks = {"report.ipynb", "labels.ipynb", "report.html"}
+    assert {p.name for p in made.iterdir()} == cards | models | notebooks
+    check_models(made)
+    check_report(made)
+
+    # The report runs where it lies, on the same folder, and finds its own results.
+    report = nbformat.read(made / "report.ipynb", as_version=4)
+    nbformat.validate(report)
+    panel = nbformat.read(made / "labels.ipynb", as_version=4)
+    nbformat.validate(panel)
+    assert str(folder) in run_in_place(report, made, stop_before="Learn")
+    assert "VBox" in run_in_place(panel, made)
+
+    # A label is decided on and a line filled in; the next run knows both.
+    given = look_through(folder).pictures
+    write_corrections(given, made / "my_corrections.csv", {0: 1, 1: 0, 2: None})
+    card = made / "model_card.md"
+    filled = card.read_text(encoding="utf-8").replace("**TO FILL IN:** which", "Mine:")
+    card.write_text(filled, encoding="utf-8")
+    status, printed, complaint = command(folder)
+    assert (status, complaint) == (0, ""), complaint
+    assert "Decisions on labels are carried over from" in printed
+    made = build / "mine"
+    assert read_corrections(given, made / "my_corrections.csv") == {0: 1, 1: 0, 2: None}
+    text = text_of(made / "report.html")
+    assert "labels decided on: 2 relabelled, 1 discarded" in text
+    assert re.search(r"right more often by ≈[+-]", text), "then and now, compared"
+    assert "Mine: pictures it learned from" in (made / "model_card.md").read_text(
+        encoding="utf-8"
+    )
+    assert not list(made.glob("*_new*"))
+
+
+def check_models(made):
+    """The model files name the classes, and SHA256SUMS knows the files."""
     assert "phone.heic cannot be used" in (made / "left_out.txt").read_text(
         encoding="utf-8"
     )
-
     assert [name for _, name in load_exported(made / "model.onnx").classes] == sorted(
         ODD
     )
@@ -678,24 +711,57 @@ def test_mine_makes_a_classifier_with_report_and_cards(command, tmp_path):
         )
     card = (made / "model_card.md").read_text(encoding="utf-8")
     assert re.search(r"\| accuracy \| ≈0\.\d\d \(0\.\d\d–[01]\.\d\d\), n = 6 \|", card)
+    for line in (made / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
+        digest, name = line.split(maxsplit=1)
+        assert sha256((made / name).read_bytes()).hexdigest() == digest
+    assert {"model.keras", "model.onnx"} <= {
+        line.split()[1] for line in (made / "SHA256SUMS").read_text().splitlines()
+    }
+
+
+def text_of(page):
+    """What somebody reads on a page."""
+    html = page.read_text(encoding="utf-8")
+    return re.sub(r"<style.*?</style>|<[^>]*>", "", html, flags=re.DOTALL)
+
+
+def check_report(made):
+    """The page begins with the question and the answer, and has nothing empty."""
     page = (made / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
     allowed = r"(?!data:|#|https?://(arxiv|doi|www\.apache)\.org)"
     assert not re.search(r"""\b(src|href)=["']""" + allowed, page)
-    text = re.sub(r"<style.*?</style>|<[^>]*>", "", page, flags=re.DOTALL)
+    text = text_of(made / "report.html")
     assert text.split()[:3] == ["two", "by", "ten"]
-    assert text.index("Too few pictures to tell") < text.index(
-        "Look through the folder"
-    )
+    order = ["The question:", "The answer:", "It got these", "made", "Details"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert "Fine-tune, if it pays" not in text, "no section without content"
+    assert "Better than last time" not in text
     assert not re.search("import|Before this:|label_cleaner", text), (
         "no code, no instructions"
     )
     report = nbformat.read(made / "report.ipynb", as_version=4)
-    nbformat.validate(report)
     assert not re.search(
         r"\]\((?!https?:)",
         "".join(c.source for c in report.cells if c.cell_type == "markdown"),
     )
+
+
+def run_in_place(notebook, folder, stop_before=None):
+    """Run a notebook in its folder → what it printed and showed, as a text."""
+    cells = notebook.cells
+    if stop_before:
+        headings = [cell.source.startswith(f"## {stop_before}") for cell in cells]
+        cells = cells[: headings.index(True)]
+    some = nbformat.from_dict({**notebook, "cells": cells})
+    NotebookClient(some, resources={"metadata": {"path": str(folder)}}).execute()
+    texts = []
+    for cell in some.cells:
+        for output in cell.get("outputs", ()):
+            texts.append(output.get("text", ""))
+            texts.append(output.get("data", {}).get("text/plain", ""))
+    return cells[1].source + "".join(texts)
 
 
 @pytest.mark.thorough
@@ -731,13 +797,13 @@ def test_mine_on_photographs(command, shared_data, record_property, tmp_path):
     """Ants and bees: real photographs are learned, and what is reported holds."""
     status, printed, complaint = command(shared_data / "hymenoptera" / "train")
     assert (status, complaint) == (0, "")
-    record_property("ants and bees", re.search(r"accuracy: (.*)", printed)[1])
+    record_property("ants and bees", re.search(r"test pictures: (.*)", printed)[1])
     assert "Better than always giving the same answer (0.5" in printed
     found = load_exported(tmp_path / "build" / "mine" / "model.onnx")
     others = look_through(shared_data / "hymenoptera" / "val").pictures
     logits = np.concatenate([found.probabilities(image) for image in others.images()])
     right = np.mean(logits.argmax(axis=1) == others.labels)
-    low = float(re.search(r"accuracy: ≈[\d.]+ \(([\d.]+)–", printed)[1])
+    low = float(re.search(r"test pictures: ≈[\d.]+ \(([\d.]+)–", printed)[1])
     assert right > low, "photographs that the notebook never saw"
 
 

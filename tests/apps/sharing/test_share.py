@@ -1342,7 +1342,8 @@ def test_card_holds_what_was_measured_and_asks_for_the_rest(
     text = path.read_text("utf-8")
     assert text.startswith("# computers: model card\n")
     assert f"| accuracy | ≈{right} |\n| bytes | 12 |\n" in text
-    assert f"{SIZE}×{SIZE} pixels" in text
+    assert f"N×{SIZE}×{SIZE}×3" in text
+    assert "N×4: logits in .keras, probabilities in .onnx" in text
     assert "desktop, handheld, laptop, other" in text
     assert "100 % of its short side" in text
     assert text.count("**TO FILL IN:**") == 2
@@ -1354,20 +1355,30 @@ def test_card_holds_what_was_measured_and_asks_for_the_rest(
     assert (tmp_path / "card.md").read_text("utf-8") == many
 
 
-def test_a_card_that_was_filled_in_stays(tmp_path, learned):
+def test_what_was_filled_in_on_a_card_is_carried_over(tmp_path, learned):
     measured = {"accuracy": accuracy([0, 1], [0, 1])}
     path = model_card(learned, tmp_path / "card.md", "made-up", measured)
     assert model_card(learned, path, "measured again", measured) == path
-    filled = path.read_text("utf-8") + "## Contact\nme\n"
+    filled = re.sub(
+        r"(?s)(to fill in: origin -->\n).*?(\n<!-- end)",
+        r"\1Three boxes\nof mine.\2",
+        path.read_text("utf-8"),
+    )
     path.write_text(filled, "utf-8")
     for said in ("a third time", "a fourth"):
-        new = model_card(learned, path, said, measured)
-        assert new == tmp_path / "card_new.md"
-        assert f"Measured on: {said}." in new.read_text("utf-8")
-    new.write_text(filled, "utf-8")
-    (tmp_path / "card_new2.md").mkdir()
-    assert model_card(learned, path, "a fifth", measured) == tmp_path / "card_new3.md"
-    assert path.read_text("utf-8") == new.read_text("utf-8") == filled
+        assert model_card(learned, path, said, measured) == path
+        text = path.read_text("utf-8")
+        assert f"Measured on: {said}." in text
+        assert "-->\nThree boxes\nof mine.\n<!-- end" in text
+        assert text.count("**TO FILL IN:**") == 1, "only what is still open"
+    # The edited card stays as it was; one that nobody touched is replaced.
+    earlier = tmp_path / "card_earlier.md"
+    assert earlier.read_text("utf-8") == filled
+    path.write_text(text + "## Contact\nme\n", "utf-8")
+    (tmp_path / "card_earlier2.md").mkdir()
+    model_card(learned, path, "a fifth", measured)
+    assert "## Contact" in (tmp_path / "card_earlier3.md").read_text("utf-8")
+    assert "Three boxes" in path.read_text("utf-8")
 
 
 def test_a_card_shows_names_as_they_are(tmp_path, learned):

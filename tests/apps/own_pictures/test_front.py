@@ -1,0 +1,55 @@
+"""The first page of a report says what was asked and answered, and no more."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from apps.own_pictures.front import front_page, hardest_first, small
+from apps.own_pictures.intake import Intake
+from helpers.evaluate import accuracy
+from helpers.pictures import Pictures
+
+
+@pytest.fixture
+def test_pictures(tmp_path):
+    classes = ("<b>ants</b>", "bees")
+    paths = []
+    for i, name in enumerate(["a<i>.png", "b.png", "c.png", "d.png", "e.png"]):
+        folder = tmp_path / f"class {i % 2}"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (900, 300 + i)).save(folder / name)
+        paths.append(folder / name)
+    return Pictures("pets", tuple(paths), np.array([0, 1, 0, 1, 0]), classes)
+
+
+PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8], [0.05, 0.95]])
+
+
+def test_wrong_answers_come_first_each_kind_by_its_loss(test_pictures):
+    assert hardest_first(test_pictures, PROBABILITIES).tolist() == [4, 1, 2, 3, 0]
+
+
+def test_what_somebody_reads_who_has_to_decide(test_pictures):
+    result = accuracy(test_pictures.labels, PROBABILITIES.argmax(axis=1))
+    found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
+    page = front_page(found, test_pictures, PROBABILITIES, result, "Few.", "lite0")
+    parts = [
+        "does a picture show &lt;b&gt;ants&lt;/b&gt; or bees?",
+        "right for ≈3 of 5 pictures",
+        "(0.23–0.88), n = 5",
+        "<p>Few.</p>",
+        "Confusion matrix: 3 of 5 pictures on the diagonal",
+        "It got these right",
+        "a&lt;i&gt;.png",
+        "It got these wrong",
+        "→ bees ≈0.95<br>e.png",
+        "lite0",
+        "make mine PICTURES=",
+    ]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "<b>ants" not in page and "<i>" not in page
+
+
+def test_pictures_are_no_larger_than_needed(test_pictures):
+    assert {image.width for image in small(test_pictures.paths)} == {512}

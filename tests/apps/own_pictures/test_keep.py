@@ -1,0 +1,97 @@
+"""What one run leaves for the next."""
+
+import json
+
+import numpy as np
+import pytest
+
+from apps.own_pictures import keep
+from helpers.pictures import Pictures
+from safeguards.whole_files import SUMS
+
+
+def pictures(folder, labels=(0, 0, 1, 1)):
+    """`Pictures` that needn't exist."""
+    classes = ("cats", "dogs")
+    paths = tuple(
+        folder / classes[label] / f"{i}.png" for i, label in enumerate(labels)
+    )
+    return Pictures(folder.name, paths, np.array(labels), classes)
+
+
+def earlier_run(tmp_path, folder):
+    """A folder of results as a run on `folder` leaves it."""
+    earlier = tmp_path / "mine"
+    earlier.mkdir()
+    keep.write_settings(earlier, folder, "efficientnet_lite0", 0.95)
+    for name in (*keep.CARRIED, "model.onnx", "report.html"):
+        (earlier / name).write_text(name)
+    (earlier / SUMS).write_text("a  model_card.md\nb  model.onnx\nc  data_card.md\n")
+    return earlier
+
+
+def test_the_same_folder_goes_on_from_what_is_there(tmp_path):
+    earlier = earlier_run(tmp_path, tmp_path / "pets")
+    results = tmp_path / "new"
+    results.mkdir()
+    copied = keep.carry_over(earlier, results, f"{tmp_path}/other/../pets")
+    assert copied == list(keep.CARRIED)
+    assert {path.name for path in results.iterdir()} == {*keep.CARRIED, SUMS}
+    assert (results / SUMS).read_text() == "a  model_card.md\nc  data_card.md\n"
+
+
+@pytest.mark.parametrize("case", ["another folder", "no run", "nothing"])
+def test_nothing_is_carried_over_from_elsewhere(tmp_path, case):
+    folder = tmp_path / "pets"
+    earlier = tmp_path / "mine"
+    if case == "another folder":
+        earlier = earlier_run(tmp_path, tmp_path / "plants")
+    elif case == "no run":
+        earlier.mkdir()
+        (earlier / keep.CORRECTIONS).write_text("somebody's")
+    results = tmp_path / "new"
+    results.mkdir()
+    assert keep.carry_over(earlier, results, folder) == []
+    assert list(results.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["pets", "Häßlich & 'so'", "5 $x$"])
+def test_settings_come_back_as_they_were(tmp_path, name):
+    written = keep.write_settings(tmp_path, tmp_path / name, "mobilenet_v2", 0.98, True)
+    assert keep.read_settings(tmp_path) == written
+    assert written.pictures == str(tmp_path / name)
+    assert json.loads((tmp_path / keep.SETTINGS).read_text("utf-8"))["tune"] is True
+
+
+def test_answers_come_back_for_the_pictures_of_both_tests(tmp_path):
+    learned = pictures(tmp_path / "pets", (0, 1))
+    judged = pictures(tmp_path / "pets", (0, 0, 1, 1))[2:]
+    sure = np.array([[0.9, 0.1], [0.2, 0.8]])
+    path = tmp_path / keep.ANSWERS
+    keep.write_answers(path, {"learned from": (learned, sure), "test": (judged, sure)})
+    answers = keep.read_answers(path)
+    assert answers["dogs/2.png"] == ("test", "dogs", "cats", 0.9)
+    now = pictures(tmp_path / "pets", (0, 1, 1, 1, 1))
+    positions, labels = keep.earlier_answers(answers, now)
+    assert positions.tolist() == [2, 3], "neither what it learned from nor new ones"
+    assert labels.tolist() == [0, 1]
+    assert keep.read_answers(tmp_path / "none.csv") == {}
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="isn't what an earlier run wrote"):
+        keep.read_answers(path)
+
+
+def test_a_class_that_is_gone_is_no_answer(tmp_path):
+    three = Pictures("pets", (tmp_path / "pets" / "cats" / "0.png",), np.array([0]), ())
+    three = Pictures(three.name, three.paths, three.labels, ("cats", "dogs", "owls"))
+    path = tmp_path / keep.ANSWERS
+    keep.write_answers(path, {"test": (three, np.array([[0.1, 0.2, 0.7]]))})
+    positions, _ = keep.earlier_answers(
+        keep.read_answers(path), pictures(tmp_path / "pets")
+    )
+    assert len(positions) == 0
+
+
+def test_the_panel_needs_a_finished_run(tmp_path):
+    with pytest.raises(ValueError, match="no finished run: make one with make mine"):
+        keep.labels_panel(tmp_path)

@@ -1,0 +1,117 @@
+"""Which features are learned from, the head as a network, and whether tuning pays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+from apps.own_pictures import learn
+from helpers.datasets import load_dataset
+from helpers.evaluate import Difference
+from helpers.training import base_of, predict
+
+
+@pytest.fixture(scope="module")
+def computers():
+    return load_dataset("computers").train.subset(12)
+
+
+@pytest.fixture
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
+
+
+def test_the_choices_are_means_over_quarters():
+    classifier = tiny.classifier(size=64)
+    choices = learn.feature_choices(classifier)
+    assert next(iter(choices)) == learn.USUAL
+    batch = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    last, earlier = (choices[name] for name in list(choices)[1:])
+    (maps,) = [
+        layer.output for layer in classifier.network.layers if "re_lu_2" in layer.name
+    ] or [classifier.network.layers[-3].output]
+    from helpers import keras
+
+    expected = keras.Model(classifier.network.input, maps)(batch).numpy()
+    side = expected.shape[1] // 2
+    quarters = expected.reshape(2, 2, side, 2, side, -1).mean(axis=(2, 4))
+    found = base_of(last)(batch).numpy()
+    assert found == pytest.approx(quarters.reshape(2, -1), abs=1e-4)
+    assert base_of(earlier)(batch).shape == (2, 4 * 32)
+
+
+@pytest.mark.parametrize("name", [0, 1, 2])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_head_as_a_layer_answers_as_the_head(computers, own_cache, name, n_classes):
+    pictures = computers[computers.labels < n_classes]
+    pictures = replace(pictures, classes=pictures.classes[:n_classes])
+    learned, gains = learn.learn(tiny.classifier(), pictures, alike=[])
+    chosen = list(learn.feature_choices(tiny.classifier()))[name]
+    base = learn.feature_choices(tiny.classifier())[chosen]
+    head = learn.new_head().fit(learn.extract_features(base, pictures), pictures.labels)
+    learned = learned._replace(name=chosen, base=base, head=head)
+    model = learn.with_head(learned, pictures.classes)
+    assert predict(model, pictures) == pytest.approx(
+        learn.answer(learned, pictures), abs=2e-3
+    )
+    assert all(isinstance(gain, Difference) for gain in gains.values())
+
+
+def test_other_features_have_to_be_better_than_chance_explains(
+    computers, own_cache, monkeypatch
+):
+    """Where the class is in a corner of the picture, quarters tell it, means don't."""
+    classifier = tiny.classifier()
+    random = np.random.default_rng(0)
+    known = {
+        "means": random.normal(size=(len(computers), 8)),
+        "a little better": random.normal(size=(len(computers), 8)),
+        "quarters": np.eye(4)[computers.labels] + random.normal(0, 0.1, (48, 4)),
+    }
+    choices = {learn.USUAL: "means", "b": "a little better", "c": "quarters"}
+    monkeypatch.setattr(learn, "feature_choices", lambda _: choices)
+    monkeypatch.setattr(learn, "extract_features", lambda base, _: known[base])
+    learned, gains = learn.learn(classifier, computers, alike=[])
+    assert learned.name == "c"
+    assert gains["c"].low > 0
+    del choices["c"]
+    learned, _ = learn.learn(classifier, computers, alike=[])
+    assert learned.name == learn.USUAL
+
+
+class TestTuning:
+    """With a tiny network in the place of the real one."""
+
+    @pytest.fixture
+    def learned(self, computers, own_cache, monkeypatch):
+        one = tiny.classifier()
+        monkeypatch.setattr(learn, "load_classifier", lambda *_, **__: one)
+        monkeypatch.setattr(learn, "EPOCHS", 1)
+        monkeypatch.setattr(learn, "HEAD_EPOCHS", 1)
+        found, _ = learn.learn(one, computers, alike=[])
+        return found
+
+    @pytest.mark.parametrize("frozen_is", ["right", "wrong"])
+    def test_it_is_kept_only_where_it_was_right_more_often(
+        self, learned, computers, frozen_is, capsys
+    ):
+        labels = (
+            computers.labels if frozen_is == "right" else (computers.labels + 1) % 4
+        )
+        learned = learned._replace(out_of_fold=np.eye(4)[labels])
+        tuned = learn.tune(learned, computers, alike=[])
+        assert (tuned.model is None) == (frozen_is == "right")
+        assert (tuned.gain.value > 0) == (frozen_is == "wrong")
+        assert tuned.gain.n == len(computers)
+        assert "Fine-tuning 3 times: ≈" in capsys.readouterr().out
+
+    def test_interrupted_it_leaves_what_is_there(
+        self, learned, computers, monkeypatch, capsys
+    ):
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(learn, "fine_tune", stop)
+        assert learn.tune(learned, computers, alike=[]) is None
+        assert "the classifier with frozen features stays" in capsys.readouterr().out
