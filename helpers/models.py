@@ -12,11 +12,12 @@ import numpy as np
 from scipy.special import softmax
 
 from helpers import efficientnet_lite
-from helpers.images import ResizeRule, resize, to_batch
+from helpers.images import ResizeRule, load_image, resize, to_batch
 from helpers.labels import decode, imagenet_classes
+from safeguards.familiar import Answer, Familiar
 from safeguards.keys import key_of
 from safeguards.model_files import MAX_SIDE, is_intact, load_network, read_details
-from safeguards.networks import set_weights
+from safeguards.networks import set_weights, without_last_layer
 from safeguards.scaling import unchanged
 from safeguards.tables import read_table
 from safeguards.text import typed
@@ -134,8 +135,8 @@ class Classifier:
     rule: how a picture becomes a square;
     preprocess_input: the network's own scaling of RGB in 0…255, which returns a new
     array; classes: (wnid, name) pairs in the order of the outputs;
-    terms: those of its pretrained weights (see TERMS), "" for none or unknown
-    ones."""
+    terms: those of its pretrained weights (see TERMS), "" for none or unknown ones;
+    familiar: the images it learned from (see safeguards.familiar), None: not known."""
 
     name: str
     network: object
@@ -144,6 +145,7 @@ class Classifier:
     preprocess_input: object
     classes: tuple
     terms: str = ""
+    familiar: Familiar | None = None
 
     def prepare(self, images):
         """The network's input for one picture or a list of them.
@@ -186,9 +188,25 @@ class Classifier:
 
     def predict(self, image, top=5):
         """The `top` likeliest classes of one picture, best first.
-        image: whatever `load_image` takes. Returns a list of `Prediction`."""
+        image: whatever `load_image` takes. Returns a list of `Prediction`; where it's
+        known which images the classifier learned from, an `Answer`, which also says
+        whether this one is like any of them."""
+        image = load_image(image)
         probabilities = self.probabilities([image])[0]
-        return decode(probabilities, self.classes, top)
+        predictions = decode(probabilities, self.classes, top)
+        if self.familiar is None:
+            return predictions
+        (judged,) = self.judged(self.prepare(image))
+        return Answer(predictions, judged)
+
+    @cached_property
+    def _compiled_base(self):
+        return Compiled(without_last_layer(self.network), self.size)
+
+    def judged(self, batch):
+        """A list of `Judged` for what `prepare` returns."""
+        features = np.asarray(self._compiled_base(batch))
+        return self.familiar.judge(features.reshape(len(batch), -1))
 
     def key(self):
         """SHA-256, in hexadecimal, of all that predictions depend on.

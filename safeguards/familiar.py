@@ -110,7 +110,18 @@ def document(known):
 def read(document_text, table):
     """The `Familiar` of a file's members. An exception, mostly ValueError, TypeError or
     KeyError, for anything else than `written` writes."""
-    content = json.loads(document_text)
+    known = read_document(document_text)
+    rows = np.frombuffer(table, "<f2").astype("float16")
+    features = rows.reshape(len(known.names), -1)
+    if not features.size or not np.isfinite(features).all():
+        raise ValueError("its table of features isn't one of numbers")
+    return Familiar(features, known.names, known.within)
+
+
+def read_document(text):
+    """A `Familiar` without its features, which an exported graph holds, of `document`'s
+    text. An exception, as in `read`, for any other."""
+    content = json.loads(text)
     within = content["within"]
     names = tuple(content["names"])
     if not isinstance(within, float) or not 0 <= within <= 2:
@@ -121,7 +132,4 @@ def read(document_text, table):
         if not isinstance(name, str) or len(name) > LONGEST_NAME:
             raise ValueError(f"names should be texts of up to {LONGEST_NAME} letters")
         name.encode()
-    features = np.frombuffer(table, "<f2").astype("float16").reshape(len(names), -1)
-    if not features.size or not np.isfinite(features).all():
-        raise ValueError("its table of features isn't one of numbers")
-    return Familiar(features, names, within)
+    return Familiar(None, names, within)

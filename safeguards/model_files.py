@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from safeguards import familiar
+from safeguards.networks import without_last_layer
 from safeguards.whole_files import digest
 
 DOCUMENTS = ("classes.json", "classifier.json")  # what a file says beside its network
@@ -30,7 +32,7 @@ def read_details(path, make_rule):
     """What a file of `save_classifier` says beside its network, read without Keras.
 
     A dict: name, size, rule, classes ((wnid, name) pairs), terms ("" in a file that has
-    none, as older ones).
+    none, as older ones), familiar (a `Familiar`, or None in a file that has none).
     make_rule: makes the rule of its entries, as `ResizeRule` does.
     ModelFileError for any other file, and for one whose members could be written
     elsewhere or aren't of the size they say."""
@@ -48,7 +50,10 @@ def read_details(path, make_rule):
         with zipfile.ZipFile(path) as file:
             _check_members(path, file.infolist())
             documents = {name: file.read(name) for name in DOCUMENTS}
-        return parse_details(documents, make_rule)
+            known = None
+            if familiar.DOCUMENT in file.namelist():
+                known = familiar.read(*(file.read(name) for name in familiar.FILES))
+        return parse_details(documents, make_rule) | {"familiar": known}
     except (MemoryError, PermissionError, ModelFileError):
         raise
     except Exception as error:  # of zipfile, json, or what is made of what they return
@@ -71,7 +76,8 @@ def _check_members(path, members):
         and member.file_size == member.compress_size
         for member in members
     )
-    if names != MEMBERS or not stored:
+    expected = (MEMBERS, sorted([*MEMBERS, *familiar.FILES]))
+    if names not in expected or not stored:
         raise ModelFileError(
             f"{path} holds something else than a classifier saved by save_classifier "
             f"({', '.join(names):.200}), perhaps to do harm. Ask its author for "
@@ -129,6 +135,14 @@ def load_network(path, details):
             f"pixels, but a network from {shape[0]} to {shape[1]}. {RESAVE}"
         )
     check_finite(network, path)
+    known = details.get("familiar")
+    if known is not None:
+        features = without_last_layer(network).output_shape[1:]
+        if math.prod(features) != known.features.shape[1]:
+            raise ModelFileError(
+                f"{path} does not fit the images it says it learned from: they have "
+                f"other features. {RESAVE}"
+            )
     return network
 
 

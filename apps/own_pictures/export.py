@@ -20,14 +20,14 @@ SAME = 0.99  # of their answers have to be the same
 CLOSE = 0.02  # and no probability further off than this from what was measured
 
 
-def write_models(model, test, probabilities, name, results):
+def write_models(model, known, test, probabilities, name, results):
     """Write model.keras and model.onnx, and check that they answer as was measured.
 
-    model: of logits; test, probabilities: the test `Pictures` and what was measured on
+    model: of logits; known: the `Familiar` of what it learned from, or None; test, probabilities: the test `Pictures` and what was measured on
     them, (n, classes); name: the classifier's; results: a folder.
     Returns (the `Classifier`, the exported one, their `Parity`). RuntimeError where a
     file answers otherwise."""
-    classifier = as_classifier(model, test.classes, name=name)
+    classifier = as_classifier(model, test.classes, name=name, familiar=known)
     keras_file = save_classifier(classifier, results / "model.keras")
     onnx_file = export_onnx(classifier, results / "model.onnx")
     for path in (keras_file, onnx_file):

@@ -7,10 +7,11 @@ from threadpoolctl import threadpool_limits
 
 from apps.own_pictures.intake import place
 from apps.own_pictures.learn import USUAL, new_head
+from helpers import load_image, sample_names
 from helpers.cleaning import suspicion
 from helpers.datasets import find_near_duplicates, groups, load_dataset
 from helpers.evaluate import Difference, Estimate, accuracy, difference
-from helpers.training import extract_features
+from helpers.training import base_of, extract_features
 
 FEW = 100  # pictures; of fewer, all judge in turn
 
@@ -220,6 +221,30 @@ def for_the_card(result, test, train, network, learned, agreement):
         measured["features"] = learned.name
     measured["ONNX against Keras"] = agreement
     return measured
+
+
+def unlike_anything(known, learned, test):
+    """How often something is called «like nothing it learned from», in lines.
+
+    Pictures to judge by shouldn't be, things of other kinds should: the samples that
+    come with the lessons, unless they are named like a class. known: a `Familiar`."""
+    features = extract_features(learned.base, test)
+    own = np.array([judged.unlike for judged in known.judge(features)])
+    alarms = accuracy(np.ones(len(own), bool), own)
+    lines = [f"own test pictures called unlike anything: ≈{alarms}"]
+    others = [name for name in sample_names() if name not in test.classes]
+    base = base_of(learned.base)
+    batch = learned.base.prepare([load_image(name) for name in others])
+    judged = known.judge(base.predict(batch, verbose=0))
+    missed = [
+        name for name, each in zip(others, judged, strict=True) if not each.unlike
+    ]
+    lines.append(
+        f"of {len(others)} pictures of other things: ≈{len(others) - len(missed)}"
+    )
+    if missed:
+        lines.append(f"not noticed: ≈{', '.join(missed)}")
+    return "\n".join(lines)
 
 
 def summary(found, test, result, of_few, suspected, network, results):

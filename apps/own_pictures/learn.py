@@ -15,6 +15,7 @@ from helpers.cleaning import out_of_fold
 from helpers.datasets import split
 from helpers.evaluate import difference
 from helpers.models import load_classifier
+from helpers.neighbours import familiar_within
 from helpers.training import (
     augmentation,
     extract_features,
@@ -22,6 +23,7 @@ from helpers.training import (
     new_model,
     predict,
 )
+from safeguards.familiar import familiar
 
 SHARES = (0.7, 0.3)  # of the pictures, to learn from and to judge by
 USUAL = "the last layer's"  # features, those of lesson 05
@@ -137,6 +139,15 @@ def answer(learned, pictures):
     features = extract_features(learned.base, pictures)
     with threadpool_limits(1, user_api="blas"):
         return learned.head.predict_proba(features)
+
+
+def known_images(learned, train):
+    """What tells an image from all that was learned from: a `Familiar`.
+
+    The limit is set by the training pictures alone (`familiar_within`)."""
+    names = [f"{path.parent.name}/{path.name}" for path in train.paths]
+    within = familiar_within(learned.features)
+    return familiar(learned.features, names, within)
 
 
 def with_head(learned, classes):

@@ -55,6 +55,12 @@ and people it was not tried; which errors it makes most often, and what they cos
 <!-- end -->
 """
 ALWAYS = 'It always answers with one of its classes: there is no "none of these".'
+KNOWS = (
+    "It names one of its classes whatever it's shown, but says so where an image is "
+    "like nothing it learned from: further than {within:.3f} (cosine distance of the "
+    "features) from the nearest of {n} images that it keeps for this. That catches "
+    "most other things, and few near relatives of its classes."
+)
 # What somebody is to fill in lies between two comments, which no reader sees.
 FILL_IN = re.compile(r"(?s)(<!-- to fill in: (\w+) -->\n)(.*?)(\n<!-- end -->)")
 CROPS = {  # the shapes of a `ResizeRule`, in words
@@ -100,9 +106,17 @@ def model_card(classifier, path, data, measured):
         keras=version("keras"),
         origin=origin,
         more=more,
-        unlike=ALWAYS,
+        unlike=_described_limit(classifier.familiar),
     )
     return write_card(path, text)
+
+
+def _described_limit(known):
+    """What a classifier says of an image that shows none of its classes, in a
+    sentence."""
+    if known is None:
+        return ALWAYS
+    return KNOWS.format(within=known.within, n=len(known.names))
 
 
 def _listed(classes):

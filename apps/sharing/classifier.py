@@ -11,7 +11,9 @@ from safeguards.networks import check_graph
 from safeguards.scaling import unchanged
 
 
-def as_classifier(model, classes, name="mine", rule=None, size=None, outputs=None):
+def as_classifier(
+    model, classes, name="mine", rule=None, size=None, outputs=None, familiar=None
+):
     """Make a `Classifier` of a trained model for RGB 0…255, as `new_model` and `fit`
     leave it.
     classes: names, as in `Dataset.classes`, or (wnid, name) pairs, in output order; a
@@ -20,7 +22,8 @@ def as_classifier(model, classes, name="mine", rule=None, size=None, outputs=Non
     size: pixels a side, needed where the model takes pictures of any size;
     outputs: "logits" or "probabilities", needed where the model's last layers don't
     tell what it puts out, and then tried with three pictures. The classifier takes
-    the logarithms of probabilities.
+    the logarithms of probabilities;
+    familiar: the images it learned from, see `familiar` of safeguards.familiar.
     ValueError where classes and outputs differ in number or classes have no order, the
     outputs are neither, the input isn't a square RGB picture, or no rule is known."""
     check_graph(model)
@@ -39,7 +42,7 @@ def as_classifier(model, classes, name="mine", rule=None, size=None, outputs=Non
             "How do pictures become squares? Give the rule the model was trained by."
         )
     terms = getattr(model, "terms", "")  # those of the base, as `new_model` notes them
-    return Classifier(name, model, size, rule, unchanged, pairs, terms)
+    return Classifier(name, model, size, rule, unchanged, pairs, terms, familiar)
 
 
 def _side(model, size):

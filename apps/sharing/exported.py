@@ -10,6 +10,7 @@ import numpy as np
 from apps.sharing.quiet import quiet
 from helpers.images import ResizeRule, resize
 from helpers.models import Classifier
+from safeguards.familiar import DOCUMENT, read_document
 from safeguards.keys import key_of
 from safeguards.model_files import DOCUMENTS, ModelFileError, parse_details
 from safeguards.scaling import unchanged
@@ -30,6 +31,11 @@ class Exported(Classifier):
         """Logarithms of the probabilities: the graph's logits, apart from a constant
         for each picture."""
         return np.log(np.maximum(self.network(batch), SMALLEST))
+
+    def judged(self, batch):
+        """A list of `Judged`, by the graph's own outputs."""
+        pairs = self.network.nearest(batch)
+        return [self.familiar.judged(*pair) for pair in zip(*pairs, strict=True)]
 
     def key(self):
         """SHA-256, in hexadecimal, of all that predictions depend on: see
@@ -53,7 +59,12 @@ def load_exported(path):
         run, documents = load(path)
         run.digest = digest(path)
         details = parse_details(documents, ResizeRule)
-        return Exported(network=run, preprocess_input=unchanged, **details)
+        known = None
+        if DOCUMENT in documents:
+            known = read_document(documents[DOCUMENT])
+        return Exported(
+            network=run, preprocess_input=unchanged, familiar=known, **details
+        )
     except MemoryError:
         raise
     except Exception as error:  # the runtimes raise their own kinds for a damaged file
@@ -75,6 +86,11 @@ def _load_onnx(path):
         (probabilities,) = session.run(["probabilities"], {"image": batch})
         return probabilities
 
+    def nearest(batch):
+        outputs = session.run(["distance", "nearest"], {"image": batch})
+        return [output[:, 0] for output in outputs]
+
+    run.nearest = nearest
     return run, session.get_modelmeta().custom_metadata_map
 
 

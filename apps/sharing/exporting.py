@@ -25,6 +25,7 @@ class Format(NamedTuple):
     write: object
 
 
+CLOSE = 1e-3  # how far a distance may be from the classifier's own
 FORMATS = {
     ".onnx": Format("export_onnx", "onnxruntime", write_onnx),
     ".tflite": Format("export_litert", "LiteRT", write_litert),
@@ -36,7 +37,9 @@ def export_onnx(classifier, path):
     The graph takes "image", RGB 0…255, float32 (n, size, size, 3), and gives
     "probabilities", float32 (n, classes), each row with sum 1. The file's
     metadata_props hold classes.json and classifier.json, as `save_classifier` writes
-    them.
+    them. Where it's known which images the classifier learned from, the graph also
+    gives "distance" to the nearest of them and which one is "nearest", (n, 1) each, and
+    familiar.json says which distance is usual.
     The file appears only if it gives the same answers in onnxruntime. Returns its path.
     ValueError for another suffix, as in `save_classifier`, and for a layer, by name,
     that ONNX doesn't know or works out otherwise. See keras.Model.export."""
@@ -122,4 +125,19 @@ def _failure(classifier, path, write, calibration=None):
         message = str(cause).replace(str(path), path.name)
         text = " ".join(message.split()) or type(cause).__name__
         return f"cannot be made or read ({text:.300})"
-    return difference(classifier, pictures, probabilities, int8)
+    reason = difference(classifier, pictures, probabilities, int8)
+    if reason is None and path.suffix == ".onnx" and classifier.familiar is not None:
+        reason = _judges_otherwise(classifier, exported, pictures)
+    return reason
+
+
+def _judges_otherwise(classifier, exported, pictures):
+    """What's wrong with the distances that an exported file gives, or None.
+    pictures: raw RGB 0…255, float32 (n, size, size, 3)."""
+    expected = classifier.judged(classifier.preprocess_input(pictures.copy()))
+    given = exported.judged(pictures)
+    distances = [(one.distance, other.distance) for one, other in zip(expected, given)]
+    apart = np.abs(np.subtract(*np.transpose(distances))).max()
+    if apart > CLOSE:
+        return f"gives distances to what was learned from that are {apart:.3f} off"
+    return None

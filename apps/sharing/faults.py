@@ -59,6 +59,7 @@ def layer_at_fault(classifier, fails):
             network=keras.Model(image, logits),
             classes=tuple((name, name) for name in CLASSES),
             preprocess_input=unchanged,
+            familiar=None,
         )
         return fails(front)
 

@@ -10,6 +10,7 @@ from apps.sharing.contents import documents_of, path_ending_in, raw_network
 from apps.sharing.faults import check_answers
 from apps.sharing.portable import for_older_keras
 from helpers.models import load_classifier
+from safeguards.familiar import written
 from safeguards.logits import check_logits
 from safeguards.model_files import ModelFileError, check_finite
 from safeguards.whole_files import atomic_write
@@ -20,7 +21,8 @@ def save_classifier(classifier, path):
     The model's own preprocessing is in it, as layers, so that nobody can get it wrong.
     Beside Keras's own members, which `keras.models.load_model` reads, there are
     classes.json, the (wnid, name) pairs, and classifier.json: name, size, resize rule
-    and the terms of pretrained weights. Outputs stay logits.
+    and the terms of pretrained weights; and where it's known which images the
+    classifier learned from, what tells others from them. Outputs stay logits.
     The file appears whole or not at all, and only if it answers as the classifier does.
     Returns its path.
     ValueError for another suffix, preprocessing that isn't scaling, layers that aren't
@@ -34,8 +36,9 @@ def save_classifier(classifier, path):
         raw_network(classifier).save(draft)
         for_older_keras(draft)
         with ZipFile(draft, "a") as file:
-            for name, text in documents_of(classifier).items():
-                file.writestr(name, text)
+            members = documents_of(classifier) | written(classifier.familiar)
+            for name, content in members.items():
+                file.writestr(name, content)
         try:
             network = load_classifier(draft).network
         except ModelFileError as error:

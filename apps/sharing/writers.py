@@ -5,15 +5,19 @@ import shutil
 from contextlib import contextmanager
 from zipfile import ZipFile
 
+import numpy as np
+
 from apps.sharing.contents import documents_of, raw_network
 from apps.sharing.quiet import quiet
 from helpers.images import to_batch
+from safeguards.familiar import DOCUMENT, document
 
 
 def write_onnx(classifier, path):
     """Write a `Classifier` as an ONNX file, untried.
     The input is named "image", the output "probabilities"; metadata_props hold the
-    documents."""
+    documents. Where it's known which images the classifier learned from, there are two
+    more outputs: "distance" to the nearest of them, and which that is, "nearest"."""
     from helpers import keras
 
     with quiet(), _collecting_often():
@@ -29,8 +33,54 @@ def write_onnx(classifier, path):
             first_axis = tensor.type.tensor_type.shape.dim[0]
             first_axis.dim_param = "n"
         _rename(end, "probabilities", exported.graph)
-        onnx.helper.set_model_props(exported, documents_of(classifier))
+        documents = documents_of(classifier)
+        if classifier.familiar is not None:
+            _add_distance(exported.graph, classifier.familiar)
+            documents[DOCUMENT] = document(classifier.familiar)
+        onnx.helper.set_model_props(exported, documents)
         onnx.save(exported, path)
+
+
+def _add_distance(graph, known):
+    """Let an ONNX graph say how far its features are from the nearest it knows.
+    known: a `Familiar`. Its features stay float16 in the file."""
+    import onnx
+
+    helper = onnx.helper
+    table = onnx.numpy_helper.from_array(known.features.T.copy(), "familiar/features")
+    one = onnx.numpy_helper.from_array(np.float32(1), "familiar/one")
+    first = onnx.numpy_helper.from_array(np.array([1]), "familiar/first")
+    graph.initializer.extend([table, one, first])
+    features = _features_in(graph)
+    steps = [
+        ("LpNormalization", [features], ["unit"], {"axis": 1, "p": 2}),
+        ("Cast", [table.name], ["table"], {"to": onnx.TensorProto.FLOAT}),
+        ("MatMul", ["familiar/unit", "familiar/table"], ["likeness"], {}),
+        ("TopK", ["familiar/likeness", first.name], ["best", "nearest"], {"axis": 1}),
+        ("Sub", [one.name, "familiar/best"], ["distance"], {}),
+    ]
+    ends = ("distance", "nearest")
+    for kind, inputs, names, settings in steps:
+        outputs = [name if name in ends else f"familiar/{name}" for name in names]
+        graph.node.append(helper.make_node(kind, inputs, outputs, **settings))
+    for name, dtype in zip(ends, ("FLOAT", "INT64"), strict=True):
+        kind = getattr(onnx.TensorProto, dtype)
+        graph.output.append(helper.make_tensor_value_info(name, kind, ["n", 1]))
+
+
+def _features_in(graph):
+    """The name of what goes into the last dense layer of an ONNX graph.
+    ValueError where the graph doesn't end in one."""
+    made_by = {output: node for node in graph.node for output in node.output}
+    name = graph.output[0].name
+    while name in made_by:
+        node = made_by[name]
+        if node.op_type in ("MatMul", "Gemm"):
+            return node.input[0]
+        name = node.input[0]
+    raise ValueError(
+        "its last layer isn't a dense one, so it has no features to compare"
+    )
 
 
 def _rename(output, name, graph):
