@@ -11,59 +11,12 @@ from exercises._core import (
     Predict,
     call,
     draw_distinct,
-    numbers,
     recognise,
 )
 
 SIDE = 8  # pixels: the input of the tiny network, small so that it is quick
 IMAGE_SHAPES = [(40, 64, 3), (72, 48, 3), (56, 88, 3)]  # rows, columns, channels
 TOLERANCE = 1e-3  # of a probability
-
-
-def as_batch(answer):
-    """Judge a function of pixels (rows, columns, 3) that returns a batch of one."""
-    random = np.random.default_rng()
-    # two different lengths, so that swapped axes show
-    rows, columns = random.choice(np.arange(5, 12), 2, replace=False)
-    pixels = random.uniform(0, 255, (rows, columns, 3)).astype("float32")
-    given = pixels.copy()
-    result = call(answer, given)
-    if isinstance(result, list | tuple):
-        raise Hint(
-            "A list means several inputs to Keras. Make one array, with one axis more."
-        )
-    batch = numbers(result)
-    if batch.shape == pixels.shape:
-        raise Hint(
-            f"Still one picture: a network would take its {rows} rows for {rows} "
-            "pictures."
-        )
-    if batch.shape == (*pixels.shape, 1):
-        raise Hint(
-            f"The new axis came last: that says {rows} pictures of {columns}×3 pixels."
-        )
-    if not set(pixels.shape) <= set(batch.shape):
-        raise Hint(
-            f"{pixels.shape} became {batch.shape}: that is no longer the picture "
-            "handed over. Keep its three lengths, and put one axis more."
-        )
-    if batch.shape != (1, *pixels.shape):
-        raise Hint(
-            f"{pixels.shape} became {batch.shape}. Where does the lesson's new axis "
-            "stand?"
-        )
-    if not np.array_equal(batch[0], pixels):
-        raise Hint(
-            "The shape is right, but the pixels have changed. Only an axis was asked "
-            "for."
-        )
-    if given.shape != pixels.shape:
-        raise Hint(
-            "The picture that was handed over has another shape now: make a new array."
-        )
-    return (
-        f"Right: {pixels.shape} became {batch.shape}, one picture with the same pixels."
-    )
 
 
 class TinyClassifier:
@@ -275,7 +228,6 @@ def _named_probabilities(result, n):
 
 EXERCISES = {
     "01.1": Predict("error", "zeros", "equal", "sure"),
-    "01.2": Fill(as_batch),
-    "01.3": Fill(best_of_each),
-    "01.4": Explore(),
+    "01.2": Fill(best_of_each),
+    "01.3": Explore(),
 }

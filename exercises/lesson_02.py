@@ -174,7 +174,7 @@ def _recognise_preparation(result, photograph, means):
 
 
 EXERCISES = {
-    "02.1": Predict("squashed", "no antialiasing", "swapped", "scaled"),
+    "02.1": Predict(0, 2, 7, 30),
     "02.2": Fill(centred),
     "02.3": Fill(from_card),
     "02.4": Explore(),

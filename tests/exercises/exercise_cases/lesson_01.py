@@ -2,8 +2,6 @@
 
 from exercise_cases import Case
 
-BATCH = "def as_batch(pixels):\n"
-
 SMALL = """
 def best_of_each(images, classifier):
     small = [resize(image, classifier.size, classifier.rule) for image in images]
@@ -34,29 +32,6 @@ classifier.preprocess_input(batch), verbose=0)
 
 CASES = {
     "01.2": Case(
-        wrong={
-            BATCH + "    return np.expand_dims(pixels, axis=-1)\n": "came last",
-            BATCH + "    return pixels\n": "Still one picture",
-            BATCH + "    return [pixels]\n": "A list means several inputs",
-            BATCH
-            + "    return np.expand_dims(pixels, axis=1)\n": "Where does the lesson's",
-            BATCH + "    return np.zeros((1, 224, 224, 3))\n": "no longer the picture",
-            BATCH
-            + "    return np.stack([pixels, pixels])\n": "Where does the lesson's",
-            BATCH + "    return pixels[np.newaxis] / 255\n": "pixels have changed",
-            BATCH + "    np.expand_dims(pixels, axis=0)\n": "`return` missing",
-            BATCH + "    pixels.shape = 1, *pixels.shape\n    return pixels\n": (
-                "another shape now"
-            ),
-        },
-        right=[
-            BATCH + "    return pixels[np.newaxis]\n",
-            BATCH + "    return np.stack([pixels])\n",
-            BATCH + "    return np.reshape(pixels, (1, *pixels.shape))\n",
-            BATCH + "    return keras.ops.expand_dims(pixels, axis=0)\n",
-        ],
-    ),
-    "01.3": Case(
         wrong={
             SCORES + "    return decode(softmax(scores[0]), classifier.classes, 1)\n": (
                 "one answer for each"
@@ -130,5 +105,6 @@ def best_of_each(images, classifier):
     return [guess for (guess,) in guesses]
 """,
         ],
+        names="from helpers.images import resize\nfrom helpers.labels import decode",
     ),
 }

@@ -111,6 +111,7 @@ CASES = {
                 "axis=-1)[None].tolist()\n"
             ),
         ],
-        names="from helpers.images import SQUASH",
+        names="from helpers.images import SQUASH, ResizeRule, crop_box\n"
+        "from helpers.images import resize, to_batch",
     ),
 }
