@@ -34,7 +34,7 @@ help: ## list these targets
 	@echo "TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
-	@sh tools/setup/lab.sh $(LAB_ARGS)
+	@.venv/bin/python tools/setup/lab.py $(LAB_ARGS)
 
 fresh: ## bring the original of a lesson back, as in NOTEBOOK=03, and keep yours beside it
 	@sh tools/setup/fresh.sh
