@@ -453,6 +453,13 @@ def test_another_folder_may_be_asked_for(asked):
     assert len([argument for argument in given if "dir=" in argument]) == 1
 
 
+def test_what_is_asked_for_is_not_said_twice():
+    asked = "--ServerApp.tornado_settings={'websocket_max_message_size': 1}"
+    given = lab["arguments_for_lab"]([asked, "--allow-root"], {}, "linux", True)
+    assert [argument for argument in given if "tornado" in argument] == [asked]
+    assert given.count("--allow-root") == 1
+
+
 def answer(address):
     """Open an address; JupyterLab prints it a moment before it listens."""
     for _ in range(100):

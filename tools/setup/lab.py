@@ -54,7 +54,10 @@ def arguments_for_lab(given, environment, system, is_root):
         )
         origin = rf"https://{re.escape(codespace)}-\d+\.{re.escape(domain)}$"
         arguments.append(f"--ServerApp.allow_origin_pat={origin}")
-    return [*arguments, *given]
+    # Not twice: JupyterLab would not start with two tables of settings.
+    asked = {argument.partition("=")[0] for argument in given}
+    ours = [word for word in arguments if word.partition("=")[0] not in asked]
+    return [*ours, *given]
 
 
 def problem():
