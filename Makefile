@@ -49,7 +49,7 @@ mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in bu
 	@.venv/bin/python -m apps.own_pictures.mine
 
 labels: setup ## decide on the labels that make mine suspects, in a panel; then run make mine again
-	@sh tools/setup/lab.sh build/mine/labels.ipynb
+	@.venv/bin/python tools/setup/lab.py build/mine/labels.ipynb
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

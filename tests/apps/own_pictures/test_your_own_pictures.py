@@ -581,7 +581,7 @@ def test_mine_passes_the_likeness_on(
     monkeypatch.setenv("ALIKE", asked if how == "variable" else "0.7")
     arguments = (f"--alike={asked}",) if how == "option" else ()
     assert command(tmp_path, *arguments)[0] == 0
-    (folder, _, alike), *_ = given
+    (folder, _, alike, _), *_ = given
     assert (folder, alike) == (tmp_path, likeness)
 
 
