@@ -34,7 +34,7 @@ help: ## list these targets
 	@echo "TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
-	@sh tools/setup/lab.sh $(LAB_ARGS)
+	@.venv/bin/python tools/setup/lab.py $(LAB_ARGS)
 
 fresh: ## bring the original of a lesson back, as in NOTEBOOK=03, and keep yours beside it
 	@sh tools/setup/fresh.sh
@@ -49,7 +49,7 @@ mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in bu
 	@.venv/bin/python -m apps.own_pictures.mine
 
 labels: setup ## decide on the labels that make mine suspects, in a panel; then run make mine again
-	@sh tools/setup/lab.sh build/mine/labels.ipynb
+	@.venv/bin/python tools/setup/lab.py build/mine/labels.ipynb
 
 test: lint ## check style, run every test and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

@@ -78,7 +78,7 @@ def memory(source, loader=load_classifier):
     classifier of it. RuntimeError with the last line the process wrote if it fails."""
     code = MEASURE_MEMORY.format(module=loader.__module__, function=loader.__name__)
     command = [sys.executable, "-c", code, str(source)]
-    finished = subprocess.run(command, capture_output=True, text=True)
+    finished = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if finished.returncode:
         lines = finished.stderr.strip().splitlines()
         last_line = lines[-1] if lines else ""

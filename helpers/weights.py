@@ -15,6 +15,7 @@ from pathlib import Path
 
 from helpers.models import REGISTRY, WeightsUnavailable, build_network, find_weights
 from safeguards.model_files import is_intact
+from safeguards.printing import run_tool
 from safeguards.text import typed
 from safeguards.whole_files import temporary_folder_in
 
@@ -122,4 +123,4 @@ def _main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(run_tool(_main))

@@ -6,7 +6,9 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
+import comm
 import ipywidgets
+from IPython import get_ipython
 from PIL.Image import Resampling
 from traitlets import TraitError
 
@@ -17,10 +19,21 @@ from safeguards.text import printable
 
 PAUSE = 0.3  # seconds after its work in which a panel takes no click
 LABELS = {"description_width": "8em"}  # aligns the fields of a panel below one another
+CONTROL = "jupyter.widget.control"  # what a page opens when it (re)connects
+LIMIT = (
+    "Up to 64 MB at once (10 MB where the lessons weren't opened by make lab, make app "
+    "or tools/setup/lab.py)."
+)
 SQUARE_SIDE = 192  # pixels: smaller network inputs are shown enlarged
 
 # panel's key → {widget's name: (initial value, latest value)}, for this session
 _remembered = {}
+
+
+# which pages have shown panels, by their connection's number, and what to call when one
+# of them has lost its connection and is back
+_pages = set()
+_after_breaks = []
 
 
 def persist_values(key, **widgets):
@@ -118,6 +131,67 @@ class Worker:
                     self.ended = time.monotonic()
 
         (button or self.button).on_click(handle_alone)
+
+
+def receive_files(panel, worker, handle):
+    """Call `handle(change)` for the files that arrive by `panel.upload`.
+
+    Files that are too large never arrive: the server breaks the connection, the page
+    makes a new one, and the button would wait for an answer for good. So it's replaced
+    then, and `panel.limit` says what happened.
+    """
+
+    def on_files(change):
+        if change["new"]:
+            panel.limit.value = LIMIT
+        handle(change)
+
+    def renew():
+        old = panel.upload
+        names = ("accept", "description", "layout", "multiple", "style", "tooltip")
+        same = {name: getattr(old, name) for name in names}
+        panel.upload = ipywidgets.FileUpload(**same)
+        worker.observe(panel.upload, on_files)
+        for row in panel.children:
+            if old in getattr(row, "children", ()):
+                row.children = [
+                    panel.upload if widget is old else widget for widget in row.children
+                ]
+        old.close()
+        panel.limit.value = alert_html(
+            "The connection broke, and is back. Files that are too large do that: "
+            f"choose smaller ones, or fewer at a time. {LIMIT}",
+            "Did your files not arrive?",
+        )
+
+    panel.limit.value = LIMIT
+    worker.observe(panel.upload, on_files)
+    _call_after_breaks(worker, renew)
+
+
+def _call_after_breaks(worker, handle):
+    """Call `handle()`, in its turn, whenever a page has lost its connection to the
+    kernel and is back. A page that is opened or loaded anew has lost nothing."""
+    shell = get_ipython()
+    header = getattr(shell, "parent_header", None) or {}
+    _pages.add(header.get("session"))
+
+    def handle_alone():
+        with worker.lock:
+            handle()
+
+    _after_breaks.append(handle_alone)
+    comm.get_comm_manager().register_target(CONTROL, _page_connected)
+
+
+def _page_connected(channel, message):
+    """What a kernel does when a page connects: ipywidgets' part, then ours."""
+    ipywidgets.Widget.handle_control_comm_opened(channel, message)
+    page = message["header"]["session"]
+    if page in _pages:
+        for handle in _after_breaks:
+            handle()
+    _pages.add(page)
 
 
 def wrapping_row(*widgets):

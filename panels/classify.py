@@ -20,6 +20,7 @@ from panels._common import (
     network_input_html,
     persist_values,
     readable,
+    receive_files,
     wrapping_row,
 )
 from safeguards.pictures import ImageError
@@ -41,9 +42,10 @@ def classify_widget(classifier, top=5, threshold=0.0):
 
     classifier: a `Classifier`; top: how many answers, 1…10; threshold: 0…1, the panel
     says that it isn't sure below it. Returns an ipywidgets VBox with the attributes
-    `address` (Enter or leaving it starts), `button`, `upload`, `sample`, `model`,
-    `top`, `threshold` and `result`, where errors are told, too. Raises ValueError if
-    top or threshold is out of range.
+    `address` (Enter or leaving it starts), `button`, `upload` (a new one after files
+    that were too large), `limit`, which tells of them, `sample`, `model`, `top`,
+    `threshold` and `result`, where errors are told, too. Raises ValueError if top or
+    threshold is out of range.
     """
     if not (1 <= top <= MAX_ANSWERS and 0 <= threshold <= 1):
         raise ValueError(
@@ -131,7 +133,7 @@ def classify_widget(classifier, top=5, threshold=0.0):
     worker.on_click(on_button)
     worker.observe(panel.address, on_address)
     worker.observe(panel.sample, on_sample)
-    worker.observe(panel.upload, on_upload)
+    receive_files(panel, worker, on_upload)
     worker.observe(panel.model, on_model)
     worker.observe(panel.top, draw)
     worker.observe(panel.threshold, draw)
@@ -180,12 +182,10 @@ def _make_widgets(classifier, top, threshold):
     # Five pictures a row, or what a phone has room for.
     panel.sample.layout.max_width = "min(100%, 600px)"
     files = ipywidgets.HTML(description="or your files", style=LABELS)
-    limit = ipywidgets.HTML(
-        "Up to 10 MB at once, from make lab and make app 64 MB: more does not arrive."
-    )
+    panel.limit = ipywidgets.HTML()
     panel.children = [
         wrapping_row(panel.address, panel.button),
-        wrapping_row(files, panel.upload, limit),
+        wrapping_row(files, panel.upload, panel.limit),
         panel.sample,
         panel.model,
         wrapping_row(panel.top, panel.threshold),

@@ -18,6 +18,7 @@ from panels._common import (
     alert_html,
     fetch_web,
     persist_values,
+    receive_files,
     wrapping_row,
 )
 from safeguards.folders import NO_PICTURES, TITLES, DataError, visible
@@ -59,8 +60,9 @@ def collect_widget(classes, folder):
 
     classes: names, which become those of folders; folder: a path, made when it is
     needed. Returns an ipywidgets VBox with the attributes `target` (the class),
-    `addresses` (one a line), `button`, `upload`, `counts` and `result`. Raises
-    DataError for names that can't be folders, or if the folder is a file.
+    `addresses` (one a line), `button`, `upload` (a new one after files that were too
+    large), `limit`, which tells of them, `counts` and `result`. Raises DataError for
+    names that can't be folders, or if the folder is a file.
     """
     folder = Path(folder).expanduser()
     if folder.exists() and not folder.is_dir():
@@ -122,7 +124,7 @@ def collect_widget(classes, folder):
     key = ("collect", folder.resolve())
     persist_values(key, target=panel.target, addresses=panel.addresses)
     worker.on_click(on_button)
-    worker.observe(panel.upload, on_upload)
+    receive_files(panel, worker, on_upload)
     worker.observe(panel.target, count)
     count()
     return panel
@@ -154,9 +156,7 @@ def _make_widgets(classes):
         field.layout.width = "44em"
     for button in (panel.button, panel.upload):
         button.layout.width = "auto"
-    limit = ipywidgets.HTML(
-        "Files: up to 10 MB at once, from make lab 64 MB; more does not arrive."
-    )
+    panel.limit = ipywidgets.HTML()
     advice = ipywidgets.HTML(
         "Collect only what you may use: mind the licence, and ask whoever can be "
         "recognised."
@@ -164,7 +164,7 @@ def _make_widgets(classes):
     panel.children = [
         panel.target,
         panel.addresses,
-        wrapping_row(panel.button, panel.upload, limit),
+        wrapping_row(panel.button, panel.upload, panel.limit),
         advice,
         panel.result,
         panel.counts,

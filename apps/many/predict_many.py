@@ -34,6 +34,7 @@ from helpers.images import resize
 from helpers.models import DEFAULT
 from helpers.training import base_of
 from safeguards.pictures import UNREACHABLE, ImageError
+from safeguards.printing import run_tool
 from safeguards.progress import progress_bar
 from safeguards.whole_files import atomic_write
 
@@ -381,4 +382,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -18,6 +18,7 @@ from helpers import load_classifier
 from helpers.datasets import load_dataset
 from helpers.models import DEFAULT
 from helpers.training import fine_tune, new_model, unfreeze
+from safeguards.printing import run_tool
 from safeguards.scaling import unchanged
 
 # Of the head alone, then of all layers.
@@ -208,4 +209,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -27,6 +27,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
 from apps.own_pictures import keep
+from safeguards.printing import run_tool
 from safeguards.text import plain, printable
 from safeguards.whole_files import atomic_write, temporary_folder_in
 
@@ -137,7 +138,7 @@ def reason(error, notebook):
 
 
 def report(notebook, pictures, folder):
-    """Write the run as a notebook and as a page to read, and print its summary.
+    """Write the run as a notebook and as a page to read; returns its summary as text.
 
     The notebook goes on from here: it names the folder, the choices and its own place
     for results. The page needs nothing else. It begins with its first page for somebody
@@ -146,8 +147,7 @@ def report(notebook, pictures, folder):
     _write_notebook(notebook, folder)
     cells = [cell for cell in notebook.cells if not _has_tag(cell, "template")]
     (summary,) = (cell for cell in cells if _has_tag(cell, "summary"))
-    for output in summary.outputs:
-        print(output.get("text", ""), end="")
+    text = "".join(output.get("text", "") for output in summary.outputs)
     summary.outputs = [output for output in summary.outputs if "text" not in output]
     title = printable(pictures.name)
     head = nbformat.v4.new_markdown_cell(f"# {plain(title)}")
@@ -165,6 +165,7 @@ def report(notebook, pictures, folder):
     # Nothing here needs the scripts, some of which would come from other hosts.
     html = re.sub(r"(?s)<script\b.*?</script>", "", html)
     (folder / "report.html").write_text(html, encoding="utf-8")
+    return text
 
 
 def _write_notebook(notebook, folder):
@@ -257,9 +258,11 @@ def make_classifier(folder, alike, tune=False):
     """Run the notebook on a folder of pictures and put the results into build/mine.
 
     What was there goes to the next build/mine-N, and what it leaves for the next run on
-    the same folder is carried over. Returns the path of build/mine."""
+    the same folder is carried over. Prints the summary once all is there; returns the
+    path of build/mine."""
     pictures = Path(folder).expanduser().absolute()
     mine = BUILD / "mine"
+    earlier = None
     with temporary_folder_in(BUILD) as temporary:
         results = temporary / "mine"
         results.mkdir()
@@ -267,12 +270,14 @@ def make_classifier(folder, alike, tune=False):
         if keep.CORRECTIONS in carried:
             print(f"Decisions on labels are carried over from {shown_path(mine)}.")
         notebook = run(pictures, results, alike, tune)
-        report(notebook, pictures, results)
+        summary = report(notebook, pictures, results)
         if os.path.lexists(mine):
             earlier = mine.rename(next_numbered(mine))
-            print(f"What was in {shown_path(mine)} is now in {shown_path(earlier)}.")
         results.rename(mine)
         stopped_run().unlink(missing_ok=True)
+    print(summary, end="")
+    if earlier:
+        print(f"What was in {shown_path(mine)} is now in {shown_path(earlier)}.")
     return mine
 
 
@@ -331,4 +336,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

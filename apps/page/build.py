@@ -42,6 +42,7 @@ from helpers.models import (
 )
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
+from safeguards.printing import run_tool
 from safeguards.text import printable, typed
 from safeguards.whole_files import temporary_folder_in
 
@@ -404,4 +405,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -1,7 +1,18 @@
-"""What tests measure reaches the report, also from a worker of pytest-xdist."""
+"""What tests measure reaches the report, also from a worker of pytest-xdist; lessons
+are tested alike from whatever folder pytest is started in."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
 import numpy as np
+import pytest
 from execnet.gateway_base import dumps_internal
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_what_is_recorded_can_be_sent(record_property, request):
@@ -9,3 +20,39 @@ def test_what_is_recorded_can_be_sent(record_property, request):
     [(name, value)] = request.node.user_properties
     assert dumps_internal({name: value})
     assert isinstance(value, str)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The project's settings for pytest, and one lesson whose result has changed."""
+    project = tmp_path / "project"
+    for name in ("conftest.py", "pyproject.toml", "tests/lessons/nbval_sanitize.cfg"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, project / name)
+    (project / "notebooks").mkdir()
+    code = "print('\N{ALMOST EQUAL TO}0.93 (0.91\N{EN DASH}0.95)')"
+    cell = nbformat.v4.new_code_cell(code, execution_count=1)
+    text = "\N{ALMOST EQUAL TO}0.9 (0.8\N{EN DASH}0.95)\n"
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+    lesson = nbformat.v4.new_notebook(cells=[cell])
+    lesson.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(lesson, project / "notebooks" / "lesson.ipynb")
+    return project
+
+
+@pytest.mark.parametrize("place", ["project", "project/notebooks", "elsewhere"])
+def test_lessons_are_compared_alike_from_every_folder(project, tmp_path, place):
+    (tmp_path / place).mkdir(exist_ok=True)
+    lesson = project / "notebooks" / "lesson.ipynb"
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(lesson)],
+        cwd=tmp_path / place,
+        # as on a computer whose files are not in UTF-8
+        env=inherited | {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -1,8 +1,11 @@
 """The set-up and the commands, on machines made of stand-ins: no packages are installed
 here."""
 
+import http.client
+import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +14,9 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
+from glob import iglob
+from http.cookiejar import CookieJar
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +27,7 @@ from packaging.specifiers import SpecifierSet
 from helpers import sample_names
 
 ROOT = Path(__file__).resolve().parents[2]
+lab = runpy.run_path(str(ROOT / "tools" / "setup" / "lab.py"))
 TOOLS = (
     "sh",
     "make",
@@ -145,7 +152,7 @@ class Machine:
         self.calls = folder / "calls"
         for name in ("Makefile", "requirements/base.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, self.project / name)
-        for name in ("setup.sh", "lab.sh", "check_python.py"):
+        for name in ("setup.sh", "check_python.py"):
             shutil.copy(
                 ROOT / "tools" / "setup" / name, self.project / "tools" / "setup" / name
             )
@@ -389,33 +396,68 @@ def test_help_lists_every_target(machine):
 # -- make lab --------------------------------------------------------------------------
 
 
+def test_make_lab_passes_arguments_on(machine):
+    machine.good_python("python3")
+    machine.make("setup")
+    assert machine.make("lab", "LAB_ARGS=--port=9999") == (0, [])
+    assert machine.calls.read_text().splitlines()[-1] == (
+        "tools/setup/lab.py --port=9999"
+    )
+
+
 @pytest.mark.parametrize(
-    ("user", "system", "variables", "flags"),
+    ("root", "system", "variables", "flags"),
     [
-        ("0", "Linux", {}, ["no-browser", "allow-root"]),
-        ("1000", "Linux", {}, ["no-browser"]),
-        ("1000", "Linux", {"DISPLAY": ":0"}, []),
-        ("1000", "Linux", {"BROWSER": "firefox"}, []),
-        ("1000", "Darwin", {}, []),
-        ("0", "Linux", {"WAYLAND_DISPLAY": "wayland-0"}, ["allow-root"]),
+        (True, "linux", {}, ["allow-root", "no-browser"]),  # Docker
+        (False, "linux", {}, ["no-browser"]),
+        (False, "linux", {"DISPLAY": ":0"}, []),
+        (False, "linux", {"BROWSER": "firefox"}, []),
+        (False, "darwin", {}, []),
+        (False, "win32", {}, []),
+        (True, "linux", {"WAYLAND_DISPLAY": "wayland-0"}, ["allow-root"]),
+        # WSL: the browser is one of Windows, and can't read a file of Linux
+        (
+            False,
+            "linux",
+            {"WSL_DISTRO_NAME": "Ubuntu", "DISPLAY": ":0"},
+            ["ServerApp.use_redirect_file=False"],
+        ),
+        (
+            False,
+            "linux",
+            {"CODESPACE_NAME": "fuzzy-owl-1", "BROWSER": "/vscode/browser.sh"},
+            [
+                "ServerApp.use_redirect_file=False",
+                r"ServerApp.allow_origin_pat=https://fuzzy\-owl\-1-\d+\.app\.github\.dev$",
+            ],
+        ),
     ],
 )
-def test_lab_gets_the_flags_it_needs(machine, user, system, variables, flags):
-    machine.good_python("python3")
-    machine.command("id", f"echo {user}")
-    machine.command("uname", f"echo {system}")
-    machine.make("setup")
-    machine.calls.unlink()
-    assert machine.make("lab", "LAB_ARGS=--port=9999", **variables) == (0, [])
-    python, page, uploads, *rest = (
-        machine.calls.read_text().splitlines()[-1].split(" --")
+def test_lab_gets_the_flags_it_needs(root, system, variables, flags):
+    given = lab["arguments_for_lab"](["--port=9999"], variables, system, root)
+    page, uploads, *folders = given[:6]
+    assert page == "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
+    assert uploads == (
+        "--ServerApp.tornado_settings={'websocket_max_message_size': 67108864}"
     )
-    assert python == "-m jupyterlab"
-    assert page == "LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
-    assert (
-        uploads == 'ServerApp.tornado_settings={"websocket_max_message_size": 67108864}'
-    )
-    assert rest == [*flags, "port=9999"]
+    assert all("_dir=" in folder for folder in folders)
+    assert given[6:] == [*(f"--{flag}" for flag in flags), "--port=9999"]
+
+
+@pytest.mark.parametrize(
+    "asked", ["--ServerApp.root_dir=x", "--notebook-dir=x", "--notebook_dir=x"]
+)
+def test_another_folder_may_be_asked_for(asked):
+    given = lab["arguments_for_lab"]([asked], {}, "linux", False)
+    assert [argument for argument in given if "_dir=" in argument or argument == asked]
+    assert len([argument for argument in given if "dir=" in argument]) == 1
+
+
+def test_what_is_asked_for_is_not_said_twice():
+    asked = "--ServerApp.tornado_settings={'websocket_max_message_size': 1}"
+    given = lab["arguments_for_lab"]([asked, "--allow-root"], {}, "linux", True)
+    assert [argument for argument in given if "tornado" in argument] == [asked]
+    assert given.count("--allow-root") == 1
 
 
 def answer(address):
@@ -423,28 +465,28 @@ def answer(address):
     for _ in range(100):
         try:
             return urllib.request.urlopen(address, timeout=30)
+        except urllib.error.HTTPError:
+            raise
         except urllib.error.URLError:
             time.sleep(0.1)
     pytest.fail(f"nothing answers at {address}")
 
 
-def test_lab_serves_the_first_lesson(machine):
-    """The real JupyterLab, on this machine only, until it has answered."""
-    (machine.project / ".venv").symlink_to(sys.prefix)
-    shutil.copy(
-        ROOT / "notebooks" / "00_start_here.ipynb", machine.project / "notebooks"
-    )
+@contextmanager
+def started_lab(*arguments, **variables):
+    """The real JupyterLab, on this machine only → the address of the first lesson."""
+    command = [sys.executable, "tools/setup/lab.py", "--no-browser", "--port=0"]
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME")}
     process = subprocess.Popen(
-        ["sh", "tools/setup/lab.sh", "--no-browser", "--port=0"],
-        cwd=machine.project,
-        env={name: os.environ[name] for name in ("PATH", "HOME")},
+        [*command, *arguments],
+        cwd=ROOT,
+        env=inherited | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    deadline = threading.Timer(
-        60, process.kill
-    )  # ends the loop below where nothing is served
+    # ends the loop below where nothing is served
+    deadline = threading.Timer(60, process.kill)
     deadline.start()
     try:
         pattern = r"http://127\.0\.0\.1:\d+/lab/tree/notebooks/00_start_here\.ipynb\?token=\w+"
@@ -455,14 +497,130 @@ def test_lab_serves_the_first_lesson(machine):
                 break
         else:
             pytest.fail(printed)
-        with answer(found[0]) as page:
-            assert page.status == 200
-        with answer(found[0].replace("/lab/tree/", "/api/contents/")) as contents:
-            assert b'"type": "notebook"' in contents.read()
+        yield found[0]
     finally:
         deadline.cancel()
         process.kill()
         process.wait()
+
+
+def opened(address):
+    """Whether the first lesson is there, and what the page says of its settings."""
+    with answer(address.replace("/lab/tree/", "/api/contents/")) as contents:
+        assert b'"type": "notebook"' in contents.read()
+    with answer(address) as page:
+        text = page.read().decode()
+    return json.loads(re.search(r"<script id=.jupyter-config-data.*?>(.*?)</", text)[1])
+
+
+OLD_SETTINGS = {
+    "ServerApp.root_dir": "jupyter_server_config",
+    "ServerApp.notebook_dir": "jupyter_server_config",
+    "ServerApp.preferred_dir": "jupyter_lab_config",
+    "FileContentsManager.root_dir": "jupyter_server_config",
+    "FileContentsManager.preferred_dir": "jupyter_server_config",
+    "NotebookApp.notebook_dir": "jupyter_notebook_config",
+}
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["elsewhere", "gone"])
+def test_old_settings_of_the_user_do_not_hide_the_lessons(tmp_path, exists):
+    """Folders that somebody chose years ago, by whatever name, and other limits."""
+    folder = tmp_path / "Desktop"
+    if exists:
+        folder.mkdir()
+    for setting, file in OLD_SETTINGS.items():
+        with (tmp_path / f"{file}.py").open("a") as settings:
+            settings.write(f"c.{setting} = {str(folder)!r}\n")
+    with started_lab(JUPYTER_CONFIG_DIR=str(tmp_path)) as address:
+        page = opened(address)
+    assert Path(page["serverRoot"]).expanduser() == ROOT
+    assert page["preferredPath"] in ("", "/")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_lab_opens_where_there_is_no_home():
+    """As in Docker for a user that the image doesn't know: nothing can be made in it,
+    here not even by root."""
+    with started_lab(HOME="/proc/none") as address:
+        opened(address)
+
+
+def test_a_codespace_may_talk_to_the_kernels():
+    """Its pages come under another name than JupyterLab's; no other site's may."""
+    statuses = {
+        "https://fuzzy-owl-1-8888.app.github.dev": 101,
+        "https://fuzzy-owl-2-8888.app.github.dev": 403,
+        "https://fuzzy-owl-1-8888.app.github.dev.example.org": 403,
+    }
+    with started_lab(CODESPACE_NAME="fuzzy-owl-1") as address:
+        browser = CookieJar()  # a token in the address would excuse any origin
+        opener = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(browser)
+        )
+        answer(address).close()
+        opener.open(address, timeout=30).close()
+        host = address.removeprefix("http://").partition("/")[0]
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser)
+        for origin, status in statuses.items():
+            assert web_socket_status(host, origin, cookies) == status, origin
+
+
+def web_socket_status(host, origin, cookies):
+    """What a web socket that a page of this origin asks for is answered with."""
+    connection = http.client.HTTPConnection(host, timeout=30)
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Origin": origin}
+    headers |= {"Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==", "Cookie": cookies}
+    headers |= {"Sec-WebSocket-Version": "13"}
+    connection.request("GET", "/api/events/subscribe", headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+# -- a folder in which nothing would work ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "works"),
+    [("pets [2026]", False), ("[a]", False), ("a [b", True), ("{a} *b' #%20Ö", True)],
+)
+def test_a_name_that_hides_the_panels_is_told(tmp_path, name, works):
+    """JupyterLab takes [ ] in the path of its extensions for a pattern."""
+    machine = Machine(tmp_path / name)
+    machine.good_python("python3")
+    status, lines = machine.make("setup")
+    assert (status == 0) == works
+    if not works:
+        assert lines[0].startswith("The name of this folder, or of one")
+        assert name in lines[0]
+        assert not (machine.project / ".venv").exists()
+    extensions = tmp_path / name / "labextensions" / "@a" / "b"
+    extensions.mkdir(parents=True)
+    (extensions / "package.json").write_text("{}")
+    found = iglob(str(extensions.parents[1] / "@*" / "*" / "package.json"))
+    assert any(found) == works, "JupyterLab has learned to look for them"
+
+
+def test_lab_without_make_tells_it_as_well(monkeypatch, tmp_path):
+    prefix = tmp_path / "pets [2026]" / ".venv"
+    prefix.mkdir(parents=True)
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    assert "has [ and ] in its name" in lab["problem"]()
+    monkeypatch.undo()
+    assert lab["problem"]() is None
+
+
+def test_lab_without_jupyterlab_gets_a_line(monkeypatch):
+    monkeypatch.setitem(lab["problem"].__globals__, "find_spec", lambda name: None)
+    assert "isn't installed for" in lab["problem"]()
+
+
+def test_readme_opens_the_lessons_by_the_same_tool():
+    """So its lines for people without make set the limit and the folders, too."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"python tools[/\\]setup[/\\]lab\.py", text)) == 3
+    assert not re.search(r"-m jupyter|jupyter.lab -", text)
 
 
 # -- make app --------------------------------------------------------------------------

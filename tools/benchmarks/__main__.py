@@ -11,6 +11,7 @@ measured; an earlier RESULTS.md stays until then.
 import argparse
 import os
 import platform
+import sys
 import time
 from contextlib import suppress
 from datetime import date
@@ -20,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from helpers.models import ROOT
+from safeguards.printing import run_tool
 from safeguards.whole_files import temporary_folder_in
 from tools.benchmarks import (
     folder,
@@ -112,4 +114,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tool(main))

@@ -4,6 +4,7 @@ python -m tools.benchmarks.folder [--quick]
 """
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ import numpy as np
 from apps.many.folder import AT_ONCE, fitting, predict_folder, read_predictions
 from helpers.images import resize
 from helpers.timing import time_alternately
+from safeguards.printing import run_tool
 from tools.benchmarks.report import (
     Part,
     alone,
@@ -130,4 +132,4 @@ def measure(quick=False):
 
 
 if __name__ == "__main__":
-    alone(measure, __doc__)
+    sys.exit(run_tool(alone, measure, __doc__))

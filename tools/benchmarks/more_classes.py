@@ -3,6 +3,8 @@
 python -m tools.benchmarks.more_classes [--quick]
 """
 
+import sys
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
@@ -10,6 +12,7 @@ from apps.sharing.classifier import as_classifier
 from helpers import keras, load_classifier, load_image
 from helpers.timing import time_alternately
 from helpers.training import base_of, fit_head
+from safeguards.printing import run_tool
 from safeguards.scaling import preprocessed
 from tools.benchmarks.report import Part, alone, grown, ratio, toy
 
@@ -83,4 +86,4 @@ def measure(quick=False):
 
 
 if __name__ == "__main__":
-    alone(measure, __doc__)
+    sys.exit(run_tool(alone, measure, __doc__))

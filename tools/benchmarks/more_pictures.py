@@ -3,6 +3,7 @@
 python -m tools.benchmarks.more_pictures [--quick]
 """
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -12,6 +13,7 @@ from scipy.stats import linregress, t
 
 from apps.many.folder import predict_folder
 from helpers import load_classifier
+from safeguards.printing import run_tool
 from tools.benchmarks.report import Part, alone, grown, linked, ratio, toy
 
 COUNTS = {
@@ -91,4 +93,4 @@ def measure(quick=False):
 
 
 if __name__ == "__main__":
-    alone(measure, __doc__)
+    sys.exit(run_tool(alone, measure, __doc__))

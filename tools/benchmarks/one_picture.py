@@ -4,9 +4,12 @@ adds.
 python -m tools.benchmarks.one_picture [--quick]
 """
 
+import sys
+
 from helpers import load_image
 from helpers.models import DEFAULT
 from helpers.timing import time_alternately
+from safeguards.printing import run_tool
 from tools.benchmarks.report import (
     Part,
     alone,
@@ -74,4 +77,4 @@ def measure(quick=False):
 
 
 if __name__ == "__main__":
-    alone(measure, __doc__)
+    sys.exit(run_tool(alone, measure, __doc__))

@@ -3,6 +3,7 @@
 python -m tools.benchmarks.runtimes [--quick]
 """
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +13,7 @@ from apps.sharing.parity import parity
 from helpers import load_classifier
 from helpers.datasets import load_dataset
 from helpers.timing import time_alternately
+from safeguards.printing import run_tool
 from tools.benchmarks.report import Part, alone, axes_of, ratio, ratio_bars, said, toy
 
 TEXT = """\
@@ -83,4 +85,4 @@ def measure(quick=False):
 
 
 if __name__ == "__main__":
-    alone(measure, __doc__)
+    sys.exit(run_tool(alone, measure, __doc__))

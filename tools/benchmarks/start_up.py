@@ -15,6 +15,7 @@ import sys
 from statistics import median
 
 from helpers.models import DEFAULT
+from safeguards.printing import run_tool
 
 CHILD = """
 import json, sys, time
@@ -88,4 +89,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tool(main))

@@ -5,9 +5,11 @@ python -m tools.benchmarks.suite_time
 """
 
 import csv
+import sys
 
 from helpers.models import ROOT
 from helpers.plots import BLUE
+from safeguards.printing import run_tool
 from tools.benchmarks.report import Part, alone, axes_of
 
 RECORDED = ROOT / "docs" / "lesson_needs.tsv"
@@ -63,4 +65,4 @@ def measure(quick=False):
 
 
 if __name__ == "__main__":
-    alone(measure, __doc__)
+    sys.exit(run_tool(alone, measure, __doc__))

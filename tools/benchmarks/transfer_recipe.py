@@ -32,6 +32,7 @@ from helpers.models import DEFAULT, REGISTRY, has_weights, load_classifier
 from helpers.plots import BLUE, ORANGE
 from helpers.training import base_of, extract_features
 from safeguards.folders import DataError
+from safeguards.printing import run_tool
 from safeguards.scaling import preprocessed
 from tools.benchmarks.report import Part, axes_of, ratio, short, toy
 
@@ -330,4 +331,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

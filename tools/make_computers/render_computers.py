@@ -164,4 +164,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path.insert(0, str(ROOT))  # Blender's Python has nothing of ours installed
+    from safeguards.printing import run_tool
+
+    sys.exit(run_tool(main))

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from safeguards.printing import run_tool
+
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURE = ROOT / "tests" / "helpers" / "efficientnet_lite_logits.npz"
 NAMES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -96,4 +98,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -15,11 +15,13 @@ import argparse
 import ast
 import math
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
 
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,4 +256,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tool(main))

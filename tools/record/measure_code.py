@@ -13,9 +13,12 @@ holds it to that.
 import argparse
 import ast
 import io
+import sys
 import tokenize
 from pathlib import Path
 from typing import NamedTuple
+
+from safeguards.printing import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_CODE = {
@@ -101,4 +104,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tool(main))

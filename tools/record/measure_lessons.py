@@ -30,6 +30,7 @@ import nbformat
 import psutil
 from nbclient import NotebookClient
 
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 from tools.record.run_lessons import alone
 
@@ -162,4 +163,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

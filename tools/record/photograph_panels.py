@@ -20,6 +20,7 @@ import nbformat
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +95,7 @@ def photograph(chromium, name):
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
         )
         try:
             next(line for line in server.stderr if "running at" in line)
@@ -131,4 +133,4 @@ def main(names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(run_tool(main, sys.argv[1:]))

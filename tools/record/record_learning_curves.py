@@ -17,6 +17,7 @@ import datetime
 import inspect
 import math
 import os
+import sys
 import tempfile
 import time
 from hashlib import sha256
@@ -29,6 +30,7 @@ from helpers import keras, load_classifier
 from helpers.datasets import load_dataset
 from helpers.models import DEFAULT, RECORDED, REGISTRY
 from helpers.training import extract_features, fine_tune, fit, new_model, predict
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write, note_digest
 
 SIZE = 128  # pixels a side: at its own 224, training would take three times as long
@@ -158,4 +160,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tool(main))

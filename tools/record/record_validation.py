@@ -37,6 +37,7 @@ from helpers.models import (
     find_weights,
     load_classifier,
 )
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write, digest, note_digest
 
 SETS = ("imagenet_val", "photos")
@@ -174,4 +175,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

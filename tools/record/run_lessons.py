@@ -16,6 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -87,4 +88,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -24,6 +24,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from safeguards.printing import run_tool
+
 ROOT = Path(__file__).resolve().parents[2]
 RATES, PAGE = ROOT / "docs" / "scale_rates.tsv", ROOT / "docs" / "scale.md"
 MODELS = "efficientnet_lite0", "mobilenet_v2", "resnet50"
@@ -339,4 +341,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_tool(main))

@@ -105,6 +105,7 @@ def install(missing, here):
             [*command, "--constraint", constraints, *wanted],
             capture_output=True,
             text=True,
+            errors="replace",
         )
     if done.returncode:
         conflict = re.search(r"(?s)conflict is caused by:\n(.*?)\n\n", done.stdout)

@@ -23,6 +23,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,7 +203,10 @@ def copied(notebook, name, address, commit):
 def git(*arguments):
     """What a git command prints. LaunchError."""
     done = subprocess.run(
-        ["git", "-C", ROOT, *arguments], capture_output=True, text=True
+        ["git", "-C", ROOT, *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
     )
     if done.returncode:
         raise LaunchError(f"git {arguments[0]}: {done.stderr.strip()}")
@@ -278,4 +282,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

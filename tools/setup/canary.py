@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+from safeguards.printing import run_tool
+
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".canary"
 PYTHON = ENVIRONMENT / (
@@ -42,7 +44,9 @@ def pip(*arguments, check=True):
         "--no-input",
         *arguments,
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, errors="replace"
+    )
     if check and done.returncode:
         sys.exit(f"pip {' '.join(arguments)} failed:\n{done.stderr}")
     return not done.returncode, done.stderr.strip()
@@ -163,4 +167,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

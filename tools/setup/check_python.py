@@ -51,6 +51,9 @@ def problem(existing):
 
 
 if __name__ == "__main__":
+    if hasattr(sys.stdout, "reconfigure"):  # from Python 3.7 on
+        # The path of this Python may hold a sign that the console's encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     reason = problem("--existing" in sys.argv)
     if reason:
         print(reason)

@@ -3,6 +3,15 @@
 # Run from the project's folder; PYTHON names the Python to take, otherwise a suitable one is found.
 set -eu
 
+# JupyterLab looks for its extensions by patterns, in which [ ] mean something.
+case $PWD in
+*\[*\]*)
+    echo "The name of this folder, or of one that it lies in, has [ and ] in it: $PWD" >&2
+    echo "No panel of the lessons would work here. Rename it without them and try again." >&2
+    exit 1
+    ;;
+esac
+
 # What a finished set-up depends on: this folder (environments cannot be moved) and these files.
 wanted() {
     pwd

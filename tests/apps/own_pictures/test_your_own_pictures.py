@@ -577,11 +577,11 @@ def test_mine_passes_the_likeness_on(
 ):
     given = []
     monkeypatch.setattr(mine, "run", lambda *arguments: given.append(arguments))
-    monkeypatch.setattr(mine, "report", lambda *_: None)
+    monkeypatch.setattr(mine, "report", lambda *_: "")
     monkeypatch.setenv("ALIKE", asked if how == "variable" else "0.7")
     arguments = (f"--alike={asked}",) if how == "option" else ()
     assert command(tmp_path, *arguments)[0] == 0
-    (folder, _, alike), *_ = given
+    (folder, _, alike, _), *_ = given
     assert (folder, alike) == (tmp_path, likeness)
 
 
@@ -601,7 +601,7 @@ def test_make_mine_passes_the_likeness_on():
 def test_a_folder_whose_name_ends_in_a_blank(command, tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(mine, "run", lambda folder, *_: given.append(folder))
-    monkeypatch.setattr(mine, "report", lambda *_: None)
+    monkeypatch.setattr(mine, "report", lambda *_: "")
     (tmp_path / "pets ").mkdir()
     command(f"{tmp_path}/pets ")
     (tmp_path / "pets ").rename(tmp_path / "pets")
@@ -632,6 +632,32 @@ def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkey
     )
     assert nbformat.read(stopped, 4).cells[1].outputs[0].text == "so far\n"
     assert not (tmp_path / "build" / "mine").exists()
+
+
+def test_results_are_in_place_before_any_of_them_is_printed(
+    command, tmp_path, monkeypatch
+):
+    """A console that can't say ≈, or that is gone, costs nothing but the words."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")])
+    code = "import os\nprint('accuracy ≈0.83')\n"
+    code += "with open(os.environ['TRANSFER_RESULTS'] + '/model', 'w') as file:\n"
+    code += "    print('trained', file=file)"
+    made.cells.append(nbformat.v4.new_code_cell(code))
+    made.cells[1].metadata["tags"] = ["summary"]
+    nbformat.write(made, tmp_path / "made.ipynb")
+    monkeypatch.setattr(mine, "NOTEBOOK", tmp_path / "made.ipynb")
+    monkeypatch.setattr(mine, "_write_notebook", lambda *_: None)
+    results = tmp_path / "build" / "mine"
+
+    def only_when_kept(*arguments, **options):
+        if "≈" in "".join(map(str, arguments)):
+            assert (results / "report.html").exists()
+            raise UnicodeEncodeError("cp1252", "≈", 0, 1, "not in it")
+
+    monkeypatch.setattr(mine, "print", only_when_kept, raising=False)
+    with pytest.raises(UnicodeEncodeError):
+        command(tmp_path)
+    assert (results / "model").read_text() == "trained\n"
 
 
 @pytest.mark.thorough

@@ -513,7 +513,7 @@ class TestJupyterLab(PanelTests):
         for part in ("notebooks", "docs"):
             shutil.copytree(ROOT / part, folder / "root" / part)
         server = Server(
-            ["sh", "tools/setup/lab.sh", "--no-browser", "--port=0", *OPTIONS]
+            [sys.executable, "tools/setup/lab.py", "--no-browser", "--port=0", *OPTIONS]
             + [f"--ServerApp.root_dir={folder / 'root'}"],
             r"http://127\.0\.0\.1:\d+/lab",
             folder / "lab.log",

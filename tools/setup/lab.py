@@ -1,0 +1,108 @@
+"""Open JupyterLab on the first lesson, whatever settings a user has kept from before.
+
+python tools/setup/lab.py [JupyterLab's arguments], with the Python of the lessons'
+environment, from any folder. The arguments go last, so they win.
+"""
+
+import glob
+import os
+import re
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST_LESSON = "/lab/tree/notebooks/00_start_here.ipynb"
+MAX_MESSAGE = 64 * 2**20  # bytes of an upload; tornado's own limit is 10 MiB
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+OTHER_FOLDER = re.compile(r"--(.*root_dir|notebook[_-]dir)\b")  # asks for another one
+
+
+def arguments_for_lab(given, environment, system, is_root):
+    """What JupyterLab is told, as arguments: they win over any file of settings.
+
+    given: the user's arguments, which come last; environment: the variables; system:
+    as in sys.platform."""
+    arguments = [
+        # As the default page, not as a file to open, it's also in the printed address.
+        f"--LabApp.default_url={FIRST_LESSON}",
+        f"--ServerApp.tornado_settings={{'websocket_max_message_size': {MAX_MESSAGE}}}",
+    ]
+    if not any(map(OTHER_FOLDER.match, given)):
+        arguments += [
+            f"--ServerApp.root_dir={ROOT}",
+            f"--ServerApp.preferred_dir={ROOT}",
+            # The same by the names that newer files of settings use.
+            f"--AsyncLargeFileManager.root_dir={ROOT}",
+            "--AsyncLargeFileManager.preferred_dir=",
+        ]
+    if is_root:  # as in a container; root has to say that it means it
+        arguments.append("--allow-root")
+    # Without a screen there's no browser to open: JupyterLab prints the address.
+    if system.startswith("linux") and not any(map(environment.get, DISPLAYS)):
+        arguments.append("--no-browser")
+    # Here the browser runs on another system, which can't read the file that
+    # JupyterLab would have it open: give it the address itself.
+    codespace = environment.get("CODESPACE_NAME")
+    if codespace or environment.get("WSL_DISTRO_NAME"):
+        arguments.append("--ServerApp.use_redirect_file=False")
+    if codespace:
+        # Pages come by way of GitHub, under another name than the one we listen on.
+        domain = environment.get(
+            "GITHUB_CODESPACES_PORT_FORWARDING_DOMAIN", "app.github.dev"
+        )
+        origin = rf"https://{re.escape(codespace)}-\d+\.{re.escape(domain)}$"
+        arguments.append(f"--ServerApp.allow_origin_pat={origin}")
+    # Not twice: JupyterLab would not start with two tables of settings.
+    asked = {argument.partition("=")[0] for argument in given}
+    ours = [word for word in arguments if word.partition("=")[0] not in asked]
+    return [*ours, *given]
+
+
+def problem():
+    """Why JupyterLab can't be opened with this Python, in a line; None if it can."""
+    # JupyterLab looks for its extensions by patterns, in which [ ] mean something.
+    if not glob.glob(sys.prefix):
+        return (
+            f"{sys.prefix} has [ and ] in its name, and no panel works there. Rename "
+            "the folder without them, and set the lessons up again."
+        )
+    if find_spec("jupyterlab") is None:
+        return (
+            f"JupyterLab isn't installed for {sys.executable}. README.md says under "
+            "“Start” how to set the lessons up; then name that Python instead."
+        )
+    return None
+
+
+def find_a_place_to_write(environment):
+    """Give Jupyter a folder where the home is missing or read-only, as in Docker for
+    a user that the image doesn't know."""
+    home = Path(os.path.expanduser("~"))
+    if not (home.is_dir() and os.access(home, os.W_OK)):
+        environment["HOME"] = tempfile.mkdtemp(prefix="lessons-home-")
+
+
+def main():
+    """The command line; returns the exit status, once JupyterLab has ended."""
+    reason = problem()
+    if reason:
+        print(reason, file=sys.stderr)
+        return 1
+    find_a_place_to_write(os.environ)
+    # The environment's own kernel, whatever kernels the user has installed elsewhere.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.chdir(ROOT)
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    sys.argv[1:] = arguments_for_lab(sys.argv[1:], os.environ, sys.platform, is_root)
+    from jupyterlab.labapp import main as open_lab
+
+    return open_lab()
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)
+    from safeguards.printing import run_tool
+
+    sys.exit(run_tool(main))
