@@ -98,8 +98,8 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
     way of others, as few pairs as join them, so that each of these pictures is in one
     of the pairs. looks: a `Look` a picture. order: whole numbers (n,), which differ by
     1 where a picture follows another, as in a film. threshold: the likeness from which
-    on two are alike; none are from 1 on. parts: numbers (n,), to find pairs of different parts
-    only."""
+    on two are alike; none are from 1 on. parts: numbers (n,), to find pairs of
+    different parts only."""
     n = len(looks)
     if n < 2 or threshold >= 1:
         return []

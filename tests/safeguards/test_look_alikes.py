@@ -80,10 +80,12 @@ def test_different_things_stay_apart(kind, tmp_path):
 SWEEPS = {
     "a gauge rises": lambda: sorted(sets.gauges(24, step=8), key=_turn),
     "a circle grows": lambda: [
-        ("a", f"circle {i}", _with_circle(150, 20 + 4 * i)) for i in range(24)
+        (f"class {i // 12}", f"circle {i}", _with_circle(150, 20 + 4 * i))
+        for i in range(24)
     ],
     "a circle moves": lambda: [
-        ("a", f"circle {i}", _with_circle(60 + 8 * i, 30)) for i in range(24)
+        (f"class {i // 12}", f"circle {i}", _with_circle(60 + 8 * i, 30))
+        for i in range(24)
     ],
     "a blob wanders over x-rays": lambda: sets.xrays(16),
     "a display counts": lambda: sorted(
