@@ -468,7 +468,7 @@ def _second_look(copies, a, b, place, gone):
     spread = np.sqrt((inside @ np.square(grids).T / total - mean**2).clip(1))
     correlation = (laid @ grids.T / total - own * mean) / spread
     correlation[np.arange(len(part)), part] = -np.inf
-    count = min(LOOKED_FOR, len(copies) - 1)
+    count = min(NEAREST, len(copies) - 1)
     others = np.argpartition(-correlation, count - 1, axis=1)[:, :count].ravel()
     part, place = part.repeat(count), place.repeat(count, 0)
     place, gone = _followed(copies, others, part, place)

@@ -22,13 +22,13 @@ def made(end="linear"):
     x = layers.Rescaling(1 / 255, name="scale")(inputs)
     x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1, 2, 3], name="norm")(x)
     x = layers.Conv2D(6, 3, padding="same", activation="relu", name="conv")(x)
-    x = layers.LeakyReLU(0.1, name="leaky")(x)
     inner = [
         keras.Input((SIZE, SIZE, 6)),
         layers.Conv2D(6, 3, activation="tanh", name="inner_conv"),
         layers.BatchNormalization(name="inner_norm"),
     ]
     x = keras.Sequential(inner, name="inner")(x)
+    x = layers.LeakyReLU(0.1, name="leaky")(x)
     x = layers.MaxPooling2D(2, name="pool")(x)
     x = layers.Activation("gelu", name="act")(x)
     x = layers.GlobalAveragePooling2D()(x)
