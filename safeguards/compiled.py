@@ -23,7 +23,10 @@ class Compiled:
         self._function = None
 
     def __call__(self, batch):
-        """The network's outputs for a batch: a TensorFlow tensor."""
+        """The network's outputs for a batch of float32: a TensorFlow tensor."""
+        import tensorflow as tf
+
+        batch = tf.convert_to_tensor(batch, tf.float32)
         if self._is_current():
             return self._function(batch)
         self._function = self._traced()

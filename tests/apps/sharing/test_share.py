@@ -953,7 +953,7 @@ def test_onnx_takes_what_the_exporter_needs_help_with(kind, tmp_path, pictures):
 
 
 # An activation that onnxruntime does not know.
-ODD_ACTIVATION = "squareplus"
+ODD_ACTIVATION = "celu"
 
 # Layers that a runtime cannot do or works out otherwise, each called "odd".
 ODD = {
