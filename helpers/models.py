@@ -14,8 +14,10 @@ from scipy.special import softmax
 from helpers import efficientnet_lite
 from helpers.images import ResizeRule, load_image, resize, to_batch
 from helpers.labels import decode, imagenet_classes
+from safeguards.compiled import Compiled
 from safeguards.familiar import Answer, Familiar
 from safeguards.keys import key_of
+from safeguards.logits import check_logits
 from safeguards.model_files import MAX_SIDE, is_intact, load_network, read_details
 from safeguards.networks import set_weights, without_last_layer
 from safeguards.scaling import unchanged
@@ -154,15 +156,12 @@ class Classifier:
 
     @cached_property
     def _compiled(self):
-        import tensorflow as tf
-
-        # One graph for batches of any length: otherwise each new length costs seconds.
-        batch = tf.TensorSpec((None, self.size, self.size, 3), tf.float32)
-        call = tf.function(partial(self.network, training=False), autograph=False)
-        return call.get_concrete_function(batch)
+        check_logits(self.network, "a Classifier")
+        return Compiled(self.network, self.size)
 
     def forward(self, batch):
-        """The logits for what `prepare` returns: float32 (pictures, classes)."""
+        """The logits for what `prepare` returns: float32 (pictures, classes).
+        ValueError where the network's last layers don't say that it puts out logits."""
         import tensorflow as tf
 
         outputs = self._compiled(tf.convert_to_tensor(batch, tf.float32))

@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from helpers.images import resize
 from helpers.pictures import Pictures
+from safeguards.compiled import Compiled, compiled
 from safeguards.copies import check_frozen, copy_layer, copy_network
 from safeguards.feature_files import read_features, write_features
 from safeguards.keys import key_of, undescribed
@@ -47,7 +48,7 @@ def extract_features(classifier, pictures, cache=None):
     ~/.cache/transfer-learning/features. If it can't be written, or the base has layers
     that are not Keras's own, a line says that features are not kept. Raises what
     `pictures.array` raises for an unreadable picture."""
-    base, compiled = _base(classifier.network)
+    base, compute = _base(classifier.network)
     width = base.output_shape[-1]
     folder = cache or os.environ.get("TRANSFER_CACHE") or CACHE
     reason = undescribed(base)
@@ -65,7 +66,7 @@ def extract_features(classifier, pictures, cache=None):
         path = Path(folder).expanduser() / f"{key}.float32"
         features = read_features(path, key)
         if features is None:
-            features = _outputs(compiled, width, prepare, pictures, bar)
+            features = _outputs(compute, width, prepare, pictures, bar)
             if not reason:
                 write_features(path, key, features)
         bar.update(len(pictures) - bar.n)
@@ -232,7 +233,7 @@ def fit(
             trained = keras.Sequential(layers_after)
             _compile(trained, learning_rate)
             width = base.output_shape[-1]
-            prepare = partial(_outputs, _compiled(base), width, partial(_pixels, model))
+            prepare = partial(_outputs, Compiled(base), width, partial(_pixels, model))
         else:
             check_frozen(model)
         ended = []  # epochs; a bar that is not shown does not count
@@ -314,12 +315,12 @@ def predict(model, pictures):
     check_logits(model, "predict")
     prepare = partial(_pixels, model)
     width = model.output_shape[-1]
-    logits = _outputs(model.predict_on_batch, width, prepare, pictures)
+    logits = _outputs(compiled(model), width, prepare, pictures)
     return softmax(logits, axis=-1)
 
 
 def _base(network):
-    """What `base_of` returns, and `_compiled` of it; made once for each network."""
+    """What `base_of` returns, and that `Compiled`; made once for each network."""
     from helpers import keras
 
     output = network.outputs[0]
@@ -330,17 +331,9 @@ def _base(network):
         if len(features.shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
             features = keras.layers.Flatten()(features)
         base = assembled(before.inputs, [features], "base")
-        known = output, base, _compiled(base)
+        known = output, base, Compiled(base)
         _bases[network] = known
     return known[1:]
-
-
-def _compiled(network):
-    """A network as a function. It starts in half the time of `predict_on_batch`."""
-    import tensorflow as tf
-
-    call = partial(network, training=False)
-    return tf.function(call, autograph=False, reduce_retracing=True)
 
 
 def _compile(model, learning_rate):

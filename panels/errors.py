@@ -31,10 +31,11 @@ def error_browser(pictures, probabilities, model):
     the same filters and page.
 
     pictures: `Pictures`; probabilities: the model's for them, (n, classes); model: as
-    `grad_cam` takes it, with these classes as outputs. Returns an ipywidgets VBox with
-    the attributes `truth`, `answer`, `page`, `before`, `after` and `result`, where
-    errors are told, too. Raises ValueError if pictures, probabilities and outputs don't
-    fit together, or if it gets logits.
+    `grad_cam` takes it, with these classes as outputs. A picture that can't be read, or
+    has no map, doesn't keep the others from being shown: its card says why. Returns an
+    ipywidgets VBox with the attributes `truth`, `answer`, `page`, `before`, `after` and
+    `result`. Raises ValueError if pictures, probabilities and outputs don't fit
+    together, or if it gets logits.
     """
     probabilities = np.asarray(probabilities, float)
     _check_inputs(pictures, probabilities, model)
@@ -52,12 +53,9 @@ def error_browser(pictures, probabilities, model):
         n_wrong = answers.wrong[rows].sum()
         count = f"{len(rows)} pictures, {n_wrong} answered wrong"
         status = status_html(f"{count}; page {page} of {n_pages}.")
-        try:
-            with worker.busy("Looking inside …"):
-                cards = answers.cards(shown)
-            panel.result.value = status + "".join(cards)
-        except ValueError as error:  # of the pictures, or of Grad-CAM
-            panel.result.value = status + alert_html(error, "These cannot be shown")
+        with worker.busy("Looking inside …"):
+            cards = answers.cards(shown)
+        panel.result.value = status + "".join(cards)
 
     def draw_first_page(_):
         if panel.page.value == 1:
@@ -153,30 +151,51 @@ class _Answers:
         return self.order[passes[self.order]]
 
     def cards(self, rows):
-        """These pictures' cards as HTML; new ones are made all in one go."""
+        """These pictures' cards as HTML; new ones are made all in one go. A card says
+        so where its picture can't be read, or has no map."""
         new = [i for i in rows if i not in self._cards]
         if new:
-            images = self.pictures[new].images()
-            heatmaps = grad_cam(self.model, images, self.given[new])
-            for i, image, heatmap in zip(new, images, heatmaps, strict=True):
-                self._cards[i] = self._card(i, image, heatmap)
+            try:
+                images = self.pictures[new].images()
+                heatmaps = grad_cam(self.model, images, self.given[new])
+            except ValueError:  # of one of them: the others go on without it
+                self._cards.update((i, self._card_alone(i)) for i in new)
+            else:
+                for i, image, heatmap in zip(new, images, heatmaps, strict=True):
+                    self._cards[i] = self._card(i, image, heatmap)
         return [self._cards[i] for i in rows]
 
-    def _card(self, i, image, heatmap):
-        """A picture and its map as HTML; frame and words both tell right from wrong."""
+    def _card_alone(self, i):
+        """A picture's card, whatever goes wrong with its file or its map."""
+        try:
+            (image,) = self.pictures[[i]].images()
+        except ValueError as error:
+            return alert_html(error, "This picture cannot be shown")
+        try:
+            heatmap = grad_cam(self.model, image, self.given[i])
+        except ValueError as error:
+            return self._card(i, image, None, str(error))
+        return self._card(i, image, heatmap)
+
+    def _card(self, i, image, heatmap, why_none=""):
+        """A picture and its map as HTML; frame and words both tell right from wrong.
+        heatmap: None where there is none; why_none: what to say then."""
         truth = self.pictures.classes[self.pictures.labels[i]]
         answer = self.pictures.classes[self.given[i]]
-        explained = overlay(self.model, image, heatmap, SIDE)
         thumbnail = image.copy()
         thumbnail.thumbnail((SIDE, SIDE))
-        border = f"dashed {ORANGE}" if self.wrong[i] else f"solid {BLUE}"
-        strongest = f"What speaks for {answer}: {_strongest_region(heatmap)}"
+        shown = [image_tag(thumbnail, f"A picture of: {truth}")]
         caption = html.escape(self._caption(i, truth, answer))
+        if heatmap is None:
+            caption += f"<br>No map: {html.escape(why_none)}"
+        else:
+            explained = overlay(self.model, image, heatmap, SIDE)
+            strongest = f"What speaks for {answer}: {_strongest_region(heatmap)}"
+            shown.append(image_tag(explained, strongest))
+        border = f"dashed {ORANGE}" if self.wrong[i] else f"solid {BLUE}"
         return (
             "<figure style='display: inline-block; margin: 4px 8px 8px 4px; "
-            f"vertical-align: top; border-top: 6px {border}'>"
-            f"{image_tag(thumbnail, f'A picture of: {truth}')} "
-            f"{image_tag(explained, strongest)}"
+            f"vertical-align: top; border-top: 6px {border}'>{' '.join(shown)}"
             f"<figcaption style='max-width: {2 * SIDE}px; line-height: 1.3'>{caption}"
             "</figcaption></figure>"
         )

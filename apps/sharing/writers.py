@@ -3,6 +3,7 @@
 import gc
 import shutil
 from contextlib import contextmanager
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import numpy as np
@@ -18,15 +19,10 @@ def write_onnx(classifier, path):
     The input is named "image", the output "probabilities"; metadata_props hold the
     documents. Where it's known which images the classifier learned from, there are two
     more outputs: "distance" to the nearest of them, and which that is, "nearest"."""
-    from helpers import keras
-
     with quiet(), _collecting_often():
         import onnx
 
-        model = _with_softmax(classifier)
-        image = keras.InputSpec("float32", model.input_shape, name="image")
-        model.export(str(path), format="onnx", input_signature=[image], verbose=False)
-        exported = onnx.load(path)
+        exported = _onnx_of(_with_softmax(classifier))
         (start,) = exported.graph.input
         (end,) = exported.graph.output
         for tensor in (start, end):
@@ -81,6 +77,72 @@ def _features_in(graph):
     raise ValueError(
         "its last layer isn't a dense one, so it has no features to compare"
     )
+
+
+def _onnx_of(model):
+    """A network as an ONNX model, by tf2onnx.
+    Keras's own export, `model.export`, does the same, but stops at three things: at
+    functions that TensorFlow compiles by themselves (grouped convolutions), at numbers
+    that are no variables (Normalization), and at Erfc (GELU), which ONNX hasn't."""
+    import tensorflow as tf
+    import tf2onnx
+
+    # Keras's own export does this first: without it NumPy 2 breaks tf2onnx.
+    from keras.src.export.tf2onnx_lib import patch_tf2onnx
+
+    def answer(image):
+        return model(image, training=False)
+
+    image = tf.TensorSpec(model.input_shape, tf.float32, name="image")
+    was_eager = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)  # functions inside become part of the graph
+    try:
+        graph = tf.compat.v1.wrap_function(answer, [image])
+    finally:
+        tf.config.run_functions_eagerly(was_eager)
+    patch_tf2onnx()
+    # Of a function tf2onnx asks for nothing but its graph.
+    function = SimpleNamespace(get_concrete_function=lambda *_: graph)
+    exported, _ = tf2onnx.convert.from_function(function, [image])
+    _hold_numbers(exported.graph, graph.graph.captures)
+    _without_erfc(exported.graph)
+    return exported
+
+
+def _hold_numbers(graph, captures):
+    """Put numbers into an ONNX graph that it would take as inputs.
+    captures: (the numbers, the input they are for), in TensorFlow's terms."""
+    import onnx
+
+    values = {inside.name: outside for outside, inside in captures}
+    used = {name for node in graph.node for name in node.input}
+    for each in list(graph.input):
+        if each.name not in values:
+            continue
+        graph.input.remove(each)
+        if each.name in used:
+            numbers = values[each.name].numpy()
+            graph.initializer.append(onnx.numpy_helper.from_array(numbers, each.name))
+
+
+def _without_erfc(graph):
+    """Write erfc(x), which ONNX doesn't know, as 1 − erf(x)."""
+    import onnx
+
+    nodes = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type == "Erfc":
+            (result,) = node.output
+            node.op_type = "Erf"
+            node.output[0] = f"{result}/erf"
+            minus = onnx.helper.make_node("Sub", ["one", node.output[0]], [result])
+            nodes.append(minus)
+    if len(nodes) > len(graph.node):
+        one = onnx.numpy_helper.from_array(np.float32(1), "one")
+        graph.initializer.append(one)
+        del graph.node[:]
+        graph.node.extend(nodes)
 
 
 def _rename(output, name, graph):

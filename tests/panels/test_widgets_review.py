@@ -147,6 +147,50 @@ def test_maps_are_computed_once_and_for_those_shown(
     assert asked == [8, 8]
 
 
+def test_a_picture_without_a_map_keeps_no_other_from_being_shown(
+    pictures, probabilities, model, monkeypatch
+):
+    """Of one, Grad-CAM cannot tell: its card says so, and the page is there."""
+    real = errors.grad_cam
+    (flat,) = pictures[[8]].images()
+
+    def partial(model, images, classes):
+        given = images if isinstance(images, list) else [images]
+        if any(image == flat for image in given):
+            raise ValueError("the score does not change <here>")
+        return real(model, images, classes)
+
+    monkeypatch.setattr(errors, "grad_cam", partial)
+    browser = error_browser(pictures, probabilities, model)
+    first, *others = captions(browser)
+    assert first.startswith("green, taken for red <b> 0.80 (green 0.20)")
+    assert "No map: the score does not change <here>" in first
+    assert len(others) == 7 and not any("No map" in caption for caption in others)
+    assert len(alts(browser.result)) == 15
+
+
+def test_a_model_that_has_learned_nothing_shows_its_pictures(
+    pictures, probabilities, model
+):
+    blank = keras.models.clone_model(model)
+    blank.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    blank.rule = model.rule
+    browser = error_browser(pictures, probabilities, blank)
+    found = captions(browser)
+    assert len(found) == 8 and all("No map: Grad-CAM cannot" in one for one in found)
+
+
+def test_a_file_that_is_gone_keeps_no_other_from_being_shown(
+    pictures, probabilities, model, tmp_path
+):
+    gone = tmp_path / "gone.png"
+    paths = tuple(gone if i == 8 else path for i, path in enumerate(pictures.paths))
+    some = Pictures(pictures.name, paths, pictures.labels, CLASSES)
+    browser = error_browser(some, probabilities, model)
+    assert "This picture cannot be shown" in browser.result.value
+    assert "gone.png" in browser.result.value and len(captions(browser)) == 7
+
+
 def test_right_and_wrong_are_told_by_more_than_colour(browser):
     wrong, *_, right = re.findall("<figure .*?</figure>", browser.result.value)
     assert f"dashed {ORANGE}" in wrong and "taken for" in wrong
