@@ -29,6 +29,7 @@ from safeguards.folders import (
     visible,
 )
 from safeguards.look_alikes import ALIKE, look_alikes
+from safeguards.progress import progress_bar
 from safeguards.tables import read_table
 from safeguards.whole_files import temporary_folder_in
 
@@ -293,8 +294,12 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
 
 
 def _fingerprints(pictures):
-    bar = tqdm(pictures.paths, f"reading {pictures.name}", leave=False, delay=2)
-    return [fingerprint(path) for path in bar]
+    fingerprints = []
+    with progress_bar(len(pictures), f"reading {pictures.name}", delay=2) as bar:
+        for path in pictures.paths:
+            fingerprints.append(fingerprint(path))
+            bar.update()
+    return fingerprints
 
 
 def _given_splits(name, folder, folders):

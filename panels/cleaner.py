@@ -24,8 +24,8 @@ from panels.corrections import (
 )
 from safeguards.folders import DataError
 
-MAX_SIDE = 320  # pixels of the picture on show
-MIN_SIDE = 240  # pixels: smaller pictures are enlarged
+MAX_SIDE = 400  # pixels of the picture on show
+MIN_SIDE = 320  # pixels: smaller pictures are enlarged
 
 
 def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
+
+from safeguards.progress import progress_bar
 
 SIDE = 64  # cells across and down a copy's light
 COLOUR = 32  # cells across and down its colours
@@ -110,7 +111,7 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
     in_order = in_order[:, in_order[2] <= limit]
     found = np.empty((3, 0))
     rows = np.arange(n)
-    bar = tqdm(desc="comparing", leave=False, delay=2)
+    bar = progress_bar(None, "comparing", delay=2)
     while len(rows):
         bar.update()
         others = _nearest(copies, rows, keys)

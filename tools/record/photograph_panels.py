@@ -57,8 +57,8 @@ PANELS = {
     "widget": ("01", "classify_widget(", classify),
     "preprocess": ("02", "preprocess_widget(", mix_channels),
     "threshold": ("04", "threshold_widget(", lower_threshold),
-    "error_browser": ("07", "error_browser(", lambda panel: None),
-    "label_cleaner": ("07", "label_cleaner(", decide),
+    "error_browser": ("07", "panels.error_browser(", lambda panel: None),
+    "label_cleaner": ("07", "panels.label_cleaner(", decide),
 }
 
 

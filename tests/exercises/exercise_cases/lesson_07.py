@@ -82,9 +82,9 @@ def without_suspects(head, x, y, x_test, y_test, n):
     said = np.zeros((len(y), 2))
     for learn, ask in StratifiedKFold(5).split(x, y):
         said[ask] = head.fit(x[learn], y[learn]).predict_proba(x[ask])
-    out = np.argsort(-suspicion(said, y))[:n].tolist()
+    out = np.argsort(-cleaning.suspicion(said, y))[:n].tolist()
     head.fit(np.delete(x, out, axis=0), np.delete(y, out))
-    return set(out), accuracy(y_test, head.predict(x_test))
+    return set(out), evaluate.accuracy(y_test, head.predict(x_test))
 """
         ],
     ),
