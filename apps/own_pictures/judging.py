@@ -207,8 +207,11 @@ def tuned_on_test(test, frozen, probabilities):
     )
 
 
-def for_the_card(result, test, train, network, learned, agreement):
-    """What a model card says was measured: {measure: `Estimate`, `Parity` or text}."""
+def for_the_card(result, alarms, test, train, network, learned, agreement):
+    """What a model card says was measured: {measure: `Estimate`, `Parity` or text}.
+
+    alarms: the share of test pictures called unlike anything, or None where the
+    classifier doesn't say so."""
     guess = blind_guess(test)
     measured = {
         "accuracy": result,
@@ -219,15 +222,19 @@ def for_the_card(result, test, train, network, learned, agreement):
     }
     if learned.name != USUAL:
         measured["features"] = learned.name
+    if alarms is not None:
+        measured["called unlike anything, though of a class"] = alarms
     measured["ONNX against Keras"] = agreement
     return measured
 
 
 def unlike_anything(known, learned, test):
-    """How often something is called «like nothing it learned from», in lines.
+    """How often something is called «like nothing it learned from».
 
     Pictures to judge by shouldn't be, things of other kinds should: the samples that
-    come with the lessons, unless they are named like a class. known: a `Familiar`."""
+    come with the lessons, unless they are named like a class. known: a `Familiar`.
+    Returns (the share of test pictures, an `Estimate`; what there is to say, in
+    lines)."""
     features = extract_features(learned.base, test)
     own = np.array([judged.unlike for judged in known.judge(features)])
     alarms = accuracy(np.ones(len(own), bool), own)
@@ -244,7 +251,7 @@ def unlike_anything(known, learned, test):
     )
     if missed:
         lines.append(f"not noticed: ≈{', '.join(missed)}")
-    return "\n".join(lines)
+    return alarms, "\n".join(lines)
 
 
 def summary(found, test, result, of_few, suspected, network, results):
