@@ -263,7 +263,7 @@ def _calibration_mistakes(confidence, correct, bins):
 EXERCISES = {
     "03.1": Fill(top_three),
     "03.2": Predict(between=(0, 1)),
-    "03.3": Predict(1, 5, "more"),
+    "03.3": Predict("confidence", "accuracy"),
     "03.4": Fill(calibration_error),
     "03.5": Explore(),
 }

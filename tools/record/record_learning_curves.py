@@ -2,13 +2,13 @@
 
 python -m tools.record.record_learning_curves [--sizes 1 2 …] [--seeds N]
 
-`learn`, which lesson 05 shows word for word, learns from the computers' training
-pictures in three ways. This tool repeats it on EfficientNet-Lite0 for several sizes and
-seeds and writes data/recorded/learning_curves.csv: the accuracy on all validation
-pictures (the test set stays closed) and the seconds of processor time it took, with
-features computed anew. One seed follows the other, all sizes each time. Stopped, it
-goes on where it was: rows of the same weights, size, pictures and recipe are kept,
-others are replaced. The whole run takes about two hours on two cores.
+`learn` learns from the computers' training pictures in three ways, of which lesson 05
+runs the first one, frozen, live. This tool repeats all three on EfficientNet-Lite0 for
+several sizes and seeds and writes data/recorded/learning_curves.csv: the accuracy on
+all validation pictures (the test set stays closed) and the seconds of processor time it
+took, with features computed anew. One seed follows the other, all sizes each time.
+Stopped, it goes on where it was: rows of the same weights, size, pictures and recipe
+are kept, others are replaced. The whole run takes about two hours on two cores.
 """
 
 import argparse

@@ -52,7 +52,7 @@ def top3(outputs, classes, from_logits):
         right=[
             """
 def top3(outputs, classes, from_logits):
-    return decode(softmax(outputs) if from_logits else outputs, classes, top=3)
+    return labels.decode(softmax(outputs) if from_logits else outputs, classes, top=3)
 """,
             """
 def top3(outputs, classes, from_logits):

@@ -11,13 +11,13 @@ def recall_and_precision(positive, yes):
 SETTLE = """
 def settle(validation, test, miss, alarm):
     formula = alarm / (alarm + miss)
-    threshold = choose_threshold(*validation, miss, alarm)
-    return formula, threshold, expected_cost(*test, threshold, miss, alarm)
+    threshold = evaluate.choose_threshold(*validation, miss, alarm)
+    return formula, threshold, evaluate.expected_cost(*test, threshold, miss, alarm)
 """
-CHOSEN = "choose_threshold(*validation, miss, alarm)"
+CHOSEN = "evaluate.choose_threshold(*validation, miss, alarm)"
 
 CASES = {
-    "04.1": Case(
+    "04.4": Case(
         wrong={
             SHARES.replace(
                 "return hits / positive.sum(), precision",
@@ -63,7 +63,7 @@ def recall_and_precision(positive, yes):
         ],
         names="from sklearn.metrics import precision_score, recall_score",
     ),
-    "04.4": Case(
+    "04.3": Case(
         wrong={
             SETTLE.replace(
                 "alarm / (alarm + miss)", "miss / (alarm + miss)"
@@ -77,32 +77,34 @@ def recall_and_precision(positive, yes):
             ): "chosen on the pictures that are to judge it",
             SETTLE.replace(
                 CHOSEN,
-                "choose_threshold(*map(np.append, validation, test), miss, alarm)",
+                "evaluate.choose_threshold("
+                "*map(np.append, validation, test), miss, alarm)",
             ): "took part in the choice",
             SETTLE.replace(CHOSEN, "formula"): "you don't know that",
             SETTLE.replace(CHOSEN, "0.5"): "0.5 knows nothing",
-            SETTLE.replace(CHOSEN, "choose_threshold(*validation, alarm, miss)"): (
-                "another threshold costs less"
-            ),
             SETTLE.replace(
-                "expected_cost(*test", "expected_cost(*validation"
+                CHOSEN, "evaluate.choose_threshold(*validation, alarm, miss)"
+            ): ("another threshold costs less"),
+            SETTLE.replace(
+                "evaluate.expected_cost(*test", "evaluate.expected_cost(*validation"
             ): "and too good",
             SETTLE.replace(
                 "threshold, miss, alarm)\n",
-                "choose_threshold(*test, miss, alarm), miss, alarm)\n",
+                "evaluate.choose_threshold(*test, miss, alarm), miss, alarm)\n",
             ): "of another threshold",
             SETTLE.replace("threshold, miss, alarm)\n", "formula, miss, alarm)\n"): (
                 "than your second number"
             ),
             SETTLE.replace(
-                "expected_cost(*test, threshold, miss, alarm)",
+                "evaluate.expected_cost(*test, threshold, miss, alarm)",
                 "np.mean((test[1] >= threshold) != test[0])",
             ): "share of wrong answers",
             SETTLE.replace("threshold, miss, alarm)\n", "threshold, alarm, miss)\n"): (
                 "changed places"
             ),
             SETTLE.replace(
-                "expected_cost(*test", "len(test[0]) * expected_cost(*test"
+                "evaluate.expected_cost(*test",
+                "len(test[0]) * evaluate.expected_cost(*test",
             ): ("What is it for one"),
             SETTLE.replace("formula, threshold, ", "threshold, "): "Three numbers",
         },
@@ -120,8 +122,8 @@ def settle(validation, test, miss, alarm):
 """,
             """
 def settle(validation, test, miss, alarm):
-    chosen = choose_threshold(*validation, miss, alarm)
-    costs = expected_cost(*test, np.array([chosen]), miss, alarm)
+    chosen = evaluate.choose_threshold(*validation, miss, alarm)
+    costs = evaluate.expected_cost(*test, np.array([chosen]), miss, alarm)
     return np.array([alarm / (alarm + miss), chosen, *costs])
 """,
         ],
