@@ -291,7 +291,8 @@ def events(path=None):
     """
     path = path or progress_file()
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        # An editor on Windows may have put a byte-order mark before the first line.
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:  # not there yet, or not readable: then nothing is known
         return []
     valid = []

@@ -166,14 +166,12 @@ def makefile():
 
     text = re.sub(r"(?m)^([a-z-]+):.*\n(?:\t.*\n)*\n?", kept, text)
     lines = [line for line in text.splitlines() if not VARIABLES.search(line)]
-    phony = ".PHONY:"
-    lines = [
-        " ".join([phony, *(t for t in line.split()[1:] if t in TARGETS)])
-        if line.startswith(phony)
-        else line
-        for line in lines
-    ]
-    return "\n".join(lines).strip() + "\n"
+    text = "\n".join(lines).strip() + "\n"
+
+    def listed(match):
+        return " ".join([".PHONY:", *(t for t in match[1].split() if t in TARGETS)])
+
+    return re.sub(r"(?m)^\.PHONY:(.*)$", listed, text)
 
 
 def write(folder, notebooks, outputs=False):
