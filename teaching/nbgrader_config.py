@@ -1,14 +1,24 @@
 """How nbgrader works on the course that `make editions` writes into build/nbgrader."""
 
-import logging
+import atexit
+import sys
 from collections import Counter
 from pathlib import Path
 
-from nbgrader.apps import AutogradeApp  # noqa: F401 (the converters expect it first)
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 c = get_config()  # noqa: F821
+
+
+NOT_GRADED = []  # sentences on what was handed in, to be said at the end
+
+
+@atexit.register
+def say_what_is_not_graded():
+    """nbgrader says much on its way; this must not be lost in it."""
+    for sentence in NOT_GRADED:
+        print(sentence, file=sys.stderr)
 
 
 class SubmissionError(Exception):
@@ -24,28 +34,26 @@ class OneOfEach(NbGraderPreprocessor):
         marks = [cell.metadata.get("nbgrader") or {} for cell in notebook.cells]
         times = Counter(mark["grade_id"] for mark in marks if "grade_id" in mark)
         if copied := sorted(name for name, count in times.items() if count > 1):
-            path = Path(
-                resources["metadata"]["path"], f"{resources['unique_key']}.ipynb"
+            name = f"{resources['unique_key']}.ipynb"
+            NOT_GRADED.append(
+                f"{Path(resources['metadata']['path'], name)} is not graded: it has "
+                f"more than one cell {', '.join(copied)}. Open it, delete the copies "
+                "that should not count, save it, and run nbgrader autograde again."
             )
-            raise SubmissionError(
-                f"{path} is not graded: it has more than one cell {', '.join(copied)}. "
-                "Open it, delete the copies that should not count, save it, and run "
-                "nbgrader autograde again; all others keep their marks."
-            )
+            raise SubmissionError(NOT_GRADED[-1])
         return notebook, resources
 
 
-def name_strangers(assignment, student, notebooks):
-    """Say which files nbgrader passes over because of their names."""
+def name_strangers(notebooks, **_):
+    """Note which files nbgrader passes over because of their names."""
     for path in map(Path, notebooks):
         released = Path("release", path.parent.name)
         names = sorted(known.name for known in released.glob("*.ipynb"))
         if path.name not in names:
-            logging.getLogger("traitlets").error(
-                "%s is not graded: the assignment's file is called %s. If this is the "
-                "one that counts, rename it to that, and run nbgrader autograde again.",
-                path,
-                " or ".join(names),
+            NOT_GRADED.append(
+                f"{path} is not graded: the assignment's file is called "
+                f"{' or '.join(names)}. If this is the one that counts, rename it to "
+                "that, and run nbgrader autograde again."
             )
 
 
