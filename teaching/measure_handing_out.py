@@ -1,6 +1,6 @@
-"""Measure what an instructor waits for: python -m teaching.measure_handing_out
+"""Measure how long an instructor waits.
 
-[--record]
+python -m teaching.measure_handing_out [--record]
 
 Makes the file for learners, the editions that need no run, all editions, and the count
 of a class's answers, each once, in a folder of its own. With --record,

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import nbformat
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import NbGraderPreprocessor
 
@@ -44,8 +45,8 @@ class OneOfEach(NbGraderPreprocessor):
         return notebook, resources
 
 
-def name_strangers(notebooks, **_):
-    """Note which files nbgrader passes over because of their names."""
+def look_at(notebooks, **_):
+    """Note which files nbgrader cannot grade because of their names, or damage."""
     for path in map(Path, notebooks):
         released = Path("release", path.parent.name)
         names = sorted(known.name for known in released.glob("*.ipynb"))
@@ -54,6 +55,14 @@ def name_strangers(notebooks, **_):
                 f"{path} is not graded: the assignment's file is called "
                 f"{' or '.join(names)}. If this is the one that counts, rename it to "
                 "that, and run nbgrader autograde again."
+            )
+            continue
+        try:
+            nbformat.read(path, as_version=4)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            NOT_GRADED.append(
+                f"{path} is not graded: it is no notebook, perhaps cut off on its way. "
+                "Ask the learner for it again."
             )
 
 
@@ -67,7 +76,7 @@ c.Autograde.sanitize_preprocessors = [
     OneOfEach,
     *Autograde.sanitize_preprocessors.default(),
 ]
-c.Autograde.pre_convert_hook = name_strangers
+c.Autograde.pre_convert_hook = look_at
 # A check that a learner deleted is put back, and judges what they wrote.
 c.OverwriteCells.add_missing_cells = True
 # For release and collect on a server of many: a folder that all can write.
