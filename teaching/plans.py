@@ -81,11 +81,16 @@ def read_cells(path):
             section = [section, *section_names(cell.source)][-1]
         elif cell.cell_type == "code":
             placed.append((index, section, cell.source))
-    plain = [TransformerManager().transform_cell(source) for *_, source in placed]
+    codes = [plain(source) for *_, source in placed]
     return [
         Cell(*place, reads, defined(code))
-        for place, code, reads in zip(placed, plain, undefined(plain), strict=True)
+        for place, code, reads in zip(placed, codes, undefined(codes), strict=True)
     ]
+
+
+def plain(source):
+    """A cell's source as Python, without what only notebooks know."""
+    return TransformerManager().transform_cell(source)
 
 
 def defined(code):
@@ -188,18 +193,27 @@ def also_needed(chosen, cells):
     while waiting:
         cell = by_index[waiting.pop()]
         for name in cell.reads:
-            sources = [
-                c.index for c in cells if c.index < cell.index and name in c.defines
-            ]
-            if not sources:
-                raise PlanError(
-                    f"“{cell.section}”: no cell above the one that begins "
-                    f"“{cell.beginning}” defines {name}."
-                )
-            if sources[-1] not in run | needed:
-                needed.add(sources[-1])
-                waiting.append(sources[-1])
+            source = source_of(name, cell, cells)
+            if source.index not in run | needed:
+                needed.add(source.index)
+                waiting.append(source.index)
     return [by_index[index] for index in sorted(needed)]
+
+
+def source_of(name, reader, cells):
+    """The cell that gives a name the value that another reads: the last one above it,
+    else the first one below, since a function reads when it is called. Raises a
+    PlanError if there is none."""
+    defining = [cell for cell in cells if name in cell.defines]
+    above = [cell for cell in defining if cell.index < reader.index]
+    if above:
+        return above[-1]
+    if defining:
+        return defining[0]
+    raise PlanError(
+        f"“{reader.section}”: no cell defines {name}, which the one that begins "
+        f"“{reader.beginning}” reads."
+    )
 
 
 def to_run(step):
