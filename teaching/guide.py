@@ -8,6 +8,7 @@ lessons and teaching/plans.toml; the memory for a class, from what was measured.
 import argparse
 import csv
 import sys
+import textwrap
 
 from safeguards.whole_files import atomic_write
 from teaching import plans
@@ -45,8 +46,8 @@ def said(step):
 
 def beginning(cell):
     """A cell's first line of code, short enough for a table."""
-    line = cell.beginning
-    line = line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
+    code = cell.beginning.partition("  #")[0]
+    line = textwrap.shorten(code, LONGEST, placeholder=" …")
     line = line.replace("|", r"\|")  # it stands in a table
     return f"`` {line} ``" if "`" in line else f"`{line}`"
 

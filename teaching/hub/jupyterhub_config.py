@@ -30,7 +30,20 @@ FOLDER = Path(os.environ.get("HUB_FOLDER", "~/lessons-hub")).expanduser().resolv
 HANDED_OUT = Path(os.environ.get("HUB_NOTEBOOKS") or PROJECT).expanduser().resolve()
 NOTEBOOKS = HANDED_OUT / "notebooks"
 # What notebooks link to and read, and what that links to.
-SHARED = ("apps", "data", "docs", "helpers", "requirements", "safeguards", "README.md")
+SHARED = (
+    "CITATION.cff",
+    "LICENSE",
+    "LICENSE-CONTENT",
+    "LICENSES",
+    "README.md",
+    "REUSE.toml",
+    "apps",
+    "data",
+    "docs",
+    "helpers",
+    "requirements",
+    "safeguards",
+)
 if not list(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
     sys.exit(
         f"HUB_NOTEBOOKS: there is no lesson in {NOTEBOOKS}. Name a folder that is laid "

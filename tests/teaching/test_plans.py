@@ -144,7 +144,7 @@ def test_a_name_that_nothing_defines_is_reported_with_its_cell(lesson):
 @pytest.mark.parametrize(
     "step",
     [
-        {"from": "Frist"},
+        {"from": "The first"},
         {"to": "First "},
         {"without": ["First", "no"]},
         {"also": ["Nobody's"]},
