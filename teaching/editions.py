@@ -49,6 +49,7 @@ from tools.record.run_lessons import alone
 
 NAMES = ("student", "instructor", "html", "nbgrader")
 TEACHING = Path("docs/teaching.md")
+AT_A_TIME = 2  # lessons that run
 SITE = ROOT / "teaching" / "site"
 FOLDED = re.compile(r"(?s)\s*<details>\s*<summary>(.*?)</summary>(.*?)</details>")
 # What a locked cell holds; learners get the first two lines.
@@ -278,7 +279,7 @@ async def run(path, notebook, turn):
 
 async def run_all(notebooks):
     """Run instructor's notebooks, in place."""
-    turn = asyncio.Semaphore(2)  # at a time
+    turn = asyncio.Semaphore(AT_A_TIME)
     runs = (run(path, notebook, turn) for path, notebook in notebooks.items())
     failed = [e for e in await asyncio.gather(*runs, return_exceptions=True) if e]
     if other := [error for error in failed if not isinstance(error, EditionError)]:

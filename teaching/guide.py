@@ -7,11 +7,13 @@ lessons and teaching/plans.toml; the memory for a class, from what was measured.
 
 import argparse
 import csv
+import math
 import sys
 import textwrap
 
 from safeguards.whole_files import atomic_write
 from teaching import plans
+from teaching.editions import AT_A_TIME
 from teaching.lessons import ROOT, EditionError
 
 GUIDE = ROOT / "docs" / "teaching.md"
@@ -125,10 +127,23 @@ def class_memory():
     )
 
 
+def editions_time():
+    """One line: how long all editions take, from what the lessons take."""
+    seconds = sum(float(row["seconds"]) for row in measured("lesson_needs.tsv"))
+    minutes = math.ceil(seconds / AT_A_TIME / 60)
+    return (
+        f"`make editions` runs every lesson once, {AT_A_TIME} at a time, for the "
+        f"instructor's edition and the site: some {minutes} minutes on two idle cores, "
+        "by the seconds that [each lesson takes](#what-a-computer-needs). For a class "
+        'you rarely need all: `make editions EDITIONS="student nbgrader"` runs none.'
+    )
+
+
 def renewed(text):
     """The guide's text with all its computed parts as they should be. Raises an
     EditionError if the comments that mark a part are missing."""
     parts = {
+        "time for editions": editions_time,
         "plans": plan_tables,
         "skipped sections": skipped_table,
         "class memory": class_memory,

@@ -2,14 +2,14 @@
 
 python -m teaching.measure_handing_out [--record]
 
-Makes the file for learners, the editions that need no run, all editions, and the count
-of a class's answers, each once, in a folder of its own. With --record,
-docs/handing_out.tsv and the table in docs/teaching.md are written anew.
+Makes the file for learners, the editions that need no run, and the count of a class's
+answers, each once, in a folder of its own. With --record, docs/handing_out.tsv and the
+table in docs/teaching.md are written anew. What the other editions take follows from
+what the lessons take, which tools/record/measure_lessons.py records.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -57,14 +57,11 @@ def measure():
     with tempfile.TemporaryDirectory() as folder:
         to = "--to", Path(folder, "build")
         answer_everything(Path(folder, "class"))
-        path = Path(sys.executable).parent
-        os.environ["PATH"] = f"{path}{os.pathsep}{os.environ['PATH']}"
         seconds = {
             "make handout": timed("teaching.handout", *to),
             'make editions EDITIONS="student nbgrader"': timed(
                 "teaching.editions", "student", "nbgrader", *to
             ),
-            "make editions": timed("teaching.editions", *to),
             f"make tally, {CLASS} learners": timed(
                 "teaching.tally", Path(folder, "class")
             ),

@@ -271,6 +271,12 @@ def cell(notebook, name):
     return found
 
 
+def answer_to(number):
+    """What the lesson hands over to `check` in an exercise."""
+    found = [parts.checked(cell) for cell in read(GRADED).cells]
+    return next(answer for known, answer in filter(None, found) if known == number)
+
+
 def points(kind):
     return {"Fill": 2, "Predict": 1, "Explore": 0}[kind.__class__.__name__]
 
@@ -318,12 +324,12 @@ def test_marks_ask_no_variable_of_the_learners(variable, tmp_path, monkeypatch):
     with pytest.raises(AssertionError, match=r"\w+"):
         exec(test, wrong)
     right = {variable: "something else"}
-    exec(f"{editions.solutions(read(GRADED))[number]}\nanswer = second_name", right)
+    solution = editions.solutions(read(GRADED))[number]
+    exec(f"{solution}\nanswer = {answer_to(number)}", right)
     exec(test, right)
 
 
-# What Ann, Bob and others hand in; Cy and Dan want marks for nothing, or have bad luck.
-INNOCENT = "\ncheck = verdict = require = second_name"
+INNOCENT = "\ncheck = verdict = require = "
 TRICK = "\ncheck = lambda *a: True"
 
 
@@ -371,9 +377,8 @@ def course(teaching, made, tmp_path_factory):
             name = number.replace(".", "-")
             if isinstance(kind, Fill):
                 wrong = next(iter(lesson_00.CASES[number].wrong))
-                source = (
-                    solutions[number] + INNOCENT if learner == "ann" else wrong + TRICK
-                )
+                right = solutions[number] + INNOCENT + answer_to(number)
+                source = right if learner == "ann" else wrong + TRICK
                 cell(notebook, f"answer-{name}").source = source
             elif isinstance(kind, Predict) and learner == "ann":
                 answer = cell(notebook, f"answer-{name}")
