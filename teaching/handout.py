@@ -61,7 +61,23 @@ THEIRS += ("tools/setup/offline.sh",)
 MADE = {"__pycache__", "node_modules", ".ipynb_checkpoints", ".DS_Store"}  # by programs
 README = Path("teaching/handout_readme.md")
 LICENCE = Path("docs/licence.md")  # the section of that name in the project's README
-TARGETS = {"help", "lab", "fresh", "app", "page", "mine", "setup", "scale", "clean"}
+# Targets of the Makefile that are for instructors and maintainers.
+TARGETS = {
+    "audit",
+    "bench",
+    "canary",
+    "editions",
+    "handout",
+    "lessons",
+    "links",
+    "lint",
+    "lock",
+    "tally",
+    "teaching",
+    "test",
+    "test-slow",
+    "test-thorough",
+}
 # Variables of `make` that only targets for instructors and maintainers read.
 VARIABLES = re.compile(r"EDITIONS|TALLY|CANARY_ARGS|BENCH_ARGS|LOCK_ARGS")
 
@@ -158,18 +174,18 @@ def licence():
 
 
 def makefile():
-    """The project's Makefile with the learners' targets only."""
+    """The project's Makefile without the targets of others."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
 
     def kept(rule):
-        return rule[0] if rule[1] in TARGETS else ""
+        return "" if rule[1] in TARGETS else rule[0]
 
     text = re.sub(r"(?m)^([a-z-]+):.*\n(?:\t.*\n)*\n?", kept, text)
     lines = [line for line in text.splitlines() if not VARIABLES.search(line)]
     text = "\n".join(lines).strip() + "\n"
 
     def listed(match):
-        return " ".join([".PHONY:", *(t for t in match[1].split() if t in TARGETS)])
+        return " ".join([".PHONY:", *(t for t in match[1].split() if t not in TARGETS)])
 
     return re.sub(r"(?m)^\.PHONY:(.*)$", listed, text)
 

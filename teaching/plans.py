@@ -109,18 +109,9 @@ def undefined(codes):
         for number, code in enumerate(codes):
             Path(folder, f"{number}.py").write_text(code, encoding="utf-8")
         options = ["--isolated", "--no-cache", "--select=F821", "--output-format=json"]
-        builtins = f"builtins={json.dumps(NOTEBOOK_NAMES)}"
+        options += ["--config", f"builtins={json.dumps(NOTEBOOK_NAMES)}"]
         said = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "ruff",
-                "check",
-                *options,
-                "--config",
-                builtins,
-                ".",
-            ],
+            [sys.executable, "-m", "ruff", "check", *options, "."],
             cwd=folder,
             capture_output=True,
             text=True,
