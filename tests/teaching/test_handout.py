@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import venv
 import zipfile
 from pathlib import Path
@@ -20,17 +19,19 @@ from links import dead
 from teaching import handout
 
 ROOT = NOTEBOOKS.parent
-MOST_SECONDS = 30
+MOST_SECONDS = 30  # on an idle core
 
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
     """The file, made by the command and unpacked → the folder that it holds."""
     to = tmp_path_factory.mktemp("build")
-    begun = time.perf_counter()
+    before = os.times()
     command = [sys.executable, "-m", "teaching.handout", "--to", to]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
-    assert time.perf_counter() - begun < MOST_SECONDS
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+    after = os.times()
+    # Of the processor: how long that takes depends on what else is going on.
+    assert after.children_user - before.children_user < MOST_SECONDS / 2
     place = tmp_path_factory.mktemp("a learner's Downloads")
     with zipfile.ZipFile(to / "transfer-learning-lessons.zip") as packed:
         packed.extractall(place)
