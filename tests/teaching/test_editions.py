@@ -115,9 +115,9 @@ def test_students_can_get_the_outputs():
 
 @each_lesson
 def test_code_finds_its_files_wherever_the_notebook_lies(lesson):
-    assert '"../' not in texts(read(lesson), "code"), (
-        "editions lie elsewhere: COMPUTERS / …"
-    )
+    """nbgrader's lie at the top; what a comment proposes is for the project."""
+    code = re.sub(r"#.*", "", texts(read(lesson), "code"))
+    assert '"../' not in code, "editions lie elsewhere: COMPUTERS / …"
 
 
 def test_every_link_holds_in_every_edition(made, tmp_path):
