@@ -35,13 +35,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from exercises._core import Explore, Fill, Predict, events, exercises
 from teaching import handout
 from teaching.lessons import (
+    CODE,
     ROOT,
+    SOLUTION,
     EditionError,
     checked,
     cleared,
     read_all,
     relinked,
-    solution_of,
     solutions,
     whole,
 )
@@ -79,9 +80,11 @@ def instructor(notebook, notes=None):
             f"No cell checks what the solution of {', '.join(lost)} answers."
         )
     for cell in made.cells:
-        if solution_of(cell):  # its code is above the check now
-            cell.source = re.sub(r"(?ms)^```python\n.*?\n```$\n*", "", cell.source)
         if cell.cell_type == "markdown":
+            # A solution's code is above the check now.
+            cell.source = SOLUTION.sub(
+                lambda match: CODE.sub("", match[0]), cell.source
+            )
             cell.source = FOLDED.sub(unfolded, cell.source).strip()
     if notes:
         made.cells.insert(1, new_markdown_cell(f"## Notes for instructors\n\n{notes}"))

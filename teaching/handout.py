@@ -21,11 +21,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from safeguards.whole_files import atomic_write
 from teaching.lessons import (
     ROOT,
+    SOLUTION,
     EditionError,
     cleared,
     read_all,
     relinked,
-    solution_of,
     whole,
 )
 
@@ -130,10 +130,11 @@ def student(notebook, outputs=False):
     """A copy without the folded solutions; without outputs, and without what is said of
     them, unless they are asked for."""
     made = copy.deepcopy(notebook) if outputs else cleared(notebook)
-    made.cells = [cell for cell in made.cells if not solution_of(cell)]
     for cell in made.cells:
-        if cell.cell_type == "markdown" and not outputs:
-            cell.source = without_saved(cell.source)
+        if cell.cell_type == "markdown":
+            text = SOLUTION.sub("", cell.source).strip()
+            cell.source = text if outputs else without_saved(text)
+    made.cells = [cell for cell in made.cells if cell.source.strip()]
     return made
 
 

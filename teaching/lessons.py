@@ -17,6 +17,11 @@ LINK = re.compile(
     r"(?s)```.*?```|`[^`\n]*`|(?P<text>\[[^\[\]]*\])"
     r"\((?![a-z]+:|#)(?P<path>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)"
 )
+# A folded solution, wherever in a cell it stands: its number, and what is folded.
+SOLUTION = re.compile(
+    r"(?s)<details>\s*<summary>Solution (\d\d\.\d+)</summary>(.*?)</details>\s*"
+)
+CODE = re.compile(r"(?ms)^```python\n(.*?)\n```$\n*")
 
 
 class EditionError(Exception):
@@ -34,18 +39,10 @@ def solutions(notebook):
     cell}."""
     found = {}
     for cell in notebook.cells:
-        if number := solution_of(cell):
-            (found[number],) = re.findall(r"(?ms)^```python\n(.*?)\n```$", cell.source)
+        if cell.cell_type == "markdown":
+            for number, folded in SOLUTION.findall(cell.source):
+                (found[number],) = CODE.findall(folded)
     return found
-
-
-def solution_of(cell):
-    """The number of the exercise that a cell holds the solution of, None for any other
-    cell."""
-    found = re.match(
-        r"<details>\s*<summary>Solution (\d\d\.\d+)</summary>", cell.source
-    )
-    return found[1] if found and cell.cell_type == "markdown" else None
 
 
 def checked(cell):

@@ -96,12 +96,32 @@ def test_students_get_all_but_solutions_and_outputs(made, lesson):
     nbformat.validate(notebook)
     if lesson.name.startswith("00"):
         del notebook.cells[1:3]  # which say whether all is ready
-    assert len(fills(lesson)) == len(read(lesson).cells) - len(notebook.cells) >= 1
+    assert fills(lesson)
     assert not re.search("<summary>Solution", texts(notebook))
+    for kept in (r"(?m)^#+ .*", r"(?m)^\| .*", r"(?m)^\*\*Exercise .*", r"(?m)^- .*"):
+        assert re.findall(kept, texts(notebook)) == re.findall(
+            kept, re.sub("(?s)<summary>Solution.*?</details>", "", texts(read(lesson)))
+        )
     for kept in ("<summary>Answer</summary>", "<summary>Rubric "):
         assert texts(notebook).count(kept) == texts(read(lesson)).count(kept) >= 1
     assert texts(notebook, "code") == texts(read(lesson), "code")
     assert not any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
+
+
+def test_a_solution_goes_wherever_in_a_cell_it_stands():
+    folded = (
+        "<details><summary>Solution 00.{}</summary>\n\n```python\nx = {}\n```\n\nSo."
+        "\n</details>"
+    )
+    sources = [
+        f"Before.\n\n{folded.format(2, 1)}\n\n## Summary\n\nAfter.",
+        folded.format(4, 2),
+    ]
+    cells = [nbformat.v4.new_markdown_cell(source) for source in sources]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    assert editions.solutions(notebook) == {"00.2": "x = 1", "00.4": "x = 2"}
+    (left,) = handout.student(notebook).cells
+    assert left.source == "Before.\n\n## Summary\n\nAfter."
 
 
 def test_students_can_get_the_outputs():
