@@ -33,6 +33,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from exercises._core import Explore, Fill, Predict, events, exercises
+from safeguards.printing import run_tool
 from teaching import handout
 from teaching.lessons import (
     CODE,
@@ -397,4 +398,4 @@ def make(editions, notebooks, to, outputs=False):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

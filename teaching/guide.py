@@ -11,6 +11,7 @@ import math
 import sys
 import textwrap
 
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 from teaching import plans
 from teaching.editions import AT_A_TIME
@@ -182,4 +183,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -18,6 +18,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 from teaching.lessons import (
     ROOT,
@@ -259,4 +260,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from exercises._core import LESSONS, exercises
+from safeguards.printing import run_tool
 from teaching.guide import CLASS
 from teaching.lessons import ROOT
 from tools.record.measure_lessons import record
@@ -85,4 +86,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

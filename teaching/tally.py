@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 from exercises._core import LESSONS, Fill, Predict, events, exercises
+from safeguards.printing import run_tool
 
 KNOWN = {
     number: kind for lesson in LESSONS for number, kind in exercises(lesson).items()
@@ -111,4 +112,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))
