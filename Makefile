@@ -3,7 +3,7 @@ LAB_ARGS ?=
 APP_ARGS ?=
 PAGE_ARGS ?=
 EDITIONS ?=
-TALLY ?=
+TALLY_ARGS ?=
 CANARY_ARGS ?=
 BENCH_ARGS ?=
 
@@ -15,6 +15,8 @@ override PICTURES := $(value PICTURES)
 export PICTURES
 export ALIKE
 export TUNE
+override TALLY := $(value TALLY)
+export TALLY
 export LOCK_ARGS
 export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # The environment's own kernel, whatever kernels the user has installed elsewhere.
@@ -23,15 +25,15 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app page mine labels test test-thorough test-slow bench lint lessons editions links tally setup teaching scale lock audit canary clean
+.PHONY: help lab fresh app page mine labels test test-thorough test-slow bench lint lessons handout editions links tally setup teaching scale lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=python3.12 names the Python for a new .venv; LAB_ARGS=… goes to JupyterLab, APP_ARGS=…"
 	@echo "to Voila, PAGE_ARGS=… to apps.page.build; MODEL=mine.keras makes the pages use a model that you"
-	@echo "saved; ALIKE=0.98 makes fewer pictures count as one, TUNE=1 fine-tunes; EDITIONS=html writes only that one;"
-	@echo "TALLY=FOLDER holds what learners handed in."
+	@echo "saved; ALIKE=0.98 makes fewer pictures count as one, TUNE=1 fine-tunes."
+	@echo "For instructors: EDITIONS=html writes only that one; TALLY=FOLDER holds what learners handed in."
 
 lab: setup ## open the lessons in JupyterLab
 	@.venv/bin/python tools/setup/lab.py $(LAB_ARGS)
@@ -71,14 +73,17 @@ lint: setup ## check the style of code and notebooks, and which folder imports w
 lessons: setup ## run all lessons again and save their outputs
 	.venv/bin/python -m tools.record.run_lessons
 
+handout: setup ## make one file for learners, build/transfer-learning-lessons.zip: no solutions, no guide
+	@.venv/bin/python -m teaching.handout
+
 editions: teaching ## write the student's, the instructor's, nbgrader's edition and a site to build/
 	.venv/bin/python -m teaching.editions $(EDITIONS)
 
 links: teaching ## look up every address on the web that the lessons name
 	.venv/bin/python -m teaching.editions --links
 
-tally: setup ## count what a class answered, by their my_progress.jsonl
-	@.venv/bin/python -m teaching.tally $(TALLY)
+tally: setup ## count what a class answered, by their my_progress.jsonl in TALLY=FOLDER
+	@.venv/bin/python -m teaching.tally $(TALLY_ARGS)
 
 setup: ## only make the environment, .venv
 	@sh tools/setup/setup.sh

@@ -250,6 +250,17 @@ class Check:
         print(f"(kept in {progress_file().name}, in the folder of this notebook)")
 
 
+def require(number, answer):
+    """Judge an answer for marks: raise AssertionError with the hint unless it's right.
+
+    What grades calls this under its own name: a learner's variable or function called
+    `check` has no say in it.
+    """
+    feedback = Check()(number, answer)
+    if not feedback:
+        raise AssertionError(feedback.text)
+
+
 def _judge(exercise, answer):
     """The feedback on an answer, and the answer as parsed (None if it couldn't be)."""
     parsed = None
@@ -280,7 +291,8 @@ def events(path=None):
     """
     path = path or progress_file()
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        # An editor on Windows may have put a byte-order mark before the first line.
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:  # not there yet, or not readable: then nothing is known
         return []
     valid = []

@@ -1,15 +1,16 @@
 """Write the editions of the lessons into build/: python -m teaching.editions [EDITION
 …]
 
-student     the lessons without the folded solutions, and without outputs unless
-            --outputs is given
+student     the project for learners: the lessons without the folded solutions, and
+            without outputs unless --outputs is given (teaching/handout.py)
 instructor  with solutions filled in, run, all folded texts open, and the notes of
             docs/teaching.md
 html        a site of the lessons with their outputs, to be read from disk:
             html/index.html
 nbgrader    a course for nbgrader: source/NN/…, to release, collect and grade with it
 
-Without names, all. The notebooks in notebooks/ are the only source. For `instructor`
+Without names, all. Each is laid out like the project, but for nbgrader, which wants the
+lessons at the top. The notebooks in notebooks/ are the only source. For `instructor`
 and `html` the lessons run, two at a time, as a learner without a network would see
 them; an edition in which a check does not say that the solution is right is not
 written.
@@ -17,7 +18,6 @@ written.
 
 import argparse
 import asyncio
-import contextlib
 import copy
 import os
 import re
@@ -33,72 +33,38 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from exercises._core import Explore, Fill, Predict, events, exercises
+from safeguards.printing import run_tool
+from teaching import handout
+from teaching.lessons import (
+    CODE,
+    ROOT,
+    SOLUTION,
+    EditionError,
+    checked,
+    cleared,
+    read_all,
+    relinked,
+    solutions,
+    whole,
+)
 from tools.record.run_lessons import alone
 
-ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("student", "instructor", "html", "nbgrader")
 TEACHING = Path("docs/teaching.md")
+AT_A_TIME = 2  # lessons that run
 SITE = ROOT / "teaching" / "site"
 FOLDED = re.compile(r"(?s)\s*<details>\s*<summary>(.*?)</summary>(.*?)</details>")
+# What a locked cell holds; learners get the first two lines.
+TEST = """from exercises import check
+check("{number}", {answer})
+### BEGIN HIDDEN TESTS
+from exercises._core import require
+require("{number}", {answer})
+### END HIDDEN TESTS"""
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class EditionError(Exception):
-    """An edition cannot be made; says why."""
-
-
-# -- what a lesson holds ---------------------------------------------------------------
-
-
-def read_all():
-    """Every lesson, and the page → {path from the project's folder: notebook}."""
-    paths = sorted(ROOT.glob("notebooks/*.ipynb"))
-    return {path.relative_to(ROOT): nbformat.read(path, as_version=4) for path in paths}
-
-
-def solutions(notebook):
-    """The folded solutions of a notebook → {number: code that replaces the stub
-    cell}."""
-    found = {}
-    for cell in notebook.cells:
-        if number := solution_of(cell):
-            (found[number],) = re.findall(r"(?ms)^```python\n(.*?)\n```$", cell.source)
-    return found
-
-
-def solution_of(cell):
-    """The number of the exercise that a cell holds the solution of, None for any other
-    cell."""
-    found = re.match(
-        r"<details>\s*<summary>Solution (\d\d\.\d+)</summary>", cell.source
-    )
-    return found[1] if found and cell.cell_type == "markdown" else None
-
-
-def checked(cell):
-    """What a code cell checks in its last line → (number, expression), or None."""
-    found = re.search(r'(?m)^check\("([\d.]+)", (.*)\)\s*\Z', cell.source)
-    return found.groups() if found and cell.cell_type == "code" else None
-
-
 # -- the editions of one notebook ------------------------------------------------------
-
-
-def cleared(notebook):
-    """A copy without outputs."""
-    made = copy.deepcopy(notebook)
-    for cell in made.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return made
-
-
-def student(notebook, outputs=False):
-    """A copy without the folded solutions, and without outputs unless they are asked
-    for."""
-    made = copy.deepcopy(notebook) if outputs else cleared(notebook)
-    made.cells = [cell for cell in made.cells if not solution_of(cell)]
-    return made
 
 
 def instructor(notebook, notes=None):
@@ -115,9 +81,11 @@ def instructor(notebook, notes=None):
             f"No cell checks what the solution of {', '.join(lost)} answers."
         )
     for cell in made.cells:
-        if solution_of(cell):  # its code is above the check now
-            cell.source = re.sub(r"(?ms)^```python\n.*?\n```$\n*", "", cell.source)
         if cell.cell_type == "markdown":
+            # A solution's code is above the check now.
+            cell.source = SOLUTION.sub(
+                lambda match: CODE.sub("", match[0]), cell.source
+            )
             cell.source = FOLDED.sub(unfolded, cell.source).strip()
     if notes:
         made.cells.insert(1, new_markdown_cell(f"## Notes for instructors\n\n{notes}"))
@@ -134,8 +102,9 @@ def graded(notebook, kinds):
 
     Fill: the solution below the stub, as a region that nbgrader takes out, and a locked
     test of 2 points. Predict: 1 point for any answer. Explore: by hand, a point for
-    each of the rubric's."""
-    made, answers, cells = student(notebook), solutions(notebook), []
+    each of the rubric's. A test takes neither `check` nor what judges for marks from
+    the learner's variables."""
+    made, answers, cells = handout.student(notebook), solutions(notebook), []
     for cell, following in zip(made.cells, [*made.cells[1:], None], strict=True):
         if not (found := checked(cell)):
             cells.append(cell)
@@ -161,11 +130,7 @@ def graded(notebook, kinds):
         else:
             cells[-1].source += "\n" + region(answers[number])
         mark(cells[-1], f"answer-{number}", solution=True)
-        cell.source += (
-            "\n### BEGIN HIDDEN TESTS\n"
-            f"verdict = {line}\nassert verdict, verdict\n"
-            "### END HIDDEN TESTS"
-        )
+        cell.source = TEST.format(line=line, number=number, answer=found[1])
         mark(cell, f"test-{number}", points=points, grade=True, locked=True)
         cells.append(cell)
     made.cells = cells
@@ -193,42 +158,30 @@ def mark(cell, name, *, points=None, grade=False, solution=False, locked=False):
     )
 
 
-# -- links and files -------------------------------------------------------------------
-
-# Code is matched first, and left alone.
-LINK = re.compile(r"(?s)```.*?```|`[^`\n]*`|\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
+# -- files -----------------------------------------------------------------------------
 
 
-def relinked(text, source, folder, place, linked):
-    """A text of the folder `source` with links that hold in `folder` of an edition,
-    where a file of the project lies at `place(path)`. What it links to is added to the
-    list `linked`. Of links to folders only the text stays, and of those to `helpers`,
-    or Python would import it there."""
-
-    def without(match):
-        path = Path(os.path.normpath(source / match[2]))
-        return (
-            match[1]
-            if (ROOT / path).is_dir() or path.parts[0] == "helpers"
-            else match[0]
-        )
-
-    def change(match):
-        if not match[1]:
-            return match[0]
-        linked.append(Path(os.path.normpath(source / match[1])))
-        target = Path(os.path.relpath(place(linked[-1]), folder)).as_posix()
-        return f"]({target}{match[2] or ''})"
-
-    return LINK.sub(
-        change, re.sub(r"\[([^\[\]]*)\]\(([^)\s:#]+)(?:#[^)\s]*)?\)", without, text)
-    )
+def unmoved(path):
+    """The place of a file in an edition that is laid out like the project."""
+    return path
 
 
-def write(folder, notebooks, place, pages=()):
-    """Write notebooks, pages, and every file that they link to, to their places in
-    `folder`."""
+def any_file(path):
+    """Whether a linked file comes along: not a folder, nor what Python would import in
+    the place of the project's own."""
+    return not (ROOT / path).is_dir() and path.parts[0] != "helpers"
+
+
+def write(folder, notebooks, place, pages=(), carried=any_file):
+    """Write notebooks, pages, and every file that they link to and that may come along,
+    to their places in `folder`."""
     waiting, done = [*notebooks, *pages], set()
+
+    def follow(path):
+        if comes := carried(path):
+            waiting.append(path)
+        return comes
+
     while waiting:
         path = waiting.pop()
         if path in done or (re.match(r"\d\d_", path.name) and path not in notebooks):
@@ -238,7 +191,7 @@ def write(folder, notebooks, place, pages=()):
             raise EditionError(f"A page links to {path}, which is no file.")
         there = folder / place(path)
         there.parent.mkdir(parents=True, exist_ok=True)
-        where = path.parent, place(path).parent, place, waiting
+        where = path.parent, place(path).parent, place, follow
         if path.suffix == ".ipynb":
             notebook = copy.deepcopy(
                 notebooks.get(path) or nbformat.read(ROOT / path, 4)
@@ -254,24 +207,25 @@ def write(folder, notebooks, place, pages=()):
             shutil.copyfile(ROOT / path, there)
 
 
-def flat(path):
-    """Lessons at the top, all else where it is in the project."""
-    return Path(path.name) if path.parent == Path("notebooks") else path
+def write_assignment(folder, path, notebook):
+    """Write a lesson into nbgrader's folder for it, with the pages and pictures for
+    learners that it links to: all notebooks there are graded, and what lies beside them
+    is handed out."""
+    own = re.match(r"\d\d", path.name)[0]
+    learners = set(handout.files())
 
+    def place(file):
+        if file.parent != Path("notebooks"):
+            return file
+        number = file.name[:2]
+        return Path(file.name) if number == own else Path("..", number, file.name)
 
-def assignment(lesson):
-    """Places for nbgrader: each lesson in a folder of its own, with what it links
-    to."""
+    def carried(file):
+        if file.parent == Path("notebooks"):
+            return file.name[:2].isdigit()
+        return file in learners and file.parts[0] in ("data", "docs")
 
-    def place(path):
-        other = re.match(r"\d\d(?=_)", path.name)
-        return (
-            Path("..", other[0], path.name)
-            if other and other[0] != lesson
-            else flat(path)
-        )
-
-    return place
+    write(folder, {path: notebook}, place, carried=carried)
 
 
 def notes(path):
@@ -283,20 +237,7 @@ def notes(path):
         raise EditionError(f"{TEACHING} has no section “### {path.name[:2]} · …”.")
     # One level below the heading that stands above it here.
     lower = re.sub(r"(?m)^#(#{3,}) ", r"\1 ", found[1].strip())
-    return relinked(lower, TEACHING.parent, Path(), flat, [])
-
-
-@contextlib.contextmanager
-def whole(folder):
-    """A folder to be filled, which then replaces `folder`: at no time is half an
-    edition there."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    yield partial
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    return relinked(lower, TEACHING.parent, Path("notebooks"), unmoved, any_file)
 
 
 # -- running ---------------------------------------------------------------------------
@@ -342,7 +283,7 @@ async def run(path, notebook, turn):
 
 async def run_all(notebooks):
     """Run instructor's notebooks, in place."""
-    turn = asyncio.Semaphore(2)  # at a time
+    turn = asyncio.Semaphore(AT_A_TIME)
     runs = (run(path, notebook, turn) for path, notebook in notebooks.items())
     failed = [e for e in await asyncio.gather(*runs, return_exceptions=True) if e]
     if other := [error for error in failed if not isinstance(error, EditionError)]:
@@ -372,7 +313,7 @@ def site(folder, notebooks, builder="html"):
     pages = [path.relative_to(ROOT) for path in sorted(ROOT.glob("docs/**/*.md"))]
     with tempfile.TemporaryDirectory() as temporary:
         source, made = Path(temporary) / "source", Path(temporary) / "build" / "site"
-        write(source, notebooks, lambda path: path, [Path("README.md"), *pages])
+        write(source, notebooks, unmoved, [Path("README.md"), *pages])
         shutil.copy(SITE / "index.md", source)
         command = [
             sys.executable,
@@ -432,13 +373,13 @@ def make(editions, notebooks, to, outputs=False):
     }
     if "student" in editions:
         with whole(to / "student") as folder:
-            write(folder, {p: student(n, outputs) for p, n in notebooks.items()}, flat)
+            handout.write(folder, notebooks, outputs)
     if "nbgrader" in editions:
         with whole(to / "nbgrader" / "source") as folder:
             for path, notebook in lessons.items():
                 number = path.name[:2]
-                made = {path: graded(notebook, exercises(number))}
-                write(folder / number, made, assignment(number))
+                made = graded(notebook, exercises(number))
+                write_assignment(folder / number, path, made)
         if not (config := to / "nbgrader" / "nbgrader_config.py").exists():
             shutil.copy(ROOT / "teaching" / "nbgrader_config.py", config)
     if {"instructor", "html"} & set(editions):
@@ -447,7 +388,7 @@ def make(editions, notebooks, to, outputs=False):
         asyncio.run(run_all(ran))
     if "instructor" in editions:
         with whole(to / "instructor") as folder:
-            write(folder, ran, flat)
+            write(folder, ran, unmoved)
     if "html" in editions:
         with whole(to / "html") as folder:
             if site(
@@ -457,4 +398,4 @@ def make(editions, notebooks, to, outputs=False):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -1,21 +1,29 @@
 """What a class answered: python -m teaching.tally [--notes] FILE-OR-FOLDER …
 
-Reads learners' my_progress.jsonl, in folders at any depth (nbgrader's `submitted`,
-say); a file is a learner. Of each Predict exercise it counts the first answers; of each
-Fill how many tried, how many solved it, and whom which hint met; of each Explore the
-notes, and with --notes prints them.
+Reads learners' my_progress.jsonl, in folders at any depth: nbgrader's `submitted`, the
+hub's `learners`, what Moodle or Canvas packs up, which put a name before and a number
+behind. A file is a learner. Without a place, the environment variable TALLY names it,
+as `make tally` does, so that a folder's name may hold blanks.
+
+Of each Predict exercise it counts the first answers; of each Fill how many tried, how
+many solved it, and whom which hint met; of each Explore the notes, and with --notes
+prints them.
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 from exercises._core import LESSONS, Fill, Predict, events, exercises
+from safeguards.printing import run_tool
 
 KNOWN = {
     number: kind for lesson in LESSONS for number, kind in exercises(lesson).items()
 }
+# As `check` names it, with what a browser or a learning platform puts around that.
+FILES = ("*my_progress*.jsonl", "*my_progress*.jsonl.txt")
 HINTS = 3  # of an exercise, the most frequent ones
 
 
@@ -23,7 +31,7 @@ def read(path):
     """A learner's file → ({exercise: its events, oldest first}, what is wrong with it
     or "")."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         return {}, f"cannot be read ({error.strerror})"
     kept = events(path)
@@ -39,9 +47,10 @@ def found(places):
     """The files that are meant → list of paths, each once."""
     paths = []
     for place in places:
-        paths += (
-            sorted(place.rglob("my_progress*.jsonl")) if place.is_dir() else [place]
-        )
+        if place.is_dir():
+            paths += sorted(path for name in FILES for path in place.rglob(name))
+        else:
+            paths.append(place)
     return list(dict.fromkeys(path.resolve() for path in paths))
 
 
@@ -80,12 +89,16 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("places", nargs="+", type=Path, metavar="FILE-OR-FOLDER")
+    parser.add_argument("places", nargs="*", type=Path, metavar="FILE-OR-FOLDER")
     parser.add_argument(
         "--notes", action="store_true", help="print the notes, with their files"
     )
     given = parser.parse_args()
-    paths = found(given.places)
+    named = os.environ.get("TALLY")
+    if not (given.places or named):
+        parser.error('which folder? As in: make tally TALLY="My class/handed in"')
+    places = given.places or [Path(named)]
+    paths = found([place.expanduser() for place in places])
     if not paths:
         print("No my_progress.jsonl there.", file=sys.stderr)
         return 1
@@ -99,4 +112,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

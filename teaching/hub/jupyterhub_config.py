@@ -11,20 +11,44 @@ HUB_TEACHERS     names, with commas between, that may stop other people's server
 HUB_TEACHERS_PASSWORD   32 characters at least
 HUB_FOLDER       where the learners' folders and the hub's own files go; default
                  ~/lessons-hub
-HUB_NOTEBOOKS    the notebooks to hand out; default the project's, or
-                 build/student/notebooks
+HUB_NOTEBOOKS    the project to hand out, a folder that holds notebooks/; default this
+                 one, with its solutions; `make handout` writes build/student without
 HUB_PORT         default 8000; the two above it are used, too
 """
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
+from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
+from tornado import web
+
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("HUB_FOLDER", "~/lessons-hub")).expanduser().resolve()
-NOTEBOOKS = Path(os.environ.get("HUB_NOTEBOOKS", PROJECT / "notebooks")).resolve()
-SHARED = ("data", "docs", "helpers", "README.md")  # what notebooks link to and read
+HANDED_OUT = Path(os.environ.get("HUB_NOTEBOOKS") or PROJECT).expanduser().resolve()
+NOTEBOOKS = HANDED_OUT / "notebooks"
+# What notebooks link to and read, and what that links to.
+SHARED = (
+    "CITATION.cff",
+    "LICENSE",
+    "LICENSE-CONTENT",
+    "LICENSES",
+    "README.md",
+    "REUSE.toml",
+    "apps",
+    "data",
+    "docs",
+    "helpers",
+    "requirements",
+    "safeguards",
+)
+if not list(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+    sys.exit(
+        f"HUB_NOTEBOOKS: there is no lesson in {NOTEBOOKS}. Name a folder that is laid "
+        "out like the project, as `make handout` writes it: HUB_NOTEBOOKS=build/student"
+    )
 
 c = get_config()  # noqa: F821 (JupyterHub puts it there)
 
@@ -43,16 +67,56 @@ c.ConfigurableHTTPProxy.pid_file = str(FOLDER / "proxy.pid")
 # a workshop among people who trust each other, for whoever knows it can log in under
 # any name. For anything longer: "pam" with system accounts, or the university's login
 # by oauthenticator.
-c.JupyterHub.authenticator_class = "shared-password"
+NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")  # it becomes a folder's name
+RULE = (
+    "A name is up to 32 small letters from a to z, digits, - and _, and starts with a "
+    "letter."
+)
+ALONE = (
+    "It names your folder, so it must be yours alone: whoever takes the same one gets "
+    "your notebooks. If there are two of you, add a number, as in anna2."
+)
+REMEMBERED_DAYS = 30
+
+
+class ClassAuthenticator(SharedPasswordAuthenticator):
+    """One password for all, and says what is wrong with a name instead of that
+    something is."""
+
+    def validate_username(self, username):
+        if NAME.search(username):
+            return super().validate_username(username)
+        raise web.HTTPError(400, f"“{username[:40]}” won't do. {RULE}")
+
+    async def authenticate(self, handler, data):
+        """Refuses a name whose server runs, unless this browser logged in with it
+        before: two who choose the same name would share a folder unawares."""
+        found = await super().authenticate(handler, data)
+        if not found or not NAME.search(found["name"]):
+            return found
+        cookie = f"lessons-{found['name']}"
+        user = handler.find_user(found["name"])
+        known = handler.get_secure_cookie(cookie, max_age_days=REMEMBERED_DAYS)
+        if user and user.active and not (known or found["admin"]):
+            raise web.HTTPError(
+                409,
+                f"Somebody is working as “{user.name}” right now. If it isn't you, "
+                f"take another name, as in {user.name}2. If it's you on another "
+                "computer or browser, stop your server there first (File → Hub Control "
+                "Panel → Stop My Server), or ask your teacher to.",
+            )
+        handler.set_secure_cookie(cookie, "mine", expires_days=REMEMBERED_DAYS)
+        return found
+
+
+c.JupyterHub.authenticator_class = ClassAuthenticator
+c.JupyterHub.template_vars = {"announcement_login": f"{RULE} {ALONE}"}
 c.SharedPasswordAuthenticator.user_password = os.environ.get("HUB_PASSWORD")
 c.SharedPasswordAuthenticator.admin_password = os.environ.get("HUB_TEACHERS_PASSWORD")
 c.Authenticator.admin_users = {
     *filter(None, os.environ.get("HUB_TEACHERS", "").split(","))
 }
 c.Authenticator.allow_all = True
-c.Authenticator.username_pattern = (
-    r"[a-z][a-z0-9_-]{0,31}"  # it becomes a folder's name
-)
 
 # Servers run as the account that runs the hub: no system accounts to make, but learners
 # are not kept apart from each other, nor from the hub. Do not run it as root or beside
@@ -94,10 +158,18 @@ c.Spawner.http_timeout = 300
 # ended instead: see below.
 
 
+# How JupyterLab is set for learners: without what nbgrader has for teachers.
+LEARNERS_CONFIG = Path("teaching", "hub", "learners")
+
+
 def hand_out(spawner):
     """Put the lessons into the learner's folder: notebooks as copies that are theirs,
     the rest as links. A notebook that is there is never touched; one that was renamed
-    or deleted comes back."""
+    or deleted comes back. Only teachers get nbgrader's menus for making and grading."""
+    if not spawner.user.admin:
+        spawner.environment = spawner.environment | {
+            "JUPYTER_CONFIG_PATH": str(PROJECT / LEARNERS_CONFIG)
+        }
     home = Path(spawner.home_dir)
     own = home / "notebooks"
     own.mkdir(parents=True, exist_ok=True)
@@ -107,9 +179,12 @@ def hand_out(spawner):
             shutil.copyfile(notebook, part)
             os.replace(part, own / notebook.name)
     for name in SHARED:
-        if not (home / name).exists():  # or it leads to where the project was before
-            (home / name).unlink(missing_ok=True)
-            (home / name).symlink_to(PROJECT / name)
+        link = home / name
+        if not link.exists() or (
+            link.is_symlink() and link.resolve() != HANDED_OUT / name
+        ):  # or it leads to where the project was before
+            link.unlink(missing_ok=True)
+            link.symlink_to(HANDED_OUT / name)
 
 
 c.Spawner.pre_spawn_hook = hand_out

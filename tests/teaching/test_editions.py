@@ -24,7 +24,8 @@ from lessons import LESSONS, NOTEBOOKS, read
 from links import dead
 
 from exercises._core import STUB, Explore, Fill, Predict, exercises
-from teaching import editions
+from teaching import editions, handout
+from teaching import lessons as parts
 
 ROOT = NOTEBOOKS.parent
 
@@ -89,19 +90,43 @@ def test_instructors_keep_the_packages_that_learners_have():
 
 @each_lesson
 def test_students_get_all_but_solutions_and_outputs(made, lesson):
-    notebook = read(made / "student" / lesson.name)
+    notebook = editions.copy.deepcopy(
+        read(made / "student" / "notebooks" / lesson.name)
+    )
     nbformat.validate(notebook)
-    assert len(fills(lesson)) == len(read(lesson).cells) - len(notebook.cells) >= 1
+    if lesson.name.startswith("00"):
+        del notebook.cells[1:3]  # which say whether all is ready
+    assert fills(lesson)
     assert not re.search("<summary>Solution", texts(notebook))
+    for kept in (r"(?m)^#+ .*", r"(?m)^\| .*", r"(?m)^\*\*Exercise .*", r"(?m)^- .*"):
+        assert re.findall(kept, texts(notebook)) == re.findall(
+            kept, re.sub("(?s)<summary>Solution.*?</details>", "", texts(read(lesson)))
+        )
     for kept in ("<summary>Answer</summary>", "<summary>Rubric "):
         assert texts(notebook).count(kept) == texts(read(lesson)).count(kept) >= 1
     assert texts(notebook, "code") == texts(read(lesson), "code")
     assert not any(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
 
 
+def test_a_solution_goes_wherever_in_a_cell_it_stands():
+    folded = (
+        "<details><summary>Solution 00.{}</summary>\n\n```python\nx = {}\n```\n\nSo."
+        "\n</details>"
+    )
+    sources = [
+        f"Before.\n\n{folded.format(2, 1)}\n\n## Summary\n\nAfter.",
+        folded.format(4, 2),
+    ]
+    cells = [nbformat.v4.new_markdown_cell(source) for source in sources]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    assert editions.solutions(notebook) == {"00.2": "x = 1", "00.4": "x = 2"}
+    (left,) = handout.student(notebook).cells
+    assert left.source == "Before.\n\n## Summary\n\nAfter."
+
+
 def test_students_can_get_the_outputs():
     lesson = read(LESSONS[3])
-    kept = editions.student(lesson, outputs=True)
+    kept = handout.student(lesson, outputs=True)
     outputs = [cell.outputs for cell in kept.cells if cell.cell_type == "code"]
     assert outputs == [
         cell.outputs for cell in lesson.cells if cell.cell_type == "code"
@@ -110,15 +135,15 @@ def test_students_can_get_the_outputs():
 
 @each_lesson
 def test_code_finds_its_files_wherever_the_notebook_lies(lesson):
-    assert '"../' not in texts(read(lesson), "code"), (
-        "editions lie elsewhere: COMPUTERS / …"
-    )
+    """nbgrader's lie at the top; what a comment proposes is for the project."""
+    code = re.sub(r"#.*", "", texts(read(lesson), "code"))
+    assert '"../' not in code, "editions lie elsewhere: COMPUTERS / …"
 
 
 def test_every_link_holds_in_every_edition(made, tmp_path):
     lessons = {path.relative_to(ROOT): read(path) for path in LESSONS}
     plain = {path: editions.instructor(notebook) for path, notebook in lessons.items()}
-    editions.write(tmp_path, plain, editions.flat)
+    editions.write(tmp_path, plain, editions.unmoved)
     for edition in (made / "student", made / "nbgrader" / "source", tmp_path):
         pages = [*edition.rglob("*.ipynb"), *edition.rglob("*.md")]
         assert len(pages) > len(LESSONS)
@@ -156,17 +181,33 @@ def test_a_solution_that_no_cell_checks_is_named():
         editions.instructor(notebook)
 
 
-def test_of_a_link_to_a_folder_or_to_helpers_only_the_text_stays(made):
-    linked = []
+def test_of_a_link_to_what_an_edition_lacks_only_the_text_stays(made):
+    asked = []
+
+    def carried(path):
+        asked.append(path)
+        return path == Path("data/README.md")
+
     text = (
         "In [tests/](../tests) [and](../helpers/datasets.py#L1), [a "
         "card](../data/README.md#x), `[0](1)`, [all](https://x.org/y)."
     )
-    assert editions.relinked(text, Path("docs"), Path(), editions.flat, linked) == (
-        "In tests/ and, [a card](data/README.md#x), `[0](1)`, [all](https://x.org/y)."
+    assert parts.relinked(
+        text, Path("docs"), Path("notebooks"), editions.unmoved, carried
+    ) == (
+        "In tests/ and, [a card](../data/README.md#x), `[0](1)`, [all](https://x.org/y)."
     )
-    assert linked == [Path("data/README.md")]
-    assert not list(made.rglob("helpers")), "a lesson beside it would import that"
+    assert asked == [
+        Path("tests"),
+        Path("helpers/datasets.py"),
+        Path("data/README.md"),
+    ]
+
+
+def test_nothing_beside_a_notebook_is_imported_in_the_place_of_our_own(made):
+    ours = {"helpers", "exercises", "panels", "apps", "safeguards", "tools"}
+    for notebook in made.rglob("*.ipynb"):
+        assert not ours & {path.name for path in notebook.parent.iterdir()}, notebook
 
 
 def test_notes_stand_below_the_title(tmp_path, monkeypatch):
@@ -180,7 +221,8 @@ def test_notes_stand_below_the_title(tmp_path, monkeypatch):
     )
     said = editions.notes(GRADED)
     assert said == (
-        "Say [this](04_x.ipynb).\n\n### Errors\n\nNone, see [a card](data/README.md#a)."
+        "Say [this](04_x.ipynb).\n\n### Errors\n\nNone, see [a "
+        "card](../data/README.md#a)."
     )
     notebook = editions.instructor(read(GRADED), said)
     assert notebook.cells[1].source == f"## Notes for instructors\n\n{said}"
@@ -249,6 +291,12 @@ def cell(notebook, name):
     return found
 
 
+def answer_to(number):
+    """What the lesson hands over to `check` in an exercise."""
+    found = [parts.checked(cell) for cell in read(GRADED).cells]
+    return next(answer for known, answer in filter(None, found) if known == number)
+
+
 def points(kind):
     return {"Fill": 2, "Predict": 1, "Explore": 0}[kind.__class__.__name__]
 
@@ -277,34 +325,80 @@ def test_nbgrader_knows_every_exercise_and_its_points(made, lesson):
     )
 
 
+@each_lesson
+def test_an_assignment_is_one_notebook_and_gives_nothing_away(made, lesson):
+    """All notebooks in it are graded, and all else is handed out with it."""
+    folder = made / "nbgrader" / "source" / lesson.name[:2]
+    assert [path.name for path in folder.rglob("*.ipynb")] == [lesson.name]
+    rest = {p.relative_to(folder).parts[0] for p in folder.rglob("*") if p.is_file()}
+    assert rest - {lesson.name} <= {"data", "docs"}
+    assert not list(folder.rglob("teaching*"))
+
+
+@pytest.mark.parametrize("variable", ["check", "require", "verdict"])
+def test_marks_ask_no_variable_of_the_learners(variable, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_PROGRESS", str(tmp_path / "my_progress.jsonl"))
+    number = fills(GRADED)[0]
+    test = editions.TEST.format(number=number, answer="answer")
+    wrong = {"answer": print, variable: lambda *_: True}
+    with pytest.raises(AssertionError, match=r"\w+"):
+        exec(test, wrong)
+    right = {variable: "something else"}
+    solution = editions.solutions(read(GRADED))[number]
+    exec(f"{solution}\nanswer = {answer_to(number)}", right)
+    exec(test, right)
+
+
+INNOCENT = "\ncheck = verdict = require = "
+TRICK = "\ncheck = lambda *a: True"
+
+
 @pytest.fixture(scope="module")
 def course(teaching, made, tmp_path_factory):
-    """One lesson released, handed in by Ann, who does it all, and by Bob, who errs
-    where code is asked for and leaves the rest as it was; graded → the course's
-    folder."""
+    """One lesson released and handed in; graded → the course's folder, and what
+    nbgrader said.
+
+    Ann does it all, and has variables of her own; Bob errs where code is asked for,
+    leaves the rest as it was and calls something else `check`; Cy copied a cell, Dan's
+    browser renamed the file, and Eve's was cut off."""
     folder = tmp_path_factory.mktemp("course")
     shutil.copytree(made / "nbgrader", folder, dirs_exist_ok=True)
 
-    def nbgrader(command):
-        subprocess.run(
+    def nbgrader(command, status=0):
+        done = subprocess.run(
             [sys.executable, "-m", "nbgrader", command, "00"],
             cwd=folder,
             env=os.environ | {"TRANSFER_PROGRESS": str(folder / "my_progress.jsonl")},
-            check=True,
             timeout=900,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        assert done.returncode == status, done.stderr
+        return done.stderr
 
     nbgrader("generate_assignment")
     solutions = editions.solutions(read(GRADED))
-    for learner in ("ann", "bob"):
+    for learner in ("ann", "bob", "cy", "dan", "eve"):
         handed_in = folder / "submitted" / learner / "00"
         shutil.copytree(folder / "release" / "00", handed_in)
-        notebook = nbformat.read(handed_in / GRADED.name, as_version=4)
+        path = handed_in / GRADED.name
+        notebook = nbformat.read(path, as_version=4)
+        if learner == "cy":
+            twin = editions.copy.deepcopy(cell(notebook, f"test-{fill_name()}"))
+            twin.id = "copied"
+            notebook.cells.append(twin)
+        elif learner == "dan":
+            path.rename(path.with_name(f"{path.stem} (1).ipynb"))
+            continue
+        elif learner == "eve":
+            path.write_text(path.read_text()[:1000])
+            continue
         for number, kind in exercises("00").items():
             name = number.replace(".", "-")
             if isinstance(kind, Fill):
                 wrong = next(iter(lesson_00.CASES[number].wrong))
-                source = solutions[number] if learner == "ann" else wrong
+                right = solutions[number] + INNOCENT + answer_to(number)
+                source = right if learner == "ann" else wrong + TRICK
                 cell(notebook, f"answer-{name}").source = source
             elif isinstance(kind, Predict) and learner == "ann":
                 answer = cell(notebook, f"answer-{name}")
@@ -315,14 +409,33 @@ def course(teaching, made, tmp_path_factory):
                 notes.source = notes.source.replace(
                     "...", '"I saw five things and two more."', 1
                 )
-        nbformat.write(notebook, handed_in / GRADED.name)
-    nbgrader("autograde")
+        nbformat.write(notebook, path)
+    said = nbgrader("autograde", status=1)
     nbgrader("generate_feedback")
-    return folder
+    return folder, said
+
+
+def fill_name():
+    """nbgrader's name for the first exercise with code."""
+    return fills(GRADED)[0].replace(".", "-")
+
+
+@pytest.mark.thorough
+def test_a_fault_of_one_learner_stops_that_learner_only_and_is_named(course):
+    folder, said = course
+    graded = {path.parent.name for path in folder.glob("autograded/*/00")}
+    assert graded == {"ann", "bob"}
+    ends = said.splitlines()[-3:]
+    assert f"cy/00/{GRADED.name} is not graded: it has more than one cell" in ends[0]
+    assert f"test-{fill_name()}" in ends[0]
+    assert f"dan/00/{GRADED.stem} (1).ipynb is not graded" in ends[1]
+    assert f"is called {GRADED.name}" in ends[1]
+    assert f"eve/00/{GRADED.name} is not graded: it is no notebook" in ends[2]
 
 
 @pytest.mark.thorough
 def test_nbgrader_releases_the_stub_and_no_solution(course):
+    course, _ = course
     released = nbformat.read(course / "release" / "00" / GRADED.name, as_version=4)
     assert not re.search(
         "SOLUTION|HIDDEN|<summary>Solution", texts(released, "code") + texts(released)
@@ -337,7 +450,7 @@ def test_nbgrader_releases_the_stub_and_no_solution(course):
             cell(released, f"answer-{number.replace('.', '-')}").source.strip() in stubs
         )
         test = cell(released, f"test-{number.replace('.', '-')}")
-        assert test.source.strip().startswith(f'check("{number}", ')
+        assert f'\ncheck("{number}", ' in test.source
         assert test.metadata.nbgrader.locked
 
 
@@ -361,6 +474,7 @@ print(json.dumps(found))
 
 @pytest.mark.thorough
 def test_nbgrader_gives_points_for_what_the_check_accepts(course):
+    course, _ = course
     # In a process of its own: nbgrader brings setuptools, which changes how Python
     # imports.
     said = subprocess.run(
@@ -379,6 +493,7 @@ def test_nbgrader_gives_points_for_what_the_check_accepts(course):
 
 @pytest.mark.thorough
 def test_nbgraders_feedback_holds_the_hint(course):
+    course, _ = course
     page = (
         course / "feedback" / "bob" / "00" / GRADED.with_suffix(".html").name
     ).read_text()

@@ -2,11 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from exercises import check
 from teaching import tally
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(capsys, monkeypatch, *arguments):
@@ -100,6 +103,57 @@ def test_broken_files_are_named_and_the_rest_is_counted(learners, capsys, monkey
     assert "cannot be read" in named[str(learners / "my_progress_3.jsonl")]
     assert "cannot be read" in named[str(missing)]
     assert len(named) == 3
+
+
+EVENT = json.dumps({"exercise": "00.1", "done": True, "time": "x", "answer": "a"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Moodle, with a folder for each learner and without
+        "Anna Muster_4711_assignsubmission_file_/my_progress.jsonl",
+        "Anna Muster_4711_assignsubmission_file_my_progress.jsonl",
+        # Canvas, in time, late, and handed in again
+        "musteranna_12_345_my_progress.jsonl",
+        "musteranna_LATE_12_345_my_progress-1.jsonl",
+        # a browser that had one already, and one that knows better
+        "anna/my_progress (1).jsonl",
+        "anna/my_progress.jsonl.txt",
+        # the hub
+        "anna/notebooks/my_progress.jsonl",
+    ],
+)
+def test_finds_files_as_learning_platforms_name_them(
+    tmp_path, capsys, monkeypatch, name
+):
+    path = tmp_path / "my class" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(EVENT)
+    monkeypatch.setenv("TALLY", str(tmp_path / "my class"))
+    status, printed, complained = run(capsys, monkeypatch)
+    assert (status, complained) == (0, "")
+    assert "00.1  answered by 1 of 1 who tried" in printed
+
+
+def test_a_byte_order_mark_costs_no_answer(tmp_path, capsys, monkeypatch):
+    (tmp_path / "my_progress.jsonl").write_text(EVENT, encoding="utf-8-sig")
+    status, printed, complained = run(capsys, monkeypatch, tmp_path)
+    assert (status, complained) == (0, "")
+    assert "00.1  answered by 1 of 1 who tried" in printed
+
+
+def test_make_tally_hands_the_folder_over_whole():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "override TALLY := $(value TALLY)\nexport TALLY\n" in text
+    assert "$(TALLY)" not in text, "the shell would take a name with a blank apart"
+
+
+def test_without_a_folder_it_asks_for_one(capsys, monkeypatch):
+    monkeypatch.delenv("TALLY", raising=False)
+    with pytest.raises(SystemExit):
+        run(capsys, monkeypatch)
+    assert 'make tally TALLY="My class/handed in"' in capsys.readouterr().err
 
 
 def test_where_there_is_nothing_it_says_so(tmp_path, capsys, monkeypatch):

@@ -48,7 +48,9 @@ def test_each_section_that_cures_a_misconception_is_there(lesson):
     assert all(f"Exercise {number}" in text for number in exercises)
 
 
-@pytest.mark.parametrize("table", ["lesson_needs.tsv", "hub_needs.tsv"])
+@pytest.mark.parametrize(
+    "table", ["lesson_needs.tsv", "hub_needs.tsv", "handing_out.tsv"]
+)
 def test_a_table_is_the_recorded_one(table):
     with open(DOCS / table, encoding="utf-8") as file:
         said = file.readline()[2:].strip()
