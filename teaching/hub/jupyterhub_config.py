@@ -146,7 +146,7 @@ c.Spawner.environment = {
     for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS")
     if name in os.environ
 }
-# Pictures for the panels arrive as one message, as in tools/setup/lab.sh.
+# Pictures for the panels arrive as one message, as in tools/setup/lab.py.
 c.Spawner.args = [
     "--ServerApp.tornado_settings={'websocket_max_message_size': 67108864}"
 ]

@@ -32,12 +32,13 @@ import requests
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+from safeguards.printing import run_tool
 from tools.record.measure_lessons import ROOT, record
 
 RECORDED = ROOT / "docs" / "hub_needs.tsv"
 LESSON = "notebooks/01_use_a_pretrained_model.ipynb"
 # The configuration as it is. Only root has to say that it means it, as in
-# tools/setup/lab.sh.
+# tools/setup/lab.py.
 WRAPPED = """load_subconfig({config!r})
 if {root}:
     c.Spawner.args = [*c.Spawner.args, "--allow-root"]
@@ -349,4 +350,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

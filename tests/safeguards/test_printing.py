@@ -13,7 +13,7 @@ import pytest
 from safeguards.printing import STAND_INS, run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
-HOUSE = ("apps", "helpers", "tools")
+HOUSE = ("apps", "helpers", "teaching", "tools")
 SIGNS = "≈0.83 → …−–×±≤≥“”’✓✗ café 狗 \udce9"
 # Windows' consoles in Western Europe and in Japan, and a container without a locale.
 ENCODINGS = ("cp1252", "cp932", "ascii")
