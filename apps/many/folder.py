@@ -24,9 +24,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from apps.many.fast import faster
 from helpers.images import resize
 from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
+from safeguards.cores import usable_cores
 from safeguards.folders import NO_PICTURES
 from safeguards.keys import undescribed
 from safeguards.pictures import UNREACHABLE, ImageError
@@ -87,11 +89,25 @@ class Predictor:
             self.classifier = load_classifier(model)
         self.folder = Path(folder).expanduser()
         self.top = top
-        self.model = _no_formula(f"{self.classifier.name} {self.classifier.key()[:16]}")
+        self._key = self.classifier.key()
+        self.model = _no_formula(f"{self.classifier.name} {self._key[:16]}")
         self._slots = Semaphore(AT_ONCE)
         self.columns = columns(min(top, len(self.classifier.classes)))
+        self._computes = self.classifier
         # The first prediction compiles the network: here, before threads do.
         self._predictions(self._room_for(1))
+
+    def hurry(self, pictures):
+        """Compute in ONNX Runtime from now on, if that pays for so many pictures.
+
+        Returns whether it does: then each thread that calls this keeps one core busy,
+        and as many threads as there are cores are best."""
+        exported = faster(self.classifier, pictures, self._key)
+        if exported is None:
+            return False
+        self._computes = exported
+        self._slots = Semaphore(usable_cores())
+        return True
 
     def __call__(self, names):
         pixels = self._room_for(len(names))
@@ -138,8 +154,8 @@ class Predictor:
         if not len(pixels):
             return []
         with self._slots:
-            batch = self.classifier.preprocess_input(pixels.astype("float32"))
-            logits = self.classifier.forward(batch)
+            batch = self._computes.preprocess_input(pixels.astype("float32"))
+            logits = self._computes.forward(batch)
         probabilities = softmax(logits, axis=-1)
         return decode(probabilities, self.classifier.classes, self.top)
 
@@ -162,6 +178,7 @@ def predict_folder(
     batch_size=None,
     threads=None,
     progress=True,
+    fast=True,
 ):
     """Predict every picture in and below a folder, into a CSV table → `Summary`.
 
@@ -178,8 +195,9 @@ def predict_folder(
 
     model: as in `Predictor`.
     batch_size: pictures in the network at a time; None: `fitting`.
-    threads: None: one more than the machine has cores.
+    threads: None: one more than there are cores to use; as many in ONNX Runtime.
     progress: whether to show a bar with the rate and the time left.
+    fast: whether to let ONNX Runtime compute where that pays (see apps.many.fast).
 
     Raises a BatchError if the folder can't be read, or the table can't be written or is
     of something else (it's left as it was); a ValueError for numbers below 1."""
@@ -198,7 +216,6 @@ def predict_folder(
         )
     done = _resume(out, predictor)
     batch_size = batch_size or fitting(predictor.classifier)
-    threads = threads or (os.cpu_count() or 1) + 1
 
     def missing_names():
         for name in names_below(folder, out):
@@ -207,6 +224,8 @@ def predict_folder(
 
     total = len(done) + sum(1 for _ in missing_names())
     batches = _batches(missing_names(), batch_size)
+    hurries = fast and predictor.hurry(total - len(done))
+    threads = threads or usable_cores() + (not hurries)
     written = 0
     unreadable = 0
     with (

@@ -1,6 +1,5 @@
 """Run an exported file, in onnxruntime or LiteRT, as a `Classifier`."""
 
-import os
 from pathlib import Path
 from threading import Lock
 from zipfile import ZipFile
@@ -10,6 +9,7 @@ import numpy as np
 from apps.sharing.quiet import quiet
 from helpers.images import ResizeRule, resize
 from helpers.models import Classifier
+from safeguards.cores import usable_cores
 from safeguards.familiar import DOCUMENT, read_document
 from safeguards.keys import key_of
 from safeguards.model_files import DOCUMENTS, ModelFileError, parse_details
@@ -45,10 +45,12 @@ class Exported(Classifier):
         )
 
 
-def load_exported(path):
+def load_exported(path, threads=None):
     """Load a file of `export_onnx` or `export_litert` as an `Exported`.
-    onnxruntime or LiteRT runs it, on all cores, without TensorFlow. Open only files of
-    people you trust: unlike `load_classifier`, this leaves all checks to the runtime.
+    onnxruntime or LiteRT runs it, without TensorFlow. threads: how many cores one call
+    keeps busy, None: all; with 1, several threads can call it side by side.
+    Open only files of people you trust: unlike `load_classifier`, this leaves all
+    checks to the runtime.
     ModelFileError for a file of another kind, or without class list and resize rule;
     FileNotFoundError where there's none."""
     path = Path(path).expanduser()
@@ -56,7 +58,7 @@ def load_exported(path):
         raise FileNotFoundError(f"There is no file {path}: check its name and folder.")
     try:
         load = {".onnx": _load_onnx, ".tflite": _load_litert}[path.suffix]
-        run, documents = load(path)
+        run, documents = load(path, threads or usable_cores())
         run.digest = digest(path)
         details = parse_details(documents, ResizeRule)
         known = None
@@ -74,12 +76,14 @@ def load_exported(path):
         ) from error
 
 
-def _load_onnx(path):
+def _load_onnx(path, threads):
     """(a function from pictures to probabilities, {document: text})"""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
-        str(path), providers=["CPUExecutionProvider"]
+        str(path), options, providers=["CPUExecutionProvider"]
     )
 
     def run(batch):
@@ -94,14 +98,14 @@ def _load_onnx(path):
     return run, session.get_modelmeta().custom_metadata_map
 
 
-def _load_litert(path):
+def _load_litert(path, threads):
     """(a function from pictures to probabilities, {document: text})"""
     with ZipFile(path) as file:
         documents = {name: file.read(name).decode() for name in DOCUMENTS}
     with quiet():
         from ai_edge_litert.interpreter import Interpreter
 
-        interpreter = Interpreter(str(path), num_threads=os.cpu_count())
+        interpreter = Interpreter(str(path), num_threads=threads)
         interpreter.allocate_tensors()
     start = interpreter.get_input_details()[0]["index"]
     end = interpreter.get_output_details()[0]["index"]

@@ -1,0 +1,95 @@
+"""The faster runtime gives the same answers, only where it pays, and never old ones."""
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from apps.many import fast
+from apps.many.folder import predict_folder, read_predictions
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def at_no_cost(monkeypatch):
+    monkeypatch.setattr(fast, "EXPORT_SECONDS", 0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for i in range(20):
+        pixels = random.integers(0, 256, (40, 50, 3), "uint8")
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i}.png")
+    return tmp_path / "pictures"
+
+
+def graphs(tmp_path):
+    return sorted((tmp_path / "cache" / "graphs").glob("*"))
+
+
+def test_answers_are_the_same(folder, tmp_path, at_no_cost, capsys):
+    one = tiny.classifier()
+    tables = []
+    for quick in (False, True):
+        out = tmp_path / f"{quick}.csv"
+        predict_folder(folder, one, out, progress=False, fast=quick)
+        tables.append(list(read_predictions(out)))
+    assert len(graphs(tmp_path)) == 1
+    for slow_row, fast_row in zip(*tables, strict=True):
+        probabilities = [row.pop("probability") for row in (slow_row, fast_row)]
+        assert slow_row == fast_row
+        assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-4)
+    assert "goes to ONNX Runtime: ≈0 s, once" in capsys.readouterr().out
+
+
+def test_a_graph_is_written_once_for_each_network(tmp_path, at_no_cost, monkeypatch):
+    one = tiny.classifier()
+    assert fast.faster(one, 10) is not None
+    monkeypatch.setattr(fast, "export_onnx", lambda *_: pytest.fail("written again"))
+    assert fast.faster(one, 10) is not None
+    monkeypatch.undo()
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fast, "EXPORT_SECONDS", 0)
+    weights = one.network.get_weights()
+    one.network.set_weights([0.5 * weight for weight in weights])
+    changed = fast.faster(one, 10)
+    assert len(graphs(tmp_path)) == 2
+    batch = np.full((1, one.size, one.size, 3), 100, "float32")
+    expected = one.forward(batch)
+    found = changed.forward(batch)
+    assert found - found.mean() == pytest.approx(expected - expected.mean(), abs=1e-3)
+
+
+def test_for_a_few_pictures_nothing_is_written(tmp_path, capsys):
+    assert fast.faster(tiny.classifier(), 10) is None
+    assert graphs(tmp_path) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_graph_that_is_off_is_not_used(tmp_path, at_no_cost, capsys):
+    one = tiny.classifier()
+    fast.faster(one, 10)
+    other = tiny.classifier(seed=1)
+    (path,) = graphs(tmp_path)
+    path.rename(path.with_name(f"{other.key()}.onnx"))
+    assert fast.faster(other, 10) is None
+    assert "stays in Keras: its graph is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), ValueError("odd layer")])
+def test_what_cannot_be_exported_stays_in_keras(
+    folder, tmp_path, at_no_cost, monkeypatch, capsys, error
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(fast, "export_onnx", fail)
+    done = predict_folder(folder, tiny.classifier(), tmp_path / "a.csv", progress=False)
+    assert (done.rows, done.unreadable) == (20, 0)
+    assert f"stays in Keras: {error}" in capsys.readouterr().out
