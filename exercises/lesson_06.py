@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from exercises._core import Explore, Fill, Hint, Predict, call, numbers, recognise
+from exercises._core import Explore, Fill, Hint, Predict, call
 
 
 def unfrozen(answer):
@@ -99,147 +99,72 @@ def _names_with_weights(layers):
     }
 
 
-def early(losses, patience, reset=True, compare_previous=False, accept_ties=False):
-    """What Keras's EarlyStopping does with these validation losses.
+def cause(weights_moved, statistics_moved, on_training):
+    """Why accuracy on validation pictures fell, one of `CAUSES`.
 
-    Returns (number of epochs run, position of the restored epoch). The options are
-    mistakes: not resetting the count of epochs without progress, comparing with the
-    epoch before instead of the best, and taking an equal loss for progress.
+    weights_moved, statistics_moved: whether fine-tuning changed any; on_training: the
+    accuracy on the training pictures afterwards.
     """
-
-    def is_progress(loss, reference):
-        return loss < reference or (accept_ties and loss == reference)
-
-    best = 0
-    waited = 0
-    epochs_run = 0
-    for epoch, loss in enumerate(losses):
-        epochs_run = epoch + 1
-        reference = losses[max(epoch - 1, 0)] if compare_previous else losses[best]
-        if epoch == 0 or is_progress(loss, reference):
-            if reset:
-                waited = 0
-        else:
-            waited += 1
-        if is_progress(loss, losses[best]):
-            best = epoch
-        if waited >= patience:
-            break
-    return epochs_run, best
+    if statistics_moved:
+        return "statistics"
+    if not weights_moved:
+        return "pictures"
+    return "overfitting" if on_training > 0.9 else "rate"
 
 
-def lowest(losses):
-    """The position of the lowest of all losses, whether that epoch is run or not."""
-    return losses.index(min(losses))
-
-
-# What the usual mistakes return for (losses, patience), each a function.
-
-
-def _never_stops(losses, patience):
-    return len(losses), lowest(losses)
-
-
-def _knows_the_future(losses, patience):
-    best = lowest(losses)
-    return min(best + patience + 1, len(losses)), best
-
-
-def _restores_an_epoch_never_run(losses, patience):
-    epochs_run, _ = early(losses, patience)
-    return epochs_run, lowest(losses)
-
-
-def _restores_the_last(losses, patience):
-    epochs_run, _ = early(losses, patience)
-    return epochs_run, epochs_run - 1
-
-
-def _counts_from_0(losses, patience):
-    epochs_run, best = early(losses, patience)
-    return epochs_run - 1, best
-
-
-def _position_from_1(losses, patience):
-    epochs_run, best = early(losses, patience)
-    return epochs_run, best + 1
-
-
-def _reversed(losses, patience):
-    epochs_run, best = early(losses, patience)
-    return best, epochs_run
-
-
-STOPPING_MISTAKES = {
-    "Training always goes to the end here. What does `patience` ask of the losses?": (
-        _never_stops
+# Each with what to say where it is the cause and the answer is another.
+CAUSES = {
+    "statistics": (
+        "Here the statistics moved. What is it that lets them, and does it matter "
+        "whether the weights moved as well?"
     ),
-    "The lowest of all may never be reached: "
-    "training knows only the losses up to now.": (_knows_the_future),
-    "The restored epoch comes after the end: it was never run.": (
-        _restores_an_epoch_never_run
+    "pictures": (
+        "Here nothing moved, so the network is the one that was right nine times in "
+        "ten. What is left that could have changed?"
     ),
-    "You restore the last epoch that is run. Were its weights the best?": (
-        _restores_the_last
+    "overfitting": (
+        "This network is nearly always right on the pictures that it trained on. Would "
+        "steps that are far too large have left it so?"
     ),
-    "The first number counts epochs: if the last has position 4, five were run.": (
-        _counts_from_0
+    "rate": (
+        "This network is bad even on the pictures that it trained on. Could it know "
+        "them by heart?"
     ),
-    "The second number is a position, and positions begin at 0.": _position_from_1,
-    "Epochs run come first, then the position.": _reversed,
-    "You wait one epoch longer than `patience` says.": (
-        lambda losses, patience: early(losses, patience + 1)
-    ),
-    "Lower than the epoch before? A zigzag that climbs would go on for ever. Lower "
-    "than what?": lambda losses, patience: early(
-        losses, patience, compare_previous=True
-    ),
-    "An equal loss is not a lower one.": (
-        lambda losses, patience: early(losses, patience, accept_ties=True)
-    ),
-    "The epochs must be in a row: what happens to their number when the loss falls "
-    "again?": lambda losses, patience: early(losses, patience, reset=False),
 }
+# (weights moved, statistics moved, right on training pictures) of the runs tried.
+KINDS = (
+    (True, True, False),
+    (False, True, False),
+    (False, False, True),
+    (True, False, True),
+    (True, False, False),
+)
 
 
-def stopped(answer):
-    """Judge a function (losses, patience) that returns what `early` does."""
+def explained(answer):
+    """Judge a function (weights_moved, statistics_moved, on_training) that returns what
+    `cause` does."""
     random = np.random.default_rng()
-    cases = []
-    wrong_cases = []
-    for _ in range(100):
-        # of few different values, so that some losses are equal
-        n_epochs = random.integers(1, 13)
-        losses = (random.integers(3, 9, n_epochs) / 10).tolist()
-        patience = int(random.integers(1, 4))
-        result = numbers(call(answer, losses.copy(), patience))
-        if result.shape != (2,):
-            raise Hint(
-                "Two numbers are asked for: how many epochs are run, and a position."
-            )
-        case = (losses, patience, tuple(result))
-        cases.append(case)
-        if tuple(result) != early(losses, patience):
-            wrong_cases.append(case)
-    if not wrong_cases:
-        return "Right: as Keras's EarlyStopping does it."
-
-    def explains_all(mistake):
-        return all(
-            result == mistake(losses, patience) for losses, patience, result in cases
-        )
-
-    recognise(STOPPING_MISTAKES, explains_all)
-    losses, patience, _ = min(wrong_cases, key=lambda case: len(case[0]))
-    raise Hint(
-        f"Not right for {losses} and patience {patience}: go through these by hand."
-    )
+    for weights_moved, statistics_moved, right in KINDS:
+        for _ in range(5):
+            low, high = (0.91, 1) if right else (0.25, 0.59)
+            run = (weights_moved, statistics_moved, float(random.uniform(low, high)))
+            result = call(answer, *run)
+            if not isinstance(result, str) or result not in CAUSES:
+                names = ", ".join(f'"{name}"' for name in sorted(CAUSES))
+                raise Hint(f"Return one of {names}.")
+            if result != cause(*run):
+                raise Hint(
+                    f"Not right for {run[0]}, {run[1]}, {run[2]:.2f}. "
+                    f"{CAUSES[cause(*run)]}"
+                )
+    return "Right: the statistics, then whether anything moved, then the training."
 
 
 EXERCISES = {
-    "06.1": Predict("yes", "no"),
-    "06.2": Predict("right", "too small", "too large"),
-    "06.3": Fill(unfrozen),
-    "06.4": Fill(stopped),
+    "06.1": Predict("right", "too small", "too large"),
+    "06.2": Predict("the same", "a little lower", "much lower"),
+    "06.3": Fill(explained),
+    "06.4": Fill(unfrozen),
     "06.5": Explore(),
 }

@@ -6,14 +6,65 @@ UNFREEZE_ALL = """
 def unfreeze_last(base, n):
     base.trainable = True
 """
-STOP_EARLY = """
-def stop_early(losses, patience):
-    best, waited = 0, 0
-    for epoch, loss in enumerate(losses):
+WHY = """
+def why(weights_moved, statistics_moved, on_training):
 """
 
 CASES = {
     "06.3": Case(
+        wrong={
+            WHY
+            + """
+    if not weights_moved:
+        return "pictures"
+    if statistics_moved:
+        return "statistics"
+    return "overfitting" if on_training > 0.9 else "rate"
+""": "does it matter whether the weights moved",
+            WHY
+            + """
+    if statistics_moved and not weights_moved:
+        return "statistics"
+    return "overfitting" if on_training > 0.9 else "rate"
+""": "Here the statistics moved",
+            WHY
+            + """
+    if statistics_moved:
+        return "statistics"
+    return "overfitting" if on_training > 0.9 else "rate"
+""": "Here nothing moved",
+            WHY
+            + """
+    if statistics_moved:
+        return "statistics"
+    if not weights_moved:
+        return "pictures"
+    return "rate" if on_training > 0.9 else "overfitting"
+""": "steps that are far too large",
+            WHY
+            + """
+    if statistics_moved:
+        return "statistics"
+    return "overfitting" if weights_moved else "pictures"
+""": "know them by heart",
+            WHY
+            + """
+    return "the rate"
+""": "Return one of",
+            WHY
+            + """
+    return statistics_moved
+""": "Return one of",
+        },
+        right=[
+            WHY
+            + """
+    by_weights = {False: "pictures", True: ("rate", "overfitting")[on_training > 0.8]}
+    return "statistics" if statistics_moved else by_weights[weights_moved]
+""",
+        ],
+    ),
+    "06.4": Case(
         wrong={
             """
 def unfreeze_last(base, n):
@@ -86,112 +137,5 @@ def batchnorm(base):
     return [layer for layer in base.layers \
 if isinstance(layer, keras.layers.BatchNormalization)]
 """,
-    ),
-    "06.4": Case(
-        wrong={
-            """
-def stop_early(losses, patience):
-    return len(losses), int(np.argmin(losses))
-""": "to the end",
-            STOP_EARLY
-            + """
-        if loss < losses[best]:
-            best = epoch
-        if epoch - best == patience:
-            break
-    return epoch + 1, int(np.argmin(losses))
-""": "never run",
-            STOP_EARLY
-            + """
-        if loss < losses[best]:
-            best = epoch
-        if epoch - best == patience:
-            break
-    return epoch + 1, epoch
-""": "the last epoch",
-            STOP_EARLY
-            + """
-        if loss < losses[best]:
-            best = epoch
-        if epoch - best == patience:
-            return epoch, best
-    return epoch, best
-""": "counts epochs",
-            STOP_EARLY
-            + """
-        if loss < losses[best]:
-            best = epoch
-        if epoch - best > patience:
-            break
-    return epoch + 1, best
-""": "one epoch longer",
-            STOP_EARLY
-            + """
-        if loss <= losses[best]:
-            best = epoch
-        if epoch - best >= patience:
-            break
-    return epoch + 1, best
-""": "An equal loss",
-            STOP_EARLY
-            + """
-        falls = epoch == 0 or loss < losses[epoch - 1]
-        waited = 0 if falls else waited + 1
-        if waited == patience:
-            break
-    return epoch + 1, int(np.argmin(losses[: epoch + 1]))
-""": "zigzag",
-            STOP_EARLY
-            + """
-        if loss < losses[best]:
-            best = epoch
-        elif epoch > 0:
-            waited += 1
-        if waited == patience:
-            break
-    return epoch + 1, best
-""": "in a row",
-            """
-def stop_early(losses, patience):
-    best = int(np.argmin(losses))
-    return min(best + patience + 1, len(losses)), best
-""": "may never be reached",
-            STOP_EARLY
-            + """
-        if loss < losses[best]:
-            best = epoch
-        elif epoch - best >= patience - 1 and epoch:
-            break
-    return epoch + 1, best
-""": "go through these by hand",
-            """
-def stop_early(losses, patience):
-    return int(np.argmin(losses))
-""": "Two numbers",
-        },
-        right=[
-            """
-def stop_early(losses, patience):
-    for end in range(1, len(losses) + 1):
-        best = np.argmin(losses[:end])
-        if end - 1 - best == patience:
-            break
-    return np.array([end, best])
-""",
-            # what Keras itself does
-            """
-def stop_early(losses, patience):
-    from types import SimpleNamespace
-
-    stopper = keras.callbacks.EarlyStopping(patience=patience, mode="min")
-    stopper.set_model(SimpleNamespace(stop_training=False))
-    stopper.on_train_begin()
-    for epoch, loss in enumerate(losses):
-        stopper.on_epoch_end(epoch, {"val_loss": loss})
-        if stopper.model.stop_training:
-            break
-    return epoch + 1, stopper.best_epoch
-""",
-        ],
     ),
 }
