@@ -1,5 +1,6 @@
 """The recorded fine-tuning of lesson 06, and the tool that makes it."""
 
+import ast
 import inspect
 import json
 from functools import partial
@@ -70,8 +71,9 @@ def test_by_night_fine_tuning_beats_the_pooled_features(seed):
 
 
 @pytest.mark.parametrize("seed", tool.SEEDS)
-def test_by_day_there_is_nothing_to_gain(seed):
-    assert gain("day", seed, "pooled").value < 0.05
+def test_by_day_there_is_hardly_anything_to_gain(seed):
+    assert gain("day", seed, "pooled").value < 0.1
+    assert gain("day", seed, "chosen").low <= 0
 
 
 def test_which_way_up_a_picture_is_frozen_features_know_in_place():
@@ -79,6 +81,8 @@ def test_which_way_up_a_picture_is_frozen_features_know_in_place():
         "way_up/0/labels", "way_up/0/pooled", "way_up/0/chosen"
     )
     assert evaluate.difference(labels, pooled, chosen).low > 0.2
+    assert gain("way_up", 0, "pooled").low > 0.1
+    assert gain("way_up", 0, "chosen").low <= 0
 
 
 @pytest.mark.parametrize(
@@ -87,10 +91,14 @@ def test_which_way_up_a_picture_is_frozen_features_know_in_place():
     ids=lambda part: part.__name__,
 )
 def test_lesson_shows_the_recipe_word_for_word(part):
-    source = "\n".join(
-        cell.source for cell in code_cells(NOTEBOOKS / "06_fine_tune.ipynb")
-    )
-    assert inspect.getsource(part).strip() in source
+    """Only lines may be broken elsewhere: notebooks have longer ones."""
+    shown = [
+        ast.unparse(node)
+        for cell in code_cells(NOTEBOOKS / "06_fine_tune.ipynb")
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert ast.unparse(ast.parse(inspect.getsource(part))) in shown
 
 
 # -- its parts -------------------------------------------------------------------------
