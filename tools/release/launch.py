@@ -35,7 +35,7 @@ START, END = (
 BRANCH = "launch"
 TITLE = "# Copies for Colab and Kaggle\n"
 FIRST = "00_start_here.ipynb"
-OWN = {"check-set-up", "check-versions"}  # cells about a set-up of one's own
+OWN = {"check-versions"}  # the cell about a set-up of one's own
 BADGES = {
     "Binder": "https://mybinder.org/badge_logo.svg",
     "Codespaces": "https://github.com/codespaces/badge.svg",
