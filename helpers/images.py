@@ -42,7 +42,7 @@ def _read_samples():
 
 SAMPLES = _read_samples()
 NAMES = ", ".join(SAMPLES)
-ADVICE = f"Pass a web address, path from here, binary file or one of: {NAMES}."
+ADVICE = f"Pass a web address, a file's path, a binary file or one of: {NAMES}."
 
 
 def sample_names():

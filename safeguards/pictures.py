@@ -94,7 +94,7 @@ def fetch(url):
         raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE) from error
     except SchemeError as error:
         message = (
-            f"{shown} is no http(s):// address: save the picture and pass its path."
+            f"{shown} isn't an http(s):// address: save the picture and pass its path."
         )
         raise ImageError(message, NO_HTTP) from error
     except FetchError as error:
