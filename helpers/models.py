@@ -195,14 +195,14 @@ class Classifier:
         predictions = decode(probabilities, self.classes, top)
         if self.familiar is None:
             return predictions
-        (judged,) = self.judged(self.prepare(image))
+        (judged,) = self._judged(self.prepare(image))
         return Answer(predictions, judged)
 
     @cached_property
     def _compiled_base(self):
         return Compiled(without_last_layer(self.network), self.size)
 
-    def judged(self, batch):
+    def _judged(self, batch):
         """A list of `Judged` for what `prepare` returns."""
         features = np.asarray(self._compiled_base(batch))
         return self.familiar.judge(features.reshape(len(batch), -1))

@@ -32,7 +32,7 @@ class Exported(Classifier):
         for each picture."""
         return np.log(np.maximum(self.network(batch), SMALLEST))
 
-    def judged(self, batch):
+    def _judged(self, batch):
         """A list of `Judged`, by the graph's own outputs."""
         pairs = self.network.nearest(batch)
         return [self.familiar.judged(*pair) for pair in zip(*pairs, strict=True)]

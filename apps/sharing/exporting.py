@@ -134,10 +134,11 @@ def _failure(classifier, path, write, calibration=None):
 def _judges_otherwise(classifier, exported, pictures):
     """What's wrong with the distances that an exported file gives, or None.
     pictures: raw RGB 0…255, float32 (n, size, size, 3)."""
-    expected = classifier.judged(classifier.preprocess_input(pictures.copy()))
-    given = exported.judged(pictures)
-    pairs = zip(expected, given, strict=True)
-    apart = max(abs(one.distance - other.distance) for one, other in pairs)
+    apart = 0
+    for picture in pictures.astype("uint8"):
+        expected = classifier.predict(picture).judged
+        given = exported.predict(picture).judged
+        apart = max(apart, abs(expected.distance - given.distance))
     if apart > CLOSE:
         return f"gives distances to what was learned from that are {apart:.3f} off"
     return None

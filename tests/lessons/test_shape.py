@@ -198,7 +198,7 @@ def test_minutes_are_put_where_they_belong():
         "| [99 A title](notebooks/99_a.ipynb) | do it | 1 / 2 |\n| [98 B](x) | y | |\n"
     )
     new = lesson_shape.in_readme(readme, "99_a.ipynb", found)
-    assert new.splitlines()[0].endswith("| do it | 5 / 20 |")
+    assert new.splitlines()[0].endswith("| do it | 5 / 10 |")
     assert new.splitlines()[1] == readme.splitlines()[1]
 
 
