@@ -10,6 +10,7 @@ BENCH_ARGS ?=
 export PYTHON
 export MODEL
 export NOTEBOOK
+export TRAIN
 # As it is: a dollar sign in the name of a folder is no variable of make's.
 override PICTURES := $(value PICTURES)
 export PICTURES
