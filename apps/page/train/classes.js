@@ -13,7 +13,7 @@ let recording = null; // { card, camera }: only one card has the camera
 function stopCamera() {
   recording?.camera.stop();
   recording?.card.film.replaceChildren();
-  if (recording) recording.card.camera.textContent = "Use the camera";
+  if (recording) recording.card.camera.textContent = "Camera";
   recording = null;
 }
 
@@ -54,7 +54,7 @@ function build(session, entry) {
   const count = make("span", { className: "count" });
   const file = make("input", { type: "file", accept: "image/*", multiple: true });
   const choose = make("label", { className: "button" }, "Add pictures", file);
-  const camera = make("button", { type: "button", className: "button", textContent: "Use the camera" });
+  const camera = make("button", { type: "button", className: "button", textContent: "Camera" });
   const remove = make("button", { type: "button", className: "button quiet", textContent: "Remove" });
   const pictures = make("div", { className: "thumbnails" });
   const shown = make("div", { className: "film" });
@@ -92,7 +92,7 @@ function build(session, entry) {
       const opened = await openCamera(stopCamera);
       stopCamera(); // another card may have been quicker
       recording = { card, camera: opened };
-      camera.textContent = "Stop the camera";
+      camera.textContent = "Stop camera";
       shown.replaceChildren(...film(opened, (frame, burst) =>
         session.add(entry.id, [{ file: frame, name: session.nextFrame(), burst }])));
     } catch (error) {
@@ -109,7 +109,7 @@ function build(session, entry) {
     event.stopPropagation();
     element.classList.remove("over");
     const moved = event.dataTransfer.getData(MOVED), { files } = event.dataTransfer;
-    if (moved) session.move([moved], entry.id);
+    if (moved) session.move(moved, entry.id);
     else if (files.length) {
       session.add(entry.id, [...files].map((one) => ({ file: one, name: one.name, burst: null })));
     } else {
@@ -150,6 +150,10 @@ export function drawCards(session, place) {
     card.remove.setAttribute("aria-label", `Remove ${entry.name}`);
     if (document.activeElement !== card.name) card.name.value = entry.name;
     card.count.textContent = counted(own.length, "picture");
+    // Drawn again only where something has changed: what had the focus would lose it.
+    const state = own.map((picture) => `${picture.id} ${session.address(picture)}`).join();
+    if (card.state === `${entry.name} ${state}`) continue;
+    card.state = `${entry.name} ${state}`;
     const see = (picture) => () => view(session, entry.name, () =>
       (picture ? [picture] : session.picturesOf(entry.id)).filter((one) => session.has(one, entry.id)));
     const shown = own.slice(-FEW).reverse().map((picture) =>

@@ -32,7 +32,7 @@ export function menu(label, classes, first, chosen) {
   return select;
 }
 
-// A share, drawn. title: for the tooltip.
+// A share, drawn.
 export function bar(share) {
   const inner = make("div", { className: "bar" });
   inner.style.width = `${100 * share}%`;

@@ -2,7 +2,7 @@
 
 import { thumbnail } from "./classes.js";
 import { FOLDS } from "./judge.js";
-import { bar, counted, make, menu, percent, two } from "./parts.js";
+import { counted, make, menu, percent, two } from "./parts.js";
 import { view } from "./viewer.js";
 
 const WIDE = 0.25; // of an interval: more says little
@@ -72,10 +72,15 @@ function drawMatrix(session, { matrix }, classes, pictures) {
     });
     return make("tr", {}, make("th", { scope: "row", textContent: classes[label].name }), ...cells);
   });
-  return make("div", { className: "wide", tabIndex: 0, role: "region", label: "Which class is taken for which" },
-    make("table", { className: "matrix" },
-      make("caption", { textContent: "Which class is taken for which: rows are what a picture is, " +
-        "columns what was answered. Press a number to see the pictures." }), head, ...rows));
+  const label = "Which class is taken for which";
+  return [
+    make("h3", { textContent: label }),
+    make("p", { className: "hint", textContent: "Rows are what the pictures are, columns what was " +
+      "answered. Press a number to see them." }),
+    // A wide table is scrolled by keyboard, too.
+    make("div", { className: "wide", tabIndex: 0, role: "region", label },
+      make("table", { className: "matrix", label }, head, ...rows)),
+  ];
 }
 
 function drawSuspects(session, { suspects, answers, probabilities }, classes, pictures) {
@@ -87,7 +92,7 @@ function drawSuspects(session, { suspects, answers, probabilities }, classes, pi
     const others = session.classes.filter(({ id }) => id !== own.id);
     others.sort((a, b) => (b.id === said.id) - (a.id === said.id)); // the likeliest first
     const move = menu(`Move ${picture.name}`, others, "Move to …", (id) =>
-      session.move([picture.id], id));
+      session.move(picture.id, id));
     const see = () => view(session, own.name, () => [picture].filter((one) =>
       session.has(one, own.id)));
     return make("li", {}, thumbnail(session, picture, `${picture.name}, in ${own.name}`, see),
@@ -120,7 +125,7 @@ export function drawReport(session, place, { report, classes, pictures, seconds,
   }
   place.replaceChildren(...drawAccuracy(report, pictures.length),
     make("p", { className: "verdict", textContent: verdict(report, classes, report.counts) }), time,
-    drawMatrix(session, report, classes, pictures),
+    ...drawMatrix(session, report, classes, pictures),
     make("h3", { textContent: "Is the label wrong?" }),
     ...drawSuspects(session, report, classes, pictures));
 }

@@ -4,18 +4,19 @@
 import { PictureError } from "./picture.js";
 
 const OTHER = "Other things";
+const LANES = 2; // pictures that are being looked at
 
 // store: see store.js; base: the name of the network's file, with which features were computed;
 // changed(): draws what there is now; told(done, total): how many pictures have been looked at;
-// problem(text): tells the visitor.
-export async function openSession(store, base, { changed, told, problem }) {
+// problem(text), said(text): tell the visitor what is wrong, and what was done.
+export async function openSession(store, base, { changed, told, problem, said }) {
   const byOrder = (a, b) => a.order - b.order;
   const classes = (await store.all("classes")).sort(byOrder);
   const pictures = (await store.all("pictures")).sort(byOrder);
   const settings = new Map((await store.all("settings")).map(({ id, value }) => [id, value]));
   const addresses = new Map(); // of thumbnails, by the picture's id
   let order = Math.max(0, ...classes.map((one) => one.order), ...pictures.map((one) => one.order));
-  let engine = null, looking = false, looked = 0;
+  let engine = null, looking = false;
 
   const next = () => (order += 1);
   const waiting = () => pictures.filter((picture) => picture.base !== base);
@@ -50,26 +51,33 @@ export async function openSession(store, base, { changed, told, problem }) {
       const own = classes.find(({ id }) => id === twin.classId);
       return `${picture.name} is already there, in ${own.name}, as ${twin.name}.`;
     }
+    picture.key = found.key; // at once: the other lane compares with it
     await store.put("pictures", { ...picture, ...found, base });
     Object.assign(picture, found, { base });
     release(picture);
     return "";
   }
 
-  // Look at all pictures that have not been looked at, one after another.
+  // Look at all pictures that have not been looked at, some at a time: while the network computes one,
+  // the browser decodes the next and writes the one before to the disk.
   async function lookAtAll() {
     if (looking || !engine) return;
     looking = true;
-    const problems = [];
-    looked = 0;
-    try {
-      for (let [picture] = waiting(); picture; [picture] = waiting()) {
+    const problems = [], taken = new Set();
+    let looked = 0;
+    const lane = async () => {
+      const untaken = () => waiting().find((picture) => !taken.has(picture));
+      for (let picture = untaken(); picture; picture = untaken()) {
+        taken.add(picture);
         told(looked, looked + waiting().length);
         const wrong = await examine(picture);
         if (wrong) problems.push(wrong);
         looked += 1;
         changed();
       }
+    };
+    try {
+      await Promise.all(Array.from({ length: LANES }, lane));
     } finally {
       looking = false;
       told(looked, looked);
@@ -156,15 +164,16 @@ export async function openSession(store, base, { changed, told, problem }) {
       lookAtAll().catch((error) => problem(error.message));
     },
 
-    async move(ids, classId) {
-      const chosen = pictures.filter(({ id }) => ids.includes(id));
-      await store.put("pictures", ...chosen.map((picture) => ({ ...picture, classId })));
-      for (const picture of chosen) picture.classId = classId;
+    async move(id, classId) {
+      const picture = pictures.find((one) => one.id === id);
+      await store.put("pictures", { ...picture, classId });
+      picture.classId = classId;
+      said(`${picture.name} is now in ${session.classOf(picture).name}.`);
       changed();
     },
 
-    async remove(ids) {
-      await drop(pictures.filter(({ id }) => ids.includes(id)));
+    async remove(id) {
+      await drop(pictures.filter((one) => one.id === id));
       changed();
     },
 

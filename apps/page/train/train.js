@@ -75,38 +75,47 @@ function changed() {
   if (session.setting("trained", false)) train();
   else if (result) {
     result = null;
-    drawAttempt();
-    draw();
+    drawResult();
   }
 }
 
+// Train on what there is now, until nothing has changed in the meantime.
 async function train() {
   stale = true;
   if (training) return;
   training = true;
   try {
-    while (stale) {
+    while (stale && !lacking()) {
       stale = false;
-      if (lacking()) {
-        if (session.ready()) result = null; // it can't be learned any more
-        continue;
-      }
-      const classes = session.learned().map((entry) => ({ ...entry }));
-      const labelOf = new Map(classes.map(({ id }, label) => [id, label]));
-      const pictures = session.pictures.filter(({ classId }) => labelOf.has(classId));
-      const found = await engine("train", {
-        pictures: pictures.map(({ features, layout, burst, classId }) =>
-          ({ features, layout, burst, label: labelOf.get(classId) })),
-        count: classes.length,
-      });
-      if (!stale) result = { ...found, classes, pictures };
+      const found = await trained();
+      if (!stale) result = found;
     }
   } finally {
     training = false;
   }
+  if (lacking() && session.ready()) result = null; // it can't be learned any more
+  if (!stale || !result) drawResult();
+}
+
+async function trained() {
+  const classes = session.learned().map((entry) => ({ ...entry }));
+  const labelOf = new Map(classes.map(({ id }, label) => [id, label]));
+  const pictures = session.pictures.filter(({ classId }) => labelOf.has(classId));
+  const found = await engine("train", {
+    pictures: pictures.map(({ features, layout, burst, classId }) =>
+      ({ features, layout, burst, label: labelOf.get(classId) })),
+    count: classes.length,
+  });
+  return { ...found, classes, pictures };
+}
+
+function drawResult() {
+  // Where the focus was in the report, it stays there, though all of it is drawn again.
+  const isInside = $("report").contains(document.activeElement);
   draw();
   if (result) drawReport(session, $("report"), result);
   drawAttempt();
+  if (isInside) ($("report").querySelector(".suspects select") ?? $("train")).focus();
 }
 
 async function trainFirst() {
@@ -164,6 +173,7 @@ export async function run(name) {
     changed,
     told: drawProgress,
     problem: complain,
+    said: say,
   });
   if (!session.classes.length) {
     await session.addClass();

@@ -17,13 +17,13 @@ export function view(session, title, find, note = () => "") {
       const own = session.classOf(picture);
       const others = session.classes.filter(({ id }) => id !== own.id);
       const move = menu(`Move ${picture.name}`, others, "Move to …", async (id) => {
-        await session.move([picture.id], id);
+        await session.move(picture.id, id);
         redraw();
       });
       const remove = make("button", { type: "button", className: "button quiet",
         textContent: "Remove", label: `Remove ${picture.name}` });
       remove.addEventListener("click", async () => {
-        await session.remove([picture.id]);
+        await session.remove(picture.id);
         redraw();
       });
       const alt = `${picture.name}, in ${own.name}`;

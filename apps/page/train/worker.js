@@ -19,7 +19,12 @@ async function start(data, tell) {
   about = data;
   const change = (graph) => withFeatures(new Uint8Array(graph), about.width);
   const session = await loadNetwork(about, tell, change);
-  network = async (rgb) => (await session(rgb)).features;
+  let before = Promise.resolve(); // it takes one picture after another
+  network = (rgb) => {
+    const found = before.catch(() => {}).then(async () => (await session(rgb)).features);
+    before = found;
+    return found;
+  };
   await network(new Uint8Array(about.size * about.size * 3)); // the first answer takes longest
 }
 
