@@ -135,7 +135,7 @@ def build_training_page(folder=TRAINING_PAGE, model=DEFAULT):
         )
     with _new_page(folder) as page:
         classifier = load_classifier(model)
-        network = _base_network(classifier, page.with_name("base.onnx"))
+        network = base_network(classifier, page.with_name("base.onnx"))
         details = {
             "width": base_of(classifier).output_shape[-1],
             "terms": classifier.terms,
@@ -347,7 +347,7 @@ def _write_onnx(model, path):
     return classifier.name
 
 
-def _base_network(classifier, path):
+def base_network(classifier, path):
     """A classifier's network without its last layer, for a page that learns: bytes.
 
     The graph takes "image", RGB 0…255, and works out "features", but has no outputs:

@@ -4,14 +4,13 @@
 import { loadNetwork } from "./model.js";
 import { open, PictureError, prepare } from "./picture.js";
 import { withFeatures } from "./graph.js";
-import { groupsOf } from "./groups.js";
+import { groupsOf, layoutOf } from "./groups.js";
 import { fitHead } from "./head.js";
 import { judge } from "./judge.js";
 import { ownDistances } from "./strange.js";
 
 const SHOWN = 240; // pixels of the longer side of a picture as the page shows it
 const QUALITY = 0.85; // of its JPEG
-const LAYOUT = 16; // cells a side of the small grey picture that look-alikes are found by
 
 let about, network;
 
@@ -39,16 +38,6 @@ function shown(picture) {
   return canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
 }
 
-// The mean of red, green and blue in each cell of a coarse grid.
-function layout(rgb, size) {
-  const cell = size / LAYOUT, means = new Float32Array(LAYOUT * LAYOUT);
-  for (let i = 0; i < size * size; i++) {
-    const row = Math.floor(Math.floor(i / size) / cell), column = Math.floor((i % size) / cell);
-    means[row * LAYOUT + column] += rgb[3 * i] + rgb[3 * i + 1] + rgb[3 * i + 2];
-  }
-  return means;
-}
-
 // A number that the same pixels always give, and others hardly ever: FNV-1a, twice 32 bits.
 function fingerprint(rgb) {
   let a = 0x811c9dc5, b = 0x1000193;
@@ -65,7 +54,7 @@ async function look({ file }) {
   const rgb = prepare(picture, about), thumbnail = await shown(picture);
   picture.close();
   const features = Float32Array.from(await network(rgb));
-  return { features, thumbnail, layout: layout(rgb, about.size), key: fingerprint(rgb) };
+  return { features, thumbnail, layout: layoutOf(rgb, about.size), key: fingerprint(rgb) };
 }
 
 // Train on pictures and judge what comes out. pictures: [{ features, layout, burst, label }, …].
