@@ -14,6 +14,7 @@ accuracy on the validation pictures.
 
 import argparse
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -43,8 +44,7 @@ def described(pictures, classifier, run):
     """What the script needs of `Pictures`: features, layouts and labels, as lists."""
     pixels = pictures.array(classifier.size, classifier.rule)
     features = [
-        run(pixels[start : start + AT_ONCE])
-        for start in range(0, len(pixels), AT_ONCE)
+        run(pixels[start : start + AT_ONCE]) for start in range(0, len(pixels), AT_ONCE)
     ]
     cell = classifier.size // CELLS
     layouts = pixels.sum(axis=3).reshape(-1, CELLS, cell, CELLS, cell).sum(axis=(2, 4))
@@ -124,14 +124,14 @@ def main():
     except DataError as error:
         print(error, file=sys.stderr)
         return 1
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
     with atomic_write(RECORDED_HONESTY) as draft:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(rows)
+        draft.write_text(table.getvalue(), encoding="utf-8")
     note_digest(RECORDED_HONESTY)
-    with RECORDED_HONESTY.open(encoding="utf-8", newline="") as file:
-        told = covered(list(csv.DictReader(file)))
+    told = covered(list(csv.DictReader(io.StringIO(table.getvalue()))))
     print(f"{RECORDED_HONESTY}: the interval holds the accuracy in {told} of {DRAWS}")
     return 0
 

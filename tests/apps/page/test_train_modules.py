@@ -41,7 +41,9 @@ def node(tmp_path_factory):
 
     def run(imports, body, **data):
         """imports: {module: names}; body: of a function of `data`, as JSON."""
-        lines = [f'import {{ {names} }} from "./{m}.js";' for m, names in imports.items()]
+        lines = [
+            f'import {{ {names} }} from "./{m}.js";' for m, names in imports.items()
+        ]
         (folder / "run.js").write_text(
             "\n".join(
                 [
@@ -163,7 +165,8 @@ class TestGroupsAndFolds:
         noise = np.random.default_rng(1).random((n, 256))
         return node(
             {"groups": "groupsOf"},
-            ROWS + "return groupsOf(rows(data.features), rows(data.layouts), data.bursts);",
+            ROWS
+            + "return groupsOf(rows(data.features), rows(data.layouts), data.bursts);",
             features=np.asarray(features).tolist(),
             layouts=(noise if layouts is None else np.asarray(layouts)).tolist(),
             bursts=bursts or [None] * n,
@@ -254,7 +257,8 @@ class TestTheJudgement:
         return node(
             {"judge": "judge"},
             ROWS
-            + "return judge(rows(data.features), data.labels, data.groups, data.count);",
+            + """const features = rows(data.features);
+            return judge(features, data.labels, data.groups, data.count);""",
             features=features.tolist(),
             labels=labels,
             groups=groups,
