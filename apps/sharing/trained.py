@@ -68,6 +68,8 @@ def _read(path):
                 f"names should be text of 1 to {MAX_TEXT} letters, not {text!r:.100}"
             )
         text.encode()  # half a letter, as JSON can hold it, could not be shown
+    if len(set(classes)) < len(classes):
+        raise ValueError("two classes have the same name")
     bias = np.array(details["bias"], "float32")
     data = base64.b64decode(details["kernel"], validate=True)
     kernel = np.frombuffer(data, "<f4").reshape(len(classes), -1)
