@@ -80,7 +80,6 @@ function build(session, entry) {
   remove.addEventListener("click", () => {
     const own = session.picturesOf(entry.id).length;
     if (own && !confirm(`Remove ${entry.name} and its ${counted(own, "picture")}?`)) return;
-    if (recording?.card === card) stopCamera();
     session.removeClass(entry.id);
   });
   camera.addEventListener("click", async () => {
@@ -134,9 +133,10 @@ const cards = new Map(); // by the class's id
 
 // Draw all cards as the session has them. Elements stay where they can, and so does the focus.
 export function drawCards(session, place) {
-  for (const [id, { element }] of cards) {
+  for (const [id, card] of cards) {
     if (session.classes.some((entry) => entry.id === id)) continue;
-    element.remove();
+    if (recording?.card === card) stopCamera();
+    card.element.remove();
     cards.delete(id);
   }
   for (const entry of session.classes) {

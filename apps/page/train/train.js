@@ -6,7 +6,7 @@ import { drawCards } from "./classes.js";
 import { startEngine } from "./engine.js";
 import { loadAbout } from "./model.js";
 import { keepOffline } from "./offline.js";
-import { $, complain, counted, percent, say } from "./parts.js";
+import { $, complain, counted, percent, say, two } from "./parts.js";
 import { checkReading, PictureError } from "./picture.js";
 import { drawReport } from "./report.js";
 import { openSession } from "./session.js";
@@ -119,8 +119,12 @@ function drawResult() {
 }
 
 async function trainFirst() {
+  say("Training …");
   await session.set("trained", true);
   await train();
+  const found = result?.report.accuracy;
+  say(found ? `Trained: accuracy ${two(found.value)}, 95 % interval ${two(found.low)} to ` +
+    `${two(found.high)}.` : "Trained.");
   $("report").scrollIntoView({ block: "nearest" });
 }
 
@@ -169,7 +173,11 @@ export async function run(name) {
   about = await loadAbout(name);
   $("about").textContent = `It starts from ${about.name.replaceAll("_", " ")}, which has learned to ` +
     "see from ImageNet, and trains a new last layer on your pictures, in your browser.";
-  session = await openSession(await openStore(), about.model, {
+  const store = await openStore().catch((error) => {
+    throw new PictureError(`This browser does not let the page keep pictures (${error.message}): ` +
+      "allow it to store data, leave the private window, or use another browser.");
+  });
+  session = await openSession(store, about.model, {
     changed,
     told: drawProgress,
     problem: complain,

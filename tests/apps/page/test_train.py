@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 import zipfile
@@ -115,6 +116,31 @@ class TestWhatIsWritten:
         with pytest.raises(SystemExit):
             page.main(["--train", "--samples", "cat.jpg"])
         assert "leave --samples out" in capsys.readouterr().err
+
+    @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+    @pytest.mark.parametrize(("train", "options"), [("1", "--train"), ("", "")])
+    def test_make_page_with_and_without_train(self, tmp_path, train, options):
+        """page.sh, where onnxruntime-web has been fetched."""
+        state = tmp_path / "apps" / "page" / "node_modules" / "state"
+        state.parent.mkdir(parents=True)
+        for name in ("page.sh", "package-lock.json"):
+            shutil.copy(ROOT / "apps" / "page" / name, tmp_path / "apps" / "page")
+        shutil.copy(tmp_path / "apps" / "page" / "package-lock.json", state)
+        python = tmp_path / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text('#!/bin/sh\necho "$@"\n')
+        python.chmod(0o755)
+        done = subprocess.run(
+            ["sh", "apps/page/page.sh"],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "TRAIN": train},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == ["-m", "apps.page.build", *options.split()]
+        text = (ROOT / "Makefile").read_text(encoding="utf-8")
+        assert "\nexport TRAIN\n" in text
 
     def test_a_model_without_a_name_of_ours_is_refused(self, tmp_path):
         with pytest.raises(ValueError, match="starts from a network by name"):
