@@ -53,7 +53,7 @@ function build(session, entry) {
     label: entry.other ? "Name of the test pictures" : "Name of the class" });
   const count = make("span", { className: "count" });
   const file = make("input", { type: "file", accept: "image/*", multiple: true });
-  const choose = make("label", { className: "button" }, "Add pictures", file);
+  const choose = make("label", { className: "button" }, "Add files", file);
   const camera = make("button", { type: "button", className: "button", textContent: "Camera" });
   const remove = make("button", { type: "button", className: "button quiet", textContent: "Remove" });
   const pictures = make("div", { className: "thumbnails" });
