@@ -5,17 +5,16 @@ import { unit } from "./groups.js";
 import { best } from "./judge.js";
 import { probabilitiesOf } from "./head.js";
 import { $, bar, complain, counted, make, percent, say, two } from "./parts.js";
-import { nearest, threshold } from "./strange.js";
+import { nearest, USUAL } from "./strange.js";
 
-const USUAL = 5; // per cent of the visitor's own pictures that may be turned away
 const MOST = 30;
 const PAUSE = 1500; // milliseconds between two answers that are told, of a camera
 
-// engine: see engine.js; session: see session.js; result(): what training has found, or null.
-export function prepareAttempts(engine, session, result) {
+// engine: see engine.js; session: see session.js; result(): what training has found, or null;
+// limit(): beyond which distance a picture is like nothing that was shown.
+export function prepareAttempts(engine, session, result, limit) {
   let turn = 0, camera = null, latest = null;
 
-  const limit = () => threshold(result().distances, session.setting("share", USUAL) / 100);
   const units = () => (result().units ??= result().pictures.map(({ features }) => unit(features)));
 
   function draw() {

@@ -5,7 +5,9 @@
 // nodes or weights, one appends fields to the graph. Numbers of fields are those of onnx.proto.
 
 const text = new TextEncoder();
-const FLOAT = 1; // TensorProto.FLOAT
+// Kinds of numbers, of TensorProto.
+const FLOAT = 1;
+const INT64 = 7;
 const WITH_LENGTH = 2; // the kind of texts, bytes and messages
 const GRAPH = 7; // ModelProto.graph
 
@@ -36,22 +38,30 @@ const string = (field, value) => bytes(field, text.encode(value));
 const message = (field, ...parts) => bytes(field, joined(parts));
 
 // GraphProto.node
-function node(operation, inputs, output) {
-  return message(1, ...inputs.map((name) => string(1, name)), string(2, output),
-    string(3, output), string(4, operation));
+function node(operation, inputs, ...outputs) {
+  return message(1, ...inputs.map((name) => string(1, name)),
+    ...outputs.map((name) => string(2, name)), string(3, outputs[0]), string(4, operation));
 }
 
 // GraphProto.initializer: values of 32 bits, the lowest byte first, as every browser has them.
-function weights(name, sides, values) {
-  const data = new Uint8Array(Float32Array.from(values).buffer);
-  return message(5, ...sides.map((side) => number(1, side)), number(2, FLOAT), string(8, name),
+// sides: of the table that they make, none for a single number.
+function constant(name, sides, values) {
+  const data = new Uint8Array(values.buffer), kind = values instanceof Float32Array ? FLOAT : INT64;
+  return message(5, ...sides.map((side) => number(1, side)), number(2, kind), string(8, name),
     bytes(9, data));
 }
 
+// A constant with a column for each of some rows of numbers.
+function columns(name, rows) {
+  const width = rows[0].length, values = new Float32Array(width * rows.length);
+  rows.forEach((row, k) => row.forEach((value, j) => (values[j * rows.length + k] = value)));
+  return constant(name, [width, rows.length], values);
+}
+
 // GraphProto.output: n rows of `width` numbers.
-function output(name, width) {
+function output(name, width, kind = FLOAT) {
   const shape = message(2, message(1, string(2, "n")), message(1, number(1, width)));
-  return message(12, string(1, name), message(2, message(1, number(1, FLOAT), shape)));
+  return message(12, string(1, name), message(2, message(1, number(1, kind), shape)));
 }
 
 // Read a whole number → [number, where it ends].
@@ -88,17 +98,33 @@ export function withFeatures(network, width) {
   return extended(network, [output("features", width)]);
 }
 
-// The network with a head: it gives "probabilities". documents: { name: text }, kept in the file.
-export function withHead(network, head, documents) {
-  const width = head.kernel[0].length, count = head.kernel.length;
-  const kernel = new Float32Array(width * count); // a row for each feature
-  head.kernel.forEach((column, k) => column.forEach((w, j) => (kernel[j * count + k] = w)));
+// How far the features are from the nearest of some others, of length 1: "distance" (1 − cosine), and
+// the position of that one, "nearest".
+function distance(units) {
+  return [
+    columns("familiar_features", units),
+    constant("familiar_one", [], Float32Array.of(1)),
+    constant("familiar_first", [1], BigInt64Array.of(1n)),
+    node("LpNormalization", ["features"], "familiar_unit"), // by the root of the sum of squares
+    node("MatMul", ["familiar_unit", "familiar_features"], "familiar_likeness"),
+    node("TopK", ["familiar_likeness", "familiar_first"], "familiar_best", "nearest"),
+    node("Sub", ["familiar_one", "familiar_best"], "distance"),
+    output("distance", 1),
+    output("nearest", 1, INT64),
+  ];
+}
+
+// The network with a head: it gives "probabilities" and, as above, "distance" and "nearest". units:
+// features of the pictures that it learned from; documents: { name: text }, kept in the file.
+export function withHead(network, head, units, documents) {
+  const count = head.kernel.length;
   const more = [
-    weights("head_kernel", [width, count], kernel),
-    weights("head_bias", [count], head.bias),
+    columns("head_kernel", head.kernel),
+    constant("head_bias", [count], Float32Array.from(head.bias)),
     node("Gemm", ["features", "head_kernel", "head_bias"], "logits"),
     node("Softmax", ["logits"], "probabilities"), // over the last axis
     output("probabilities", count),
+    ...distance(units),
   ];
   const notes = Object.entries(documents).map(([name, value]) =>
     message(14, string(1, name), string(2, value))); // ModelProto.metadata_props

@@ -3,6 +3,8 @@
 
 import { product, unit } from "./groups.js";
 
+export const USUAL = 5; // per cent of the visitor's own pictures that may be turned away
+
 // The nearest of some pictures: { distance, position }. units: features of length 1.
 export function nearest(features, units) {
   const own = unit(features);

@@ -11,6 +11,7 @@ import { checkReading, PictureError } from "./picture.js";
 import { drawReport } from "./report.js";
 import { openSession } from "./session.js";
 import { openStore } from "./store.js";
+import { threshold, USUAL } from "./strange.js";
 import { prepareTaking } from "./take.js";
 
 let about, session, engine;
@@ -195,8 +196,9 @@ export async function run(name) {
     $("progress").value = share;
     say(`Loading the network … ${percent(Math.floor(share * 4) / 4)}`);
   });
-  drawAttempt = prepareAttempts(engine, session, () => result);
-  prepareTaking(about, session, () => result);
+  const limit = () => threshold(result.distances, session.setting("share", USUAL) / 100);
+  drawAttempt = prepareAttempts(engine, session, () => result, limit);
+  prepareTaking(about, session, () => result, limit);
   say("Ready.");
   $("progress").hidden = true;
   await session.begin(engine);
