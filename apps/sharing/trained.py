@@ -9,10 +9,12 @@ import numpy as np
 from apps.sharing.classifier import as_classifier
 from helpers.models import REGISTRY, load_classifier
 from helpers.training import new_model
+from safeguards.familiar import familiar, read_document
 from safeguards.model_files import MAX_CLASSES, MAX_TEXT, ModelFileError
 
 FORMAT = "transfer-learning head 1"  # what such a file says of itself
-MAX_BYTES = 100_000_000  # of a file: a thousand classes have 7 MB
+MAX_BYTES = 100_000_000  # of a file: a thousand classes have 7 MB, as many pictures too
+LENGTH = 1e-3  # how far the length of a picture's features may be from 1
 
 
 def load_trained(path):
@@ -20,9 +22,12 @@ def load_trained(path):
     It's a `Classifier` on the network that the page carries, by name, with its weights
     as they are on this machine: `save_classifier`, `export_onnx` and all else take it.
     The page's own weights are rounded, so probabilities differ by up to 0.001.
+    It also says what is like nothing it learned from, by the threshold chosen there.
     The file is JSON and can't run code: "format", "name", "base" (a name of the
-    registry), "classes" (names), "kernel" (float32, little-endian, base64; a row for
-    each class, a column for each feature) and "bias" (numbers, one for each class).
+    registry), "classes" (names), "kernel" (a row of numbers for each class, a column
+    for each feature), "bias" (numbers, one for each class) and "familiar": "within"
+    (the threshold, a cosine distance), "names" of pictures learned from and their
+    "features" (rows of length 1). Tables are float32, little-endian, in base64.
     ModelFileError for any other file, FileNotFoundError where there's none,
     WeightsUnavailable as in `load_classifier`."""
     path = Path(path).expanduser()
@@ -47,7 +52,9 @@ def load_trained(path):
             f"{details['base']}: download it from the page again."
         )
     head.set_weights([kernel, details["bias"]])
-    return as_classifier(model, details["classes"], name=details["name"])
+    return as_classifier(
+        model, details["classes"], name=details["name"], familiar=details["familiar"]
+    )
 
 
 def _read(path):
@@ -71,10 +78,31 @@ def _read(path):
     if len(set(classes)) < len(classes):
         raise ValueError("two classes have the same name")
     bias = np.array(details["bias"], "float32")
-    data = base64.b64decode(details["kernel"], validate=True)
-    kernel = np.frombuffer(data, "<f4").reshape(len(classes), -1)
+    kernel = _table(details["kernel"], len(classes))
     if bias.shape != (len(classes),):
         raise ValueError(f"{len(classes)} classes, but {bias.size} biases")
-    if not np.isfinite(kernel).all() or not np.isfinite(bias).all():
-        raise ValueError("some weights are no numbers")
-    return {**details, "kernel": kernel, "bias": bias}
+    if not np.isfinite(bias).all():
+        raise ValueError("some biases are no numbers")
+    known = _familiar(details["familiar"], kernel.shape[1])
+    return {**details, "kernel": kernel, "bias": bias, "familiar": known}
+
+
+def _table(text, rows):
+    """A table of finite numbers from base64: float32 (rows, columns)."""
+    table = np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+    table = table.reshape(rows, -1)
+    if not table.size or not np.isfinite(table).all():
+        raise ValueError("a table is empty or holds what is no number")
+    return table
+
+
+def _familiar(content, width):
+    """The `Familiar` that such a file holds. width: how many features there are."""
+    within = float(content["within"])
+    text = json.dumps({"within": within, "names": content["names"]})
+    names = read_document(text).names
+    features = _table(content["features"], len(names))
+    lengths = np.linalg.norm(features, axis=1)
+    if features.shape[1] != width or np.abs(lengths - 1).max() > LENGTH:
+        raise ValueError("the features of its pictures don't fit its weights")
+    return familiar(features, names, within)

@@ -29,6 +29,7 @@ from apps.sharing.quiet import quiet
 from helpers.datasets import DataError
 from helpers.models import RECORDED, load_classifier
 from helpers.pictures import listed
+from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write, note_digest
 
 RECORDED_HONESTY = RECORDED / "page_honesty.csv"
@@ -137,4 +138,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -150,6 +150,18 @@ class TestWhatIsWritten:
 # -- what visitors take along, in Python -----------------------------------------------
 
 
+def in_base64(table):
+    """Numbers as the page writes them."""
+    return base64.b64encode(np.asarray(table, "<f4").tobytes()).decode()
+
+
+FAMILIAR = {
+    "within": 0.4,
+    "names": ["a/1.jpg", "c/2.jpg"],
+    "features": in_base64(np.full((2, 1280), 1280**-0.5)),
+}
+
+
 def head_file(path, **changes):
     """A file as the page writes it, of three classes with random weights, and some
     changes."""
@@ -162,7 +174,8 @@ def head_file(path, **changes):
         "classes": ["a", "b", "c"],
         "accuracy": None,
         "bias": rng.normal(size=3).tolist(),
-        "kernel": base64.b64encode(kernel.tobytes()).decode(),
+        "kernel": in_base64(kernel),
+        "familiar": FAMILIAR,
     }
     for key, value in changes.items():
         details[key] = value
@@ -180,6 +193,8 @@ class TestLoadTrained:
         assert (found.name, found.size, found.rule) == ("mine", base.size, base.rule)
         assert found.classes == (("a", "a"), ("b", "b"), ("c", "c"))
         assert found.terms == base.terms != ""
+        judged = found.predict("cat", top=1).judged
+        assert judged.unlike and judged.nearest in ("a/1.jpg", "c/2.jpg")
         features = np.asarray(base_of(base)(base.prepare(["cat", "coffee"])))
         wanted = softmax(features @ kernel.T + bias, axis=1)
         assert np.abs(found.probabilities(["cat", "coffee"]) - wanted).max() <= 1e-4
@@ -206,9 +221,18 @@ class TestLoadTrained:
             {"bias": None},
             {"kernel": "no base64!"},
             {"kernel": base64.b64encode(b"123").decode()},
-            {"kernel": base64.b64encode(bytes(4 * 3 * 7)).decode()},
-            {"kernel": base64.b64encode(b"\0\0\xc0\x7f" * 3 * 1280).decode()},
+            {"kernel": in_base64(np.zeros((3, 7)))},
+            {"kernel": in_base64(np.full((3, 1280), np.nan))},
             {"kernel": ...},
+            {"familiar": ...},
+            {"familiar": []},
+            {"familiar": FAMILIAR | {"within": 3}},
+            {"familiar": FAMILIAR | {"within": "x"}},
+            {"familiar": FAMILIAR | {"names": []}},
+            {"familiar": FAMILIAR | {"names": ["a"]}},
+            {"familiar": FAMILIAR | {"names": [1, 2]}},
+            {"familiar": FAMILIAR | {"features": in_base64(np.ones((2, 1280)))}},
+            {"familiar": FAMILIAR | {"features": in_base64(np.ones((2, 1)))}},
         ],
     )
     def test_another_or_damaged_one_is_refused(self, tmp_path, changes):
@@ -489,6 +513,22 @@ def test_from_three_classes_to_a_file_in_python(visit, tmp_path, keep):
     wanted = softmax(logits, axis=1)
     assert np.abs(trained.probabilities(pictures) - wanted).max() <= 1e-3
     assert np.abs(exported.probabilities(pictures) - wanted).max() <= 1e-3
+
+    # All three say how far the nearest picture is that was learned from.
+    known = encoded(load_image(renders("desktop")[0]), "PNG")
+    for name, picture in [("strange.png", pictures[0]), ("known.png", known)]:
+        file = {"name": name, "mimeType": "", "buffer": picture}
+        visit.page.locator("#try-file").set_input_files(file)
+        captions = visit.page.locator("#answer figcaption")
+        expect(captions.first).to_have_text(name)
+        distance = re.search(r"([\d.]+) away", captions.last.inner_text())[1]
+        answer = visit.page.locator("#answer strong").inner_text()
+        for one in (trained, exported):
+            judged = one.predict(picture, top=1).judged
+            assert abs(judged.distance - float(distance)) <= 0.01
+            assert judged.unlike == (answer == "Like nothing you showed me")
+            if name == "known.png":
+                assert judged.nearest == "desktop/0001.jpg"
     assert visit.page.asked == []
 
 

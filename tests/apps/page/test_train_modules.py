@@ -393,24 +393,31 @@ class TestWhatIsTakenAlong:
         )
         assert found == ["a.jpg", "A-2.jpg", "a-3.jpg", "b", "b-2", "a-2-2.jpg"]
 
-    def test_a_head_is_put_on_the_network(self, node, tmp_path):
+    @pytest.mark.parametrize("within", [0.25, 0, 1e-7])
+    def test_a_head_is_put_on_the_network(self, node, tmp_path, within):
         """By JavaScript, as the file in which everything is."""
         classifier = tiny.classifier(10)
         network = page.base_network(classifier, tmp_path / "base.onnx")
         (tmp_path / "network.bin").write_bytes(network)
         rng = np.random.default_rng(0)
         kernel, bias = rng.normal(size=(3, 64)), rng.normal(size=3)
+        units = rng.random((2, 64))
+        units /= np.linalg.norm(units, axis=1, keepdims=True)
         text = node(
             {"graph": "withFeatures, withHead", "take": "documents"},
             """const network = new Uint8Array(readFileSync(data.path));
             const classes = data.classes.map((name) => ({ name }));
             const head = { kernel: data.kernel, bias: data.bias };
+            const known = { names: ["x", "y"], within: data.within, units: data.units };
+            const notes = documents(data.about, "Ada's", classes, known);
             const files = [withFeatures(network, 64),
-                withHead(network, head, documents(data.about, "Ada's", classes))];
+                withHead(network, head, known.units, notes)];
             return files.map((file) => Buffer.from(file).toString("base64"));""",
             path=str(tmp_path / "network.bin"),
             kernel=kernel.tolist(),
             bias=bias.tolist(),
+            units=units.tolist(),
+            within=within,
             classes=["a", "b", "Bäume"],
             about={
                 "size": tiny.SIZE,
@@ -425,8 +432,8 @@ class TestWhatIsTakenAlong:
         exported = load_exported(tmp_path / "whole.onnx")
         assert [name for _, name in exported.classes] == ["a", "b", "Bäume"]
         assert (exported.name, exported.terms) == ("Ada's", "mine")
-        (output,) = onnx.load_from_string(whole).graph.output
-        assert output.name == "probabilities"
+        outputs = [one.name for one in onnx.load_from_string(whole).graph.output]
+        assert outputs == ["probabilities", "distance", "nearest"]
         pictures = ["cat", "coffee", "uniform"]
         import onnxruntime
 
@@ -436,6 +443,11 @@ class TestWhatIsTakenAlong:
         logits = features @ kernel.T + bias
         wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         assert np.abs(exported.probabilities(pictures) - wanted).max() <= 1e-5
+        likeness = features @ units.T / np.linalg.norm(features, axis=1, keepdims=True)
+        for judged, row in zip(exported.judged(batch), likeness, strict=True):
+            assert judged.distance == pytest.approx(1 - row.max(), abs=1e-5)
+            assert judged.nearest == "xy"[row.argmax()]
+            assert judged.unlike == (1 - row.max() > within)
 
     def test_its_rounded_weights_are_nearly_the_networks(self, tmp_path):
         classifier = tiny.classifier(10)
