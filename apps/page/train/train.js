@@ -131,8 +131,9 @@ async function trainFirst() {
 
 async function forget() {
   if (!confirm("Forget all classes and pictures on this device? This cannot be undone.")) return;
-  result = null;
   await session.forget();
+  stale = true; // what is being trained now is forgotten, too
+  result = null;
   await session.addClass();
   await session.addClass();
   drawAttempt();

@@ -475,7 +475,8 @@ class TestHonesty:
     """data/recorded/page_honesty.csv."""
 
     @pytest.fixture(scope="class")
-    def rows(self):
+    @classmethod
+    def rows(cls):
         with honesty.RECORDED_HONESTY.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
