@@ -37,10 +37,13 @@ function film(camera, take) {
     button.textContent = "Hold to record";
   };
   const isKey = ({ key }) => key === " " || key === "Enter";
-  button.addEventListener("pointerdown", start);
+  button.addEventListener("pointerdown", ({ pointerId }) => {
+    button.setPointerCapture(pointerId); // it's held also where the page moves below the finger
+    start();
+  });
   button.addEventListener("keydown", (event) => isKey(event) && start());
   button.addEventListener("keyup", stop);
-  for (const end of ["pointerup", "pointercancel", "pointerleave", "blur"]) {
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) {
     button.addEventListener(end, stop);
   }
   button.addEventListener("contextmenu", (event) => event.preventDefault()); // as on phones

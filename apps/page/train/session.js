@@ -48,6 +48,7 @@ export async function openSession(store, base, { changed, told, problem, said })
     const twin = pictures.find((other) => other.key === found.key && other.id !== picture.id);
     if (twin) {
       await drop([picture]);
+      if (picture.burst !== null) return ""; // a camera that was too slow for another frame
       const own = classes.find(({ id }) => id === twin.classId);
       return `${picture.name} is already there, in ${own.name}, as ${twin.name}.`;
     }
