@@ -10,6 +10,7 @@ BENCH_ARGS ?=
 export PYTHON
 export MODEL
 export NOTEBOOK
+export TRAIN
 # As it is: a dollar sign in the name of a folder is no variable of make's.
 override PICTURES := $(value PICTURES)
 export PICTURES
@@ -44,7 +45,7 @@ fresh: ## bring the original of a lesson back, as in NOTEBOOK=03, and keep yours
 app: setup ## serve the classifier as a page, on this machine only
 	@sh apps/served/app.sh $(APP_ARGS)
 
-page: setup ## write the classifier as a page that needs no server, to build/page/
+page: setup ## write the classifier as a page that needs no server, to build/page/; TRAIN=1: one that learns
 	@sh apps/page/page.sh $(PAGE_ARGS)
 
 mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in build/mine

@@ -9,6 +9,10 @@
 4. add the files of static/, in which the names of other files become the hashed ones
 5. move the folder to its place in one step, instead of an older page
 
+With --train the page learns in the visitor's browser: it has the network without its
+last layer, a head is trained on the visitor's own pictures, and the files of train/
+come along. It's written to build/train/.
+
 `make page` fetches onnxruntime-web first; without make, `npm ci --ignore-scripts` in
 apps/page does.
 """
@@ -22,6 +26,7 @@ import re
 import shutil
 import sys
 import textwrap
+from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -30,25 +35,33 @@ import numpy as np
 
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
+from apps.sharing.quiet import quiet
+from apps.sharing.trained import load_trained
+from helpers import keras
 from helpers.images import load_image
 from helpers.labels import imagenet_classes
 from helpers.models import (
     DEFAULT,
     LICENCES,
+    REGISTRY,
     ROOT,
     Classifier,
     WeightsUnavailable,
     load_classifier,
 )
+from helpers.training import base_of
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.printing import run_tool
+from safeguards.scaling import preprocessed
 from safeguards.text import printable, typed
 from safeguards.whole_files import temporary_folder_in
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
+TRAIN = HERE / "train"  # what only the page that learns has
 PAGE = ROOT / "build" / "page"
+TRAINING_PAGE = ROOT / "build" / "train"
 
 RUNTIME = HERE / "node_modules" / "onnxruntime-web"
 SCRIPT = "ort.wasm.bundle.min.mjs"  # of RUNTIME: runs models on one thread …
@@ -64,6 +77,7 @@ QUALITY = 90  # of its JPEG
 MOST = 25_000_000  # bytes of all files: visitors wait for them, some on a phone
 LARGE = 2000  # weights of a layer from which on they're kept in 16 bits
 MOVED = 0.01  # of any probability: the most that 16 bits may change on the samples
+STEPS = 32767  # of weights in whole numbers of 16 bits, on either side of 0
 HASHED = 12  # letters of a file's SHA-256 that are part of its name
 LINE = 100  # letters of licences.txt
 
@@ -94,45 +108,89 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
     Raises RuntimeMissing without onnxruntime-web; ModelFileError and whatever
     `load_classifier` raises for a file that is no such model; FileExistsError for a
     folder that holds something else than a page; PageTooLarge over `MOST` bytes."""
+    with _new_page(folder) as page:
+        exported, network = _exported(model, page.with_name("model.onnx"))
+        if samples is None:
+            samples = _default_samples(exported)
+        details = {
+            "classes": [name for _, name in exported.classes],
+            "samples": _put_samples(page, samples),
+        }
+        _put_parts(page, exported, network, details)
+        _put_static(page, STATIC / "index.html", _licences(exported))
+    return Path(folder).expanduser().absolute()
+
+
+def build_training_page(folder=TRAINING_PAGE, model=DEFAULT):
+    """Write a page that learns from the visitor's pictures in the visitor's browser.
+
+    It carries the network of `model`, a known name, without its last layer, with its
+    large weights as whole numbers of 16 bits. All else is as in `build_page`, errors
+    included, and its folder is returned, too. `load_trained` in apps.sharing reads what
+    the page's visitors download."""
+    if model not in REGISTRY:
+        raise ValueError(
+            f"A page that learns starts from a network by name, not from {model}: "
+            f"leave the model out, or name one of {', '.join(REGISTRY)}."
+        )
+    with _new_page(folder) as page:
+        classifier = load_classifier(model)
+        network = base_network(classifier, page.with_name("base.onnx"))
+        details = {
+            "width": base_of(classifier).output_shape[-1],
+            "terms": classifier.terms,
+        }
+        _put_parts(page, classifier, network, details)
+        _put_static(page, TRAIN / "index.html", _licences(classifier))
+    return Path(folder).expanduser().absolute()
+
+
+@contextmanager
+def _new_page(folder):
+    """An empty folder, to be filled; afterwards it stands in the place of `folder`.
+
+    If anything goes wrong, whatever was there stays. Beside the empty folder there's
+    room for files that are no part of the page."""
     folder = Path(folder).expanduser().absolute()
     _check_folder(folder)
-    script, binary = _runtime()
+    _runtime()  # without it nothing needs to begin
     with temporary_folder_in(folder.parent) as temporary:
         page = temporary / "page"
         page.mkdir()
-        exported, network = _exported(model, temporary / "model.onnx")
-        if samples is None:
-            samples = _default_samples(exported)
-        description = {
-            "name": exported.name,
-            "size": exported.size,
-            "rule": asdict(exported.rule),
-            "classes": [name for _, name in exported.classes],
-            # Every web server sends .bin; some don't know .onnx, .wasm or .gz.
-            "model": _put(page, "network.bin", network),
-            "script": _put(page, "ort.js", script),
-            # A quarter of its bytes: browsers unpack it, so no host has to be set up.
-            "binary": _put(
-                page, "ort.bin", gzip.compress(binary, COMPRESSION, mtime=0)
-            ),
-            "samples": _put_samples(page, samples),
-            "most": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS},
-        }
-        text = json.dumps(description, ensure_ascii=False, indent=1)
-        _put(page, "page.json", text.encode())
-        _put_static(page, _licences(exported))
+        yield page
         _check_size(page)
         if folder.exists():
             os.replace(folder, temporary / "older")  # which goes with `temporary`
         os.replace(page, folder)
-    return folder
+
+
+def _put_parts(page, classifier, network, details):
+    """Put a network, the runtime and page.json, which names them, into a page.
+
+    network: its ONNX file, bytes; details: what else page.json says."""
+    script, binary = _runtime()
+    # A quarter of its bytes: browsers unpack it, so no host has to be set up.
+    packed = gzip.compress(binary, COMPRESSION, mtime=0)
+    description = {
+        "name": classifier.name,
+        "size": classifier.size,
+        "rule": asdict(classifier.rule),
+        # Every web server sends .bin; some don't know .onnx, .wasm or .gz.
+        "model": _put(page, "network.bin", network),
+        "script": _put(page, "ort.js", script),
+        "binary": _put(page, "ort.bin", packed),
+        "most": {"bytes": MAX_BYTES, "pixels": MAX_PIXELS},
+        **details,
+    }
+    text = json.dumps(description, ensure_ascii=False, indent=1)
+    _put(page, "page.json", text.encode())
 
 
 def _check_folder(folder):
     """FileExistsError where a folder holds files that are no page's: they'd be lost."""
     if not folder.exists():
         return
-    stems = {path.stem for path in STATIC.iterdir()}
+    stems = {path.stem for path in (*STATIC.iterdir(), *TRAIN.iterdir())}
     stems |= {"network", "ort", "page", "sample"}
     hashed_name = rf"({'|'.join(stems)})-[0-9a-f]{{{HASHED}}}\.[a-z]+"
     names = sorted(path.name for path in folder.iterdir())
@@ -169,13 +227,16 @@ def _put(page, name, data):
     return hashed_name
 
 
-def _put_static(page, licences):
-    """Write the files of STATIC, with the names that others have in the page."""
-    texts = {}
-    for path in STATIC.iterdir():
-        texts[path.name] = path.read_text(encoding="utf-8")
-    texts["licences.txt"] += licences
-    index = texts.pop("index.html")
+def _put_static(page, index, licences):
+    """Write an HTML file as index.html, with what it needs of STATIC and TRAIN.
+
+    In these files the names of others become the names that those have in the page."""
+    known = {}
+    for path in (*STATIC.iterdir(), *TRAIN.iterdir()):
+        known[path.name] = path.read_text(encoding="utf-8")
+    known["licences.txt"] += licences
+    index = index.read_text(encoding="utf-8")
+    texts = _needed(index, known)
     hashed_names = {}
     while texts:
         # A file's hash depends on the names in it, so the files it mentions come first.
@@ -188,6 +249,20 @@ def _put_static(page, licences):
     index = _renamed(index, hashed_names)
     index = index.replace('data-files=""', f'data-files="{files}"')
     (page / "index.html").write_text(index, encoding="utf-8")
+
+
+def _needed(index, known):
+    """The texts that an HTML file mentions, and those that they mention: {name: text}.
+    known: all there are."""
+    needed = {}
+    names = _mentioned(index, known)
+    while names:
+        name = names.pop()
+        if name not in needed:
+            needed[name] = known[name]
+            names += _mentioned(known[name], known)
+    needed.pop("index.html", None)
+    return needed
 
 
 def _quoted(name):
@@ -262,9 +337,69 @@ def _write_onnx(model, path):
         raise ModelFileError(
             f"{model}: browsers run ONNX. Export the model by export_onnx."
         )
-    classifier = model if isinstance(model, Classifier) else load_classifier(model)
+    if isinstance(model, Classifier):
+        classifier = model
+    elif str(model).endswith(".json"):
+        classifier = load_trained(model)
+    else:
+        classifier = load_classifier(model)
     export_onnx(classifier, path)
     return classifier.name
+
+
+def base_network(classifier, path):
+    """A classifier's network without its last layer, for a page that learns: bytes.
+
+    The graph takes "image", RGB 0…255, and works out "features", but has no outputs:
+    the page's graph.js names the features as output, or puts a head on them. path: for
+    an ONNX file on the way."""
+    import onnx
+
+    image = keras.Input((classifier.size, classifier.size, 3))
+    prepared = preprocessed(image, classifier.preprocess_input)
+    model = keras.Model(image, base_of(classifier)(prepared, training=False))
+    shape = keras.InputSpec("float32", model.input_shape, name="image")
+    with quiet():
+        model.export(str(path), format="onnx", input_signature=[shape], verbose=False)
+    exported = onnx.load(path)
+    graph = exported.graph
+    graph.input[0].type.tensor_type.shape.dim[0].dim_param = "n"
+    (output,) = graph.output
+    for node in graph.node:
+        for i, name in enumerate(node.output):
+            if name == output.name:
+                node.output[i] = "features"
+    del graph.output[:]
+    nodes = []
+    for tensor in list(graph.initializer):
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size >= LARGE:
+            nodes += _in_steps(graph, tensor, values)
+    nodes += graph.node
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return exported.SerializeToString()
+
+
+def _in_steps(graph, tensor, values):
+    """Put whole numbers of 16 bits into a tensor of a graph → the nodes that make
+    weights of them again.
+
+    For each output channel there's a step of its own, so features move by a seventh of
+    what they do by floats of 16 bits, at the same size."""
+    import onnx
+
+    largest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
+    step = np.where(largest > 0, largest / STEPS, 1).astype(np.float32)
+    whole_numbers = np.rint(values / step).astype(np.int16)
+    name = tensor.name
+    names = [f"{name}_{part}" for part in ("int16", "float", "step")]
+    tensor.CopyFrom(onnx.numpy_helper.from_array(whole_numbers, names[0]))
+    graph.initializer.append(onnx.numpy_helper.from_array(step, names[2]))
+    return [
+        onnx.helper.make_node("Cast", names[:1], names[1:2], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Mul", names[1:], [name]),
+    ]
 
 
 def _with_small_weights(path, exported):
@@ -368,14 +503,19 @@ def main(arguments=None):
         "model",
         nargs="?",
         default=DEFAULT,
-        help=".onnx, .keras or a known name; default: %(default)s",
+        help=".onnx, .keras, .json of a page that learns, or a known name; default: "
+        "%(default)s",
     )
     parser.add_argument(
         "--to",
-        default=PAGE,
         type=Path,
         metavar="FOLDER",
-        help="default: %(default)s",
+        help=f"default: {PAGE}, or {TRAINING_PAGE} with --train",
+    )
+    parser.add_argument(
+        "--train",
+        action="store_true",
+        help="a page that learns from its visitors' own pictures",
     )
     parser.add_argument(
         "--samples",
@@ -384,8 +524,13 @@ def main(arguments=None):
         help="files visitors can try",
     )
     options = parser.parse_args(arguments)
+    if options.train and options.samples:
+        parser.error("a page that learns has no samples: leave --samples out")
     try:
-        page = build_page(options.model, options.to, options.samples)
+        if options.train:
+            page = build_training_page(options.to or TRAINING_PAGE, options.model)
+        else:
+            page = build_page(options.model, options.to or PAGE, options.samples)
     except (RuntimeMissing, WeightsUnavailable, ValueError, OSError) as error:
         print(f"No page is written: {error}", file=sys.stderr)
         return 1

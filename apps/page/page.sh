@@ -1,8 +1,8 @@
 #!/bin/sh
 # Writes the page that needs no server; arguments go to apps.page.build. Run it from the
 # project's folder. MODEL, or else TRANSFER_MODEL, names another model than the default
-# one. The first time, npm fetches what runs models in a browser, as
-# apps/page/package-lock.json pins it, file by file with its hash.
+# one; TRAIN=1 makes the page that learns. The first time, npm fetches what runs models
+# in a browser, as apps/page/package-lock.json pins it, file by file with its hash.
 set -eu
 
 # A copy of the lock file, made when everything it names had been fetched.
@@ -21,4 +21,4 @@ if ! cmp -s apps/page/package-lock.json "$state"; then
     cp apps/page/package-lock.json "$state"
 fi
 model=${MODEL:-${TRANSFER_MODEL:-}}
-exec .venv/bin/python -m apps.page.build ${model:+"$model"} "$@"
+exec .venv/bin/python -m apps.page.build ${model:+"$model"} ${TRAIN:+--train} "$@"

@@ -6,6 +6,7 @@ from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_litert, export_onnx
 from apps.sharing.parity import parity
 from apps.sharing.saving import save_classifier
+from apps.sharing.trained import load_trained
 from safeguards.model_files import ModelFileError
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "export_litert",
     "export_onnx",
     "load_exported",
+    "load_trained",
     "model_card",
     "parity",
     "save_classifier",

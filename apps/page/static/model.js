@@ -31,8 +31,9 @@ export async function loadAbout(name) {
   return JSON.parse(new TextDecoder().decode(await load(name)));
 }
 
-// The model → a function from RGB values, 0…255, to a probability for each class.
-export async function loadModel(about, onUpdate) {
+// A network → a function from RGB values, 0…255, to what it puts out: { name: values, … }. change(graph):
+// what is made of the file's bytes before it runs.
+export async function loadNetwork(about, onUpdate, change = (graph) => graph) {
   const [ort, binary, graph] = await Promise.all([
     import(here(about.script)),
     load(about.binary).then(unpacked),
@@ -40,12 +41,22 @@ export async function loadModel(about, onUpdate) {
   ]);
   ort.env.wasm.wasmBinary = binary;
   ort.env.wasm.numThreads = 1;
-  const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
+  const options = { executionProviders: ["wasm"] };
+  const session = await ort.InferenceSession.create(change(graph), options);
   const shape = [1, about.size, about.size, 3];
-  const run = async (rgb) => {
-    const image = new ort.Tensor("float32", Float32Array.from(rgb), shape);
-    return (await session.run({ image })).probabilities.data;
+  return async (rgb) => {
+    const image = new ort.Tensor("float32", Float32Array.from(rgb), shape), values = {};
+    for (const [name, tensor] of Object.entries(await session.run({ image }))) {
+      values[name] = tensor.data;
+    }
+    return values;
   };
+}
+
+// The model → a function from RGB values, 0…255, to a probability for each class.
+export async function loadModel(about, onUpdate) {
+  const network = await loadNetwork(about, onUpdate);
+  const run = async (rgb) => (await network(rgb)).probabilities;
   await run(new Uint8Array(about.size * about.size * 3)); // the first answer takes longest
   return run;
 }

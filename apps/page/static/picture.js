@@ -8,7 +8,8 @@ export class PictureError extends Error {
   name = "PictureError";
 }
 
-const canvas = document.createElement("canvas");
+// Not one of the document's: pictures are also read in a worker, which has none.
+const canvas = new OffscreenCanvas(1, 1);
 const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
 
 // A picture file, decoded and upright. most: { bytes, pixels }, what is accepted.
@@ -56,9 +57,8 @@ const TURNS = {
 };
 
 function turned(bitmap, [a, b, c, d, e, f]) {
-  const upright = document.createElement("canvas");
-  upright.width = a ? bitmap.width : bitmap.height;
-  upright.height = a ? bitmap.height : bitmap.width;
+  const upright = a ? new OffscreenCanvas(bitmap.width, bitmap.height)
+    : new OffscreenCanvas(bitmap.height, bitmap.width);
   const context = upright.getContext("2d");
   context.setTransform(a, b, c, d, e * upright.width, f * upright.height);
   context.drawImage(bitmap, 0, 0);

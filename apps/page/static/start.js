@@ -5,6 +5,7 @@
 (() => {
   // Every file of the page, by names that hold the start of its SHA-256.
   const files = document.currentScript.dataset.files.split(" ");
+  const { main } = document.currentScript.dataset; // which of them is the page's own script
   const named = (start) => files.find((name) => name.startsWith(`${start}-`));
   const folder = new URL(".", document.currentScript.src).href;
 
@@ -91,7 +92,7 @@
       return;
     }
     try {
-      const { run } = await import(folder + named("main"));
+      const { run } = await import(folder + main);
       await run(named("page"));
     } catch (error) {
       complain(await explain(error));
