@@ -1,6 +1,7 @@
 """Images: load them from anywhere, crop or squash them to a square, make batches."""
 
 import importlib.util
+import math
 import os
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from safeguards.rgb import load_with_doubts
+from safeguards.rgb import load_reduced, load_with_doubts
 from safeguards.tables import read_table
 
 
@@ -42,6 +43,7 @@ def _read_samples():
 
 SAMPLES = _read_samples()
 NAMES = ", ".join(SAMPLES)
+TWICE = 2  # decoded pixels for one, across and down, at least
 ADVICE = f"Pass a web address, a file's path, a binary file or one of: {NAMES}."
 
 
@@ -58,11 +60,16 @@ def load_image(source):
     Transparency is put on white; of 16 bits the upper 8 are kept, or of fewer in use,
     where a TIFF says how many (MaxSampleValue); an animation gives its first frame.
     Raises an ImageError."""
+    image, _ = load_with_doubts(_without_name(source), ADVICE)
+    return image
+
+
+def _without_name(source):
+    """A sample's path instead of its name; anything else as it is."""
     # NumPy's texts count as arrays.
     if type(source) is str and source.strip() in SAMPLES:
-        source = SAMPLES[source.strip()].path()
-    image, _ = load_with_doubts(source, ADVICE)
-    return image
+        return SAMPLES[source.strip()].path()
+    return source
 
 
 @dataclass(frozen=True)
@@ -103,11 +110,14 @@ def crop_box(width, height, rule):
 
 
 def resize(image, size, rule=ResizeRule()):
-    """A (size, size) RGB PIL image of anything `load_image` takes, cut and smoothed."""
-    image = load_image(image)
-    box = crop_box(image.width, image.height, rule)
+    """A (size, size) RGB PIL image of anything `load_image` takes, cut and smoothed.
+    A JPEG file of over 2 megapixels isn't decoded at its full size, but at least at
+    twice the size that's needed: much sooner, and values differ by 0.2 on average."""
+    short_side = math.ceil(TWICE * size / rule.fraction)
+    picture = load_reduced(_without_name(image), ADVICE, short_side)
+    box = crop_box(*picture.whole.size, rule)
     smoothing = Image.Resampling[rule.filter.upper()]
-    return image.crop(box).resize((size, size), smoothing)
+    return picture.resized(box, (size, size), smoothing)
 
 
 def to_batch(images, size, rule=ResizeRule()):

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import softmax
 
 from helpers import efficientnet_lite
-from helpers.images import ResizeRule, load_image, resize, to_batch
+from helpers.images import ResizeRule, resize, to_batch
 from helpers.labels import decode, imagenet_classes
 from safeguards.compiled import Compiled
 from safeguards.familiar import Answer, Familiar
@@ -190,12 +190,12 @@ class Classifier:
         image: whatever `load_image` takes. Returns a list of `Prediction`; where it's
         known which images the classifier learned from, an `Answer`, which also says
         whether this one is like any of them."""
-        image = load_image(image)
-        probabilities = self.probabilities([image])[0]
+        batch = self.prepare([image])
+        probabilities = softmax(self.forward(batch)[0])
         predictions = decode(probabilities, self.classes, top)
         if self.familiar is None:
             return predictions
-        (judged,) = self._judged(self.prepare(image))
+        (judged,) = self._judged(batch)
         return Answer(predictions, judged)
 
     @cached_property

@@ -1,6 +1,7 @@
 """Labelled picture files: a folder's pictures and classes, read when they're needed."""
 
 from collections import namedtuple
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -83,8 +84,8 @@ class Pictures:
         DataError as in `images`."""
         array = np.empty((len(self), size, size, 3), dtype)
         for row, path in enumerate(self.paths):
-            image, _ = _load(path, _read(path))
-            array[row] = np.asarray(resize(image, size, rule))
+            with _named(path):
+                array[row] = np.asarray(resize(_read(path), size, rule))
         return array
 
     def batches(self, classifier, batch_size=32, seed=None):
@@ -158,8 +159,15 @@ def _read(path):
 
 def _load(path, data):
     """The picture in a file's bytes, and why it may not show what was meant."""
-    try:
+    with _named(path):
         return load_with_doubts(data, ADVICE)
+
+
+@contextmanager
+def _named(path):
+    """An ImageError becomes a DataError that begins with the path."""
+    try:
+        yield
     except ImageError as error:
         raise DataError(
             f"{path} cannot be used. {error} Or remove the file."

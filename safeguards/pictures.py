@@ -37,6 +37,7 @@ FETCHING_SECONDS = 30  # for what is at an address
 DECODING_SECONDS = 10  # of computing
 JPEG_SCANS = 100  # each goes through all the pixels again
 METADATA_BYTES = 2**16  # of each entry that may say which way is up
+DRAFT_PIXELS = 2_000_000  # a JPEG of no more is always decoded at its full size
 
 # The kinds of ImageError.
 UNREACHABLE = "unreachable"  # nothing could be read from this address, path or file
@@ -63,6 +64,9 @@ TURNS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+# After which of these turns the file's last columns come first, and its last rows.
+MIRRORED_ACROSS = (2, 3, 6, 7)
+MIRRORED_DOWN = (3, 4, 7, 8)
 
 
 class ImageError(ValueError):
@@ -74,14 +78,28 @@ class ImageError(ValueError):
         self.kind = kind
 
 
+class Whole(NamedTuple):
+    """Where a whole picture lies in what was decoded of it, both upright.
+    size: its width and height in pixels of the file; scale: how many of these became
+    one, across and down: 1, 2, 4 or 8; left, top: decoded pixels before it, under 1,
+    where the decoder's last column or row, of which it fills only a part, comes first.
+    """
+
+    size: tuple[int, int]
+    scale: int = 1
+    left: float = 0
+    top: float = 0
+
+
 class Decoded(NamedTuple):
     """A decoded picture. image: an upright PIL image of any mode; numbers: what its
-    values mean; doubts: why it may not show what was meant, a list of sentences' ends.
-    """
+    values mean; doubts: why it may not show what was meant, a list of sentences' ends;
+    whole: a `Whole`."""
 
     image: Image.Image
     numbers: Numbers
     doubts: list[str]
+    whole: Whole
 
 
 def fetch(url):
@@ -157,8 +175,10 @@ def _checked(data, advice):
     return data
 
 
-def decode(source):
-    """A picture's bytes or a PIL image → `Decoded`. Raises an ImageError."""
+def decode(source, short_side=None):
+    """A picture's bytes or a PIL image → `Decoded`. Raises an ImageError.
+    short_side: how many pixels the short side needs at least, so that a large JPEG can
+    be decoded at a half, a quarter or an eighth of its size; None: all there are."""
     with faults_explained(source):
         image = source if isinstance(source, Image.Image) else _opened(source)
         if image.width * image.height > MAX_PIXELS:
@@ -168,8 +188,15 @@ def decode(source):
                 "This picture has no pixels: nothing is left of it.", NOT_AN_IMAGE
             )
         numbers = numbers_in(image)
+        size = image.size
+        scale = 1
+        if image is not source and short_side is not None:
+            scale = _reduce(image, short_side)
         image.load()
-        return Decoded(_upright(image), numbers, doubts(image, numbers))
+        turn = _turn_of(image)
+        upright = image.transpose(TURNS[turn]) if turn else image
+        whole = _whole(size, scale, upright.size, turn)
+        return Decoded(upright, numbers, doubts(image, numbers), whole)
 
 
 @contextmanager
@@ -234,8 +261,35 @@ def _opened(data):
     return image
 
 
-def _upright(image):
-    """The picture turned as its metadata say (TIFFs, Pillow has turned already)."""
+def _reduce(image, short_side):
+    """Let a large JPEG be decoded at a fraction of its size → how many pixels, across
+    and down, become one: 1 of another file."""
+    width, height = image.size
+    if width * height <= DRAFT_PIXELS:
+        return 1
+    reduced = image.draft(None, (short_side, short_side))
+    if reduced is None:  # only JPEG's decoder can do that
+        return 1
+    _, box = reduced
+    return round(width / box[2])
+
+
+def _whole(size, scale, decoded_size, turn):
+    """The `Whole` of a picture. size: as stored in the file, in its pixels;
+    decoded_size: upright; turn: an orientation, see TURNS, or None."""
+    if turn and turn >= 5:  # from 5 on, sides change places
+        size = size[::-1]
+    left = top = 0
+    if turn in MIRRORED_ACROSS:
+        left = decoded_size[0] - size[0] / scale
+    if turn in MIRRORED_DOWN:
+        top = decoded_size[1] - size[1] / scale
+    return Whole(size, scale, left, top)
+
+
+def _turn_of(image):
+    """The orientation that a picture's metadata give, one of TURNS; None where it's
+    upright (TIFFs, Pillow has turned already)."""
     about = Image.new("1", (1, 1))
     about.info = {
         name: value[:METADATA_BYTES]
@@ -244,8 +298,9 @@ def _upright(image):
     }
     turn = None
     with suppress(Exception):  # broken metadata cannot say which way is up
-        turn = TURNS.get(about.getexif().get(ExifTags.Base.Orientation))
-    return image if turn is None else image.transpose(turn)
+        turn = about.getexif().get(ExifTags.Base.Orientation)
+        turn = turn if turn in TURNS else None
+    return turn
 
 
 def taken(data):

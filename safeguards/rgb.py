@@ -1,16 +1,49 @@
 """Pictures of any kind as upright, 8-bit RGB, with what is transparent on white."""
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image, ImageCms
 
 from safeguards import pictures
 from safeguards.depths import Numbers, as_grey
-from safeguards.pictures import NOT_AN_IMAGE, ImageError
+from safeguards.pictures import NOT_AN_IMAGE, ImageError, Whole
 
 WHITE = 255
 STRIP = 256  # rows that are put on white at a time: all at once would take much memory
 SCALES = {"bool": WHITE, "uint8": 1, "uint16": 1 / 256}  # from 1 of a dtype to 8 bits
 CHANNELS = ((), (1,), (3,), (4,))  # what an array's shape may end in
+
+
+class Picture(NamedTuple):
+    """An RGB picture that may have been decoded at a fraction of its size.
+    image: a PIL image; whole: a `Whole`."""
+
+    image: Image.Image
+    whole: Whole
+
+    def resized(self, box, size, smoothing):
+        """A part of the whole picture as an RGB PIL image of another size.
+        box: (left, top, right, bottom) in pixels of the whole picture; size: width and
+        height; smoothing: a filter of Pillow's. Of decoded pixels that lie only partly
+        in the box, only that part counts; none beyond them does."""
+        whole = self.whole
+        left, top, right, bottom = (edge / whole.scale for edge in box)
+        left += whole.left
+        right += whole.left
+        top += whole.top
+        bottom += whole.top
+        first_column = math.floor(left)
+        first_row = math.floor(top)
+        cut = (first_column, first_row, math.ceil(right), math.ceil(bottom))
+        within = (
+            left - first_column,
+            top - first_row,
+            right - first_column,
+            bottom - first_row,
+        )
+        return self.image.crop(cut).resize(size, smoothing, within)
 
 
 def load_with_doubts(source, advice=""):
@@ -19,18 +52,34 @@ def load_with_doubts(source, advice=""):
     advice: what to say can be passed instead. The reasons are a list of ends of
     sentences that begin with the picture's name, such as “ends in rows of one flat
     grey, …”. Raises an ImageError."""
+    picture, doubts = _load(source, advice)
+    return picture.image, doubts
+
+
+def load_reduced(source, advice, short_side):
+    """Any picture as a `Picture`, of which no more is decoded than needed: JPEG files
+    of over 2 megapixels at a half, a quarter or an eighth of their size, if the short
+    side then has `short_side` pixels or more. source and advice as above, which stays
+    as it was. Raises an ImageError."""
+    picture, _ = _load(source, advice, short_side)
+    return picture
+
+
+def _load(source, advice, short_side=None):
+    """(the `Picture`, its doubts) of what `load_with_doubts` takes."""
     if hasattr(source, "__array__"):
-        return _to_rgb(_from_array(np.asarray(source))), []
+        image = _to_rgb(_from_array(np.asarray(source)))
+        return Picture(image, Whole(image.size)), []
     is_file = not isinstance(source, Image.Image)
     if is_file:
         source = pictures.read(source, advice)
-    decoded = pictures.decode(source)
+    decoded = pictures.decode(source, short_side)
     with pictures.faults_explained(
         source
     ):  # some show only as the pixels are converted
         image = _to_rgb(decoded.image, decoded.numbers, is_file)
     image.info.clear()  # it is upright and RGB now, whatever its metadata say
-    return image, decoded.doubts
+    return Picture(image, decoded.whole), decoded.doubts
 
 
 def _from_array(array, numbers=Numbers(), is_file=False):  # noqa: B008
