@@ -191,7 +191,7 @@ class Classifier:
         known which images the classifier learned from, an `Answer`, which also says
         whether this one is like any of them."""
         batch = self.prepare([image])
-        probabilities = softmax(self.forward(batch)[0])
+        probabilities = softmax(self.forward(batch)[0], axis=-1)
         predictions = decode(probabilities, self.classes, top)
         if self.familiar is None:
             return predictions

@@ -16,7 +16,15 @@ from PIL import Image, ImageCms
 from safeguards.networks import NetworkError, check_graph, parts, replay
 from safeguards.pictures import ImageError
 
-RUNTIMES = ("keras", "tensorflow", "numpy", "pillow", "onnxruntime", "ai-edge-litert")
+RUNTIMES = (
+    "keras",
+    "tensorflow",
+    "numpy",
+    "pillow",
+    "pillow-heif",  # only where somebody asked for it
+    "onnxruntime",
+    "ai-edge-litert",
+)
 LARGE = (
     4000,
     3000,

@@ -8,6 +8,7 @@ import struct
 import time
 import warnings
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from typing import NamedTuple
 
 from PIL import (
@@ -19,7 +20,14 @@ from PIL import (
 )
 from PIL.Image import Transpose
 
-from safeguards.addresses import FetchError, SchemeError, TooMuchError, download
+from safeguards import heic
+from safeguards.addresses import (
+    FetchError,
+    SchemeError,
+    TooMuchError,
+    download,
+    hosted,
+)
 from safeguards.depths import (
     Numbers,
     describe_tiff,
@@ -30,7 +38,8 @@ from safeguards.depths import (
 )
 from safeguards.text import printable
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # JPEG includes phones' MPO
+# JPEG includes phones' MPO; HEIC is read besides where pillow-heif is installed.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs
 FETCHING_SECONDS = 30  # for what is at an address
@@ -180,7 +189,12 @@ def decode(source, short_side=None):
     short_side: how many pixels the short side needs at least, so that a large JPEG can
     be decoded at a half, a quarter or an eighth of its size; None: all there are."""
     with faults_explained(source):
-        image = source if isinstance(source, Image.Image) else _opened(source)
+        if isinstance(source, Image.Image):
+            image = source
+        elif heic.kind_of(source) == heic.HEIC:
+            image = _read_heic(source).image
+        else:
+            image = _opened(source)
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if 0 in image.size:
@@ -303,18 +317,97 @@ def _turn_of(image):
     return turn
 
 
+def _read_heic(data, with_image=True):
+    """What is in a HEIC file, as `safeguards.heic.Found`. Raises an ImageError."""
+    if hosted():
+        raise ImageError(
+            "This is HEIC, as iPhones write it, which isn't read here: let the phone "
+            "export it as JPEG.",
+            NOT_AN_IMAGE,
+        )
+    if not heic.installed():
+        raise ImageError(
+            "This is HEIC, as iPhones write it: let the phone export it as JPEG, or "
+            f"have HEIC read here: type “{heic.command()}” in a terminal.",
+            NOT_AN_IMAGE,
+        )
+    try:
+        found = heic.read(data, MAX_PIXELS, with_image)
+    except heic.HeicError as error:
+        if error.kind == heic.UNUSABLE:
+            message = (
+                f"This is HEIC, and pillow-heif cannot read it here ({error}): let the "
+                f"phone export it as JPEG, or install that anew: “{heic.command()}”."
+            )
+            raise ImageError(message, NOT_AN_IMAGE) from error
+        if error.kind == heic.TOO_LARGE:
+            raise ImageError(TOO_LARGE_ADVICE, TOO_LARGE) from error
+        if error.kind == heic.COSTLY:
+            raise ImageError(COSTLY_ADVICE, TOO_LARGE) from error
+        raise _damaged("This HEIC file") from error
+    _heic_notes[sha256(data).digest()] = found.size, _time_in(_exif_in(found.exif))
+    return found
+
+
+_heic_notes = {}  # SHA-256 of a HEIC file → (its size, when it was taken)
+
+
+def _notes_of_heic(data):
+    """(size, when it was taken) of a HEIC file, which isn't decoded for that."""
+    key = sha256(data).digest()
+    if key not in _heic_notes:
+        _read_heic(data, with_image=False)
+    return _heic_notes[key]
+
+
+def stored(data):
+    """(format, width, height) of a picture file's bytes, as they are in the file, but
+    HEIC's upright. Raises what Pillow raises, or an ImageError for HEIC."""
+    if heic.kind_of(data) == heic.HEIC:
+        (width, height), _ = _notes_of_heic(data)
+        return heic.HEIC, width, height
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        return image.format, image.width, image.height
+
+
 def taken(data):
     """When a picture was taken, as its camera wrote it into the file's bytes.
     It's a text that sorts by time, or None where it wrote nothing that can be read."""
     try:
+        if heic.kind_of(data) == heic.HEIC:
+            _, time_taken = _notes_of_heic(data)
+            return time_taken
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            entries = image.getexif().get_ifd(ExifTags.IFD.Exif)
+            return _time_in(image.getexif())
+    except (OSError, SyntaxError, ValueError, struct.error):  # of damaged Exif data
+        return None
+
+
+def _exif_in(notes):
+    """A HEIC file's Exif data, bytes, as Pillow's Exif, empty where damaged."""
+    exif = Image.Exif()
+    with suppress(SyntaxError, ValueError, struct.error):
+        exif.load(notes)
+    return exif
+
+
+def _time_in(exif):
+    """What `taken` returns, of Exif data."""
+    try:
+        entries = exif.get_ifd(ExifTags.IFD.Exif)
     except (OSError, SyntaxError, ValueError, struct.error):  # of damaged Exif data
         return None
     time_taken = str(entries.get(ExifTags.Base.DateTimeOriginal, ""))
     fraction = str(entries.get(ExifTags.Base.SubsecTimeOriginal, "")).strip()
     known = re.fullmatch(r"\d{4}(:\d\d){2} \d\d(:\d\d){2}", time_taken)
     return f"{time_taken} {fraction}" if known else None
+
+
+def _damaged(what="It"):
+    return ImageError(
+        f"{what} is damaged or not complete: save or download the picture again.",
+        DAMAGED,
+    )
 
 
 def _explained(data, unknown):
@@ -331,11 +424,15 @@ def _explained(data, unknown):
         return ImageError(
             "This is a web page: copy the address of the picture in it.", NOT_AN_IMAGE
         )
-    if start[4:8] == b"ftyp":
+    kind = heic.kind_of(start)
+    if kind == heic.FILM:
         return ImageError(
-            "This looks like HEIC, as phones write it, or a film: save as JPEG.",
+            "This is a film, no picture. A Live Photo's picture is the file of the "
+            "same name that ends in .HEIC or .JPG; of another film, save one as JPEG.",
             NOT_AN_IMAGE,
         )
+    if kind == heic.AVIF:
+        return ImageError("This is AVIF: save it as JPEG or PNG.", NOT_AN_IMAGE)
     held = None
     # Of a damaged TIFF there is nothing to say.
     with suppress(Exception), warnings.catch_warnings(action="ignore"):
@@ -347,10 +444,7 @@ def _explained(data, unknown):
         )
     known = rb"\xff\xd8|\x89PNG|RIFF|GIF8|BM|II[*+]\0|MM\0[*+]"
     if re.match(known, start) or not start:
-        return ImageError(
-            "It is damaged or not complete: save or download the picture again.",
-            DAMAGED,
-        )
+        return _damaged()
     return ImageError(
         f"No picture in a known format: save it as one of {', '.join(FORMATS)}.",
         NOT_AN_IMAGE,

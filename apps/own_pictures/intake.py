@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from apps.sharing.cards import write_card
@@ -27,7 +26,7 @@ from panels.corrections import (
 )
 from safeguards.folders import PART_NAMES, DataError, check_class_names, visible
 from safeguards.look_alikes import undecided
-from safeguards.pictures import FORMATS, MAX_BYTES, TOO_LARGE_ADVICE
+from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE, stored
 from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
@@ -170,11 +169,12 @@ def data_card(intake, path, parts):
     formats = Counter()
     total_bytes = 0
     for file in pictures.paths:
-        with Image.open(file, formats=FORMATS) as image:
-            widths.append(image.width)
-            heights.append(image.height)
-            formats[image.format] += 1
-        total_bytes += file.stat().st_size
+        data = file.read_bytes()
+        kind, width, height = stored(data)
+        widths.append(width)
+        heights.append(height)
+        formats[kind] += 1
+        total_bytes += len(data)
     decided = []
     for name, part_pictures in parts.items():
         decided.append(f"{intake.decided_in(part_pictures)} of them {name}")

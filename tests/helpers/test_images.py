@@ -16,8 +16,10 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pytest
 import requests
+import tiny
 from image_errors import raises
 from PIL import Image, ImageCms
+from scipy.special import softmax
 
 from helpers import load_classifier
 from helpers.datasets import COMPUTERS
@@ -32,6 +34,7 @@ from helpers.images import (
     to_batch,
 )
 from helpers.labels import imagenet_classes
+from helpers.pictures import listed
 from helpers.sample_server import sample_url
 from safeguards import pictures
 from safeguards.pictures import (
@@ -43,6 +46,7 @@ from safeguards.pictures import (
     ImageError,
     fetch,
 )
+from safeguards.rgb import load_reduced
 
 HTML = (
     b"\n<!DOCTYPE html>\n<html><head><title>A cat</title></head><body>A "
@@ -546,7 +550,7 @@ BAD = {  # source: type of error, words of its message
     b"P6 1 1 255 abc": (NOT_AN_IMAGE, "known format"),  # PPM, which Pillow would open
     b"hello, world": (NOT_AN_IMAGE, "known format.*JPEG, PNG"),
     HTML: (NOT_AN_IMAGE, "web page: copy the address of the picture"),
-    b"\0\0\0\x18ftypheic\0\0\0\0": (NOT_AN_IMAGE, "HEIC.*JPEG"),
+    b"\0\0\0\x10ftypqt  \0\0\0\0": (NOT_AN_IMAGE, "film.*JPEG"),
     b"<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0'><html><svg/>": (
         NOT_AN_IMAGE,
         "web page",
@@ -799,6 +803,84 @@ def test_resize_is_pillows(photos):
         assert np.array_equal(pixels(resize(photo, 96, SQUASH)), pixels(whole))
         cut = photo.crop(crop_box(*photo.size, ResizeRule())).resize((96, 96), 2)
         assert np.array_equal(pixels(resize(photo, 96)), pixels(cut))
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A photograph of 2.4 megapixels, its sides no multiple of 8: the last column and
+    row of its reduced form are filled only partly."""
+    return load_image("building").resize((1999, 1203))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("rule", RULES[2::3], ids=str)
+def test_a_large_jpeg_is_decoded_at_a_quarter_and_hardly_another(
+    large, rule, orientation
+):
+    """With a box in whole reduced pixels, or one from another side, they'd differ by
+    0.7 to 1.6 on average."""
+    data = encoded(large, "JPEG", quality=95, exif=exif(orientation))
+    reduced = load_reduced(data, "", 2 * 100)
+    assert reduced.whole.scale == 4
+    upright = load_image(data)
+    assert reduced.whole.size == upright.size
+    assert max(reduced.image.size) == 500
+    difference = pixels(resize(data, 100, rule)) - pixels(resize(upright, 100, rule))
+    assert 0 < abs(difference).mean() < 0.5 and abs(difference).max() < 10
+
+
+@pytest.mark.parametrize(
+    ("short_side", "scale"), [(1203, 1), (602, 1), (601, 2), (300, 4), (150, 8), (9, 8)]
+)
+def test_no_more_of_a_jpeg_is_decoded_than_needed(large, short_side, scale):
+    picture = load_reduced(encoded(large, "JPEG"), "", short_side)
+    assert picture.whole.scale == scale
+    assert picture.whole.size == large.size
+    assert picture.image.size == (-(-1999 // scale), -(-1203 // scale))
+    assert min(picture.image.size) >= min(short_side, 151)
+
+
+def test_small_jpegs_and_other_files_are_read_whole(large):
+    small = large.resize((1600, 1200))
+    for data in (encoded(small, "JPEG"), encoded(large), encoded(large, "WEBP")):
+        whole = load_image(data)
+        assert np.array_equal(pixels(resize(data, 32)), pixels(resize(whole, 32)))
+
+
+def test_an_opened_file_stays_as_it_was(large):
+    with Image.open(io.BytesIO(encoded(large, "JPEG"))) as opened:
+        whole = resize(opened, 32)
+        assert opened.size == large.size
+        assert np.array_equal(pixels(whole), pixels(resize(load_image(opened), 32)))
+
+
+def test_training_and_prediction_see_the_same_of_a_large_jpeg(large, tmp_path):
+    for name in ("houses", "others"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(encoded(large, "JPEG"))
+    path = tmp_path / "houses" / "1.jpg"
+    classifier = tiny.classifier()
+    learned_from = listed("set", tmp_path).array(tiny.SIZE)
+    assert np.array_equal(learned_from, to_batch([path, path.read_bytes()], tiny.SIZE))
+    assert not np.array_equal(learned_from[:1], to_batch(load_image(path), tiny.SIZE))
+    (wanted,) = softmax(classifier.forward(learned_from[:1]), axis=-1)
+    best = classifier.predict(path)[0]
+    assert best.probability == pytest.approx(wanted.max(), abs=1e-6)
+    assert classifier.probabilities([path])[0] == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.thorough
+def test_probabilities_of_12_megapixels_hardly_move(record_property):
+    classifier = load_classifier()
+    names = ("building", "flower", "coffee", "cat")
+    large = [load_image(name).resize((4000, 3000)) for name in names]
+    files = [encoded(image, "JPEG", quality=92) for image in large]
+    reduced = classifier.probabilities(files)
+    whole = classifier.probabilities([load_image(data) for data in files])
+    largest = abs(reduced - whole).max()
+    record_property("12 megapixels, a quarter against all", f"{largest:.3f}")
+    assert largest <= 0.05
+    assert (reduced.argmax(axis=1) == whole.argmax(axis=1)).all()
 
 
 def test_resize_is_antialiased():

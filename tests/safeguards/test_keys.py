@@ -10,10 +10,11 @@ import variants
 from PIL import Image
 
 from apps.many.folder import BatchError, predict_folder, read_predictions
-from helpers import keras
+from helpers import keras, load_image
+from helpers.images import resize
 from helpers.pictures import Pictures
 from helpers.training import extract_features
-from safeguards.keys import undescribed
+from safeguards.keys import key_of, undescribed
 
 layers = keras.layers
 ops = keras.ops
@@ -153,6 +154,24 @@ def test_a_preparation_shows_in_the_key_wherever_it_changes_something(change):
     one = variants.classifier(variants.network())
     other = variants.classifier(variants.network(), PREPARED[change])
     assert one.key() != other.key()
+
+
+def test_how_large_jpegs_are_read_shows_in_the_key():
+    """A reader that decodes all of them gives other pixels: features of another key."""
+
+    def reads_all(data, size, rule):
+        return resize(load_image(data), size, rule)
+
+    def reads_alike(data, size, rule):
+        return resize(data, size, rule)
+
+    tiny = variants.classifier(variants.network())
+    keys = []
+    for reader in (resize, reads_alike, reads_all):
+        keys.append(
+            key_of(tiny.network, tiny.size, tiny.rule, reader, tiny.preprocess_input)
+        )
+    assert keys[0] == keys[1] != keys[2]
 
 
 # -- what it does not describe ---------------------------------------------------------
