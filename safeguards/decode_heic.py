@@ -57,6 +57,7 @@ def main():
     if resource is not None:
         limit(resource.RLIMIT_CPU, task["seconds"])
         limit(resource.RLIMIT_CORE, 0)
+    if sys.platform == "linux":  # macOS refuses to set it
         memory = MEMORY + MEMORY_A_PIXEL * task["most_pixels"]
         limit(resource.RLIMIT_AS, memory)
     pixels = b""
