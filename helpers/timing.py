@@ -19,7 +19,7 @@ class Timing(NamedTuple):
     n: int
 
     def __repr__(self):
-        return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f}) ms"
+        return f"{self.median:.1f} ({self.low:.1f}–{self.high:.1f}) ms"
 
 
 def time_alternately(calls, repeats=30, warm_up=3):

@@ -23,10 +23,6 @@ class Exported(Classifier):
     """An exported file as a `Classifier`.
     `network` runs its graph: RGB 0…255 → probabilities."""
 
-    def probabilities(self, images):
-        """What the graph gives: float32 (pictures, classes), each row sums to 1."""
-        return self.network(self.prepare(images))
-
     def forward(self, batch):
         """Logarithms of the probabilities: the graph's logits, apart from a constant
         for each picture."""

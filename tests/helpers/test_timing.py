@@ -33,7 +33,7 @@ def test_median_and_middle_half_without_the_first_calls(monkeypatch):
     assert isinstance(found, Timing)
     np.testing.assert_allclose(found[:3], np.percentile(range(1, 11), (50, 25, 75)))
     assert found.n == 10
-    assert str(found) == "5.50 (3.25–7.75) ms"
+    assert str(found) == "5.5 (3.2–7.8) ms"
 
 
 def test_a_batch_is_divided_by_its_pictures(monkeypatch):

@@ -1231,6 +1231,24 @@ def test_float_exports_say_the_same(exports, learned, pictures, kind):
     assert found.same.n == len(pictures) == 160
 
 
+@pytest.mark.parametrize("kind", ["onnx", "float32", "int8"])
+def test_an_export_takes_many_pictures_in_parts(exports, pictures, kind):
+    """All 160 of lesson 08 at once took 3 GB in onnxruntime."""
+    exported = exports[kind][1]
+    seen = []
+
+    def network(batch):
+        seen.append(len(batch))
+        return exported.network(batch)
+
+    watched = dataclasses.replace(exported, network=network)
+    many = pictures[: 2 * models.AT_ONCE + 3]
+    found = watched.probabilities(many)
+    assert seen == [models.AT_ONCE, models.AT_ONCE, 3]
+    singly = [exported.probabilities(picture)[0] for picture in many]
+    np.testing.assert_allclose(found, singly, atol=1e-5)
+
+
 def test_int8_says_nearly_the_same_in_fewer_bytes(exports, learned, pictures):
     found = parity(learned, exports["int8"][1], pictures)
     print(f"int8: {found}")
