@@ -1544,7 +1544,7 @@ def with_json(name, change):
 
 FAULTS = {
     "no class list": (without("classes.json"), "no class list"),
-    "no rule": (without("classifier.json"), "no class list and resize rule"),
+    "no rule": (without("classifier.json"), "no class list or no resize rule"),
     "path upwards": (lambda m: m.append(["../evil.py", b"x"]), "something else"),
     "absolute path": (lambda m: m.append(["/tmp/evil.py", b"x"]), "something else"),
     "assets": (lambda m: m.append(["assets/x", b"x"]), "something else"),
