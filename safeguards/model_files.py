@@ -67,8 +67,8 @@ def _check_members(path, members):
     names = sorted(member.filename for member in members)
     if not {*DOCUMENTS} <= {*names}:
         raise ModelFileError(
-            f"{path} holds no class list and resize rule, so nobody knows what its "
-            "outputs mean. Save the model by save_classifier."
+            f"{path} holds no class list or no resize rule, so nobody knows what its "
+            "outputs mean: save it with save_classifier."
         )
     # Stored as they are, members cannot unfold to more than the file's own size.
     stored = all(

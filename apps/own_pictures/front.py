@@ -17,6 +17,11 @@ EXAMPLE = (200, 200)  # pixels, on the first page
 EXAMPLES = 3  # of each kind on the first page
 MOST_ERRORS = 24  # in a gallery
 FEWEST_SHOWN = 8  # in a gallery, right answers among them where few are wrong
+READING = (
+    "In brackets: the range in which the share could well lie for other pictures of "
+    "this kind (a 95 % interval). ≈ marks what may come out a little different when "
+    "it's trained again. n: how many pictures were judged."
+)
 NAME_END = 18  # letters of a file's name that fit over a picture
 
 
@@ -69,14 +74,14 @@ def _title(pictures, row, probabilities):
     return f"{label} → {pictures.classes[answer]} ≈{probabilities[row, answer]:.2f}"
 
 
-def front_page(found, test, probabilities, result, of_few, network):
+def front_page(found, test, probabilities, result, notes, network):
     """The first page, as HTML: the question, the answer, examples, where it's from.
 
     found: an `Intake`; test, probabilities: the test `Pictures` and (n, classes);
-    result: the accuracy on them, an `Estimate`; of_few: what all pictures said, or "";
-    network: its name. Three right and three wrong answers are shown: the likeliest
-    right ones, and the wrong ones with the largest loss. Strangers' names are
-    escaped."""
+    result: the accuracy on them, an `Estimate`; notes: more to say of it, texts, each a
+    paragraph unless it's ""; network: its name. Three right and three wrong answers are
+    shown: the likeliest right ones, and the wrong ones with the largest loss.
+    Strangers' names are escaped."""
     answers = probabilities.argmax(axis=1)
     is_wrong = answers != test.labels
     order = hardest_first(test, probabilities)
@@ -88,21 +93,25 @@ def front_page(found, test, probabilities, result, of_few, network):
     )
     alt = f"Confusion matrix: {counts.trace()} of {len(test)} pictures on the diagonal"
     names = ", ".join(test.classes[:-1]) + f" or {test.classes[-1]}"
+    n_right = len(test) - is_wrong.sum()
     parts = [
         f"<p><b>The question:</b> does a picture show {_escaped(names)}?</p>",
-        f"<p><b>The answer:</b> right for ≈{len(test) - is_wrong.sum()} of {len(test)} "
-        f"pictures that it hadn't learned from, a share of ≈{_escaped(result)}. "
+        f"<p><b>The answer:</b> it got ≈{n_right} of {len(test)} test pictures right, "
+        f"none of which it had learned from: a share of ≈{_escaped(result)}. "
         f"{_escaped(judge_accuracy(result, blind_guess(test)))}</p>",
-        f"<p>{_escaped(of_few)}</p>" if of_few else "",
+        *(f"<p>{_lines(note)}</p>" for note in notes if note),
+        f"<p><small>{READING}</small></p>",
         image_tag(figure, alt),
     ]
     for heading, rows in (("It got these right", right), ("It got these wrong", wrong)):
         if rows:
             parts += [f"<h3>{heading}</h3>", _examples(test, rows, probabilities)]
+    if not wrong:
+        parts.append("<p>It got none of the test pictures wrong.</p>")
     facts = {
         "made": date.today().isoformat(),
         "network": network,
-        "pictures": f"{len(found.pictures)}, {len(test)} of them to judge by",
+        "pictures": f"{len(found.pictures)}, of which {len(test)} are test pictures",
         "command": "make mine PICTURES=… in the folder of the project",
     }
     rows = [
@@ -124,6 +133,11 @@ def _examples(pictures, rows, probabilities):
             f"<figcaption>{_escaped(text)}<br>{_escaped(file)}</figcaption></figure>"
         )
     return "".join(figures)
+
+
+def _lines(text):
+    """A text of one line or more as HTML."""
+    return "<br>".join(map(_escaped, text.splitlines()))
 
 
 def _escaped(text):

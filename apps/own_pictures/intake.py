@@ -307,8 +307,8 @@ def _check_not_split(folder):
         check_class_names(folder)
         raise DataError(
             f"{printable(str(folder))} is in parts already ({', '.join(names)}): put "
-            "the pictures of each class together in one folder; they are parted here, "
-            "without a leak."
+            "the pictures of each class together in one folder; they are split here, "
+            "so that pictures that look alike stay together."
         )
 
 
@@ -458,8 +458,8 @@ def _too_few(pictures, pairs, few, left_out):
         counts.append(count)
     text = (
         f"Too few different pictures that can be used: {', '.join(counts)}. "
-        f"At least {LEAST} a class are needed, better 40: add pictures of something "
-        "else, or remove the class."
+        f"At least {LEAST} a class are needed, better 40: add pictures that show "
+        "something else, or remove the class."
     )
     lost = [remark for remark in left_out if remark.path.parent.name in few]
     if lost:

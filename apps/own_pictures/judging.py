@@ -1,5 +1,7 @@
 """What the accuracy on somebody's own pictures shows, in numbers and in sentences."""
 
+import re
+
 import numpy as np
 from scipy.stats import binomtest, t
 from sklearn.model_selection import StratifiedGroupKFold
@@ -107,7 +109,8 @@ def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=
 def of_few_pictures(found, classifier):
     """What all pictures say, judging in turn, where there are few; else "".
 
-    found: an `Intake`; classifier: the `Classifier` whose features are learned from."""
+    The text follows what the test pictures said. found: an `Intake`; classifier: the
+    `Classifier` whose features are learned from."""
     pictures = found.pictures
     if len(pictures) >= FEW:
         return ""
@@ -117,10 +120,12 @@ def of_few_pictures(found, classifier):
         result = repeated_out_of_fold(features, pictures.labels, keys, new_head)
     more = 3 * len(pictures)  # an interval halves with four times as many
     return (
-        f"So few pictures judge roughly. All {len(pictures)} in turn, each answered by "
-        f"heads that didn't learn from it (10 times 5 folds): ≈{result}. The interval "
-        "allows for the luck of which pictures were learned from. About "
-        f"{more} more pictures would halve it."
+        "Those test pictures are few. So all "
+        f"{len(pictures)} pictures were tested in turn too, each by classifiers that "
+        f"hadn't learned from it (ten rounds): ≈{result}. Trust this figure more: it "
+        "rests on more pictures, and its interval allows for the luck of which ones "
+        f"were learned from. About {more} more pictures would make that interval half "
+        "as wide."
     )
 
 
@@ -147,17 +152,32 @@ def class_by_class(train, test, answers):
 def compared(test, earlier, answers):
     """What changed since an earlier run, in lines.
 
+    Where both were right about the same pictures there's no interval to draw: then it
+    says how large a change could still go unseen, by Wilson's interval of 0 of n.
+
     test: `Pictures` to judge by; earlier: (positions, class positions) as from
     `keep.earlier_answers`; answers: class positions (n,) now."""
     positions, then = earlier
     labels = test.labels[positions]
     now = answers[positions]
-    gain = difference(labels, then, now)
     return (
-        f"test pictures of both runs: {len(positions)}\n"
+        f"Since the last run, on the {len(positions)} test pictures of both:\n"
         f"then: ≈{accuracy(labels, then)}\n"
         f"now:  ≈{accuracy(labels, now)}\n"
-        f"right more often by ≈{gain}"
+        f"{_gain(labels, then, now)}"
+    )
+
+
+def _gain(labels, before, after):
+    """How much more often `after` is right than `before`, as a line. Each: class
+    positions (n,)."""
+    changed = (before == labels) != (after == labels)
+    if changed.any():
+        return f"gain: ≈{difference(labels, before, after)}"
+    unseen = accuracy(np.ones(len(labels), bool), changed).high
+    return (
+        f"gain: none, right about the same pictures. With {len(labels)} of them, a "
+        f"change of up to ±{unseen:.2f} could go unseen."
     )
 
 
@@ -188,12 +208,17 @@ def write_suspects(rows, train, out_of_fold, results):
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def expected_suspects(result, n):
-    """How many of n right labels such a head contradicts, as a line.
-    result: its accuracy on test, an `Estimate`."""
+def doubts(suspected, result, n):
+    """How many of n labels are contradicted, and how many such a head contradicts where
+    all are right, as a sentence.
+    suspected: a list, as from `suspects`; result: the head's accuracy on test, an
+    `Estimate`."""
     least = (1 - result.high) * n
     most = (1 - result.low) * n
-    return f"to be expected if all labels are right: ≈{least:.0f} to ≈{most:.0f}"
+    return (
+        f"Labels that may be wrong: ≈{len(suspected)} of the {n} it learned from. If "
+        f"all were right, ≈{least:.0f} to ≈{most:.0f} would still look wrong."
+    )
 
 
 def tuned_on_test(test, frozen, probabilities):
@@ -201,9 +226,10 @@ def tuned_on_test(test, frozen, probabilities):
     features; probabilities: (n, classes) of the fine-tuned network."""
     answers = probabilities.argmax(axis=1)
     return (
-        f"on test, frozen features: ≈{accuracy(test.labels, frozen)}\n"
-        f"on test, fine-tuned:      ≈{accuracy(test.labels, answers)}\n"
-        f"right more often by ≈{difference(test.labels, frozen, answers)}"
+        "Both ways on the test pictures:\n"
+        f"frozen features: ≈{accuracy(test.labels, frozen)}\n"
+        f"fine-tuned:      ≈{accuracy(test.labels, answers)}\n"
+        f"{_gain(test.labels, frozen, answers)}"
     )
 
 
@@ -228,18 +254,29 @@ def for_the_card(result, alarms, test, train, network, learned, agreement):
     return measured
 
 
+def other_things(classes):
+    """The names of the samples that show none of these classes: of the pictures that
+    come with the lessons, those that share no word with a class's name."""
+    own_words = {word for name in classes for word in _words(name)}
+    return [name for name in sample_names() if not own_words & _words(name)]
+
+
+def _words(name):
+    """The words of a name such as "laptop_render", small and without a plural's s."""
+    return {word.removesuffix("s") for word in re.findall(r"[^\W_]+", name.lower())}
+
+
 def unlike_anything(known, learned, test):
     """How often something is called «like nothing it learned from».
 
-    Pictures to judge by shouldn't be, things of other kinds should: the samples that
-    come with the lessons, unless they are named like a class. known: a `Familiar`.
+    Pictures to judge by shouldn't be, `other_things` should. known: a `Familiar`.
     Returns (the share of test pictures, an `Estimate`; what there is to say, in
     lines)."""
     features = extract_features(learned.base, test)
     own = np.array([judged.unlike for judged in known.judge(features)])
     alarms = accuracy(np.ones(len(own), bool), own)
     lines = [f"own test pictures called unlike anything: ≈{alarms}"]
-    others = [name for name in sample_names() if name not in test.classes]
+    others = other_things(test.classes)
     base = base_of(learned.base)
     batch = learned.base.prepare([load_image(name) for name in others])
     judged = known.judge(base.predict(batch, verbose=0))
@@ -247,7 +284,8 @@ def unlike_anything(known, learned, test):
         name for name, each in zip(others, judged, strict=True) if not each.unlike
     ]
     lines.append(
-        f"of {len(others)} pictures of other things: ≈{len(others) - len(missed)}"
+        "other things called unlike anything: "
+        f"≈{len(others) - len(missed)} of {len(others)}"
     )
     if missed:
         lines.append(f"not noticed: ≈{', '.join(missed)}")
@@ -266,7 +304,7 @@ def summary(found, test, result, of_few, suspected, network, results):
     if of_few:
         lines.append(of_few)
     if suspected:
-        lines.append(f"labels to look at: ≈{len(suspected)}; make labels shows them")
+        lines.append(f"labels that may be wrong: ≈{len(suspected)}")
     made = ", ".join(sorted(path.name for path in results.iterdir()))
     return "\n".join([*lines, f"made: {made}"])
 

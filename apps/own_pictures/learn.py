@@ -55,7 +55,7 @@ class Tuned(NamedTuple):
     """What fine-tuning gave on validation folds of the training pictures.
 
     gain: how much more often it was right than the frozen features, a `Difference`;
-    model: fine-tuned on all training pictures, or None where it gained nothing."""
+    model: fine-tuned on all training pictures, or None where the gain may be chance."""
 
     gain: object
     model: object
@@ -88,10 +88,10 @@ def feature_choices(classifier):
     if not maps:
         return choices
     side = maps[-1].shape[1]
-    choices["the last maps', by quarters"] = _by_quarters(classifier, maps[-1])
+    choices[f"{USUAL}, by quarters"] = _by_quarters(classifier, maps[-1])
     finer = [output for output in maps if output.shape[1] >= 2 * side]
     if finer:
-        choices["earlier maps', by quarters"] = _by_quarters(classifier, finer[-1])
+        choices["an earlier layer's, by quarters"] = _by_quarters(classifier, finer[-1])
     return choices
 
 
@@ -173,9 +173,9 @@ def tune(learned, train, alike):
 
     On each of three folds of the training pictures, a network fine-tuned on the others
     answers, at 160 pixels; so it's compared with the frozen features' out-of-fold
-    answers on the same pictures. Only if it's right more often is it fine-tuned once
-    more, on all of them. An estimate of the time is printed first. The test pictures
-    take no part in this."""
+    answers on the same pictures. It's fine-tuned once more, on all of them, only if
+    that gains more than chance explains, as in `learn`. An estimate of the time is
+    printed first. The test pictures take no part in this."""
     classifier = load_classifier(learned.base.name, size=TUNED_SIZE)
     print(f"Fine-tuning {FOLDS} times: ≈{_estimate(classifier, train):.0f} s")
     try:
@@ -186,7 +186,7 @@ def tune(learned, train, alike):
             answers[in_fold] = predict(model, train[in_fold]).argmax(axis=1)
         frozen = learned.out_of_fold.argmax(axis=1)
         gain = difference(train.labels, frozen, answers)
-        model = _fine_tuned(classifier, train) if gain.value > 0 else None
+        model = _fine_tuned(classifier, train) if gain.low > 0 else None
     except KeyboardInterrupt:
         print("Stopped: the classifier with frozen features stays.")
         return None

@@ -4,7 +4,8 @@ make mine PICTURES=FOLDER, or python -m apps.own_pictures.mine FOLDER.
 
 With --alike 0.98, or make mine ALIKE=0.98, fewer pictures that look alike count as one.
 With --tune, or make mine TUNE=1, the whole network is fine-tuned as well, afterwards,
-and used if that pays: interrupt it, and the classifier made so far stays.
+and used if it gains more than chance explains: interrupt it, and the classifier made so
+far stays.
 
 notebooks/your_own_pictures.ipynb is run on the folder; both stay as they are. The
 results are in build/mine afterwards: the model (model.keras, model.onnx), its cards,
@@ -39,13 +40,22 @@ LABELS = """# Are these labels wrong?
 
 Run the cell below (Shift+Enter). It shows the pictures whose label was contradicted,
 the surest first. Each decision is kept at once, in `my_corrections.csv`; your pictures
-stay as they are. Then run the same `make mine` again: it uses your decisions, and says
-what they changed."""
+stay as they are. Then make the classifier again, by the same command as before: it uses
+your decisions, and says what they changed."""
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
 class StoppedError(Exception):
     """The notebook did not come to its end; says why in a line."""
+
+
+class _Client(NotebookClient):
+    """Runs a notebook; what cells tagged "live" print is printed here too, at once."""
+
+    def process_message(self, msg, cell, cell_index):
+        if msg["msg_type"] == "stream" and _has_tag(cell, "live"):
+            print(msg["content"]["text"], end="", flush=True)
+        return super().process_message(msg, cell, cell_index)
 
 
 def run(folder, results, alike=None, tune=False):
@@ -55,7 +65,7 @@ def run(folder, results, alike=None, tune=False):
     alike: from which likeness on two pictures count as one; None for the notebook's
     own; tune: whether to try fine-tuning. Raises a StoppedError."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = NotebookClient(
+    client = _Client(
         notebook,
         timeout=None,
         kernel_name="python3",
@@ -269,6 +279,8 @@ def make_classifier(folder, alike, tune=False):
         carried = keep.carry_over(mine, results, pictures)
         if keep.CORRECTIONS in carried:
             print(f"Decisions on labels are carried over from {shown_path(mine)}.")
+        # Python and the network take seconds to start: nobody should wonder.
+        print("A few hundred pictures take a minute or two.", flush=True)
         notebook = run(pictures, results, alike, tune)
         summary = report(notebook, pictures, results)
         if os.path.lexists(mine):
@@ -293,18 +305,24 @@ def tune_classifier(folder, alike):
 def main():
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", default=os.environ.get("PICTURES", ""))
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        default=os.environ.get("PICTURES", ""),
+        help="one that holds a folder of pictures for each class: ~/Pictures/pets",
+    )
     parser.add_argument(
         "--alike",
         default=os.environ.get("ALIKE", ""),
-        help="likeness from which on two pictures count as one: 0.95, or 1 for copies "
+        help="how alike two pictures have to be to count as one: 0.95, or 1 for copies "
         "only",
     )
     parser.add_argument(
         "--tune",
         action="store_true",
         default=os.environ.get("TUNE", "") not in ("", "0"),
-        help="fine-tune the whole network as well, and use that if it pays",
+        help="fine-tune the whole network as well, and use that if it gains more than "
+        "chance explains",
     )
     options = parser.parse_args()
     folder = options.folder
@@ -330,7 +348,8 @@ def main():
         return INTERRUPTED
     page = shown_path(mine / "report.html")
     model = shown_path(mine / "model.onnx")
-    print(f"Read {page} first. Labels that may be wrong: make labels")
+    labels = shown_path(mine / "labels.ipynb")
+    print(f"Read {page} first. Decide on labels: make labels, or open {labels}")
     print(f"As a page for others: make page MODEL={model}")
     return 0
 

@@ -32,8 +32,8 @@ Any other program has to do that itself. SHA256SUMS beside this card tells wheth
 file is the one that was measured.
 
 ## How good it is
-Measured on: {data}. In brackets: of a share the 95 % interval, of a time the middle \
-half.
+Measured on: {data}. In brackets: for a share, the 95 % interval; for a time, the \
+middle half.
 
 | measure | result |
 | --- | --- |

@@ -32,12 +32,15 @@ def test_wrong_answers_come_first_each_kind_by_its_loss(test_pictures):
 def test_what_somebody_reads_who_has_to_decide(test_pictures):
     result = accuracy(test_pictures.labels, PROBABILITIES.argmax(axis=1))
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
-    page = front_page(found, test_pictures, PROBABILITIES, result, "Few.", "lite0")
+    notes = ["Few.", "", "a\n<b>"]
+    page = front_page(found, test_pictures, PROBABILITIES, result, notes, "lite0")
     parts = [
         "does a picture show &lt;b&gt;ants&lt;/b&gt; or bees?",
-        "right for ≈3 of 5 pictures",
+        "it got ≈3 of 5 test pictures right",
         "(0.23–0.88), n = 5",
         "<p>Few.</p>",
+        "<p>a<br>&lt;b&gt;</p>",
+        "In brackets:",
         "Confusion matrix: 3 of 5 pictures on the diagonal",
         "It got these right",
         "a&lt;i&gt;.png",
@@ -49,6 +52,16 @@ def test_what_somebody_reads_who_has_to_decide(test_pictures):
     places = [page.index(part) for part in parts]
     assert places == sorted(places)
     assert "<b>ants" not in page and "<i>" not in page
+    assert "<p></p>" not in page and "none of the test pictures" not in page
+
+
+def test_no_wrong_answer_is_said_in_words(test_pictures):
+    right = np.eye(2)[test_pictures.labels]
+    result = accuracy(test_pictures.labels, test_pictures.labels)
+    found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
+    page = front_page(found, test_pictures, right, result, [], "lite0")
+    assert "It got these wrong" not in page
+    assert "It got none of the test pictures wrong." in page
 
 
 def test_pictures_are_no_larger_than_needed(test_pictures):

@@ -10,8 +10,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from apps.own_pictures.intake import Intake
 from apps.own_pictures.judging import (
     compared,
-    expected_suspects,
+    doubts,
     judge_accuracy,
+    other_things,
     repeated_out_of_fold,
     suspects,
     unpaired_difference,
@@ -138,6 +139,16 @@ def test_look_alikes_do_not_judge_each_other():
     assert leaking.value > found.value + 0.2
 
 
+# -- none of them ----------------------------------------------------------------------
+
+
+def test_other_things_are_none_of_the_classes():
+    assert {"desktop_render", "cat", "flower"} <= {*other_things(("ants", "bees"))}
+    others = other_things(("Desktop", "cats", "wild-flowers"))
+    assert not {"desktop_render", "cat", "flower"} & {*others}
+    assert "laptop_render" in others
+
+
 # -- then and now ----------------------------------------------------------------------
 
 
@@ -151,9 +162,19 @@ def test_a_change_has_its_interval_on_the_pictures_of_both_runs():
     test = some_pictures([0, 1] * 20)
     earlier = np.arange(30), np.zeros(30, int)  # it always said a
     text = compared(test, earlier, test.labels.copy())
-    assert "test pictures of both runs: 30" in text
+    assert "Since the last run, on the 30 test pictures of both:" in text
     assert "then: ≈0.50" in text and "now:  ≈1.00" in text
-    assert "right more often by ≈+0.50 (" in text
+    assert "gain: ≈+0.50 (" in text
+
+
+def test_no_change_is_no_certainty():
+    """The interval of 0 of 18 goes up to 0.18 (Wilson 1927)."""
+    test = some_pictures([0, 1] * 9)
+    then = test.labels.copy()
+    then[0] = 1 - then[0]
+    text = compared(test, (np.arange(18), then), then)
+    assert "gain: none" in text and "With 18 of them, a change of up to ±0.18 " in text
+    assert "gain: ≈+0.06" in compared(test, (np.arange(18), then), test.labels)
 
 
 def test_suspects_are_those_that_nobody_has_decided_on():
@@ -161,6 +182,6 @@ def test_suspects_are_those_that_nobody_has_decided_on():
     out_of_fold = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
     found = Intake(train, [], [], [], "", train, {3: 1}, [])
     assert suspects(found, train, out_of_fold) == [1, 2], "the surest first"
-    assert expected_suspects(counted(90, 100), 50).startswith(
-        "to be expected if all labels are right: ≈3 to ≈9"
-    )
+    sentence = doubts([1, 2], counted(90, 100), 50)
+    assert "≈2 of the 50 it learned from" in sentence
+    assert "If all were right, ≈3 to ≈9 would" in sentence

@@ -106,6 +106,20 @@ class TestTuning:
         assert tuned.gain.n == len(computers)
         assert "Fine-tuning 3 times: ≈" in capsys.readouterr().out
 
+    @pytest.mark.parametrize("n_wrong, model", [(0, None), (1, None), (24, "tuned")])
+    def test_a_gain_that_may_be_chance_is_not_kept(
+        self, learned, computers, monkeypatch, n_wrong, model
+    ):
+        """The frozen features are wrong about so many of 48, fine-tuned about none."""
+        monkeypatch.setattr(learn, "_fine_tuned", lambda *_: "tuned")
+        monkeypatch.setattr(learn, "predict", lambda _, part: np.eye(4)[part.labels])
+        frozen = computers.labels.copy()
+        frozen[:n_wrong] = (frozen[:n_wrong] + 1) % 4
+        learned = learned._replace(out_of_fold=np.eye(4)[frozen])
+        tuned = learn.tune(learned, computers, alike=[])
+        assert tuned.gain.value == pytest.approx(n_wrong / 48)
+        assert tuned.model == model
+
     def test_interrupted_it_leaves_what_is_there(
         self, learned, computers, monkeypatch, capsys
     ):

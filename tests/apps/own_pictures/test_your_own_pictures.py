@@ -539,6 +539,9 @@ def command(monkeypatch, tmp_path, capfd):
     return run
 
 
+HOW_LONG = "A few hundred pictures take a minute or two.\n"
+
+
 def test_earlier_results_get_the_next_number(tmp_path):
     for name in ("mine", "mine-2", "mine-3", "mine-stopped.ipynb", "mine-x"):
         (tmp_path / name).mkdir()
@@ -546,6 +549,17 @@ def test_earlier_results_get_the_next_number(tmp_path):
         "after the latest"
     )
     assert mine.next_numbered(tmp_path / "page") == tmp_path / "page-1"
+
+
+def test_cells_are_as_the_command_needs_them():
+    """Each section begins a cell, so that the report can leave it out where its code
+    put nothing out; and what takes minutes says so while it runs."""
+    for cell in nbformat.read(mine.NOTEBOOK, as_version=4).cells:
+        if "learn.tune(" in cell.source:
+            assert "live" in cell.metadata.tags, "it says how long it'll take"
+        in_report = "template" not in cell.metadata.get("tags", ())
+        if cell.cell_type == "markdown" and in_report:
+            assert "\n## " not in cell.source
 
 
 def test_mine_without_a_folder(command, monkeypatch, tmp_path):
@@ -621,12 +635,14 @@ def test_mine_says_a_fault_of_the_folder_in_one_line(command, tmp_path):
 
 def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkeypatch):
     faulty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")])
-    faulty.cells += map(nbformat.v4.new_code_cell, ("print('so far')", "{}['a']"))
+    codes = ("print('so far')", "print('at once')", "{}['a']")
+    faulty.cells += map(nbformat.v4.new_code_cell, codes)
+    faulty.cells[2].metadata["tags"] = ["live"]
     nbformat.write(faulty, tmp_path / "faulty.ipynb")
     monkeypatch.setattr(mine, "NOTEBOOK", tmp_path / "faulty.ipynb")
     status, printed, complaint = command(tmp_path)
     stopped = tmp_path / "build" / "mine-stopped.ipynb"
-    assert (status, printed) == (1, "Title …\n")
+    assert (status, printed) == (1, f"{HOW_LONG}Title …\nat once\n")
     assert (
         complaint == f"It stopped with KeyError: 'a' The run so far is in {stopped}.\n"
     )
@@ -681,7 +697,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     assert "Too few pictures to tell" in printed, (
         "noise cannot be learned, and six do not tell"
     )
-    assert "All 20 in turn" in printed
+    assert "all 20 pictures were tested in turn" in printed
     build = tmp_path / "build"
     assert sorted(path.name for path in build.iterdir()) == ["mine", "mine-1", "mine-2"]
     assert (build / "mine-1" / "first").read_text() == "kept"
@@ -705,7 +721,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
 
     # A label is decided on and a line filled in; the next run knows both.
     given = look_through(folder).pictures
-    write_corrections(given, made / "my_corrections.csv", {0: 1, 1: 0, 2: None})
+    write_corrections(given, made / "my_corrections.csv", {0: 1, 10: 0, 2: None})
     card = made / "model_card.md"
     filled = card.read_text(encoding="utf-8").replace("**TO FILL IN:** which", "Mine:")
     card.write_text(filled, encoding="utf-8")
@@ -713,10 +729,10 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     assert (status, complaint) == (0, ""), complaint
     assert "Decisions on labels are carried over from" in printed
     made = build / "mine"
-    assert read_corrections(given, made / "my_corrections.csv") == {0: 1, 1: 0, 2: None}
+    assert read_corrections(given, made / "my_corrections.csv") == {0: 1, 10: 0, 2: None}
     text = text_of(made / "report.html")
     assert "labels decided on: 2 relabelled, 1 discarded" in text
-    assert re.search(r"right more often by ≈[+-]", text), "then and now, compared"
+    assert re.search(r"gain: (≈[+-]|none)", text), "then and now, compared"
     assert "Mine: pictures it learned from" in (made / "model_card.md").read_text(
         encoding="utf-8"
     )
@@ -781,7 +797,11 @@ def run_in_place(notebook, folder, stop_before=None):
         headings = [cell.source.startswith(f"## {stop_before}") for cell in cells]
         cells = cells[: headings.index(True)]
     some = nbformat.from_dict({**notebook, "cells": cells})
-    NotebookClient(some, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        some,
+        resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+    ).execute()
     texts = []
     for cell in some.cells:
         for output in cell.get("outputs", ()):

@@ -1461,7 +1461,7 @@ def test_a_card_shows_names_as_they_are(tmp_path, learned):
         odd, tmp_path / "card.md", "made-up", {"accuracy": right}
     ).read_text("utf-8")
     assert text.startswith("# &lt;b&gt;\\*mine\\*&lt;/b&gt;: model card\n")
-    (row,) = [line for line in text.split("\n") if line.startswith("| output")]
+    (row,) = [line for line in text.split("\n") if line.startswith("| classes")]
     assert "&lt;img src=x onerror=alert(1)&gt;, a \\| b, \\[x\\](javascript" in row
     assert row.endswith("\\_c\\_ \\`d\\` \\# e |")
 
@@ -1562,7 +1562,7 @@ def with_json(name, change):
 
 FAULTS = {
     "no class list": (without("classes.json"), "no class list"),
-    "no rule": (without("classifier.json"), "no class list and resize rule"),
+    "no rule": (without("classifier.json"), "no class list or no resize rule"),
     "path upwards": (lambda m: m.append(["../evil.py", b"x"]), "something else"),
     "absolute path": (lambda m: m.append(["/tmp/evil.py", b"x"]), "something else"),
     "assets": (lambda m: m.append(["assets/x", b"x"]), "something else"),
