@@ -18,7 +18,7 @@ import numpy as np
 
 LESSONS = [f"{lesson:02}" for lesson in range(11)]
 STUB = (
-    "Nothing to check yet: put your answer in the place of the three dots, then run "
+    "Nothing to check yet: put your answer in place of the three dots, then run "
     "this again."
 )
 # Draws at random before a task whose mistakes can't be told apart counts as a bug.

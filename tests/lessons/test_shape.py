@@ -113,7 +113,7 @@ def pngs(lesson):
                 yield Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-@each_notebook
+@each_lesson
 def test_figures_are_wide_enough_to_read_and_small_to_keep(lesson):
     for image in pngs(lesson):
         assert image.width >= NARROWEST_FIGURE

@@ -729,7 +729,11 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     assert (status, complaint) == (0, ""), complaint
     assert "Decisions on labels are carried over from" in printed
     made = build / "mine"
-    assert read_corrections(given, made / "my_corrections.csv") == {0: 1, 10: 0, 2: None}
+    assert read_corrections(given, made / "my_corrections.csv") == {
+        0: 1,
+        10: 0,
+        2: None,
+    }
     text = text_of(made / "report.html")
     assert "labels decided on: 2 relabelled, 1 discarded" in text
     assert re.search(r"gain: (≈[+-]|none)", text), "then and now, compared"
