@@ -50,6 +50,10 @@ def decide(panel):
     panel.page.wait_for_timeout(1000)  # a click at once is taken for a slip
     panel.get_by_role("button", name="Keep").click()
     panel.get_by_text(re.compile(r"^2 of \d+ decided")).wait_for()
+    # Counter and buttons change first; the picture follows, its label and bars.
+    label = panel.get_by_role("button", name="Keep").inner_text().split(":")[-1].strip()
+    panel.get_by_text(f"Labelled {label}. Is it?").wait_for()
+    panel.page.wait_for_timeout(3000)
 
 
 # docs/NAME.png: the lesson, the call that shows the panel, what is done with it
