@@ -105,10 +105,12 @@ def test_a_name_means_one_thing(lesson):
 
 
 def pngs(lesson):
-    """Each PNG in a lesson's outputs, as a Pillow image."""
+    """Each PNG in a lesson's outputs, as a Pillow image; without the small examples,
+    with captions, on a report's first page."""
     for cell in code_cells(lesson):
         for output in cell.outputs:
             text = output.get("data", {}).get("text/html", "")
+            text = re.sub(r"(?s)<figure .*?</figure>", "", text)
             for data in re.findall(r"data:image/png;base64,([\w+/=]+)", text):
                 yield Image.open(io.BytesIO(base64.b64decode(data)))
 
