@@ -1,9 +1,7 @@
 """Folders of pictures as people and systems leave them, and what can be wrong there."""
 
 import re
-from datetime import datetime
 
-AT_ONCE = 2  # seconds between pictures of a film or burst, at most
 TITLES = ("train", "validation", "test")
 PART_NAMES = (*TITLES, "val")  # what a folder of one part may be called
 NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them
@@ -99,11 +97,10 @@ def read_file(path):
 
 
 def filming_order(paths, times):
-    """Whole numbers, 1 apart where one file of a folder was taken right after another.
-    That is known where all of a folder say when they were taken, and these two within
-    AT_ONCE seconds; else of files with "frame" in their names, as of programs that take
-    films apart, 9 before 10. Other names tell nothing: a series of different things is
-    numbered, too. times: when each was taken, as `taken` says it, or None."""
+    """Whole numbers, 1 apart where one file of a folder comes next to another.
+    Files are in the order in which they were taken, if each of their folder has a time.
+    Else their names decide, 9 before 10, as cameras number them, and programs that take
+    films apart. times: when each was taken, or None."""
     time_of = dict(zip(paths, times, strict=True))
     timeless = {path.parent for path, time in time_of.items() if time is None}
 
@@ -111,33 +108,14 @@ def filming_order(paths, times):
         time = "" if path.parent in timeless else time_of[path]
         return path.parent, time, _natural(path.name)
 
-    def follows(path, before):
-        if before is None or path.parent != before.parent:
-            return False
-        if path.parent in timeless:
-            return "frame" in path.name.lower() and "frame" in before.name.lower()
-        return _seconds(time_of[path]) - _seconds(time_of[before]) <= AT_ONCE
-
     numbers = {}
-    before = None
-    number = 0
+    folder = None
+    number = -1
     for path in sorted(time_of, key=position):
-        number += 1 if follows(path, before) else 2
+        number += 1 if path.parent == folder else 2
         numbers[path] = number
-        before = path
+        folder = path.parent
     return [numbers[path] for path in paths]
-
-
-def _seconds(time):
-    """Seconds since some day, of a time as `taken` says it; a day is no longer than it
-    is."""
-    date, clock, *_ = time.split(" ")
-    try:
-        day = datetime.strptime(date, "%Y:%m:%d").toordinal()
-    except ValueError:  # a camera whose clock was never set says 0000:00:00
-        day = 0
-    hours, minutes, seconds = map(int, clock.split(":"))
-    return ((day * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _natural(name):

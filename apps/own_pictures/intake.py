@@ -509,7 +509,7 @@ def _undecided(pictures, pairs):
     text = (
         f"Not decided: {count} pictures resemble another and differ in places, as do "
         f"{_described(pair)}. They count as different things. If they are frames of a "
-        "film, name them frame_0001 and so on, in the order in which they were taken."
+        "film, name the files in the order in which they were taken."
     )
     threshold = math.floor(100 * pair[0]) / 100
     if threshold >= LEAST_LIKENESS:

@@ -61,7 +61,7 @@ def part(canvas, place, side, turn, shade, random, defect=False, seed=0):
 
 
 def fixed_camera(
-    n=30, spread=0.3, turns=180, side=70, grain=4.0, seed=0, shots=1, shades=(170, 170)
+    n=60, spread=0.3, turns=180, side=70, grain=4.0, seed=0, shots=1, shades=(170, 170)
 ):
     """n good and n bad parts, each put under the same camera on the same bench. spread:
     how far from the middle they lie, in widths; turns: in degrees; side: in pixels;
@@ -93,7 +93,7 @@ def fixed_camera(
     return found
 
 
-def scans(n=16, seed=0, tilt=0.4):
+def scans(n=30, seed=0, tilt=0.4):
     """Letters and invoices, scanned: black lines of words on white pages of one
     layout."""
     random = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def scans(n=16, seed=0, tilt=0.4):
     return found
 
 
-def products(n=20, seed=0, alike=False):
+def products(n=30, seed=0, alike=False):
     """Mugs and vases on white, in the middle, as a shop shows them. alike: all of one
     colour."""
     random = np.random.default_rng(seed)
@@ -277,7 +277,7 @@ def copies(change, n=24, of=photo):
 # -- different things ------------------------------------------------------------------
 
 
-def plain(n=36, seed=0, draw_one=None, ground="white", size=(300, 300)):
+def plain(n=48, seed=0, draw_one=None, ground="white", size=(300, 300)):
     """n pictures of one ground on which `draw_one(draw, random, i)` draws what
     differs."""
     random = np.random.default_rng(seed)
@@ -362,7 +362,7 @@ def swatch(draw, random, i):
     draw.rectangle((0, 0, 300, 300), colour(random))
 
 
-def gauges(n=36, seed=0, ground="white", step=5.0):
+def gauges(n=48, seed=0, ground="white", step=5.0):
     """A gauge, of which nothing but the needle moves; no two within `step` degrees."""
     random = np.random.default_rng(seed)
     found = []
@@ -417,7 +417,7 @@ def xrays(n=48, seed=0, blob=12.0):
     return found
 
 
-def displays(n=36, seed=0):
+def displays(n=48, seed=0):
     """Seven-segment digits of one instrument under a fixed camera."""
     random = np.random.default_rng(seed)
     segments = [
@@ -454,7 +454,7 @@ def displays(n=36, seed=0):
     return found
 
 
-def textures(n=24, seed=0):
+def textures(n=48, seed=0):
     """Patches of one cloth: nothing in them is in the same place."""
     random = np.random.default_rng(seed)
     found = []
@@ -467,7 +467,7 @@ def textures(n=24, seed=0):
     return found
 
 
-def stars(n=24, seed=0):
+def stars(n=48, seed=0):
     """Points on black."""
 
     def points(draw, random, i):
@@ -482,7 +482,7 @@ def stars(n=24, seed=0):
     return plain(n, seed, points, "black")
 
 
-def in_one_place(n=30, seed=0):
+def in_one_place(n=60, seed=0):
     """Parts of one shape in one place under a fixed camera: each has its own shade and
     scratch."""
     random = np.random.default_rng(seed)
@@ -526,7 +526,7 @@ APART = {
     ),
     "fixed camera, parts of two colours": lambda: fixed_camera(shades=(90, 230)),
     "fixed camera, one shape in one place": in_one_place,
-    "scans": lambda: scans(),
+    "scans": lambda: scans(20),
     "products on white": products,
     "products of one colour on white": lambda: products(alike=True),
     **{name: functools.partial(plain, draw_one=draw) for name, draw in PLAIN.items()},
