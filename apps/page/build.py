@@ -37,7 +37,6 @@ from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.quiet import quiet
 from apps.sharing.trained import load_trained
-from helpers import keras
 from helpers.images import load_image
 from helpers.labels import imagenet_classes
 from helpers.models import (
@@ -354,6 +353,8 @@ def base_network(classifier, path):
     the page's graph.js names the features as output, or puts a head on them. path: for
     an ONNX file on the way."""
     import onnx
+
+    from helpers import keras
 
     image = keras.Input((classifier.size, classifier.size, 3))
     prepared = preprocessed(image, classifier.preprocess_input)

@@ -33,7 +33,7 @@ def test_batches_of_any_length_are_compiled_once(classifier):
     for n in (1, 2, 7):
         assert classifier.logits(["cat"] * n).shape == (n, 1000)
     assert classifier._compiled is graph
-    assert graph.structured_input_signature[0][0].shape[0] is None
+    assert graph._function.structured_input_signature[0][0].shape[0] is None
 
 
 def test_a_start_is_mostly_tensorflow(record_property):

@@ -444,7 +444,8 @@ class TestWhatIsTakenAlong:
         wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         assert np.abs(exported.probabilities(pictures) - wanted).max() <= 1e-5
         likeness = features @ units.T / np.linalg.norm(features, axis=1, keepdims=True)
-        for judged, row in zip(exported.judged(batch), likeness, strict=True):
+        for picture, row in zip(pictures, likeness, strict=True):
+            judged = exported.predict(picture).judged
             assert judged.distance == pytest.approx(1 - row.max(), abs=1e-5)
             assert judged.nearest == "xy"[row.argmax()]
             assert judged.unlike == (1 - row.max() > within)
