@@ -1,6 +1,6 @@
 // What visitors see; start.js calls `run`. Names and messages become part of the page as text only.
 
-import { best, load, loadAbout, loadModel } from "./model.js";
+import { judge, load, loadAbout, loadModel, UNLIKE, UNSURE } from "./model.js";
 import { checkReading, open, PictureError, prepare } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
@@ -51,7 +51,13 @@ function drawSeen(rgb) {
   $("seen").getContext("2d").putImageData(image, 0, 0);
 }
 
-function drawAnswers(answers) {
+const CAPTIONS = {
+  [UNLIKE]: "If it had to be one of its classes",
+  [UNSURE]: "The most likely classes, none of them likely enough",
+  "": "Most likely classes",
+};
+
+function drawAnswers({ answers, doubt }) {
   const rows = answers.map(({ name, probability }) => {
     const row = document.createElement("tr"), bar = make("div", "", { className: "bar" });
     bar.style.width = `${100 * probability}%`;
@@ -61,26 +67,32 @@ function drawAnswers(answers) {
     return row;
   });
   $("answers").replaceChildren(...rows);
+  $("answers").classList.toggle("doubtful", Boolean(doubt));
+  $("caption").textContent = CAPTIONS[doubt];
 }
 
-// Classify a picture or a video's present frame → its answers, or null where another came between.
+// Classify a picture or a video's present frame and show it → as `judge`, or null where another came
+// between.
 async function classify(source, name) {
   const mine = turn, started = performance.now();
   const rgb = prepare(source, about);
   const prepared = performance.now();
-  const answers = best(await model(rgb), about.classes);
+  const found = judge(await model(rgb), about);
   const done = performance.now();
   if (mine !== turn) return null;
   draw(source, name);
   drawSeen(rgb);
-  drawAnswers(answers);
+  drawAnswers(found);
   $("time").textContent = `Prepared in ${Math.max(1, Math.round(prepared - started))} ms, ` +
     `classified in ${Math.max(1, Math.round(done - prepared))} ms, on this device.`;
   $("result").hidden = false;
-  return answers;
+  return found;
 }
 
-const inWords = ([{ name, probability }]) => `${readable(name)}: ${percent(probability)}`;
+// The headline.
+function inWords({ answers: [{ name, probability }], doubt }) {
+  return doubt || `${readable(name)}: ${percent(probability)}`;
+}
 
 // Show what is in a picture file, a Blob.
 async function look(file, name) {
@@ -91,10 +103,10 @@ async function look(file, name) {
   try {
     const picture = await open(file, about.most);
     await new Promise((painted) => setTimeout(painted)); // so that «Looking …» is seen
-    const answers = mine === turn && (await classify(picture, name));
+    const found = mine === turn && (await classify(picture, name));
     picture.close();
-    if (!answers) return;
-    say(inWords(answers));
+    if (!found) return;
+    say(inWords(found));
     $("result").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (mine !== turn) return;
@@ -150,14 +162,14 @@ async function start() {
 async function watch(video, mine) {
   let told = 0, frames = [];
   while (mine === turn && stream) {
-    const answers = await classify(video, "the camera");
-    if (!answers) return;
+    const found = await classify(video, "the camera");
+    if (!found) return;
     const now = performance.now();
     frames = [...frames, now].slice(-20);
     const rate = (1000 * (frames.length - 1)) / (now - frames[0]);
     if (rate) $("time").textContent += ` ${Math.round(rate)} pictures a second.`;
     if (now - told > PAUSE) {
-      say(readable(answers[0].name)); // screen readers say it when it changes
+      say(found.doubt || readable(found.answers[0].name)); // screen readers say it when it changes
       told = now;
     }
     await new Promise(requestAnimationFrame);
@@ -208,9 +220,13 @@ async function offer(samples) {
 
 function describe() {
   document.title = `${readable(about.name)}: ${document.title}`;
+  const others = about.within === null
+    ? "It has no answer for a picture that shows none of them: “Not sure” means that it gives no " +
+      "class enough, not that there is none. "
+    : "Where a picture is like nothing it learned from, it says so. That catches most other things, " +
+      "and few near relatives of its classes. ";
   $("about").textContent = `The model, ${readable(about.name)}, knows ${about.classes.length} ` +
-    "classes and always answers with one of them, also where the picture shows none. It can be " +
-    "wrong where it seems sure.";
+    `classes. ${others}It can be wrong where it seems sure.`;
   $("seen-text").textContent = `what the network sees, ${about.size} × ${about.size}`;
   $("seen").setAttribute("aria-label", "The same picture, as small as the network sees it");
   $("classes").replaceChildren(...about.classes.map((name) => make("li", readable(name))));

@@ -33,6 +33,7 @@ from programs import start_nginx
 from server import Server as Site
 from tiny import SIZE
 
+from apps.own_pictures.learn import Learned, new_head, with_head
 from apps.page import build as page
 from apps.page.build import (
     MOST,
@@ -47,9 +48,13 @@ from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, load_image
+from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, resize
 from helpers.models import LICENCES, REGISTRY
+from helpers.neighbours import familiar_within
+from helpers.training import extract_features
+from safeguards.familiar import familiar
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import DAMAGED
 
@@ -181,6 +186,10 @@ class TestWhatIsWritten:
             source = edited(exported, tmp_path / "large.onnx", edit)
         built = build_page(source, tmp_path / "page")
         assert (built / about_of(built)["model"]).read_bytes() == source.read_bytes()
+
+    @pytest.mark.parametrize(("classes", "sure"), [(2, 0.6), (3, 0.5), (1000, 0.5)])
+    def test_it_says_from_where_on_a_class_is_an_answer(self, classes, sure):
+        assert page.sure_from(classes) == sure
 
     def test_terms_and_licences_go_along(self, built):
         (path,) = built.glob("licences-*.txt")
@@ -511,6 +520,14 @@ def with_modules(function, files):
     return call, [base64.b64encode(data).decode() for data in files]
 
 
+def headline(answers, sure=page.SURE):
+    """A pattern for what the page says of [[class, probability], …], best first."""
+    name, probability = answers[0]
+    if float(probability) < sure:
+        return re.compile("^Not sure$")
+    return re.compile(f"^{re.escape(name)}: [0-9]+ %$")
+
+
 WHOLE = json.dumps({"shape": "square", "fraction": 1, "filter": "bilinear"})
 
 
@@ -598,7 +615,19 @@ PROBABILITIES = """\
 async ({ aboutFile, open, prepare, loadAbout, loadModel }, files) => {
     const about = await loadAbout(aboutFile), model = await loadModel(about), rows = [];
     for (const file of files) {
-        rows.push([...await model(prepare(await open(file, about.most), about))]);
+        const picture = prepare(await open(file, about.most), about);
+        rows.push([...(await model(picture)).probabilities]);
+    }
+    return rows;
+}"""
+# What the page says of each picture: the class, a doubt or none, and the distance.
+JUDGED = """\
+async ({ aboutFile, open, prepare, loadAbout, loadModel, judge }, files) => {
+    const about = await loadAbout(aboutFile), model = await loadModel(about), rows = [];
+    for (const file of files) {
+        const values = await model(prepare(await open(file, about.most), about));
+        const { answers, doubt } = judge(values, about);
+        rows.push([answers[0].name, doubt, values.distance]);
     }
     return rows;
 }"""
@@ -642,6 +671,24 @@ class TestTheDefaultNetwork:
         assert same.mean() >= 0.99
         assert difference <= 0.02
         assert len(set(rows.argmax(axis=1))) > 100, "or it says nothing"
+
+    def test_below_the_headlines_threshold_an_answer_is_a_toss(
+        self, real, shared_data, record_property
+    ):
+        """On pictures that it didn't learn from."""
+        paths = sorted((shared_data / "imagenet_val").glob("*.jpg"))
+        truth = [path.name.split("_")[0] for path in paths]
+        best = [real.predict(path, top=1)[0] for path in paths]
+        right = np.array([p.wnid == wnid for p, wnid in zip(best, truth, strict=True)])
+        is_sure = np.array([p.probability for p in best]) >= page.sure_from(1000)
+        record_property(
+            "answers of the default network that are headlines",
+            f"{is_sure.mean():.2f}, right {right[is_sure].mean():.2f}; of the others "
+            f"{right[~is_sure].mean():.2f}",
+        )
+        assert right[~is_sure].mean() <= 0.6
+        assert right[is_sure].mean() >= 0.85
+        assert is_sure.mean() >= 0.7, "or it would hardly answer"
 
     def test_the_first_answer_is_there_soon(
         self, chromium, real_address, record_property
@@ -863,12 +910,34 @@ class TestInUse:
             answers = expected(built / sample["file"])
             said.append(answers)
             assert visit.answers(name) == answers
-            expect(visit.said).to_have_text(re.compile(f"^{answers[0][0]}: [0-9]+ %$"))
+            expect(visit.said).to_have_text(headline(answers))
         expect(visit.result).to_contain_text(
             re.compile(r"Prepared in \d+ ms, classified in \d+ ms")
         )
         assert len({answers[0][0] for answers in said}) > 2, "or it would show little"
+        sure = {float(answers[0][1]) >= page.SURE for answers in said}
+        assert sure == {True, False}, "or it would show one kind of headline"
         keep(visit.page)
+
+    def test_a_toss_is_no_headline(self, visit, built, expected, keep):
+        """Its classes are shown all the same."""
+        for sample in about_of(built)["samples"]:
+            answers = expected(built / sample["file"])
+            name = sample["name"].replace("_", " ")
+            visit.page.get_by_role("button", name=name, exact=True).click()
+            assert visit.answers(name) == answers
+            is_sure = float(answers[0][1]) >= page.SURE
+            caption = visit.result.locator("caption")
+            if is_sure:
+                expect(caption).to_have_text("Most likely classes")
+            else:
+                expect(visit.said).to_have_text("Not sure")
+                expect(caption).to_contain_text("none of them likely enough")
+                keep(visit.page)
+            weight = (
+                "getComputedStyle(document.querySelector('#answers th')).fontWeight"
+            )
+            assert visit.page.evaluate(weight) == ("700" if is_sure else "500")
 
     def test_by_keyboard_alone(self, visit, built, expected):
         visit.page.locator("body").click(position={"x": 1, "y": 1})
@@ -980,9 +1049,204 @@ class TestInUse:
         assert len({answers[name][0][0] for name in chosen}) == 3
         for name in chosen:
             visit.page.get_by_role("button", name=name, exact=True).click()
-        expect(visit.said).to_have_text(re.compile(f"^{answers['coffee'][0][0]}: "))
+        expect(visit.said).to_have_text(headline(answers["coffee"]))
         visit.page.wait_for_timeout(500)
         assert visit.answers("coffee") == answers["coffee"]
+
+
+# -- none of these ---------------------------------------------------------------------
+
+
+def knowing(base, network, classes, train, cache):
+    """A `Classifier` that knows what it learned from: `base` is where the features come
+    from, `network` what answers."""
+    features = extract_features(base, train, cache)
+    names = [f"secret of {path.stem}" for path in train.paths]
+    known = familiar(features, names, familiar_within(features))
+    return as_classifier(network, classes, "mine", base.rule, familiar=known)
+
+
+@pytest.fixture(scope="module")
+def knows(tmp_path_factory):
+    """A tiny `Classifier` of the shipped computers that knows what it learned from."""
+    one = tiny.trained()
+    train = load_dataset("computers").train
+    cache = tmp_path_factory.mktemp("cache")
+    return knowing(one, one.network, train.classes, train, cache)
+
+
+@pytest.fixture(scope="module")
+def knowing_page(knows, tmp_path_factory):
+    return build_page(knows, tmp_path_factory.mktemp("knowing") / "page")
+
+
+@pytest.fixture(scope="module")
+def knowing_visit(chromium, knowing_page, tmp_path_factory):
+    """Its page, opened once."""
+    server = serve(knowing_page, tmp_path_factory.mktemp("log") / "log")
+    opened = Visit(chromium, server.address).ready()
+    yield opened
+    opened.page.context.close()
+    server.close()
+
+
+def agreement(classifier, built, visit, pictures, folder):
+    """How Python, the ONNX file that a page carries, and the page judge some pictures,
+    bytes: three lists of (class, whether it's like nothing), and the largest difference
+    between their distances."""
+    path = shutil.copyfile(built / about_of(built)["model"], folder / "model.onnx")
+    lists, distances = [], []
+    for one in (classifier, load_exported(path)):
+        answers = [one.predict(picture) for picture in pictures]
+        lists.append([(each[0].name, each.judged.unlike) for each in answers])
+        distances.append([each.judged.distance for each in answers])
+    rows = visit.run(JUDGED, *pictures)
+    unlike = "Like nothing it learned from"
+    lists.append([(name, doubt == unlike) for name, doubt, _ in rows])
+    distances.append([distance for *_, distance in rows])
+    return lists, float(np.ptp(distances, axis=0).max())
+
+
+def share_agreeing(lists):
+    """The share of pictures of which all lists say the same."""
+    return np.mean([len(set(each)) == 1 for each in zip(*lists, strict=True)])
+
+
+class TestNoneOfThese:
+    def test_python_the_file_and_the_page_agree(
+        self, knows, knowing_page, knowing_visit, tmp_path, record_property
+    ):
+        test = sorted((ROOT / "data" / "computers" / "test").rglob("*.jpg"))[::5]
+        noise = np.random.default_rng(0).integers(0, 256, (12, 90, 120, 3), np.uint8)
+        pictures = [path.read_bytes() for path in test]
+        pictures += [encoded(Image.fromarray(each), "PNG") for each in noise]
+        assert len(pictures) >= 50
+        lists, apart = agreement(knows, knowing_page, knowing_visit, pictures, tmp_path)
+        share = share_agreeing(lists)
+        record_property(
+            f"Python, ONNX and page of {len(pictures)} pictures: like nothing or not",
+            f"the same of {share:.2f}; distances up to {apart:.4f} apart",
+        )
+        assert share >= 0.99
+        assert apart <= 0.01
+        unlike = [is_unlike for _, is_unlike in lists[0]]
+        assert np.mean(unlike[:-12]) < 0.3, "pictures like those it learned from"
+        assert np.mean(unlike[-12:]) > np.mean(unlike[:-12]), "noise"
+
+    @pytest.mark.thorough
+    def test_so_they_do_on_photographs(
+        self, chromium, shared_data, tmp_path, record_property
+    ):
+        """Ants, bees and other things, by the default network."""
+        base = load_classifier()
+        ours = load_dataset(shared_data / "hymenoptera")
+        train = ours.train.subset(20)
+        features = extract_features(base, train, tmp_path / "cache")
+        names = [path.name for path in train.paths]
+        known = familiar(features, names, familiar_within(features))
+        head = new_head().fit(features, train.labels)
+        learned = Learned("as they are", base, features, head, None)
+        network = with_head(learned, train.classes)
+        mine = as_classifier(network, train.classes, "mine", familiar=known)
+        built = build_page(mine, tmp_path / "page")
+        paths = [*ours.validation.paths[::4]]
+        own = len(paths)
+        paths += sorted((shared_data / "photos").glob("*.jpg"))[::5]
+        server = serve(built, tmp_path / "log")
+        try:
+            visit = Visit(chromium, server.address).ready()
+            pictures = [path.read_bytes() for path in paths]
+            lists, apart = agreement(mine, built, visit, pictures, tmp_path)
+            visit.page.context.close()
+        finally:
+            server.close()
+        unlike = np.array([is_unlike for _, is_unlike in lists[2]])
+        share = share_agreeing(lists)
+        record_property(
+            f"Python, ONNX and page of {len(paths)} photographs: like nothing or not",
+            f"the same of {share:.3f}; distances up to {apart:.4f} apart; unlike "
+            f"{unlike[:own].mean():.2f} of its own kinds, {unlike[own:].mean():.2f} of "
+            "others",
+        )
+        assert share >= 0.99
+        assert apart <= 0.01
+        assert unlike[own:].mean() >= 0.9
+        assert unlike[:own].mean() <= 0.2
+
+    def test_it_is_the_headline(self, knowing_visit, knows, keep):
+        visit = knowing_visit
+        noise = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
+        visit.send("shoe.png", encoded(Image.fromarray(noise), "PNG"))
+        answers = visit.answers("shoe.png")
+        assert {name for name, _ in answers} == {name for _, name in knows.classes}
+        expect(visit.said).to_have_text("Like nothing it learned from")
+        expect(visit.result.locator("caption")).to_have_text(
+            "If it had to be one of its classes"
+        )
+        expect(visit.page.locator("#about")).to_contain_text("few near relatives")
+        keep(visit.page)
+        path = load_dataset("computers").train.paths[0]
+        visit.choose(path)
+        expect(visit.said).not_to_have_text("Like nothing it learned from")
+        visit.answers(path.name)
+        expect(visit.said).to_have_text(headline(visit.answers(path.name)))
+
+    def test_the_page_knows_the_limit_and_not_what_the_pictures_are_called(
+        self, knows, knowing_page
+    ):
+        about = about_of(knowing_page)
+        assert about["within"] == knows.familiar.within
+        for path in knowing_page.iterdir():
+            assert b"secret of" not in path.read_bytes()
+
+    def test_a_model_that_does_not_know_says_so(self, built):
+        assert about_of(built)["within"] is None
+
+    @pytest.mark.parametrize("fault", ["a distance moves", "a verdict changes"])
+    def test_where_16_bits_move_the_distance_the_model_stays_as_it_is(
+        self, knows, knowing_page, tmp_path, fault, monkeypatch
+    ):
+        def large_floats(model):
+            tensors = model.graph.initializer
+            return [
+                tensor.name
+                for tensor in tensors
+                if tensor.data_type == onnx.TensorProto.FLOAT
+                and np.prod(tensor.dims) >= page.LARGE
+            ]
+
+        small = onnx.load(knowing_page / about_of(knowing_page)["model"])
+        assert large_floats(small) == [], "or the test shows nothing"
+        one = knows
+        if fault == "a distance moves":
+            monkeypatch.setattr(page, "APART", 1e-9)
+        else:
+            path = tmp_path / "small.onnx"
+            onnx.save(small, path)
+            whole = load_exported(export_onnx(knows, tmp_path / "whole.onnx"))
+            batch = whole.prepare([*SAMPLES])
+            before, _ = whole.network.nearest(batch)
+            after, _ = load_exported(path).network.nearest(batch)
+            moved = np.abs(before - after).argmax()
+            between = (float(before[moved]) + float(after[moved])) / 2
+            known = dataclasses.replace(knows.familiar, within=between)
+            one = dataclasses.replace(knows, familiar=known)
+        built = build_page(one, tmp_path / "page")
+        carried = onnx.load(built / about_of(built)["model"])
+        assert large_floats(carried)
+
+    def test_a_limit_without_the_distance_is_refused(self, knows, tmp_path):
+        """A file edited by hand: the page would wait for what never comes."""
+
+        def edit(model):
+            kept = [each for each in model.graph.output if each.name != "distance"]
+            del model.graph.output[:]
+            model.graph.output.extend(kept)
+
+        source = export_onnx(knows, tmp_path / "whole.onnx")
+        path = edited(source, tmp_path / "m.onnx", edit)
+        with pytest.raises(ModelFileError, match="cannot be used for a page"):
+            build_page(path, tmp_path / "page")
 
 
 class TestForEverybody:
@@ -1014,7 +1278,7 @@ class TestForEverybody:
     def test_tells_what_it_can(self, visit):
         footer = visit.page.locator("footer").inner_text()
         assert "knows 200 classes" in footer
-        assert "always answers with one of them" in footer
+        assert "no answer for a picture that shows none of them" in footer
         heading = visit.page.get_by_role("heading").inner_text()
         assert visit.page.title() == f"tiny: {heading}"
         assert visit.page.locator("details").get_attribute("open") is None, (
