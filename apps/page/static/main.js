@@ -1,9 +1,10 @@
-// What visitors see; start.js calls `run`. Names and messages become part of the page as text only.
+// What visitors see; start.js calls `run`.
 
+import { $, make, percent, readable } from "./elements.js";
 import { judge, load, loadAbout, loadModel, UNLIKE, UNSURE } from "./model.js";
 import { checkReading, open, PictureError, prepare } from "./picture.js";
+import { newTable } from "./table.js";
 
-const $ = (id) => document.getElementById(id);
 const FEW = 10; // classes that are listed at once
 const WIDEST = 480; // pixels of the picture as it is shown
 const PAUSE = 1500; // milliseconds between two answers that are told, of a camera
@@ -11,15 +12,6 @@ const PAUSE = 1500; // milliseconds between two answers that are told, of a came
 let about, model;
 let turn = 0; // counts what was chosen: only the latest is shown
 let stream = null; // the camera's, while it is on
-
-function make(tag, text, properties = {}) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return Object.assign(element, properties);
-}
-
-const readable = (name) => name.replaceAll("_", " ");
-const percent = (share) => `${Math.round(100 * share)} %`;
 
 function say(text) {
   if ($("said").textContent !== text) $("said").textContent = text;
@@ -116,9 +108,40 @@ async function look(file, name) {
   }
 }
 
-// The pictures among files that were dropped, pasted or chosen: one at a time.
+// A picture file's row of the table.
+async function rowOf(file) {
+  try {
+    const picture = await open(file, about.most);
+    const rgb = prepare(picture, about);
+    picture.close();
+    const { answers: [best], doubt } = judge(await model(rgb), about);
+    return { file: file.name, ...best, note: doubt };
+  } catch (error) {
+    return { file: file.name, note: error.message };
+  }
+}
+
+// Show what is in each of some picture files, in a table, until something else is chosen.
+async function lookAtAll(files) {
+  stop();
+  const mine = ++turn, table = newTable(files.length, (file) => look(file, file.name));
+  complain("");
+  say("Looking …");
+  $("result").hidden = true;
+  for (const file of files) {
+    const row = await rowOf(file);
+    if (mine !== turn) break;
+    table.add(file, row);
+    await new Promise((painted) => setTimeout(painted)); // so that the page can be used meanwhile
+  }
+  const told = table.end();
+  if (mine === turn) say(told);
+}
+
+// Files that were dropped, pasted or chosen: one with all that there is to say, or a table of several.
 function take(files) {
-  if (files.length) look(files[0], files[0].name || "your picture");
+  if (files.length > 1) lookAtAll([...files]);
+  else if (files.length) look(files[0], files[0].name || "your picture");
   else complain("There was no picture file in that. Save the picture first, then choose the file.");
 }
 
@@ -187,6 +210,10 @@ function listen() {
     take($("file").files);
     $("file").value = ""; // so that the same file can be chosen again
   });
+  $("stop-all").addEventListener("click", () => {
+    turn++;
+    say("Stopped.");
+  });
   $("camera").addEventListener("click", () => (stream ? (turn++, stop()) : start()));
   addEventListener("paste", (event) => {
     if (event.clipboardData.files.length) take(event.clipboardData.files);
@@ -221,8 +248,8 @@ async function offer(samples) {
 function describe() {
   document.title = `${readable(about.name)}: ${document.title}`;
   const others = about.within === null
-    ? "It has no answer for a picture that shows none of them: “Not sure” means that it gives no " +
-      "class enough, not that there is none. "
+    ? "It cannot tell that a picture shows none of them; “Not sure” only means that no class is " +
+      "likely enough. "
     : "Where a picture is like nothing it learned from, it says so. That catches most other things, " +
       "and few near relatives of its classes. ";
   $("about").textContent = `The model, ${readable(about.name)}, knows ${about.classes.length} ` +
