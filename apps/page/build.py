@@ -7,7 +7,8 @@
    out what the pictures are called that it learned from
 3. put network, onnxruntime-web and sample pictures into a temporary folder, each file
    under a name that holds the start of its hash, and note the names in page.json
-4. add the files of static/, in which the names of other files become the hashed ones
+4. add the files of static/, in which the names of other files become the hashed ones,
+   and the model card, if there's one beside the model's file
 5. move the folder to its place in one step, instead of an older page
 
 With --train the page learns in the visitor's browser: it has the network without its
@@ -56,8 +57,8 @@ from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.printing import run_tool
 from safeguards.scaling import preprocessed
-from safeguards.text import printable, typed
-from safeguards.whole_files import temporary_folder_in
+from safeguards.text import plain, printable, typed
+from safeguards.whole_files import SUMS, shipped, temporary_folder_in
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
@@ -83,6 +84,12 @@ APART = 0.01  # of a cosine distance: the same
 STEPS = 32767  # of weights in whole numbers of 16 bits, on either side of 0
 HASHED = 12  # letters of a file's SHA-256 that are part of its name
 LINE = 100  # letters of licences.txt
+CARD = "model_card.md"
+CARD_HERE = "<!-- card -->"  # in card.html
+MEASURED_HERE = "<!-- measured -->"  # in index.html: what it says of the card
+ACCURACY = re.compile(  # the row of a card: value, interval, number of pictures
+    r"^\| accuracy \| ≈?([\d.]+) \(([\d.]+)–([\d.]+)\), n = (\d+) \|$", re.MULTILINE
+)
 
 # The probability from which a class is an answer, and not a toss. Below a half, a
 # network itself thinks its best class wrong more often than right; and of ImageNet's
@@ -115,6 +122,7 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
     samples: for visitors to try, {name: whatever `load_image` takes}, or a list of
     paths and names of sample photographs. None: `SAMPLES` for a model that knows
     classes of ImageNet, nothing for others.
+    The model card beside a model's file goes along, see `card_beside`.
 
     Raises RuntimeMissing without onnxruntime-web; ModelFileError and whatever
     `load_classifier` raises for a file that is no such model; FileExistsError for a
@@ -133,7 +141,8 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
             "samples": _put_samples(page, named),
         }
         _put_parts(page, exported, network, details)
-        _put_static(page, STATIC / "index.html", _licences(exported))
+        card = card_beside(model, exported.name)
+        _put_static(page, STATIC / "index.html", _licences(exported), card)
     return Path(folder).expanduser().absolute()
 
 
@@ -248,15 +257,60 @@ def _put(page, name, data):
     return hashed_name
 
 
-def _put_static(page, index, licences):
+def card_beside(model, name):
+    """The text of the model card beside a model's file; "" where there's none of it.
+
+    A card is a model's where it has its name and SHA256SUMS, if that's there as well,
+    the file's hash: then the file is the one that was measured. name: the model's."""
+    if isinstance(model, Classifier):
+        return ""
+    path = Path(model).expanduser()
+    card = path.with_name(CARD)
+    if not path.is_file() or not card.is_file():
+        return ""
+    if path.with_name(SUMS).is_file() and not shipped(path):
+        return ""
+    text = card.read_text(encoding="utf-8", errors="replace")
+    return text if text.startswith(f"# {plain(name)}: model card\n") else ""
+
+
+def _card_as_html(card):
+    """A model card, Markdown, as HTML. HTML within it is shown, not obeyed."""
+    # nbconvert, which reports are made with, brings it.
+    import mistune
+
+    convert = mistune.create_markdown(escape=True, plugins=["table"])
+    shown = re.sub("(?s)<!--.*?-->", "", card)
+    # A card has written < as &lt; already.
+    return re.sub("&amp;(lt|gt|amp);", r"&\1;", convert(shown))
+
+
+def _measured(card):
+    """What index.html says of a model card, HTML; "" without one."""
+    if not card:
+        return ""
+    row = ACCURACY.search(card)
+    accuracy = ""
+    if row:
+        value, low, high, n = row.groups()
+        accuracy = (
+            f"Accuracy: {value}, on {n} pictures that it hadn't learned from; 95 % "
+            f"interval {low} to {high}. "
+        )
+    return f'<p id="measured">{accuracy}<a href="card.html">Model card</a></p>'
+
+
+def _put_static(page, index, licences, card=""):
     """Write an HTML file as index.html, with what it needs of STATIC and TRAIN.
 
-    In these files the names of others become the names that those have in the page."""
+    In these files the names of others become the names that those have in the page.
+    licences, card: texts that go into licences.txt, and into card.html as HTML."""
     known = {}
     for path in (*STATIC.iterdir(), *TRAIN.iterdir()):
         known[path.name] = path.read_text(encoding="utf-8")
     known["licences.txt"] += licences
-    index = index.read_text(encoding="utf-8")
+    known["card.html"] = known["card.html"].replace(CARD_HERE, _card_as_html(card))
+    index = index.read_text(encoding="utf-8").replace(MEASURED_HERE, _measured(card))
     texts = _needed(index, known)
     hashed_names = {}
     while texts:
@@ -551,6 +605,20 @@ def _licences(exported):
     return "".join(f"\n{section}" for section in sections)
 
 
+def _say_of_card(model, page):
+    """Print whether the model card beside a model's file is on a page."""
+    card = Path(model).expanduser().with_name(CARD)
+    if any(page.glob("card-*.html")):
+        unfinished = "TO FILL IN" in card.read_text(encoding="utf-8", errors="replace")
+        rest = ", with its places marked TO FILL IN" if unfinished else ""
+        print(f"{CARD} is on it{rest}.")
+    elif Path(model).is_file() and card.is_file():
+        print(
+            f"{card} isn't on it: it's of another model, or the model has changed "
+            "since it was measured."
+        )
+
+
 def main(arguments=None):
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -596,6 +664,7 @@ def main(arguments=None):
     megabytes = page_size(page) / 1e6
     serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", page]
     print(f"{page}: {megabytes:.1f} MB, to be put on any web host as it is.")
+    _say_of_card(options.model, page)
     print(
         "Browsers may keep every file but index.html; apps/page/README.md says how to "
         "tell them."

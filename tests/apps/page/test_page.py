@@ -45,6 +45,7 @@ from apps.page.build import (
     build_page,
     page_size,
 )
+from apps.sharing.cards import model_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
@@ -59,6 +60,8 @@ from helpers.training import extract_features
 from safeguards.familiar import familiar
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import DAMAGED
+from safeguards.text import plain
+from safeguards.whole_files import note_digest
 
 BAD = (
     "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
@@ -1410,6 +1413,87 @@ class TestSeveralAtOnce:
         visit.page.emulate_media(color_scheme="light")
         assert found == []
         assert wide <= 0
+
+
+# -- the model card --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_card(knows, tmp_path_factory):
+    """A model's file with its card beside it, as `make mine` writes them."""
+    folder = tmp_path_factory.mktemp("mine")
+    path = export_onnx(knows, folder / "model.onnx")
+    note_digest(path)
+    labels = np.array([0] * 24)
+    answers = np.array([0] * 22 + [1] * 2)
+    rows = {"accuracy": accuracy(labels, answers), "found of <b>": f"1.00 {plain(BAD)}"}
+    model_card(knows, folder / "model_card.md", f"24 pictures {BAD}", rows)
+    return path
+
+
+class TestTheModelCard:
+    def test_it_is_behind_a_link(self, chromium, with_card, tmp_path, keep, capsys):
+        assert page.main([str(with_card), "--to", str(tmp_path / "page")]) == 0
+        said = capsys.readouterr().out
+        assert "model_card.md is on it, with its places marked TO FILL IN." in said
+        server = serve(tmp_path / "page", tmp_path / "log")
+        try:
+            visit = Visit(chromium, server.address).ready()
+            measured = visit.page.locator("#measured")
+            expect(measured).to_contain_text(
+                "Accuracy: 0.92, on 24 pictures that it hadn't learned from; "
+                "95 % interval 0.74 to 0.98."
+            )
+            visit.page.get_by_role("link", name="Model card").click()
+            expect(visit.page.get_by_role("heading").first).to_have_text(
+                "mine: model card"
+            )
+            row = visit.page.get_by_role("row", name="accuracy")
+            expect(row).to_contain_text("≈0.92 (0.74–0.98), n = 24")
+            expect(visit.page.locator("main")).to_contain_text(f"1.00 {BAD}")
+            expect(visit.page.locator("main")).to_contain_text(f"24 pictures {BAD}")
+            assert visit.page.locator("[onerror]").count() == 0
+            assert "<!--" not in visit.page.locator("main").inner_text()
+            assert violations(visit.page, ["html"]) == []
+            visit.page.set_viewport_size({"width": 360, "height": 740})
+            wide = "document.documentElement.scrollWidth - innerWidth"
+            assert visit.page.evaluate(wide) <= 0
+            keep(visit.page)
+            visit.page.get_by_role("link", name="Back").click()
+            expect(visit.page.get_by_role("heading")).to_contain_text("What is in")
+            visit.page.context.close()
+        finally:
+            server.close()
+
+    def test_without_one_there_is_no_link(self, built):
+        assert not list(built.glob("card-*"))
+        assert "measured" not in (built / "index.html").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("change", ["another name", "the model has changed"])
+    def test_that_of_another_model_stays_out(self, with_card, tmp_path, change, capsys):
+        for path in with_card.parent.iterdir():
+            shutil.copy(path, tmp_path)
+        path = tmp_path / "model.onnx"
+        if change == "another name":
+            card = tmp_path / "model_card.md"
+            text = card.read_text(encoding="utf-8")
+            card.write_text(text.replace("# mine:", "# yours:"), encoding="utf-8")
+        else:
+            edited(path, path, lambda model: setattr(model, "doc_string", "newer"))
+        assert page.main([str(path), "--to", str(tmp_path / "page")]) == 0
+        assert "model_card.md isn't on it" in capsys.readouterr().out
+        assert not list((tmp_path / "page").glob("card-*"))
+
+    def test_a_fault_of_the_host_is_not_put_down_to_the_card(
+        self, chromium, with_card, tmp_path
+    ):
+        """It's the one file of a page that is a web page itself."""
+        built = build_page(with_card, tmp_path / "page")
+        with hosted(built, lost=".json") as host:
+            visit = Visit(chromium, host.address)
+            expect(visit.problem).to_contain_text("page-")
+            expect(visit.problem).not_to_contain_text("card-")
+            visit.page.context.close()
 
 
 class TestForEverybody:
