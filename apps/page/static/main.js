@@ -86,6 +86,9 @@ function inWords({ answers: [{ name, probability }], doubt }) {
   return doubt || `${readable(name)}: ${percent(probability)}`;
 }
 
+// Let all else that waits have its turn: clicks, and what is to be drawn.
+const giveWay = () => new Promise((done) => setTimeout(done));
+
 // Show what is in a picture file, a Blob.
 async function look(file, name) {
   stop();
@@ -94,7 +97,7 @@ async function look(file, name) {
   say("Looking …");
   try {
     const picture = await open(file, about.most);
-    await new Promise((painted) => setTimeout(painted)); // so that «Looking …» is seen
+    await giveWay(); // so that «Looking …» is seen
     const found = mine === turn && (await classify(picture, name));
     picture.close();
     if (!found) return;
@@ -114,6 +117,7 @@ async function rowOf(file) {
     const picture = await open(file, about.most);
     const rgb = prepare(picture, about);
     picture.close();
+    await giveWay();
     const { answers: [best], doubt } = judge(await model(rgb), about);
     return { file: file.name, ...best, note: doubt };
   } catch (error) {
@@ -132,7 +136,7 @@ async function lookAtAll(files) {
     const row = await rowOf(file);
     if (mine !== turn) break;
     table.add(file, row);
-    await new Promise((painted) => setTimeout(painted)); // so that the page can be used meanwhile
+    await giveWay();
   }
   const told = table.end();
   if (mine === turn) say(told);

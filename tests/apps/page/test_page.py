@@ -1326,7 +1326,7 @@ class TestSeveralAtOnce:
 
     def test_they_can_be_dropped(self, visit, expected):
         pictures = {
-            name: encoded(load_image(name).resize((90, 60)), "PNG")
+            f"{name}.png": encoded(load_image(name).resize((90, 60)), "PNG")
             for name in ("cat", "coffee")
         }
         visit.page.evaluate(
@@ -1401,7 +1401,7 @@ class TestSeveralAtOnce:
         size = visit.page.viewport_size
         visit.page.set_viewport_size({"width": width, "height": 740})
         visit.page.emulate_media(color_scheme=scheme)
-        names = ["cat", "a_picture_with_quite_a_long_name_from_a_phone_20261129.jpg"]
+        names = ["1.jpg", "a_picture_with_quite_a_long_name_from_a_phone_20261129.jpg"]
         data = encoded(load_image("uniform").resize((90, 60)), "PNG")
         files = dict.fromkeys(names, data) | {"notes.txt": b"no picture"}
         visit.choose(as_files(files))
