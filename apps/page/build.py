@@ -3,10 +3,12 @@
 `python -m apps.page.build mine.onnx` writes build/page/, in these steps:
 
 1. export the model to ONNX, if it isn't exported yet, and let it answer once
-2. keep its large weights in 16 bits where that leaves the answers as they are
+2. keep its large weights in 16 bits where that leaves the answers as they are, and take
+   out what the pictures are called that it learned from
 3. put network, onnxruntime-web and sample pictures into a temporary folder, each file
    under a name that holds the start of its hash, and note the names in page.json
-4. add the files of static/, in which the names of other files become the hashed ones
+4. add the files of static/, in which the names of other files become the hashed ones,
+   and the model card, if there's one beside the model's file
 5. move the folder to its place in one step, instead of an older page
 
 With --train the page learns in the visitor's browser: it has the network without its
@@ -27,7 +29,7 @@ import shutil
 import sys
 import textwrap
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -49,12 +51,13 @@ from helpers.models import (
     load_classifier,
 )
 from helpers.training import base_of
+from safeguards.familiar import DOCUMENT, document
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.printing import run_tool
 from safeguards.scaling import preprocessed
-from safeguards.text import printable, typed
-from safeguards.whole_files import temporary_folder_in
+from safeguards.text import plain, printable, typed
+from safeguards.whole_files import SUMS, shipped, temporary_folder_in
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
@@ -76,9 +79,24 @@ QUALITY = 90  # of its JPEG
 MOST = 25_000_000  # bytes of all files: visitors wait for them, some on a phone
 LARGE = 2000  # weights of a layer from which on they're kept in 16 bits
 MOVED = 0.01  # of any probability: the most that 16 bits may change on the samples
+APART = 0.01  # of a cosine distance: the same
 STEPS = 32767  # of weights in whole numbers of 16 bits, on either side of 0
 HASHED = 12  # letters of a file's SHA-256 that are part of its name
 LINE = 100  # letters of licences.txt
+CARD = "model_card.md"
+CARD_HERE = "<!-- card -->"  # in card.html
+MEASURED_HERE = "<!-- measured -->"  # in index.html: what it says of the card
+ACCURACY = re.compile(  # the row of a card: value, interval, number of pictures
+    r"^\| accuracy \| ≈?([\d.]+) \(([\d.]+)–([\d.]+)\), n = (\d+) \|$", re.MULTILINE
+)
+
+# The probability from which a class is an answer, and not a toss. Below a half, a
+# network itself thinks its best class wrong more often than right; and of ImageNet's
+# pictures EfficientNet-Lite0 names half rightly there, and nine in ten above
+# (test_page.py measures it). Of two classes one always has a half, as by a coin: there
+# it takes more.
+SURE = 0.5
+SURE_OF_TWO = 0.6
 
 
 class RuntimeMissing(RuntimeError):
@@ -98,26 +116,38 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
 
     model: a file of `export_onnx`; or a file of `save_classifier`, a known name or a
         `Classifier`, which are exported first. Large weights go to 16 bits where that
-        leaves the answers for `SAMPLES` as they are and moves no probability by more
-        than `MOVED`.
+        leaves the answers for `SAMPLES` and `samples` as they are, and moves no
+        probability by more than `MOVED` and no distance by more than `APART`.
     samples: for visitors to try, {name: whatever `load_image` takes}, or a list of
     paths and names of sample photographs. None: `SAMPLES` for a model that knows
     classes of ImageNet, nothing for others.
+    The model card beside a model's file goes along, see `card_beside`.
 
     Raises RuntimeMissing without onnxruntime-web; ModelFileError and whatever
     `load_classifier` raises for a file that is no such model; FileExistsError for a
     folder that holds something else than a page; PageTooLarge over `MOST` bytes."""
     with _new_page(folder) as page:
-        exported, network = _exported(model, page.with_name("model.onnx"))
+        named = _named(() if samples is None else samples)
+        tried = [*SAMPLES, *(source for _, source in named)]
+        exported, network = _exported(model, page.with_name("model.onnx"), tried)
         if samples is None:
-            samples = _default_samples(exported)
+            named = _named(_default_samples(exported))
+        known = exported.familiar
         details = {
             "classes": [name for _, name in exported.classes],
-            "samples": _put_samples(page, samples),
+            "sure": sure_from(len(exported.classes)),
+            "within": None if known is None else known.within,
+            "samples": _put_samples(page, named),
         }
         _put_parts(page, exported, network, details)
-        _put_static(page, STATIC / "index.html", _licences(exported))
+        card = card_beside(model, exported.name)
+        _put_static(page, STATIC / "index.html", _licences(exported), card)
     return Path(folder).expanduser().absolute()
+
+
+def sure_from(classes):
+    """The probability from which the best of so many classes is an answer, 0…1."""
+    return SURE_OF_TWO if classes == 2 else SURE
 
 
 def build_training_page(folder=TRAINING_PAGE, model=DEFAULT):
@@ -226,15 +256,60 @@ def _put(page, name, data):
     return hashed_name
 
 
-def _put_static(page, index, licences):
+def card_beside(model, name):
+    """The text of the model card beside a model's file; "" where there's none of it.
+
+    A card is a model's where it has its name and SHA256SUMS, if that's there as well,
+    the file's hash: then the file is the one that was measured. name: the model's."""
+    if isinstance(model, Classifier):
+        return ""
+    path = Path(model).expanduser()
+    card = path.with_name(CARD)
+    if not path.is_file() or not card.is_file():
+        return ""
+    if path.with_name(SUMS).is_file() and not shipped(path):
+        return ""
+    text = card.read_text(encoding="utf-8", errors="replace")
+    return text if text.startswith(f"# {plain(name)}: model card\n") else ""
+
+
+def _card_as_html(card):
+    """A model card, Markdown, as HTML. HTML within it is shown, not obeyed."""
+    # nbconvert, which reports are made with, brings it.
+    import mistune
+
+    convert = mistune.create_markdown(escape=True, plugins=["table"])
+    shown = re.sub("(?s)<!--.*?-->", "", card)
+    # A card has written < as &lt; already.
+    return re.sub("&amp;(lt|gt|amp);", r"&\1;", convert(shown))
+
+
+def _measured(card):
+    """What index.html says of a model card, HTML; "" without one."""
+    if not card:
+        return ""
+    row = ACCURACY.search(card)
+    accuracy = ""
+    if row:
+        value, low, high, n = row.groups()
+        accuracy = (
+            f"Accuracy: {value}, on {n} pictures that it hadn't learned from; 95 % "
+            f"interval {low} to {high}. "
+        )
+    return f'<p id="measured">{accuracy}<a href="card.html">Model card</a></p>'
+
+
+def _put_static(page, index, licences, card=""):
     """Write an HTML file as index.html, with what it needs of STATIC and TRAIN.
 
-    In these files the names of others become the names that those have in the page."""
+    In these files the names of others become the names that those have in the page.
+    licences, card: texts that go into licences.txt, and into card.html as HTML."""
     known = {}
     for path in (*STATIC.iterdir(), *TRAIN.iterdir()):
         known[path.name] = path.read_text(encoding="utf-8")
     known["licences.txt"] += licences
-    index = index.read_text(encoding="utf-8")
+    known["card.html"] = known["card.html"].replace(CARD_HERE, _card_as_html(card))
+    index = index.read_text(encoding="utf-8").replace(MEASURED_HERE, _measured(card))
     texts = _needed(index, known)
     hashed_names = {}
     while texts:
@@ -295,15 +370,18 @@ def _runtime():
         ) from error
 
 
-def _exported(model, path):
+def _exported(model, path, tried):
     """A model as (an `Exported` that has answered once, what browsers get of it:
     bytes).
 
-    path: for its ONNX file."""
+    path: for its ONNX file; tried: pictures that 16 bits are tried with."""
     shown_name = _write_onnx(model, path)
     try:
         exported = load_exported(path)  # the copy: nothing beside the file goes along
         probabilities = exported.probabilities(["cat"])
+        if exported.familiar is not None:
+            exported.network.nearest(exported.prepare(["cat"]))
+            _forget_names(path, exported.familiar)
     except MemoryError:
         raise
     except Exception as error:  # the runtime raises its own kinds
@@ -319,7 +397,22 @@ def _exported(model, path):
             f"it does not give {classes} probabilities. Scaling and softmax belong "
             "into the file: export the model by apps.sharing.exporting.export_onnx."
         )
-    return exported, _with_small_weights(path, exported)
+    return exported, _with_small_weights(path, exported, tried)
+
+
+def _forget_names(path, known):
+    """Number the images that an ONNX file's classifier learned from.
+
+    The page doesn't show what they're called, and whoever publishes it may not want
+    others to read that. known: their `Familiar`."""
+    import onnx
+
+    numbers = tuple(str(i + 1) for i in range(len(known.names)))
+    model = onnx.load(path)
+    for entry in model.metadata_props:
+        if entry.key == DOCUMENT:
+            entry.value = document(replace(known, names=numbers))
+    onnx.save(model, path)
 
 
 def _write_onnx(model, path):
@@ -403,12 +496,12 @@ def _in_steps(graph, tensor, values):
     ]
 
 
-def _with_small_weights(path, exported):
+def _with_small_weights(path, exported, tried):
     """An ONNX file with its large weights in 16 bits: bytes.
 
     Visitors wait half as long; the runtime widens the weights when it loads them, and
-    computes as before. Where that would change an answer, or a probability by more than
-    `MOVED`, it's the file as it is. exported: the file's `Exported`."""
+    computes as before. Where that would say anything else of the pictures `tried`, it's
+    the file as it is. exported: the file's `Exported`."""
     import onnx
 
     model = onnx.load(path)
@@ -426,13 +519,30 @@ def _with_small_weights(path, exported):
     model.graph.node.extend(nodes)
     small = path.with_stem("small")
     onnx.save(model, small)
-    samples = list(SAMPLES)
-    before = exported.probabilities(samples)
-    after = load_exported(small).probabilities(samples)
-    same_answers = np.array_equal(before.argmax(axis=1), after.argmax(axis=1))
-    if same_answers and np.abs(before - after).max() <= MOVED:  # False of NaN
+    if _agree(exported, load_exported(small), tried):
         return small.read_bytes()
     return path.read_bytes()
+
+
+def _agree(one, other, pictures):
+    """Whether two `Exported` say the same of some pictures.
+
+    That is the same class for each, and the same of whether it's like those learned
+    from; probabilities within `MOVED` of each other, and distances within `APART`."""
+    before = one.probabilities(pictures)
+    after = other.probabilities(pictures)
+    if not np.array_equal(before.argmax(axis=1), after.argmax(axis=1)):
+        return False
+    if not np.abs(before - after).max() <= MOVED:  # also where it's NaN
+        return False
+    if one.familiar is None:
+        return True
+    batch = one.prepare(pictures)
+    before, _ = one.network.nearest(batch)
+    after, _ = other.network.nearest(batch)
+    within = one.familiar.within
+    same_verdicts = np.array_equal(before > within, after > within)
+    return same_verdicts and bool(np.abs(before - after).max() <= APART)
 
 
 def _halve(tensor, values):
@@ -460,12 +570,15 @@ def _default_samples(exported):
     return ()
 
 
-def _put_samples(page, samples):
-    """Put the samples into the page → [{name, file}, …]."""
+def _named(samples):
+    """Samples as `build_page` takes them → [(name, what `load_image` takes), …]."""
     if isinstance(samples, dict):
-        named = samples.items()
-    else:
-        named = [(Path(source).stem, source) for source in samples]
+        return list(samples.items())
+    return [(Path(source).stem, source) for source in samples]
+
+
+def _put_samples(page, named):
+    """Put the samples into the page → [{name, file}, …]."""
     entries = []
     for name, source in named:
         image = load_image(source)
@@ -491,6 +604,20 @@ def _licences(exported):
             file = ROOT / "LICENSES" / f"{licence.replace(' ', '-')}.txt"
             sections.append(file.read_text(encoding="utf-8"))
     return "".join(f"\n{section}" for section in sections)
+
+
+def _say_of_card(model, page):
+    """Print whether the model card beside a model's file is on a page."""
+    card = Path(model).expanduser().with_name(CARD)
+    if any(page.glob("card-*.html")):
+        unfinished = "TO FILL IN" in card.read_text(encoding="utf-8", errors="replace")
+        rest = ", with its places marked TO FILL IN" if unfinished else ""
+        print(f"{CARD} is on it{rest}.")
+    elif Path(model).is_file() and card.is_file():
+        print(
+            f"{card} isn't on it: it's of another model, or the model has changed "
+            "since it was measured."
+        )
 
 
 def main(arguments=None):
@@ -538,6 +665,7 @@ def main(arguments=None):
     megabytes = page_size(page) / 1e6
     serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", page]
     print(f"{page}: {megabytes:.1f} MB, to be put on any web host as it is.")
+    _say_of_card(options.model, page)
     print(
         "Browsers may keep every file but index.html; apps/page/README.md says how to "
         "tell them."

@@ -1,9 +1,10 @@
-// What visitors see; start.js calls `run`. Names and messages become part of the page as text only.
+// What visitors see; start.js calls `run`.
 
-import { best, load, loadAbout, loadModel } from "./model.js";
+import { $, make, percent, readable } from "./elements.js";
+import { judge, load, loadAbout, loadModel, UNLIKE, UNSURE } from "./model.js";
 import { checkReading, open, PictureError, prepare } from "./picture.js";
+import { newTable } from "./table.js";
 
-const $ = (id) => document.getElementById(id);
 const FEW = 10; // classes that are listed at once
 const WIDEST = 480; // pixels of the picture as it is shown
 const PAUSE = 1500; // milliseconds between two answers that are told, of a camera
@@ -11,15 +12,6 @@ const PAUSE = 1500; // milliseconds between two answers that are told, of a came
 let about, model;
 let turn = 0; // counts what was chosen: only the latest is shown
 let stream = null; // the camera's, while it is on
-
-function make(tag, text, properties = {}) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return Object.assign(element, properties);
-}
-
-const readable = (name) => name.replaceAll("_", " ");
-const percent = (share) => `${Math.round(100 * share)} %`;
 
 function say(text) {
   if ($("said").textContent !== text) $("said").textContent = text;
@@ -51,7 +43,13 @@ function drawSeen(rgb) {
   $("seen").getContext("2d").putImageData(image, 0, 0);
 }
 
-function drawAnswers(answers) {
+const CAPTIONS = {
+  [UNLIKE]: "If it had to be one of its classes",
+  [UNSURE]: "The most likely classes, none of them likely enough",
+  "": "Most likely classes",
+};
+
+function drawAnswers({ answers, doubt }) {
   const rows = answers.map(({ name, probability }) => {
     const row = document.createElement("tr"), bar = make("div", "", { className: "bar" });
     bar.style.width = `${100 * probability}%`;
@@ -61,26 +59,35 @@ function drawAnswers(answers) {
     return row;
   });
   $("answers").replaceChildren(...rows);
+  $("answers").classList.toggle("doubtful", Boolean(doubt));
+  $("caption").textContent = CAPTIONS[doubt];
 }
 
-// Classify a picture or a video's present frame → its answers, or null where another came between.
+// Classify a picture or a video's present frame and show it → as `judge`, or null where another came
+// between.
 async function classify(source, name) {
   const mine = turn, started = performance.now();
   const rgb = prepare(source, about);
   const prepared = performance.now();
-  const answers = best(await model(rgb), about.classes);
+  const found = judge(await model(rgb), about);
   const done = performance.now();
   if (mine !== turn) return null;
   draw(source, name);
   drawSeen(rgb);
-  drawAnswers(answers);
+  drawAnswers(found);
   $("time").textContent = `Prepared in ${Math.max(1, Math.round(prepared - started))} ms, ` +
     `classified in ${Math.max(1, Math.round(done - prepared))} ms, on this device.`;
   $("result").hidden = false;
-  return answers;
+  return found;
 }
 
-const inWords = ([{ name, probability }]) => `${readable(name)}: ${percent(probability)}`;
+// The headline.
+function inWords({ answers: [{ name, probability }], doubt }) {
+  return doubt || `${readable(name)}: ${percent(probability)}`;
+}
+
+// Let all else that waits have its turn: clicks, and what is to be drawn.
+const giveWay = () => new Promise((done) => setTimeout(done));
 
 // Show what is in a picture file, a Blob.
 async function look(file, name) {
@@ -90,11 +97,11 @@ async function look(file, name) {
   say("Looking …");
   try {
     const picture = await open(file, about.most);
-    await new Promise((painted) => setTimeout(painted)); // so that «Looking …» is seen
-    const answers = mine === turn && (await classify(picture, name));
+    await giveWay(); // so that «Looking …» is seen
+    const found = mine === turn && (await classify(picture, name));
     picture.close();
-    if (!answers) return;
-    say(inWords(answers));
+    if (!found) return;
+    say(inWords(found));
     $("result").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (mine !== turn) return;
@@ -104,9 +111,41 @@ async function look(file, name) {
   }
 }
 
-// The pictures among files that were dropped, pasted or chosen: one at a time.
+// A picture file's row of the table.
+async function rowOf(file) {
+  try {
+    const picture = await open(file, about.most);
+    const rgb = prepare(picture, about);
+    picture.close();
+    await giveWay();
+    const { answers: [best], doubt } = judge(await model(rgb), about);
+    return { file: file.name, ...best, note: doubt };
+  } catch (error) {
+    return { file: file.name, note: error.message };
+  }
+}
+
+// Show what is in each of some picture files, in a table, until something else is chosen.
+async function lookAtAll(files) {
+  stop();
+  const mine = ++turn, table = newTable(files.length, (file) => look(file, file.name));
+  complain("");
+  say("Looking …");
+  $("result").hidden = true;
+  for (const file of files) {
+    const row = await rowOf(file);
+    if (mine !== turn) break;
+    table.add(file, row);
+    await giveWay();
+  }
+  const told = table.end();
+  if (mine === turn) say(told);
+}
+
+// Files that were dropped, pasted or chosen: one with all that there is to say, or a table of several.
 function take(files) {
-  if (files.length) look(files[0], files[0].name || "your picture");
+  if (files.length > 1) lookAtAll([...files]);
+  else if (files.length) look(files[0], files[0].name || "your picture");
   else complain("There was no picture file in that. Save the picture first, then choose the file.");
 }
 
@@ -150,14 +189,14 @@ async function start() {
 async function watch(video, mine) {
   let told = 0, frames = [];
   while (mine === turn && stream) {
-    const answers = await classify(video, "the camera");
-    if (!answers) return;
+    const found = await classify(video, "the camera");
+    if (!found) return;
     const now = performance.now();
     frames = [...frames, now].slice(-20);
     const rate = (1000 * (frames.length - 1)) / (now - frames[0]);
     if (rate) $("time").textContent += ` ${Math.round(rate)} pictures a second.`;
     if (now - told > PAUSE) {
-      say(readable(answers[0].name)); // screen readers say it when it changes
+      say(found.doubt || readable(found.answers[0].name)); // screen readers say it when it changes
       told = now;
     }
     await new Promise(requestAnimationFrame);
@@ -174,6 +213,10 @@ function listen() {
   $("file").addEventListener("change", () => {
     take($("file").files);
     $("file").value = ""; // so that the same file can be chosen again
+  });
+  $("stop-all").addEventListener("click", () => {
+    turn++;
+    say("Stopped.");
   });
   $("camera").addEventListener("click", () => (stream ? (turn++, stop()) : start()));
   addEventListener("paste", (event) => {
@@ -208,9 +251,13 @@ async function offer(samples) {
 
 function describe() {
   document.title = `${readable(about.name)}: ${document.title}`;
+  const others = about.within === null
+    ? "It cannot tell that a picture shows none of them; “Not sure” only means that no class is " +
+      "likely enough. "
+    : "Where a picture is like nothing it learned from, it says so. That catches most other things, " +
+      "and few near relatives of its classes. ";
   $("about").textContent = `The model, ${readable(about.name)}, knows ${about.classes.length} ` +
-    "classes and always answers with one of them, also where the picture shows none. It can be " +
-    "wrong where it seems sure.";
+    `classes. ${others}It can be wrong where it seems sure.`;
   $("seen-text").textContent = `what the network sees, ${about.size} × ${about.size}`;
   $("seen").setAttribute("aria-label", "The same picture, as small as the network sees it");
   $("classes").replaceChildren(...about.classes.map((name) => make("li", readable(name))));

@@ -26,7 +26,9 @@ async function unpacked(packed) {
   return new Response(stream).arrayBuffer();
 }
 
-// What a page is about: name, size, rule, classes, samples, most, and the names of its other files.
+// What a page is about: name, size, rule, classes, samples, most, and the names of its other files;
+// also `sure`, the probability from which a class is an answer, and `within`, the distance beyond
+// which a picture is like nothing the model learned from, or null where it does not tell.
 export async function loadAbout(name) {
   return JSON.parse(new TextDecoder().decode(await load(name)));
 }
@@ -53,17 +55,27 @@ export async function loadNetwork(about, onUpdate, change = (graph) => graph) {
   };
 }
 
-// The model → a function from RGB values, 0…255, to a probability for each class.
+// The model → a function from RGB values, 0…255, to a probability for each class and the distance to
+// the nearest picture learned from: { probabilities, distance }. Without `within` that is undefined.
 export async function loadModel(about, onUpdate) {
   const network = await loadNetwork(about, onUpdate);
-  const run = async (rgb) => (await network(rgb)).probabilities;
+  const run = async (rgb) => {
+    const { probabilities, distance } = await network(rgb);
+    return { probabilities, distance: distance?.[0] };
+  };
   await run(new Uint8Array(about.size * about.size * 3)); // the first answer takes longest
   return run;
 }
 
-// The `top` most probable classes, best first: [{ name, probability }, …].
-export function best(probabilities, classes, top = 5) {
-  return Array.from(probabilities, (probability, i) => ({ name: classes[i], probability }))
+export const UNLIKE = "Like nothing it learned from", UNSURE = "Not sure";
+
+// What the model says of a picture: { answers, doubt }. answers: the `top` most probable classes, best
+// first, [{ name, probability }, …]; doubt: UNLIKE, UNSURE or "", and then the first is the answer.
+export function judge({ probabilities, distance }, { classes, within, sure }, top = 5) {
+  const answers = Array.from(probabilities, (probability, i) => ({ name: classes[i], probability }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, top);
+  const isUnlike = within !== null && distance > within;
+  const doubt = answers[0].probability < sure ? UNSURE : "";
+  return { answers, doubt: isUnlike ? UNLIKE : doubt };
 }

@@ -38,7 +38,7 @@
     const type = response.headers.get("Content-Type") ?? "no type";
     const data = await response.arrayBuffer();
     const start = new TextDecoder().decode(data.slice(0, 200)).trim();
-    if (/^<(!doctype html|html|head|body)\b/i.test(start)) {
+    if (!name.endsWith(".html") && /^<(!doctype html|html|head|body)\b/i.test(start)) {
       return `The web server sends a web page in place of ${name}, as some do for every address ` +
         `they do not know. ${again}, and open the address that this folder has there.`;
     }

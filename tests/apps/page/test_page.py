@@ -2,6 +2,7 @@
 browser."""
 
 import base64
+import csv
 import dataclasses
 import http.server
 import io
@@ -33,6 +34,8 @@ from programs import start_nginx
 from server import Server as Site
 from tiny import SIZE
 
+from apps.many import folder as many
+from apps.own_pictures.learn import Learned, new_head, with_head
 from apps.page import build as page
 from apps.page.build import (
     MOST,
@@ -42,16 +45,23 @@ from apps.page.build import (
     build_page,
     page_size,
 )
+from apps.sharing.cards import model_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, load_image
+from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
 from helpers.images import ResizeRule, resize
 from helpers.models import LICENCES, REGISTRY
+from helpers.neighbours import familiar_within
+from helpers.training import extract_features
+from safeguards.familiar import familiar
 from safeguards.model_files import ModelFileError
 from safeguards.pictures import DAMAGED
+from safeguards.text import plain
+from safeguards.whole_files import note_digest
 
 BAD = (
     "<img src=x onerror=window.caught=1>"  # what a stranger may call a class or a file
@@ -181,6 +191,10 @@ class TestWhatIsWritten:
             source = edited(exported, tmp_path / "large.onnx", edit)
         built = build_page(source, tmp_path / "page")
         assert (built / about_of(built)["model"]).read_bytes() == source.read_bytes()
+
+    @pytest.mark.parametrize(("classes", "sure"), [(2, 0.6), (3, 0.5), (1000, 0.5)])
+    def test_it_says_from_where_on_a_class_is_an_answer(self, classes, sure):
+        assert page.sure_from(classes) == sure
 
     def test_terms_and_licences_go_along(self, built):
         (path,) = built.glob("licences-*.txt")
@@ -511,6 +525,14 @@ def with_modules(function, files):
     return call, [base64.b64encode(data).decode() for data in files]
 
 
+def headline(answers, sure=page.SURE):
+    """A pattern for what the page says of [[class, probability], …], best first."""
+    name, probability = answers[0]
+    if float(probability) < sure:
+        return re.compile("^Not sure$")
+    return re.compile(f"^{re.escape(name)}: [0-9]+ %$")
+
+
 WHOLE = json.dumps({"shape": "square", "fraction": 1, "filter": "bilinear"})
 
 
@@ -598,7 +620,19 @@ PROBABILITIES = """\
 async ({ aboutFile, open, prepare, loadAbout, loadModel }, files) => {
     const about = await loadAbout(aboutFile), model = await loadModel(about), rows = [];
     for (const file of files) {
-        rows.push([...await model(prepare(await open(file, about.most), about))]);
+        const picture = prepare(await open(file, about.most), about);
+        rows.push([...(await model(picture)).probabilities]);
+    }
+    return rows;
+}"""
+# What the page says of each picture: the class, a doubt or none, and the distance.
+JUDGED = """\
+async ({ aboutFile, open, prepare, loadAbout, loadModel, judge }, files) => {
+    const about = await loadAbout(aboutFile), model = await loadModel(about), rows = [];
+    for (const file of files) {
+        const values = await model(prepare(await open(file, about.most), about));
+        const { answers, doubt } = judge(values, about);
+        rows.push([answers[0].name, doubt, values.distance]);
     }
     return rows;
 }"""
@@ -642,6 +676,24 @@ class TestTheDefaultNetwork:
         assert same.mean() >= 0.99
         assert difference <= 0.02
         assert len(set(rows.argmax(axis=1))) > 100, "or it says nothing"
+
+    def test_below_the_headlines_threshold_an_answer_is_a_toss(
+        self, real, shared_data, record_property
+    ):
+        """On pictures that it didn't learn from."""
+        paths = sorted((shared_data / "imagenet_val").glob("*.jpg"))
+        truth = [path.name.split("_")[0] for path in paths]
+        best = [real.predict(path, top=1)[0] for path in paths]
+        right = np.array([p.wnid == wnid for p, wnid in zip(best, truth, strict=True)])
+        is_sure = np.array([p.probability for p in best]) >= page.sure_from(1000)
+        record_property(
+            "answers of the default network that are headlines",
+            f"{is_sure.mean():.2f}, right {right[is_sure].mean():.2f}; of the others "
+            f"{right[~is_sure].mean():.2f}",
+        )
+        assert right[~is_sure].mean() <= 0.6
+        assert right[is_sure].mean() >= 0.85
+        assert is_sure.mean() >= 0.7, "or it would hardly answer"
 
     def test_the_first_answer_is_there_soon(
         self, chromium, real_address, record_property
@@ -863,12 +915,34 @@ class TestInUse:
             answers = expected(built / sample["file"])
             said.append(answers)
             assert visit.answers(name) == answers
-            expect(visit.said).to_have_text(re.compile(f"^{answers[0][0]}: [0-9]+ %$"))
+            expect(visit.said).to_have_text(headline(answers))
         expect(visit.result).to_contain_text(
             re.compile(r"Prepared in \d+ ms, classified in \d+ ms")
         )
         assert len({answers[0][0] for answers in said}) > 2, "or it would show little"
+        sure = {float(answers[0][1]) >= page.SURE for answers in said}
+        assert sure == {True, False}, "or it would show one kind of headline"
         keep(visit.page)
+
+    def test_a_toss_is_no_headline(self, visit, built, expected, keep):
+        """Its classes are shown all the same."""
+        for sample in about_of(built)["samples"]:
+            answers = expected(built / sample["file"])
+            name = sample["name"].replace("_", " ")
+            visit.page.get_by_role("button", name=name, exact=True).click()
+            assert visit.answers(name) == answers
+            is_sure = float(answers[0][1]) >= page.SURE
+            caption = visit.result.locator("caption")
+            if is_sure:
+                expect(caption).to_have_text("Most likely classes")
+            else:
+                expect(visit.said).to_have_text("Not sure")
+                expect(caption).to_contain_text("none of them likely enough")
+                keep(visit.page)
+            weight = (
+                "getComputedStyle(document.querySelector('#answers th')).fontWeight"
+            )
+            assert visit.page.evaluate(weight) == ("700" if is_sure else "500")
 
     def test_by_keyboard_alone(self, visit, built, expected):
         visit.page.locator("body").click(position={"x": 1, "y": 1})
@@ -980,9 +1054,446 @@ class TestInUse:
         assert len({answers[name][0][0] for name in chosen}) == 3
         for name in chosen:
             visit.page.get_by_role("button", name=name, exact=True).click()
-        expect(visit.said).to_have_text(re.compile(f"^{answers['coffee'][0][0]}: "))
+        expect(visit.said).to_have_text(headline(answers["coffee"]))
         visit.page.wait_for_timeout(500)
         assert visit.answers("coffee") == answers["coffee"]
+
+
+# -- none of these ---------------------------------------------------------------------
+
+
+def knowing(base, network, classes, train, cache):
+    """A `Classifier` that knows what it learned from: `base` is where the features come
+    from, `network` what answers."""
+    features = extract_features(base, train, cache)
+    names = [f"secret of {path.stem}" for path in train.paths]
+    known = familiar(features, names, familiar_within(features))
+    return as_classifier(network, classes, "mine", base.rule, familiar=known)
+
+
+@pytest.fixture(scope="module")
+def knows(tmp_path_factory):
+    """A tiny `Classifier` of the shipped computers that knows what it learned from."""
+    one = tiny.trained()
+    train = load_dataset("computers").train
+    cache = tmp_path_factory.mktemp("cache")
+    return knowing(one, one.network, train.classes, train, cache)
+
+
+@pytest.fixture(scope="module")
+def knowing_page(knows, tmp_path_factory):
+    return build_page(knows, tmp_path_factory.mktemp("knowing") / "page")
+
+
+@pytest.fixture(scope="module")
+def knowing_visit(chromium, knowing_page, tmp_path_factory):
+    """Its page, opened once."""
+    server = serve(knowing_page, tmp_path_factory.mktemp("log") / "log")
+    opened = Visit(chromium, server.address).ready()
+    yield opened
+    opened.page.context.close()
+    server.close()
+
+
+def agreement(classifier, built, visit, pictures, folder):
+    """How Python, the ONNX file that a page carries, and the page judge some pictures,
+    bytes: three lists of (class, whether it's like nothing), and the largest difference
+    between their distances."""
+    path = shutil.copyfile(built / about_of(built)["model"], folder / "model.onnx")
+    lists, distances = [], []
+    for one in (classifier, load_exported(path)):
+        answers = [one.predict(picture) for picture in pictures]
+        lists.append([(each[0].name, each.judged.unlike) for each in answers])
+        distances.append([each.judged.distance for each in answers])
+    rows = visit.run(JUDGED, *pictures)
+    unlike = "Like nothing it learned from"
+    lists.append([(name, doubt == unlike) for name, doubt, _ in rows])
+    distances.append([distance for *_, distance in rows])
+    return lists, float(np.ptp(distances, axis=0).max())
+
+
+def share_agreeing(lists):
+    """The share of pictures of which all lists say the same."""
+    return np.mean([len(set(each)) == 1 for each in zip(*lists, strict=True)])
+
+
+class TestNoneOfThese:
+    def test_python_the_file_and_the_page_agree(
+        self, knows, knowing_page, knowing_visit, tmp_path, record_property
+    ):
+        test = load_dataset("computers").validation.paths[::4]
+        noise = np.random.default_rng(0).integers(0, 256, (12, 90, 120, 3), np.uint8)
+        pictures = [path.read_bytes() for path in test]
+        pictures += [encoded(Image.fromarray(each), "PNG") for each in noise]
+        assert len(pictures) >= 50
+        lists, apart = agreement(knows, knowing_page, knowing_visit, pictures, tmp_path)
+        share = share_agreeing(lists)
+        record_property(
+            f"Python, ONNX and page of {len(pictures)} pictures: like nothing or not",
+            f"the same of {share:.2f}; distances up to {apart:.4f} apart",
+        )
+        assert share >= 0.99
+        assert apart <= 0.01
+        unlike = [is_unlike for _, is_unlike in lists[0]]
+        assert len(set(unlike)) == 2, "or it says little"
+        assert np.mean(unlike[-12:]) > np.mean(unlike[:-12]), "noise"
+
+    @pytest.mark.thorough
+    def test_so_they_do_on_photographs(
+        self, chromium, shared_data, tmp_path, record_property
+    ):
+        """Ants, bees and other things, by the default network."""
+        base = load_classifier()
+        ours = load_dataset(shared_data / "hymenoptera")
+        train = ours.train.subset(20)
+        features = extract_features(base, train, tmp_path / "cache")
+        names = [path.name for path in train.paths]
+        known = familiar(features, names, familiar_within(features))
+        head = new_head().fit(features, train.labels)
+        learned = Learned("as they are", base, features, head, None)
+        network = with_head(learned, train.classes)
+        mine = as_classifier(network, train.classes, "mine", familiar=known)
+        built = build_page(mine, tmp_path / "page")
+        paths = [*ours.validation.paths[::4]]
+        own = len(paths)
+        paths += sorted((shared_data / "photos").glob("*.jpg"))[::5]
+        server = serve(built, tmp_path / "log")
+        try:
+            visit = Visit(chromium, server.address).ready()
+            pictures = [path.read_bytes() for path in paths]
+            lists, apart = agreement(mine, built, visit, pictures, tmp_path)
+            visit.page.context.close()
+        finally:
+            server.close()
+        unlike = np.array([is_unlike for _, is_unlike in lists[2]])
+        share = share_agreeing(lists)
+        record_property(
+            f"Python, ONNX and page of {len(paths)} photographs: like nothing or not",
+            f"the same of {share:.3f}; distances up to {apart:.4f} apart; unlike "
+            f"{unlike[:own].mean():.2f} of its own kinds, {unlike[own:].mean():.2f} of "
+            "others",
+        )
+        assert share >= 0.99
+        assert apart <= 0.01
+        assert unlike[own:].mean() >= 0.9
+        assert unlike[:own].mean() <= 0.2
+
+    def test_it_is_the_headline(self, knowing_visit, knows, keep):
+        visit = knowing_visit
+        noise = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
+        visit.send("shoe.png", encoded(Image.fromarray(noise), "PNG"))
+        answers = visit.answers("shoe.png")
+        assert {name for name, _ in answers} == {name for _, name in knows.classes}
+        expect(visit.said).to_have_text("Like nothing it learned from")
+        expect(visit.result.locator("caption")).to_have_text(
+            "If it had to be one of its classes"
+        )
+        expect(visit.page.locator("#about")).to_contain_text("few near relatives")
+        keep(visit.page)
+        path = load_dataset("computers").train.paths[0]
+        visit.choose(path)
+        expect(visit.said).not_to_have_text("Like nothing it learned from")
+        visit.answers(path.name)
+        expect(visit.said).to_have_text(headline(visit.answers(path.name)))
+
+    def test_the_page_knows_the_limit_and_not_what_the_pictures_are_called(
+        self, knows, knowing_page
+    ):
+        about = about_of(knowing_page)
+        assert about["within"] == knows.familiar.within
+        for path in knowing_page.iterdir():
+            assert b"secret of" not in path.read_bytes()
+
+    def test_a_model_that_does_not_know_says_so(self, built):
+        assert about_of(built)["within"] is None
+
+    @pytest.mark.parametrize("fault", ["a distance moves", "a verdict changes"])
+    def test_where_16_bits_move_the_distance_the_model_stays_as_it_is(
+        self, knows, knowing_page, tmp_path, fault, monkeypatch
+    ):
+        def large_floats(model):
+            tensors = model.graph.initializer
+            return [
+                tensor.name
+                for tensor in tensors
+                if tensor.data_type == onnx.TensorProto.FLOAT
+                and np.prod(tensor.dims) >= page.LARGE
+            ]
+
+        small = onnx.load(knowing_page / about_of(knowing_page)["model"])
+        assert large_floats(small) == [], "or the test shows nothing"
+        one = knows
+        if fault == "a distance moves":
+            monkeypatch.setattr(page, "APART", 1e-9)
+        else:
+            path = tmp_path / "small.onnx"
+            onnx.save(small, path)
+            whole = load_exported(export_onnx(knows, tmp_path / "whole.onnx"))
+            batch = whole.prepare([*SAMPLES])
+            before, _ = whole.network.nearest(batch)
+            after, _ = load_exported(path).network.nearest(batch)
+            moved = np.abs(before - after).argmax()
+            between = (float(before[moved]) + float(after[moved])) / 2
+            known = dataclasses.replace(knows.familiar, within=between)
+            one = dataclasses.replace(knows, familiar=known)
+        built = build_page(one, tmp_path / "page")
+        carried = onnx.load(built / about_of(built)["model"])
+        assert large_floats(carried)
+
+    def test_a_limit_without_the_distance_is_refused(self, knows, tmp_path):
+        """A file edited by hand: the page would wait for what never comes."""
+
+        def edit(model):
+            kept = [each for each in model.graph.output if each.name != "distance"]
+            del model.graph.output[:]
+            model.graph.output.extend(kept)
+
+        source = export_onnx(knows, tmp_path / "whole.onnx")
+        path = edited(source, tmp_path / "m.onnx", edit)
+        with pytest.raises(ModelFileError, match="cannot be used for a page"):
+            build_page(path, tmp_path / "page")
+
+
+# -- several at once -------------------------------------------------------------------
+
+
+def as_files(pictures):
+    """{name: bytes} as files to choose."""
+    return [
+        {"name": name, "mimeType": "", "buffer": data}
+        for name, data in pictures.items()
+    ]
+
+
+def saved_table(visit):
+    """The CSV file that the page offers, as csv reads it: [{column: text}, …]."""
+    with visit.page.expect_download() as started:
+        visit.page.get_by_role("button", name="Download as CSV").click()
+    assert started.value.suggested_filename == "answers.csv"
+    with Path(started.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class TestSeveralAtOnce:
+    def table(self, visit):
+        """[[file, answer, probability], …] of the table, once it's whole."""
+        expect(visit.page.get_by_role("button", name="Download as CSV")).to_be_visible()
+        rows = visit.page.locator("#rows tr").all()
+        return [row.locator("th, td").all_inner_texts() for row in rows]
+
+    def test_a_row_for_each(self, knowing_visit, knows, keep, tmp_path):
+        visit = knowing_visit
+        paths = sorted((ROOT / "data" / "computers" / "test").rglob("*.jpg"))[::8]
+        noise = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
+        pictures = {path.name: path.read_bytes() for path in paths}
+        pictures["=shoe.png"] = encoded(Image.fromarray(noise), "PNG")
+        pictures["notes.txt"] = b"no picture"
+        visit.choose(as_files(pictures))
+        shown = self.table(visit)
+        expect(visit.result).to_be_hidden()
+        keep(visit.page)
+        saved = saved_table(visit)
+        assert [row[0] for row in shown] == list(pictures)
+        assert [row["file"] for row in saved][:-2] == list(pictures)[:-2]
+        assert saved[-2]["file"] == "./=shoe.png", "no formula, and still its path"
+        doubts = set()
+        for name, cells, row in zip(pictures, shown, saved, strict=True):
+            if name == "notes.txt":
+                assert cells[1].startswith("This is no picture")
+                assert row["note"] == cells[1]
+                assert row["probability"] == row["class"] == ""
+                continue
+            answer = knows.predict(pictures[name])
+            best = answer[0]
+            doubt = "" if best.probability >= page.SURE else "Not sure"
+            if answer.judged.unlike:
+                doubt = "Like nothing it learned from"
+            doubts.add(doubt)
+            assert row["note"] == doubt
+            assert row["class"] == best.name
+            assert float(row["probability"]) == pytest.approx(
+                best.probability, abs=0.02
+            )
+            assert cells[1].startswith(doubt or best.name)
+            assert cells[2] == f"{float(row['probability']):.2f}"
+        assert {"", "Like nothing it learned from"} <= doubts
+        expect(visit.said).to_contain_text(f"{len(pictures)} pictures: ")
+        expect(visit.said).to_contain_text("1 that could not be read")
+        assert violations(visit.page, ["html"]) == []
+        visit.page.get_by_role("button", name=paths[1].name, exact=True).click()
+        visit.answers(paths[1].name)
+        assert len(self.table(visit)) == len(pictures), "it stays below"
+
+    def test_they_can_be_dropped(self, visit, expected):
+        pictures = {
+            f"{name}.png": encoded(load_image(name).resize((90, 60)), "PNG")
+            for name in ("cat", "coffee")
+        }
+        visit.page.evaluate(
+            """(pictures) => {
+                const dataTransfer = new DataTransfer();
+                for (const [name, text] of Object.entries(pictures)) {
+                    const bytes = Uint8Array.from(atob(text), (x) => x.charCodeAt(0));
+                    dataTransfer.items.add(new File([bytes], name));
+                }
+                const event = new DragEvent("drop", { dataTransfer, bubbles: true });
+                document.body.dispatchEvent(event);
+            }""",
+            {n: base64.b64encode(data).decode() for n, data in pictures.items()},
+        )
+        shown = self.table(visit)
+        for (name, data), cells in zip(pictures.items(), shown, strict=True):
+            best = expected(data)[0]
+            assert cells[0] == name
+            assert best[0] in cells[1]
+            assert cells[2] == best[1]
+
+    def test_the_page_can_be_used_meanwhile_and_stops_when_told(self, visit):
+        data = encoded(load_image("cat").resize((1500, 1000)), "JPEG")
+        visit.page.evaluate(
+            "window.ticks = 0; window.ticking = setInterval(() => window.ticks++, 1)"
+        )
+        visit.choose(as_files({f"{i}.jpg": data for i in range(60)}))
+        rows = visit.page.locator("#rows tr")
+        expect(rows.nth(3)).to_be_visible()
+        visit.page.get_by_role("button", name="Stop", exact=True).click()
+        shown = self.table(visit)
+        assert 4 <= len(shown) < 60
+        expect(visit.said).to_have_text("Stopped.")
+        text = visit.page.locator("#progress").inner_text()
+        assert text == f"{len(shown)} of 60 pictures"
+        visit.page.evaluate("clearInterval(window.ticking)")
+        assert visit.page.evaluate("window.ticks") >= len(shown), "between any two"
+        assert len(saved_table(visit)) == len(shown)
+
+    def test_another_choice_takes_its_place(self, visit, expected):
+        data = encoded(load_image("cat").resize((900, 600)), "JPEG")
+        visit.choose(as_files({f"first {i}.jpg": data for i in range(40)}))
+        expect(visit.page.locator("#rows tr").first).to_be_visible()
+        visit.choose(as_files({f"second {i}.jpg": data for i in range(3)}))
+        shown = self.table(visit)
+        assert [row[0] for row in shown] == [f"second {i}.jpg" for i in range(3)]
+        expect(visit.said).to_contain_text("3 pictures: ")
+
+    def test_no_text_of_a_stranger_runs_in_a_spreadsheet(self, visit):
+        """As in apps.many.folder: a class, a file's name, a message."""
+        texts = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", 'a"b', "a,b", "a\nb", BAD]
+        rows = [
+            {"file": text, "name": text, "probability": 0.5, "note": text}
+            for text in texts
+        ]
+        made = visit.page.evaluate(
+            """async (rows) => {
+                const all = document.querySelector("script").dataset.files.split(" ");
+                const name = all.find((name) => name.startsWith("table-"));
+                return (await import(`./${name}`)).csv(rows);
+            }""",
+            rows,
+        )
+        found = list(csv.DictReader(io.StringIO(made.removeprefix("\ufeff"), "")))
+        for text, row in zip(texts, found, strict=True):
+            assert row["file"] == many._path_without_formula(text)
+            assert row["class"] == row["note"] == many._no_formula(text)
+            assert float(row["probability"]) == 0.5
+
+    @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1280)])
+    def test_can_be_used_by_everybody(self, visit, scheme, width, keep):
+        size = visit.page.viewport_size
+        visit.page.set_viewport_size({"width": width, "height": 740})
+        visit.page.emulate_media(color_scheme=scheme)
+        names = ["1.jpg", "a_picture_with_quite_a_long_name_from_a_phone_20261129.jpg"]
+        data = encoded(load_image("uniform").resize((90, 60)), "PNG")
+        files = dict.fromkeys(names, data) | {"notes.txt": b"no picture"}
+        visit.choose(as_files(files))
+        self.table(visit)
+        keep(visit.page)
+        found = violations(visit.page, ["html"])
+        wide = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        visit.page.set_viewport_size(size)
+        visit.page.emulate_media(color_scheme="light")
+        assert found == []
+        assert wide <= 0
+
+
+# -- the model card --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_card(knows, tmp_path_factory):
+    """A model's file with its card beside it, as `make mine` writes them."""
+    folder = tmp_path_factory.mktemp("mine")
+    path = export_onnx(knows, folder / "model.onnx")
+    note_digest(path)
+    labels = np.array([0] * 24)
+    answers = np.array([0] * 22 + [1] * 2)
+    rows = {"accuracy": accuracy(labels, answers), "found of <b>": f"1.00 {plain(BAD)}"}
+    model_card(knows, folder / "model_card.md", f"24 pictures {BAD}", rows)
+    return path
+
+
+class TestTheModelCard:
+    def test_it_is_behind_a_link(self, chromium, with_card, tmp_path, keep, capsys):
+        assert page.main([str(with_card), "--to", str(tmp_path / "page")]) == 0
+        said = capsys.readouterr().out
+        assert "model_card.md is on it, with its places marked TO FILL IN." in said
+        server = serve(tmp_path / "page", tmp_path / "log")
+        try:
+            visit = Visit(chromium, server.address).ready()
+            measured = visit.page.locator("#measured")
+            expect(measured).to_contain_text(
+                "Accuracy: 0.92, on 24 pictures that it hadn't learned from; "
+                "95 % interval 0.74 to 0.98."
+            )
+            visit.page.get_by_role("link", name="Model card").click()
+            expect(visit.page.get_by_role("heading").first).to_have_text(
+                "mine: model card"
+            )
+            row = visit.page.get_by_role("row", name="accuracy")
+            expect(row).to_contain_text("≈0.92 (0.74–0.98), n = 24")
+            expect(visit.page.locator("main")).to_contain_text(f"1.00 {BAD}")
+            expect(visit.page.locator("main")).to_contain_text(f"24 pictures {BAD}")
+            assert visit.page.locator("[onerror]").count() == 0
+            assert "<!--" not in visit.page.locator("main").inner_text()
+            assert violations(visit.page, ["html"]) == []
+            visit.page.set_viewport_size({"width": 360, "height": 740})
+            wide = "document.documentElement.scrollWidth - innerWidth"
+            assert visit.page.evaluate(wide) <= 0
+            keep(visit.page)
+            visit.page.get_by_role("link", name="Back").click()
+            expect(visit.page.get_by_role("heading")).to_contain_text("What is in")
+            visit.page.context.close()
+        finally:
+            server.close()
+
+    def test_without_one_there_is_no_link(self, built):
+        assert not list(built.glob("card-*"))
+        assert "measured" not in (built / "index.html").read_text(encoding="utf-8")
+
+    @pytest.mark.parametrize("change", ["another name", "the model has changed"])
+    def test_that_of_another_model_stays_out(self, with_card, tmp_path, change, capsys):
+        for path in with_card.parent.iterdir():
+            shutil.copy(path, tmp_path)
+        path = tmp_path / "model.onnx"
+        if change == "another name":
+            card = tmp_path / "model_card.md"
+            text = card.read_text(encoding="utf-8")
+            card.write_text(text.replace("# mine:", "# yours:"), encoding="utf-8")
+        else:
+            edited(path, path, lambda model: setattr(model, "doc_string", "newer"))
+        assert page.main([str(path), "--to", str(tmp_path / "page")]) == 0
+        assert "model_card.md isn't on it" in capsys.readouterr().out
+        assert not list((tmp_path / "page").glob("card-*"))
+
+    def test_a_fault_of_the_host_is_not_put_down_to_the_card(
+        self, chromium, with_card, tmp_path
+    ):
+        """It's the one file of a page that is a web page itself."""
+        built = build_page(with_card, tmp_path / "page")
+        with hosted(built, lost=".json") as host:
+            visit = Visit(chromium, host.address)
+            expect(visit.problem).to_contain_text("page-")
+            expect(visit.problem).not_to_contain_text("card-")
+            visit.page.context.close()
 
 
 class TestForEverybody:
@@ -1014,7 +1525,7 @@ class TestForEverybody:
     def test_tells_what_it_can(self, visit):
         footer = visit.page.locator("footer").inner_text()
         assert "knows 200 classes" in footer
-        assert "always answers with one of them" in footer
+        assert "cannot tell that a picture shows none of them" in footer
         heading = visit.page.get_by_role("heading").inner_text()
         assert visit.page.title() == f"tiny: {heading}"
         assert visit.page.locator("details").get_attribute("open") is None, (
@@ -1263,7 +1774,7 @@ class TestHosts:
             if "connection" not in " ".join(said):
                 expect(visit.problem).not_to_contain_text("connection")
             expect(
-                visit.page.get_by_role("button", name="Choose a picture")
+                visit.page.get_by_role("button", name="Choose pictures")
             ).to_be_hidden()
             assert violations(visit.page, ["html"]) == []
             keep(visit.page)
@@ -1445,14 +1956,15 @@ class TestWhatCanBeMissing:
             chromium, address, "delete window.WebAssembly", "runs no WebAssembly"
         )
         keep(visit.page)
-        expect(visit.page.get_by_role("button", name="Choose a picture")).to_be_hidden()
+        expect(visit.page.get_by_role("button", name="Choose pictures")).to_be_hidden()
         visit.page.context.close()
 
     def test_reading_pictures_truthfully(self, chromium, address):
         """As browsers do that protect against tracking by the drawing surface."""
         script = """
-            const read = CanvasRenderingContext2D.prototype.getImageData;
-            CanvasRenderingContext2D.prototype.getImageData = function (...place) {
+            const drawing = OffscreenCanvasRenderingContext2D.prototype;
+            const read = drawing.getImageData;
+            drawing.getImageData = function (...place) {
                 const found = read.apply(this, place);
                 found.data[5] ^= 1;
                 return found;

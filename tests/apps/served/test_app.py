@@ -7,8 +7,11 @@ import nbformat
 import psutil
 import pytest
 import requests
+import tiny
 from browser import ROOT, Server, free_port
 from nbclient import NotebookClient
+
+from apps.sharing.saving import save_classifier
 
 # Files of the project, by any way that leads to some file, and what other Jupyter
 # servers offer
@@ -170,3 +173,19 @@ def test_a_model_that_cannot_be_used_is_explained(tmp_path, monkeypatch):
     (output,) = notebook.cells[-1].outputs
     assert output.text.startswith("No model: ")
     assert "mine.keras" in output.text
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("own", [True, False], ids=["own classes", "ImageNet's"])
+def test_samples_are_offered_for_their_own_classes_only(tmp_path, monkeypatch, own):
+    """A classifier of ants and bees has nothing right to say of a cat."""
+    classes = [("ants", "ants"), ("bees", "bees")] if own else None
+    mine = save_classifier(tiny.classifier(classes=classes), tmp_path / "mine.keras")
+    monkeypatch.setenv("TRANSFER_MODEL", str(mine))
+    notebook = nbformat.read(ROOT / "notebooks" / "app.ipynb", as_version=4)
+    notebook.cells.append(
+        nbformat.v4.new_code_cell("print(panel.sample.layout.display)")
+    )
+    NotebookClient(notebook, timeout=120).execute()
+    (output,) = notebook.cells[-1].outputs
+    assert output.text.strip() == ("none" if own else "None")
