@@ -52,6 +52,7 @@ def decode(data, task):
 
 
 def main():
+    """The program: reads a HEIC file and writes its pixels, or says why not."""
     task = json.loads(sys.argv[1])
     data = sys.stdin.buffer.read()
     if resource is not None:
