@@ -9,7 +9,6 @@ const filesOf = (text) => text.match(/data-files="([^"]*)"/)[1].split(" ");
 // page that's opened without a network is never half one version and half another.
 export async function keepOffline() {
   if (!navigator.serviceWorker) return false; // as for addresses that begin with http://
-  if (!navigator.onLine) return Boolean(navigator.serviceWorker.controller); // kept by an earlier visit
   const folder = new URL(".", location.href).href;
   const index = await fetch(folder, { cache: "no-cache" });
   if (!index.ok) return false;
