@@ -224,26 +224,32 @@ def _answer(name, source, classifier):
     thumbnail.thumbnail(THUMBNAIL)
     figures = figure_html(thumbnail, f"Classified: {name}", name)
     figures += network_input_html(image, classifier)
+    judged = getattr(predictions, "judged", None)
     footer = (
         f"<p>Prepared and classified in {seconds:.2f} s by "
         f"{html.escape(classifier.name)}, which knows {len(classifier.classes)} "
-        "classes and none called “none of these”.</p>"
+        f"classes{' and none called “none of these”' if judged is None else ''}.</p>"
     )
 
     def section(top, threshold):
         return (
             "<div style='display: flex; flex-wrap: wrap; gap: 1em; line-height: 1.5'>"
             f"{figures}<div style='flex: 1 1 300px'>"
-            f"<p role='status'>{_summary(predictions[0], threshold)}</p>"
+            f"<p role='status'>{_summary(predictions[0], threshold, judged)}</p>"
             f"{bar_table(predictions[:top], threshold)}{footer}</div></div>"
         )
 
     return section
 
 
-def _summary(best, threshold):
-    """The best `Prediction` as HTML, marked if it is below the threshold."""
+def _summary(best, threshold, judged):
+    """The best `Prediction` as HTML, marked if it is below the threshold, or if the
+    picture is like nothing that the classifier learned from.
+
+    judged: a `Judged`, or None where the classifier can't tell."""
     answer = html.escape(f"{readable(best.name)} {best.probability:.2f}")
+    if judged is not None and judged.unlike:
+        return f"<b>Like nothing it learned from.</b> Of its classes, {answer}."
     if best.probability < threshold:
         return f"<b>Not sure: below {threshold:.2f}.</b> The likeliest is {answer}."
     return f"<b>{answer}</b>"

@@ -18,6 +18,7 @@ from helpers.labels import Prediction
 from helpers.models import WeightsUnavailable
 from helpers.plots import BLUE, ORANGE, image_tag
 from panels import _common, classify, classify_widget, threshold_widget
+from safeguards.familiar import Judged
 
 OTHER = "efficientnet_lite0"  # what can be chosen in the panel
 
@@ -667,3 +668,13 @@ def test_threshold_needs_one_of_each_a_picture(images):
         threshold_widget(TRUE, SCORES, images[:5], NAMES, 5, 1)
     with pytest.raises(ValueError, match="bool"):
         threshold_widget(TRUE.astype(int), SCORES, images, NAMES, 5, 1)
+
+
+@pytest.mark.parametrize("unlike", [True, False])
+def test_a_picture_like_nothing_it_learned_from_gets_no_class_as_headline(unlike):
+    """A classifier that knows what it learned from says so instead."""
+    judged = Judged(0.7, "a.jpg", unlike)
+    best = Prediction("ant", "ant", 0.9)
+    said = classify._summary(best, 0.5, judged)
+    assert said.startswith("<b>Like nothing it learned from.</b>") == unlike
+    assert "ant 0.90" in said
