@@ -140,9 +140,11 @@ def write_card(path, text):
     NAME_earlier, NAME_earlier2, …: nothing is lost."""
     path = Path(path).expanduser()
     if path.is_file():
-        text = _carried_over(path.read_text(encoding="utf-8"), text)
+        earlier = path.read_text(encoding="utf-8")
+        text = _carried_over(earlier, text)
         if not shipped(path):
-            path.rename(_free_path(path))
+            with atomic_write(_free_path(path)) as draft:
+                draft.write_text(earlier, encoding="utf-8")
     with atomic_write(path) as draft:
         draft.write_text(text, encoding="utf-8")
     note_digest(path)

@@ -252,7 +252,8 @@ def test_nothing_that_the_lessons_import_is_forgotten():
     cells = [re.sub(r"(?m)^\s*[%!].*", "", source) for source in cells]
     required = {Requirement(line).name for line in hosted.requirements().values()}
     known = packages_distributions()
-    wanted = {name for module in imported(*ours, *cells) for name in known[module]}
+    modules = imported(*ours, *cells) - {"pillow_heif"}  # only where somebody adds it
+    wanted = {name for module in modules for name in known[module]}
     wanted = {re.sub("[-_.]+", "-", name).lower() for name in wanted} & required
     listed = {*hosted.KEPT, *hosted.WANTED, *hosted.EXPORT}
     assert wanted - listed == set()
