@@ -30,11 +30,12 @@ linkcheck_report_timeouts_as_broken = False
 
 
 def setup(app):
-    """Leave the paper out of the contents: in its journal's form, each section is a
-    title."""
+    """Leave pages out of the contents: the paper, as in its journal's form each section
+    is a title, and what is said of the apps, which other pages lead to."""
 
     def read(app, doctree):
-        if app.env.docname == "docs/paper/paper":
-            app.env.metadata["docs/paper/paper"]["orphan"] = True
+        name = app.env.docname
+        if name == "docs/paper/paper" or name.startswith("apps/"):
+            app.env.metadata[name]["orphan"] = True
 
     app.connect("doctree-read", read)

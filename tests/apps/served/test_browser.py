@@ -496,6 +496,12 @@ RUN = """async text => {
     );
     await app.commands.execute("notebook:run-cell");
 }"""
+# The same, after all that stands above it.
+RUN_UNTIL = RUN.replace(
+    'execute("notebook:run-cell")',
+    'execute("notebook:run-all-above");\n    await app.commands.execute('
+    '"notebook:run-cell")',
+)
 
 
 @pytest.mark.thorough
@@ -533,10 +539,9 @@ class TestJupyterLab(PanelTests):
     @classmethod
     def panel(cls, page):
         page.evaluate(OPEN, f"notebooks/{LESSONS[1].name}")
-        page.evaluate(RUN, "load_classifier(")
-        page.evaluate(RUN, "classify_widget(")
+        page.evaluate(RUN_UNTIL, "classify_widget(")
         panel = Panel(page)
-        expect(panel.root).to_be_visible()
+        expect(panel.root).to_be_visible(timeout=2000 * SECONDS)
         return panel
 
     def test_a_cell_that_is_run_again_shows_the_same(self, panel, expected):
