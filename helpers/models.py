@@ -162,9 +162,7 @@ class Classifier:
     def forward(self, batch):
         """The logits for what `prepare` returns: float32 (pictures, classes).
         ValueError where the network's last layers don't say that it puts out logits."""
-        import tensorflow as tf
-
-        outputs = self._compiled(tf.convert_to_tensor(batch, tf.float32))
+        outputs = self._compiled(batch)
         # float32 also from a network in half precision.
         return outputs.numpy().astype("float32")
 
@@ -172,14 +170,18 @@ class Classifier:
         """The network's raw scores, of any sign: float32 (pictures, classes).
         images: one picture, a list or a batch. Only AT_ONCE pictures at a time take up
         memory at the network's size."""
+        return self._in_parts(self.forward, images)
+
+    def _in_parts(self, compute, images):
+        """What `compute` makes of the prepared images, AT_ONCE of them at a time."""
         many = isinstance(images, list | tuple) or getattr(images, "ndim", 0) == 4
         if not many or not len(images):
-            return self.forward(self.prepare(images))
-        logits = []
+            return compute(self.prepare(images))
+        parts = []
         for start in range(0, len(images), AT_ONCE):
             batch = self.prepare(images[start : start + AT_ONCE])
-            logits.append(self.forward(batch))
-        return np.concatenate(logits)
+            parts.append(compute(batch))
+        return np.concatenate(parts)
 
     def probabilities(self, images):
         """Softmax of the logits: float32 (pictures, classes), each row sums to 1."""

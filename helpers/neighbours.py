@@ -22,9 +22,7 @@ def nearest(features, training_features):
     ValueError for other shapes, and for numbers that aren't finite.
     """
     features, training_features = _checked(features, training_features)
-    search = NearestNeighbors(n_neighbors=1, metric="cosine")
-    search.fit(training_features)
-    distances, positions = search.kneighbors(features)
+    distances, positions = _search(training_features).kneighbors(features)
     return distances[:, 0], positions[:, 0]
 
 
@@ -39,10 +37,15 @@ def familiar_within(training_features, share=FAMILIAR):
     (training_features,) = _checked(training_features)
     if len(training_features) < 2:
         raise ValueError("One image has no neighbour: give two or more.")
-    search = NearestNeighbors(n_neighbors=1, metric="cosine")
-    search.fit(training_features)
-    distances, _ = search.kneighbors()  # without arguments: never an image itself
+    # Without arguments an image is never its own neighbour.
+    distances, _ = _search(training_features).kneighbors()
     return float(np.quantile(distances[:, 0], share))
+
+
+def _search(training_features):
+    """What finds the nearest training image."""
+    search = NearestNeighbors(n_neighbors=1, metric="cosine")
+    return search.fit(training_features)
 
 
 def _checked(*tables):

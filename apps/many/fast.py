@@ -4,7 +4,6 @@ A network's graph is written once and kept in the user's cache, under the key of
 that its answers depend on (`safeguards.keys`), so a changed network gets another."""
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from scipy.special import softmax
 from apps.sharing.exported import Exported, load_exported
 from apps.sharing.exporting import export_onnx
 from helpers.models import AT_ONCE
+from helpers.timing import latency
 from safeguards.keys import undescribed
 from safeguards.whole_files import temporary_folder_in
 
@@ -38,7 +38,7 @@ def faster(classifier, pictures, key=None):
     folder = Path(os.environ.get("TRANSFER_CACHE") or CACHE).expanduser() / "graphs"
     path = folder / f"{key}.onnx"
     if not path.is_file():
-        seconds = GAIN * pictures * _seconds_a_picture(classifier)
+        seconds = GAIN * pictures * seconds_a_picture(classifier)
         if seconds < EXPORT_SECONDS:
             return None
         print(
@@ -52,16 +52,12 @@ def faster(classifier, pictures, key=None):
     return exported if _is_same(classifier, exported) else None
 
 
-def _seconds_a_picture(classifier):
+def seconds_a_picture(classifier):
     """What the network takes for a picture, in batches, on this machine now."""
     batch = np.zeros((AT_ONCE, classifier.size, classifier.size, 3), "float32")
-    classifier.forward(batch)
-    times = []
-    for _ in range(TRIALS):
-        start = time.perf_counter()
-        classifier.forward(batch)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)) / AT_ONCE
+    calls = {"network": lambda: classifier.forward(batch)}
+    times = latency(calls, pictures=AT_ONCE, repeats=TRIALS, warm_up=1)
+    return times["network"].median / 1000
 
 
 def _written(classifier, path):

@@ -8,7 +8,7 @@ from apps.sharing.cards import model_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
-from apps.sharing.parity import parity
+from apps.sharing.parity import parity_of
 from apps.sharing.saving import save_classifier
 from helpers.evaluate import accuracy
 from helpers.timing import latency
@@ -36,8 +36,8 @@ def write_models(model, known, test, probabilities, name, results):
     exported = load_exported(onnx_file)
     some = np.random.default_rng(0).permutation(len(test))[:COMPARED]
     paths = [test.paths[row] for row in some]
-    agreement = parity(classifier, exported, paths)
-    answers = np.concatenate([exported.probabilities(path) for path in paths])
+    answers = exported.probabilities(paths)
+    agreement = parity_of(classifier.probabilities(paths), answers)
     apart = np.abs(answers - probabilities[some]).max()
     if agreement.same.value < SAME or apart > CLOSE:
         raise RuntimeError(

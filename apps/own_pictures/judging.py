@@ -71,9 +71,13 @@ def _enough_pictures(result, width):
 
 def _interval_width(value, n):
     """How wide the 95 % Wilson interval is around an accuracy from n pictures."""
-    test = binomtest(round(value * n), n)
-    interval = test.proportion_ci(method="wilson")
+    interval = _wilson(value, n)
     return interval.high - interval.low
+
+
+def _wilson(value, n):
+    """The 95 % Wilson interval around an accuracy from n pictures: its low and high."""
+    return binomtest(round(value * n), n).proportion_ci(method="wilson")
 
 
 def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=5):
@@ -100,7 +104,7 @@ def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=
     spread = np.sqrt((1 / len(shares) + 1 / (folds - 1)) * variance)
     half = float(t.ppf(0.975, len(shares) - 1) * spread)
     n = len(labels)
-    wilson = binomtest(round(value * n), n).proportion_ci(method="wilson")
+    wilson = _wilson(value, n)
     low = max(0.0, min(value - half, wilson.low))
     high = min(1.0, max(value + half, wilson.high))
     return Estimate(value, float(low), float(high), n)

@@ -1,7 +1,6 @@
 """Learn from somebody's own pictures: which features, which head, and whether to
 fine-tune."""
 
-import time
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,6 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from apps.many.fast import seconds_a_picture
+from apps.own_pictures.keep import name_of
 from helpers.cleaning import out_of_fold
 from helpers.datasets import split
 from helpers.evaluate import difference
@@ -145,7 +146,7 @@ def known_images(learned, train):
     """What tells an image from all that was learned from: a `Familiar`.
 
     The limit is set by the training pictures alone (`familiar_within`)."""
-    names = [f"{path.parent.name}/{path.name}" for path in train.paths]
+    names = [name_of(path) for path in train.paths]
     within = familiar_within(learned.features)
     return familiar(learned.features, names, within)
 
@@ -214,10 +215,6 @@ def _fine_tuned(classifier, pictures):
 
 def _estimate(classifier, train):
     """The seconds that fine-tuning on each fold takes on this computer, about."""
-    batch = classifier.prepare(train[: min(8, len(train))].images())
-    classifier.forward(batch)
-    start = time.perf_counter()
-    classifier.forward(batch)
-    per_picture = (time.perf_counter() - start) / len(batch)
     epochs = FOLDS * (EPOCHS + HEAD_EPOCHS / STEP) * (FOLDS - 1) / FOLDS
-    return FOLDS * TRACING + STEP * per_picture * len(train) * epochs
+    steps = STEP * len(train) * epochs
+    return FOLDS * TRACING + steps * seconds_a_picture(classifier)

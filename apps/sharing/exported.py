@@ -8,7 +8,7 @@ import numpy as np
 
 from apps.sharing.quiet import quiet
 from helpers.images import ResizeRule, resize
-from helpers.models import AT_ONCE, Classifier
+from helpers.models import Classifier
 from safeguards.cores import usable_cores
 from safeguards.familiar import DOCUMENT, read_document
 from safeguards.keys import key_of
@@ -27,13 +27,7 @@ class Exported(Classifier):
         """What the graph gives: float32 (pictures, classes), each row sums to 1.
         Only AT_ONCE pictures at a time are in the runtime, which never gives back the
         memory that it once took."""
-        many = isinstance(images, list | tuple) or getattr(images, "ndim", 0) == 4
-        if not many or not len(images):
-            return self.network(self.prepare(images))
-        parts = []
-        for start in range(0, len(images), AT_ONCE):
-            parts.append(self.network(self.prepare(images[start : start + AT_ONCE])))
-        return np.concatenate(parts)
+        return self._in_parts(self.network, images)
 
     def forward(self, batch):
         """Logarithms of the probabilities: the graph's logits, apart from a constant

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.models import AT_ONCE
-
 
 class Parity(NamedTuple):
     """How well two classifiers agree.
@@ -25,8 +23,6 @@ def parity(reference, other, images):
     images: a list of real pictures, of the kind they're used for.
     ValueError where there are none, and where the class lists differ: equal positions
     would mean different things."""
-    from helpers.evaluate import accuracy
-
     if reference.classes != other.classes:
         raise ValueError(
             f"{reference.name} and {other.name} have other classes, or in another "
@@ -36,16 +32,13 @@ def parity(reference, other, images):
         raise ValueError(
             "There is no picture to compare on: give some, of the kind you expect."
         )
-    expected = _probabilities(reference, images)
-    given = _probabilities(other, images)
+    return parity_of(reference.probabilities(images), other.probabilities(images))
+
+
+def parity_of(expected, given):
+    """The `Parity` of two classifiers' probabilities for the same pictures.
+    expected, given: floats (n, classes), n at least 1, classes in the same order."""
+    from helpers.evaluate import accuracy
+
     same = accuracy(expected.argmax(axis=1), given.argmax(axis=1))
     return Parity(same, float(np.abs(expected - given).max()))
-
-
-def _probabilities(classifier, images):
-    """Those of all pictures, worked out a few at a time."""
-    probabilities = []
-    for start in range(0, len(images), AT_ONCE):
-        some = images[start : start + AT_ONCE]
-        probabilities.append(classifier.probabilities(some))
-    return np.concatenate(probabilities)

@@ -1,6 +1,6 @@
 // Several pictures at once: a row for each, also as a CSV file.
 
-import { $, make, readable } from "./elements.js";
+import { $, download, make, readable } from "./elements.js";
 import { UNLIKE, UNSURE } from "./model.js";
 
 const FORMULA = /^[=+\-@\t\r]/; // a spreadsheet runs a text that begins with one of these
@@ -66,7 +66,7 @@ export function newTable(total, show) {
     if (body.isConnected) {
       $("stop-all").hidden = true;
       $("save").hidden = !rows.length;
-      $("save").onclick = () => download("answers.csv", csv(rows));
+      $("save").onclick = () => download("answers.csv", new Blob([csv(rows)], { type: "text/csv" }));
     }
     const count = (fits) => rows.filter(fits).length;
     const kinds = [
@@ -80,10 +80,4 @@ export function newTable(total, show) {
   }
 
   return { add, end };
-}
-
-function download(name, text) {
-  const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  make("a", "", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000); // some browsers begin late
 }

@@ -1,6 +1,8 @@
-// Small things that all parts of the page need.
+// Small things that all parts of the page need; some are those of the page that answers.
 
-export const $ = (id) => document.getElementById(id);
+import { $ } from "./elements.js";
+
+export { $, download, percent } from "./elements.js";
 
 // An element with properties and children. Texts become part of the page as text only.
 export function make(tag, properties = {}, ...children) {
@@ -12,7 +14,6 @@ export function make(tag, properties = {}, ...children) {
 }
 
 export const counted = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
-export const percent = (share) => `${Math.round(100 * share)} %`;
 export const two = (number) => number.toFixed(2);
 
 export function say(text) {
@@ -37,11 +38,4 @@ export function bar(share) {
   const inner = make("div", { className: "bar" });
   inner.style.width = `${100 * share}%`;
   return make("div", { className: "track" }, inner);
-}
-
-// Let the visitor keep data as a file.
-export function download(name, data) {
-  const address = URL.createObjectURL(data);
-  make("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000); // some browsers begin late
 }

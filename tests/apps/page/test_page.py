@@ -27,6 +27,7 @@ import tiny
 from browser import FLAGS, ROOT, Server, browser, free_port, new_page, violations
 from firefox import firefox
 from image_errors import raises
+from pages import about_of, require_runtime
 from PIL import Image, ImageCms
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
@@ -74,11 +75,8 @@ HASHED = re.compile(
 
 @pytest.fixture(scope="module", autouse=True)
 def runtime():
-    """onnxruntime-web. Where it is not installed the tests are skipped, in CI they
-    fail."""
-    if not page.RUNTIME.is_dir():
-        reason = "needs onnxruntime-web (make page fetches it)"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    """onnxruntime-web."""
+    require_runtime()
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +101,6 @@ def exported(classifier, tmp_path_factory):
 def built(exported, tmp_path_factory):
     """The page, in a folder of a site."""
     return build_page(exported, tmp_path_factory.mktemp("site") / "some" / "where")
-
-
-def about_of(built):
-    """What a page's JSON file says."""
-    (path,) = built.glob("page-*.json")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 class TestWhatIsWritten:

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from browser import FLAGS, ROOT, Server, browser, new_page, violations
 from firefox import firefox
+from pages import about_of, require_runtime
 from PIL import Image
 from playwright.sync_api import expect
 from scipy.special import softmax
@@ -41,23 +42,14 @@ EACH = 6  # renders of a class
 
 @pytest.fixture(scope="module", autouse=True)
 def runtime():
-    """onnxruntime-web. Where it is not installed the tests are skipped, in CI they
-    fail."""
-    if not page.RUNTIME.is_dir():
-        reason = "needs onnxruntime-web (make page fetches it)"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    """onnxruntime-web."""
+    require_runtime()
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The page, as `make page TRAIN=1` writes it."""
     return build_training_page(tmp_path_factory.mktemp("site") / "page")
-
-
-def about_of(built):
-    """What a page's JSON file says."""
-    (path,) = built.glob("page-*.json")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def renders(name, count=EACH):
