@@ -115,7 +115,7 @@ def test_lets_no_other_host_take_part(page):
 
 def test_shows_no_source(page):
     assert page.status_code == 200
-    assert "always answers" in page.text
+    assert "knows only" in page.text
     assert "load_classifier" not in page.text
 
 

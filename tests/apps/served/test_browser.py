@@ -362,7 +362,7 @@ class TestPage(PanelTests):
     def test_tells_what_it_can_and_keeps(self, panel):
         text = panel.page.get_by_role("main").inner_text()
         assert "1000" in text
-        assert "always answers" in text
+        assert "knows only" in text
         assert "nothing is kept" in text
 
     def test_two_visitors(self, chromium, server, panel, expected, record_property):
