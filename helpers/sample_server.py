@@ -1,9 +1,8 @@
 """A web address for each sample: a lesson can show a download without a network."""
 
-import mimetypes
 import os
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -12,21 +11,12 @@ from helpers.images import SAMPLES
 HOST = "127.0.0.1"  # this computer, and nobody else's
 
 
-class _SampleHandler(BaseHTTPRequestHandler):
+class _SampleHandler(SimpleHTTPRequestHandler):
     """Answers with a sample's file, byte for byte, and with nothing else."""
 
-    def do_GET(self):
-        """Send the sample whose address is asked for, or 404 where there is none."""
-        path = _files().get(self.path)
-        if path is None:
-            self.send_error(404)
-            return
-        data = path.read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Type", mimetypes.guess_type(path.name)[0])
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+    def translate_path(self, path):
+        """The file of the sample at this address, or "", which is found nowhere."""
+        return _files().get(path, "")
 
     def log_message(self, *arguments):
         """Keep the server's log out of the notebook."""
@@ -42,7 +32,7 @@ def _files():
     """The file behind each address: {"/cat.png": its path, …}."""
     files = {}
     for name, sample in SAMPLES.items():
-        files[_address_path(name)] = Path(sample.path())
+        files[_address_path(name)] = str(sample.path())
     return files
 
 
