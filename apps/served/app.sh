@@ -1,14 +1,14 @@
 #!/bin/sh
 # Serves notebooks/app.ipynb as a page; arguments go to Voila. Run from the project's
 # folder. MODEL, or else TRANSFER_MODEL, names another model than EfficientNet-Lite0: a
-# saved file or a known name.
+# saved or exported file, or a known name.
 set -eu
 
 model=${MODEL:-${TRANSFER_MODEL:-}}
 case $model in
-*.keras)
+*.keras | *.onnx)
     if [ ! -f "$model" ]; then
-        echo "There is no file $model: name a saved one, as in MODEL=mine.keras." >&2
+        echo "There is no file $model: name a saved one, as in MODEL=mine.${model##*.}." >&2
         exit 1
     fi
     # The notebook runs in another folder.

@@ -188,6 +188,23 @@ def test_a_time_of_something_else_does_not_count(monkeypatch):
         runtimes.measure(quick=True)
 
 
+def test_multiplications_are_counted_at_any_depth():
+    from helpers import keras
+
+    inputs = keras.Input((8, 8, 3))
+    inner = keras.Sequential(
+        [
+            keras.layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False),
+            keras.layers.DepthwiseConv2D(3, padding="same"),
+        ]
+    )
+    pooled = keras.layers.GlobalAveragePooling2D()(inner(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(5)(pooled))
+    convolution = 4 * 4 * (3 * 3 * 3) * 4  # places, kernel, filters
+    depthwise = 4 * 4 * (3 * 3) * 4
+    assert one_picture.multiply_adds(network) == convolution + depthwise + 4 * 5
+
+
 @pytest.fixture
 def no_start(monkeypatch):
     """What a fresh Python takes has its own test, test_latency.py."""
@@ -215,10 +232,8 @@ def test_one_command_writes_it_all(tmp_path, monkeypatch, capsys, no_start):
     for chart in charts.values():
         with Image.open(out / chart) as image:
             image.verify()
-    (folder_row,) = re.findall(
-        r"(?m)^\| toy \| .*? \| (\S+) \|$", text.partition("## One p")[0]
-    )
-    assert folder_row == "1.000", "the loop and predict_folder give the same answers"
+    assert "`predict_folder` is 1.000 of 30 by 40, 1.000 of 60 by 80." in text
+    assert "| image_dataset_from_directory, predict | " in text
     assert "transfer_recipe" in capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {"RESULTS.md", "charts"}
 

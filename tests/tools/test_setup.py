@@ -673,9 +673,10 @@ def test_app_takes_a_saved_model_or_a_name(machine):
     )
 
 
-def test_app_without_its_model_gets_one_line(machine):
-    status, lines, _ = app(machine, "MODEL=none.keras")
+@pytest.mark.parametrize("kind", ["keras", "onnx"])
+def test_app_without_its_model_gets_one_line(machine, kind):
+    status, lines, _ = app(machine, f"MODEL=none.{kind}")
     assert status != 0
     assert lines == [
-        "There is no file none.keras: name a saved one, as in MODEL=mine.keras."
+        f"There is no file none.{kind}: name a saved one, as in MODEL=mine.{kind}."
     ]

@@ -11,7 +11,9 @@ import tiny
 from browser import ROOT, Server, free_port
 from nbclient import NotebookClient
 
+from apps.sharing.exporting import export_onnx
 from apps.sharing.saving import save_classifier
+from panels._common import readable
 
 # Files of the project, by any way that leads to some file, and what other Jupyter
 # servers offer
@@ -165,14 +167,35 @@ def test_a_page_of_another_site_can_neither_end_nor_use_a_kernel(server, page):
 
 
 @pytest.mark.thorough
-def test_a_model_that_cannot_be_used_is_explained(tmp_path, monkeypatch):
-    (tmp_path / "mine.keras").write_bytes(b"no model")
-    monkeypatch.setenv("TRANSFER_MODEL", str(tmp_path / "mine.keras"))
+@pytest.mark.parametrize("file", ["mine.keras", "mine.onnx"])
+def test_a_model_that_cannot_be_used_is_explained(tmp_path, monkeypatch, file):
+    (tmp_path / file).write_bytes(b"no model")
+    monkeypatch.setenv("TRANSFER_MODEL", str(tmp_path / file))
     notebook = nbformat.read(ROOT / "notebooks" / "app.ipynb", as_version=4)
     NotebookClient(notebook, timeout=120).execute()
     (output,) = notebook.cells[-1].outputs
     assert output.text.startswith("No model: ")
-    assert "mine.keras" in output.text
+    assert file in output.text
+
+
+@pytest.mark.thorough
+def test_an_exported_model_is_served_without_tensorflow(tmp_path, monkeypatch):
+    classifier = tiny.classifier()
+    mine = export_onnx(classifier, tmp_path / "mine.onnx")
+    monkeypatch.setenv("TRANSFER_MODEL", str(mine))
+    notebook = nbformat.read(ROOT / "notebooks" / "app.ipynb", as_version=4)
+    source = (
+        "import sys\n"
+        "panel.sample.value = 'cat'\n"
+        "print('tensorflow' in sys.modules, panel.result.value)"
+    )
+    notebook.cells.append(nbformat.v4.new_code_cell(source))
+    NotebookClient(notebook, timeout=120).execute()
+    (output,) = notebook.cells[-1].outputs
+    loaded, _, shown = output.text.partition(" ")
+    assert loaded == "False"
+    best = classifier.predict("cat")[0]
+    assert f"<b>{readable(best.name)} {best.probability:.2f}</b>" in shown
 
 
 @pytest.mark.thorough
