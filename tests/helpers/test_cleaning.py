@@ -73,6 +73,7 @@ def planted():
     return np.array([path.relative_to(COMPUTERS).as_posix() in wrong for path in paths])
 
 
+@pytest.mark.thorough
 def test_planted_labels_are_among_the_first_tenth(tmp_path):
     train = load_dataset("computers").train
     features = extract_features(load_classifier(size=128), train, cache=tmp_path)

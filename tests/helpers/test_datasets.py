@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import thorough_but
 from PIL import Image
 from server import Server
 
@@ -673,7 +674,7 @@ def test_impossible_shares(pets, shares):
         split(pets, shares)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", thorough_but(range(5), 0))
 def test_copies_never_part(tmp_path, seed):
     """The same bytes and the same pixels in another file, in one class or in two."""
     folder = fill(tmp_path / "copies", {"a": 10, "b": 10})
@@ -1058,6 +1059,7 @@ def test_an_archive_that_would_write_elsewhere_is_refused(
 # -- the shipped set -------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_parts_of_the_shipped_set_share_nothing(capsys):
     found = load_dataset()
     assert found.classes == ("desktop", "handheld", "laptop", "other")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import thorough_but
 
 from helpers import (
     efficientnet_lite,
@@ -34,7 +35,7 @@ def lite0():
 # -- the network -----------------------------------------------------------------------
 
 
-@each_lite
+@pytest.mark.parametrize("name", thorough_but(LITE, LITE[0]))
 def test_logits_are_those_of_the_port(name):
     """Recorded by tools/record/compare_with_port.py from the code the weights were made
     for."""

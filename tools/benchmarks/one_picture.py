@@ -6,6 +6,7 @@ python -m tools.benchmarks.one_picture [--quick]
 
 import math
 import sys
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -64,13 +65,12 @@ def rate():
     return SIDE**3 / times["product"].min()
 
 
-def ways(classifier, picture, exported):
+def ways(classifier, picture):
     """What is timed: {name: function}; the compiled network first."""
     network, batch = classifier.network, classifier.prepare(picture)
     return {
         "compiled": lambda: classifier.forward(batch),
         "classifier.predict": lambda: classifier.predict(picture),
-        "exported": lambda: exported.predict(picture),
         "predict_on_batch": lambda: network.predict_on_batch(batch),
         "Keras, called": lambda: network(batch, training=False).numpy(),
         "Keras's predict": lambda: network.predict(batch, verbose=0),
@@ -85,7 +85,8 @@ def measure(quick=False):
     for classifier in classifiers(quick):
         with TemporaryDirectory() as temporary:
             exported = load_exported(export_onnx(classifier, f"{temporary}/{ONNX}"))
-        calls = ways(classifier, picture, exported)
+        calls = ways(classifier, picture)
+        calls["exported"] = partial(exported.predict, picture)
         times = time_alternately(calls, 3 if quick else 40)
         bare = times.pop("compiled")
         limit = multiply_adds(classifier.network) / rate()

@@ -252,6 +252,7 @@ def run(code):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills as POSIX does")
+@pytest.mark.thorough
 def test_killed_at_any_moment_it_goes_on(tmp_path):
     folder, table = pictures(tmp_path / "p", 400), tmp_path / "t.csv"
     (folder / "none.png").write_text("none")
@@ -507,6 +508,7 @@ def peak(folder, table, real=False, timeout=120):
     )  # after a line on a network that is no Keras model
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_pictures(tmp_path, record_property):
     few, many = pictures(tmp_path / "few", 300), pictures(tmp_path / "many", 4000)
     one, two = peak(few, tmp_path / "few.csv"), peak(many, tmp_path / "many.csv")

@@ -102,6 +102,7 @@ def clouds(n, apart, seed):
     return np.tile(features, 100), labels
 
 
+@pytest.mark.thorough
 def test_of_few_pictures_the_interval_knows_the_luck_of_the_draw():
     """It holds, nearly always, what the head gets right about thousands of others."""
     held = []

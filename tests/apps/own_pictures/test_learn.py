@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny
+from cases import thorough_but
 
 from apps.own_pictures import learn
 from helpers.datasets import load_dataset
@@ -40,7 +41,7 @@ def test_the_choices_are_means_over_quarters():
 
 
 @pytest.mark.parametrize("name", [0, 1, 2])
-@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("n_classes", thorough_but([2, 4], 4))
 def test_the_head_as_a_layer_answers_as_the_head(computers, own_cache, name, n_classes):
     pictures = computers[computers.labels < n_classes]
     pictures = replace(pictures, classes=pictures.classes[:n_classes])
@@ -90,6 +91,7 @@ class TestTuning:
         found, _ = learn.learn(one, computers, alike=[])
         return found
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize("frozen_is", ["right", "wrong"])
     def test_it_is_kept_only_where_it_was_right_more_often(
         self, learned, computers, frozen_is, capsys

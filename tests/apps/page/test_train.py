@@ -438,6 +438,7 @@ def visit(chromium, address):
     opened.context.close()
 
 
+@pytest.mark.thorough
 def test_from_three_classes_to_a_file_in_python(visit, tmp_path, keep):
     """All of it: pictures, training, a label moved, a reload without a network, three
     files taken along, the same answers in Python."""

@@ -19,6 +19,7 @@ import onnx
 import onnxruntime
 import pytest
 import tiny
+from cases import thorough_but
 from lessons import SUPPORT
 from scipy.special import softmax
 from tiny import SIZE
@@ -276,7 +277,7 @@ LOGITS = {
 }
 
 
-@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("nested", thorough_but([False, True], True))
 @pytest.mark.parametrize("kind", LOGITS)
 def test_logits_are_taken_as_they_are(kind, nested):
     model = headed(LOGITS[kind])
@@ -312,7 +313,7 @@ SHARES = {
 }
 
 
-@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("nested", thorough_but([False, True], True))
 @pytest.mark.parametrize("kind", SHARES)
 def test_a_softmax_is_left_out(kind, nested, tmp_path):
     model = headed(SHARES[kind])
@@ -402,7 +403,7 @@ UNTOLD = {
 }
 
 
-@pytest.mark.parametrize("kind", UNTOLD)
+@pytest.mark.parametrize("kind", thorough_but(UNTOLD, "temperature", "distances"))
 def test_what_nobody_can_tell_has_to_be_said(kind, tmp_path):
     """Each message's advice is followed, for a classifier, `predict` and `fit`."""
     head, truth, name = UNTOLD[kind]
@@ -865,24 +866,10 @@ EXPORTED = {
     "nested in float16": (lambda: alone(network_of(dtype="mixed_float16")), bgr, 0.02),
 }
 WRITERS = {".keras": save_classifier, ".onnx": export_onnx, ".tflite": export_litert}
-THOROUGH = [
-    "MixUp",
-    "Pipeline",
-    "AutoContrast",
-    "float16",
-    "operation after Dense",
-    "CutMix",
-]
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(k, marks=[pytest.mark.thorough] if k in THOROUGH else [])
-        for k in EXPORTED
-    ],
-)
+@pytest.mark.parametrize("kind", thorough_but(EXPORTED, "Dropout after Dense"))
 def test_every_file_answers_as_the_classifier(kind, suffix, pictures, tmp_path):
     build, preprocess_input, tolerance = EXPORTED[kind]
     mine = Classifier("mine", build(), 16, ResizeRule(), preprocess_input, PAIRS)
@@ -944,7 +931,7 @@ HELPED = {
 }
 
 
-@pytest.mark.parametrize("kind", HELPED)
+@pytest.mark.parametrize("kind", thorough_but(HELPED, "exact GELU"))
 def test_onnx_takes_what_the_exporter_needs_help_with(kind, tmp_path, pictures):
     """All were refused, though LiteRT took them."""
     mine = Classifier("mine", HELPED[kind](), 16, ResizeRule(), models.unchanged, PAIRS)
@@ -1000,6 +987,7 @@ ODD = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ODD)
 def test_a_layer_that_a_runtime_cannot_do_is_named(kind, tmp_path, pictures):
     """Whatever stands around it; and what the message advises works."""
@@ -1031,7 +1019,7 @@ def noisy(x):
     return layers.Lambda(function, (16, 16, 3), name="log")(x)
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", thorough_but(WRITERS, ".onnx"))
 @pytest.mark.parametrize(
     ("odd", "what"), [(noisy, "something else each time"), (ops.log, "no number")]
 )
@@ -1076,10 +1064,14 @@ def test_a_file_is_tried_on_black_white_plain_ramp_and_noise():
 
 @pytest.mark.parametrize(
     ("suffix", "fault"),
-    [
-        *itertools.product(WRITERS, ["values", "outputs", "no number"]),
-        (".keras", "dtype"),  # other graphs of ours end in a softmax of float32
-    ],
+    thorough_but(
+        [
+            *itertools.product(WRITERS, ["values", "outputs", "no number"]),
+            (".keras", "dtype"),  # other graphs of ours end in a softmax of float32
+        ],
+        (".onnx", "values"),
+        (".keras", "dtype"),
+    ),
 )
 def test_a_file_that_answers_otherwise_does_not_appear(
     suffix, fault, tmp_path, monkeypatch
