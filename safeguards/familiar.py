@@ -1,4 +1,4 @@
-"""«None of these»: whether an image is like those that a classifier learned from.
+"""“None of these”: whether an image is like those that a classifier learned from.
 
 A classifier names one of its classes whatever it's shown, and its largest probability
 doesn't tell that it shows none of them. The distance to the nearest image it learned

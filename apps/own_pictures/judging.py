@@ -271,7 +271,7 @@ def _words(name):
 
 
 def unlike_anything(known, learned, test):
-    """How often something is called «like nothing it learned from».
+    """How often something is called “like nothing it learned from”.
 
     Pictures to judge by shouldn't be, `other_things` should. known: a `Familiar`.
     Returns (the share of test pictures, an `Estimate`; what there is to say, in

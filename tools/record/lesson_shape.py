@@ -2,8 +2,8 @@
 
 python -m tools.record.lesson_shape [--write] [FILE …]
 
-One row a lesson: cells, words and lines of shown code in its core (all before «Going
-further»), its longest shown cell, words a sentence, the names it imports from us, and
+One row a lesson: cells, words and lines of shown code in its core (all before “Going
+further”), its longest shown cell, words a sentence, the names it imports from us, and
 its minutes. With --write these minutes go into the lesson's first cell, the README's
 table and docs/teaching.md. tests/lessons/test_shape.py holds the lessons to the budget.
 
@@ -81,7 +81,7 @@ def sentence_length(text):
     out."""
     text = re.sub(r"(?s)```.*?```", "", text)
     text = re.sub(r"(?m)^(#|\|).*$", "", text)
-    pieces = re.split(r"(?<=[.!?])[\s*_”»)]+|\n\s*\n|\n\s*[-*] ", text)
+    pieces = re.split(r"(?<=[.!?])[\s*_”)]+|\n\s*\n|\n\s*[-*] ", text)
     counts = [words for words in map(count_words, pieces) if words]
     return sum(counts) / max(1, len(counts))
 

@@ -97,7 +97,7 @@ async function look(file, name) {
   say("Looking …");
   try {
     const picture = await open(file, about.most);
-    await giveWay(); // so that «Looking …» is seen
+    await giveWay(); // so that “Looking …” is seen
     const found = mine === turn && (await classify(picture, name));
     picture.close();
     if (!found) return;

@@ -1,4 +1,4 @@
-"""A classifier that says «like nothing it learned from», the same in every file."""
+"""A classifier that says “like nothing it learned from”, the same in every file."""
 
 import json
 from dataclasses import replace
