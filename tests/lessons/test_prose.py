@@ -67,6 +67,11 @@ def test_a_dead_link_is_found(tmp_path):
         assert dead(page) == [link]
 
 
+@each_text
+def test_quotation_marks_are_english(page):
+    assert set("«»„").isdisjoint(page.read_text(encoding="utf-8"))
+
+
 # -- spelling --------------------------------------------------------------------------
 
 
