@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 from PIL import Image, ImageCms
 
+from safeguards.memory import one_at_a_time
 from safeguards.networks import NetworkError, check_graph, parts, replay
 from safeguards.pictures import ImageError
 
@@ -60,7 +61,7 @@ def key_of(network, size, rule, resize, preprocess_input, *more):
     options = {} if hasattr(network, "digest") else {"training": False}
     try:
         texts += _steps(network)
-        outputs = network(prepared[-SHOWN:], **options)
+        outputs = one_at_a_time(network, prepared[-SHOWN:], **options)
         texts.append(_roughly(outputs))
     except NetworkError:
         texts.append(uuid4().hex)

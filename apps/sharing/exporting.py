@@ -13,6 +13,7 @@ from apps.sharing.quiet import quiet
 from apps.sharing.writers import write_litert, write_onnx
 from helpers.images import to_batch
 from safeguards.logits import check_logits
+from safeguards.memory import give_back
 from safeguards.model_files import check_finite
 from safeguards.whole_files import atomic_write
 
@@ -112,6 +113,7 @@ def _failure(classifier, path, write, calibration=None):
     pictures = trial_pictures(classifier.size)
     try:
         write(classifier, path)
+        give_back()  # of a converter's memory, hundreds of MB
         exported = load_exported(path)
         with quiet():
             probabilities = exported.network(pictures)

@@ -7,6 +7,7 @@ import numpy as np
 
 from apps.sharing.answers import trial_pictures, unsound
 from apps.sharing.contents import raw_network
+from safeguards.memory import one_at_a_time
 from safeguards.networks import replay, run
 from safeguards.scaling import unchanged
 
@@ -107,7 +108,8 @@ def _four_logits(calls, image, pictures):
         if id(tensor) in used or tensor.shape[0] is not None:
             continue
         flat = keras.layers.Flatten()(keras.ops.cast(tensor, "float32"))
-        values = np.abs(keras.Model(image, flat)(pictures, training=False))
+        front = keras.Model(image, flat)
+        values = np.abs(one_at_a_time(front, pictures, training=False))
         largest = np.nan_to_num(values, posinf=0).max()
         scaled = keras.layers.Rescaling(1 / max(largest, 1e-6))(flat)
         weights = keras.initializers.LecunNormal(seed=len(calls))

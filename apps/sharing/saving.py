@@ -12,6 +12,7 @@ from apps.sharing.portable import for_older_keras
 from helpers.models import load_classifier
 from safeguards.familiar import written
 from safeguards.logits import check_logits
+from safeguards.memory import one_at_a_time
 from safeguards.model_files import ModelFileError, check_finite
 from safeguards.whole_files import atomic_write
 
@@ -49,7 +50,7 @@ def save_classifier(classifier, path):
         check_answers(classifier)
         pictures = trial_pictures(classifier.size)
         with np.errstate(invalid="ignore"):  # `difference` tells what isn't a number
-            logits = np.asarray(network(pictures, training=False))
+            logits = one_at_a_time(network, pictures, training=False)
             probabilities = softmax(logits, axis=-1)
         reason = difference(classifier, pictures, probabilities)
         if reason is not None:
