@@ -1,14 +1,16 @@
 """What a million or a billion pictures cost: machines, hours, money, and what limits
 them.
 
-python -m tools.record.scale_costs [--record] [--hours 24] [--core-hour 0.04] …
+python -m tools.record.scale_costs [--pictures 5e6] [--machines 3] [--core-hour 0.04] …
+python -m tools.record.scale_costs --record
 
 Rates are measured with --record, on one core: seconds of the processor (not of the
 clock, so that other work counts little) for each step of a picture, and for Ray's
 actors, one and two at a time. They are kept in docs/scale_rates.tsv. Everything else is
 an assumption, an option with a default: prices differ between sellers, places and
-years, so give yours. Without options it prints the tables of docs/scale.md; with
---record it also writes them there.
+years, so give yours. Usually it says how many machines are done within --hours; with
+--machines, how many hours so many take. Without options it prints the tables of
+docs/scale.md; with --record it also writes them there.
 """
 
 import argparse
@@ -31,6 +33,10 @@ RATES, PAGE = ROOT / "docs" / "scale_rates.tsv", ROOT / "docs" / "scale.md"
 MODELS = "efficientnet_lite0", "mobilenet_v2", "resnet50"
 SIDES = 1024, 768  # pixels of the picture that is decoded, as a phone's or a web page's
 REPEATS, BLOCKS, TURNS = 7, 8, 3
+
+PICTURES = 1e6, 1e9  # how many the tables are for
+COUNT_LIMIT = 1e15  # pictures or machines; more are a slip of the finger
+FREE = "core_hour", "requests", "gpu_hour"  # may cost nothing; the rest is above 0
 
 # Assumptions: option, default, what it is.
 ASSUMED = {
@@ -200,9 +206,9 @@ def read_rates():
     )
 
 
-def plan(rate, pictures, given):
+def plan(rate, pictures, given, machines=None):
     """What `pictures` need → {what: number or text}. rate: of one model; given:
-    assumptions."""
+    assumptions; machines: how many there are, None: as many as it takes."""
     core = sum(rate[step] for step in ("read", "decode", "network"))
     core_hours = pictures * core / 3600
     bytes_all = pictures * rate["bytes"]
@@ -210,7 +216,7 @@ def plan(rate, pictures, given):
         "processor": core_hours / given["cores"] / given["hours"] / given["efficiency"],
         "network": bytes_all / (given["network"] * 1e9 * 3600 * given["hours"]),
     }
-    machines = math.ceil(max(each.values()))
+    machines = machines or math.ceil(max(each.values()))
     limit = max(each, key=each.get)
     if limit == "processor":
         limit = max(("decode", "network"), key=rate.get)
@@ -224,7 +230,7 @@ def plan(rate, pictures, given):
     money = machines * hours * given["cores"] * given["core_hour"]
     money += pictures / 1e6 * given["requests"]
     return {
-        "pictures": f"{pictures:.0e}".replace("e+0", "e"),
+        "pictures": f"{pictures:g}".replace("e+0", "e").replace("e+", "e"),
         "core hours": core_hours,
         "machines": machines,
         "hours": hours,
@@ -264,8 +270,10 @@ def table(rows):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def tables(given):
-    """The text that docs/scale.md shows between its comments."""
+def tables(given, pictures=PICTURES, machines=None):
+    """The text that docs/scale.md shows between its comments.
+    pictures: numbers of them, a line for each and for each model; the rest as for
+    `plan`."""
     said, rates, ratios = read_rates()
     speed = [
         {"model": name}
@@ -277,15 +285,18 @@ def tables(given):
         for name, rate in rates.items()
     ]
     plans = [
-        {"model": name} | plan(rate, n, given)
-        for n in (1e6, 1e9)
+        {"model": name} | plan(rate, n, given, machines)
+        for n in pictures
         for name, rate in rates.items()
     ]
     fed = [{"model": name} | feed(rate, given) for name, rate in rates.items()]
     assumed = "; ".join(
         f"{name.replace('_', ' ')} {value:g}: {ASSUMED[name][1]}"
         for name, value in given.items()
+        if name != "hours" or machines is None
     )
+    if machines is not None:
+        assumed = f"machines {machines}: there are no more; {assumed}"
     kilobytes = next(iter(rates.values()))["bytes"] / 1000
     lines = [
         f"{said}.",
@@ -302,8 +313,38 @@ def tables(given):
     return "\n".join(lines)
 
 
-def main():
-    """The command line."""
+def number(name):
+    """What turns the text of an option into a number, or says what's wrong with it.
+    name: of an assumption, or "pictures"."""
+    is_free = name in FREE
+
+    def parsed(text):
+        value = float(text)  # argparse says it where this isn't a number
+        if not math.isfinite(value) or value < 0 or (value == 0 and not is_free):
+            wanted = "0 or more" if is_free else "more than 0"
+            raise argparse.ArgumentTypeError(f"{text} should be a number, {wanted}")
+        if name == "efficiency" and value > 1:
+            raise argparse.ArgumentTypeError(
+                f"{text} should be 1 or less: of machines no more can be had than all"
+            )
+        return value
+
+    parsed.__name__ = "number"  # as argparse names it: "invalid number value: …"
+    return parsed
+
+
+def count(text):
+    """How many pictures or machines a text such as 3 or 5e6 says."""
+    value = float(text)
+    if not 1 <= value <= COUNT_LIMIT or value != int(value):
+        raise argparse.ArgumentTypeError(
+            f"{text} should be a whole number from 1 to {COUNT_LIMIT:g}"
+        )
+    return int(value)
+
+
+def main(arguments=None):
+    """The command line. arguments: texts; None: those of the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--record", action="store_true", help="measure, and write to docs/"
@@ -311,10 +352,35 @@ def main():
     for name, (value, about) in ASSUMED.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(
-            option, type=float, default=float(value), help=f"{about} ({value})"
+            option, type=number(name), default=float(value), help=f"{about} ({value})"
         )
-    given = vars(parser.parse_args())
+    parser.add_argument(
+        "--pictures",
+        type=count,
+        nargs="+",
+        default=list(PICTURES),
+        metavar="N",
+        help="how many, such as 5e6; several are possible (1e6 1e9)",
+    )
+    parser.add_argument(
+        "--machines",
+        type=count,
+        metavar="N",
+        help="how many you have: then the table says how long they take",
+    )
+    given = vars(parser.parse_args(arguments))
+    pictures, machines = given.pop("pictures"), given.pop("machines")
+    if machines is not None and given["hours"] != ASSUMED["hours"][0]:
+        parser.error(
+            "--machines asks how long it takes, --hours how many machines it takes: "
+            "leave one of them out"
+        )
     if given.pop("record"):
+        if machines is not None or pictures != list(PICTURES):
+            parser.error(
+                "--record writes the page's own tables: leave out --pictures and "
+                "--machines"
+            )
         from safeguards.whole_files import atomic_write
         from tools.record.measure_lessons import machine
 
@@ -337,7 +403,7 @@ def main():
         text = before + start + "\n" + tables(given) + "\n" + end + rest.split(end)[1]
         with atomic_write(PAGE) as part:
             part.write_text(text, encoding="utf-8", newline="\n")
-    print(tables(given))
+    print(tables(given, pictures, machines))
 
 
 if __name__ == "__main__":
