@@ -74,6 +74,7 @@ def _write_and_try(classifier, path, calibration=None):
     check_logits(classifier.network, "a Classifier")
     check_answers(classifier)
     raw_network(classifier)  # what it refuses isn't the runtime's fault
+    give_back()  # a converter needs it
     name = classifier.name
     format = FORMATS[path.suffix]
     reason = _failure(classifier, path, format.write, calibration)
