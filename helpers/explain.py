@@ -58,10 +58,10 @@ def grad_cam(model, images, class_index=None):
             raise ValueError(
                 "Grad-CAM cannot tell where the network looks in picture "
                 f"{start + matters.argmin()} (from 0): the class's score does not "
-                "change with what its last maps add up to. So it is where weights are "
-                "all 0, as before training, where a ReLU behind them is 0 or a limit "
-                "is reached, or where places speak for and against it alike. Train "
-                "the model, or ask for another class or picture."
+                "change with what its last maps, or those of a branch, add up to. So "
+                "it is where weights are all 0, as before training, where a ReLU "
+                "behind them is 0 or a limit is reached, or where places speak for and "
+                "against it alike. Train the model, or ask for another class or image."
             )
         heat[rows] = [_enlarged(small, size) for small in maps]
     return heat if many else heat[0]
@@ -102,9 +102,10 @@ def _network_of(model):
 
 
 def _weighted_maps(network, steps, batch, wanted):
-    """Grad-CAM's maps, as small as the layers make them, and whether scores depend on
-    them. steps: those that put out the last maps, as numbers in `replay`; wanted: the
-    class of each picture, or LIKELIEST. Returns (n, h, w) and bool (n,)."""
+    """Grad-CAM's maps, as small as the layers make them, and whether these show all
+    that scores depend on. steps: those that put out the last maps, as numbers in
+    `replay`; wanted: the class of each picture, or LIKELIEST. Returns (n, h, w) and
+    bool (n,)."""
     import tensorflow as tf
 
     tape = tf.GradientTape()
@@ -133,6 +134,7 @@ def _weighted_maps(network, steps, batch, wanted):
     sides = np.max(sides, axis=0)
     total = tf.zeros((len(batch), *sides))
     matters = np.zeros(len(batch), bool)
+    hidden = np.zeros(len(batch), bool)  # in a branch whose gradients cancel out
     for channels, gradient in zip(maps, gradients, strict=True):
         if gradient is None:  # one of several outputs, of which another is used
             continue
@@ -141,11 +143,13 @@ def _weighted_maps(network, steps, batch, wanted):
         weights = tf.reduce_sum(gradient, axis=(1, 2), keepdims=True)
         sizes = tf.reduce_sum(tf.abs(gradient), axis=(1, 2), keepdims=True)
         varies = tf.abs(weights) > FLAT * sizes
-        matters |= tf.reduce_any(varies, axis=(1, 2, 3)).numpy()
+        varies = tf.reduce_any(varies, axis=(1, 2, 3)).numpy()
+        matters |= varies
+        hidden |= tf.reduce_any(sizes > 0, axis=(1, 2, 3)).numpy() & ~varies
         weighted = weights * tf.cast(channels, tf.float32)
         heat = tf.reduce_sum(weighted, axis=-1, keepdims=True)
         total += tf.image.resize(heat, sides)[..., 0]
-    return tf.nn.relu(total).numpy(), matters
+    return tf.nn.relu(total).numpy(), matters & ~hidden
 
 
 def _enlarged(heat, side):

@@ -156,12 +156,12 @@ class Classifier:
 
     @cached_property
     def _compiled(self):
-        check_logits(self.network, "a Classifier")
         return Compiled(self.network, self.size)
 
     def forward(self, batch):
         """The logits for what `prepare` returns: float32 (pictures, classes).
         ValueError where the network's last layers don't say that it puts out logits."""
+        check_logits(self.network, "a Classifier")  # each time: layers can change
         outputs = self._compiled(batch)
         # float32 also from a network in half precision.
         return outputs.numpy().astype("float32")

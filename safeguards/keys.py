@@ -79,10 +79,16 @@ def undescribed(network):
     sentences, or None where they do: where all layers and functions are Keras's own.
     Other code can change while its name and its settings stay the same."""
     try:
-        _steps(network, with_weights=False)
+        described(network)
     except NetworkError as error:
         return str(error)
     return None
+
+
+def described(network):
+    """What a network does, weights apart, as a list of texts: the same for the same
+    steps and settings. NetworkError where `undescribed` says why not."""
+    return _steps(network, with_weights=False)
 
 
 def _pictures(size):

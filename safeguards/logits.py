@@ -9,6 +9,7 @@ from safeguards.networks import (
     assembled,
     bared,
     check_graph,
+    given_alone,
     replay,
     run,
     walk,
@@ -75,9 +76,10 @@ def ends_in(network):
 
 
 def _kind(step):
-    """The name of a step's class, or "" where that is not Keras's own."""
+    """The name of a step's class, or "" where what it works out is not Keras's own."""
     kind = type(step)
-    if kind.__module__.startswith("keras.src."):
+    has_own_call = "call" in vars(step)
+    if kind.__module__.startswith("keras.src.") and not has_own_call:
         return kind.__name__
     return ""
 
@@ -105,6 +107,8 @@ def _meaning(step, tensor):
     kind = _kind(step)
     if kind == "Identity":
         return _meaning_of_name(step)
+    if not given_alone(tensor):  # a mask leaves classes out of a softmax
+        return "unknown"
     last_axis = len(tensor.shape) - 1
     if kind in ("Softmax", "LogSoftmax") and step.axis in (-1, last_axis):
         return "softmax" if kind == "Softmax" else "logarithm"

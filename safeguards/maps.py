@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from safeguards.keys import undescribed
+from safeguards.keys import described
 from safeguards.logits import check_logits, ends_in
-from safeguards.networks import only_trains, replay, run
+from safeguards.networks import NetworkError, only_trains, replay, run
 
 # How far a map may be off, as a share of a side (or one position of the map): what's
 # shown further off misleads visibly.
@@ -43,6 +43,7 @@ NORMALIZATIONS = {
     "RMSNormalization",
     "UnitNormalization",
 }
+SCALING_EACH = ACTIVATION_LAYERS | NORMALIZATIONS | OF_ONE_NETWORK
 MERGING = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}
 ARITHMETIC = {"Divide", "TrueDivide", "Negative", "Absolute", "Abs", "Clip", "Cast"}
 POWERS = {"Square", "Sqrt", "Power", "Exp", "Log", "Log1p"}
@@ -71,7 +72,8 @@ OTHERWISE = (
     "answers."
 )
 
-_last_maps = WeakKeyDictionary()  # network → its output, and its `last_maps`
+# network → the size it was traced with, what it did then, and its `last_maps`
+_last_maps = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)  # no NamedTuple: Keras would take that apart
@@ -99,21 +101,27 @@ def last_maps(network, size):
     ValueError where a way has none, where maps don't lie over the picture, and for a
     step if nobody knows that it leaves positions where they are, or only works on what
     was pooled."""
-    output, numbers = _last_maps.get(network, (None, None))
-    if output is network.outputs[0]:  # a Sequential can change meanwhile
+    _check_logits(network)
+    try:
+        does = described(network)
+    except NetworkError as error:
+        raise ValueError(
+            f"Grad-CAM explains networks of Keras's own layers: {error}"
+        ) from error
+    known_size, known, numbers = _last_maps.get(network, (None, None, None))
+    if (known_size, known) == (size, does):  # layers can change meanwhile
         return numbers
-    _check_answer(network)
     answer, traced_outputs = _trace(network, size)
     _check_ways(answer)
     for number in answer.maps:
         name, traced = traced_outputs[number]
         _check_area(name, traced)
-    _last_maps[network] = network.outputs[0], answer.maps
+    _last_maps[network] = size, does, answer.maps
     return answer.maps
 
 
-def _check_answer(network):
-    """ValueError for a network whose outputs or layers rule Grad-CAM out."""
+def _check_logits(network):
+    """ValueError for a network whose outputs rule Grad-CAM out."""
     check_logits(network, "Grad-CAM")
     end = ends_in(network)
     if end.what == "logarithm" and end.last:
@@ -123,9 +131,6 @@ def _check_answer(network):
             "without them. Of a log_softmax, logits_of(model) from safeguards.logits "
             "does so."
         )
-    reason = undescribed(network)
-    if reason:
-        raise ValueError(f"Grad-CAM explains networks of Keras's own layers: {reason}")
 
 
 def _trace(network, size):
@@ -211,7 +216,7 @@ def _traced(step, number, inputs, arguments, tensor):
     area = _area_after(layer, kind, inputs, arguments, tensor)
     if inputs and area is None:
         _check_makes_answer(step, layer, inputs, tensor)
-    learned = _mixes(step) or any(traced.learned for traced in inputs)
+    learned = _mixes(step, kind) or any(traced.learned for traced in inputs)
     if area and learned and kind not in POOLING | ADAPTIVE | EDGES:
         return _Traced(tensor, area, learned, maps={number}, bypasses=set())
     maps = set()
@@ -224,8 +229,11 @@ def _traced(step, number, inputs, arguments, tensor):
     return _Traced(tensor, area, learned, maps, bypasses)
 
 
-def _mixes(step):
-    """Whether a step's weights mix channels or positions; Normalization's don't."""
+def _mixes(step, kind):
+    """Whether a step's weights mix channels or positions. Those that scale each number
+    by itself don't, however many they are."""
+    if kind in SCALING_EACH:
+        return False
     weights = getattr(step, "weights", ())
     return any(len(weight.shape) > 1 for weight in weights)
 

@@ -298,8 +298,23 @@ def only_trains(step):
 def made_by(tensor):
     """(step, what it was given, which of its outputs it is) of a symbolic tensor."""
     # Keras knows it, and has no public name for it.
-    step, call, output = tensor._keras_history
-    return step, step._inbound_nodes[call].input_tensors, output
+    step, _, output = tensor._keras_history
+    return step, _call_of(tensor).input_tensors, output
+
+
+def _call_of(tensor):
+    """The call of a step that put out a symbolic tensor, as Keras keeps it."""
+    step, call, _ = tensor._keras_history
+    return step._inbound_nodes[call]
+
+
+def given_alone(tensor):
+    """Whether the step that put out a symbolic tensor got one tensor, and nothing
+    beside it, such as a mask, that changes what it works out."""
+    arguments = _call_of(tensor).arguments
+    beside = [*arguments.args[1:]]
+    beside += [value for name, value in arguments.kwargs.items() if name != "training"]
+    return len(arguments.args) == 1 and all(value is None for value in beside)
 
 
 def walk(tensor, hands_on):
@@ -329,26 +344,56 @@ def walk(tensor, hands_on):
 
 def bared(tensor, end, hands_on):
     """A symbolic tensor as it would be without the activation of the step `end`, to
-    which `walk` leads. Of a layer that has it inside a copy without it is made."""
+    which `walk` leads. A layer that has it inside gets a twin without it."""
     import keras
 
     step, given, output = made_by(tensor)
+    if step is end:
+        has_weights = getattr(step, "weights", None)
+        return _without_activation(step)(given[0]) if has_weights else given[0]
+    handed_on = given[0]
     if isinstance(step, keras.Model):
         inner_tensor = step.outputs[output]
-        if walk(inner_tensor, hands_on)[0] is end:
+        last, start, _ = walk(inner_tensor, hands_on)
+        if last is end:
             inner_tensor = bared(inner_tensor, end, hands_on)
             inner = assembled(step.inputs, [inner_tensor], f"{step.name}_bare")
-            node = step._inbound_nodes[tensor._keras_history.node_index]
-            return inner(*node.arguments.args, **node.arguments.kwargs)
-    if step is not end:
-        return step(bared(given[0], end, hands_on))
-    if not getattr(step, "weights", None):
-        return given[0]
-    # A name of its own: the step itself may be needed elsewhere.
-    config = step.get_config()
-    config["activation"] = "linear"
-    config["name"] = f"{step.name}_bare"
-    linear = type(step).from_config(config)
-    linear.build(given[0].shape)
-    linear.set_weights(step.get_weights())
-    return linear(given[0])
+            arguments = _call_of(tensor).arguments
+            return inner(*arguments.args, **arguments.kwargs)
+        inner_ids = [id(inner_input) for inner_input in step.inputs]
+        handed_on = given[inner_ids.index(id(start))]
+    return _called_with(tensor, handed_on, bared(handed_on, end, hands_on))
+
+
+def _without_activation(layer):
+    """A twin of a layer with linear activation, which shares all its variables: what
+    the one learns, the other knows."""
+    import keras
+
+    twin = object.__new__(type(layer))
+    vars(twin).update(vars(layer))
+    # A name of its own: the layer itself may be needed elsewhere.
+    changed = {
+        "name": f"{layer.name}_bare",
+        "activation": keras.activations.linear,
+        "_inbound_nodes": [],
+        "_outbound_nodes": [],
+    }
+    vars(twin).update(changed)
+    return twin
+
+
+def _called_with(tensor, given, instead):
+    """What the step that put out a symbolic tensor makes of another one instead of one
+    that it was given."""
+    import keras
+
+    def chosen(value):
+        return instead if value is given else value
+
+    step, _, output = tensor._keras_history
+    arguments = _call_of(tensor).arguments
+    arguments = (arguments.args, arguments.kwargs)
+    positional, named = keras.tree.map_structure(chosen, arguments)
+    outputs = step(*positional, **named)
+    return keras.tree.flatten(outputs)[output]

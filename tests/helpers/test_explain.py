@@ -342,6 +342,12 @@ def weighted_places(x):
     return layers.Dense(2)(layers.Flatten()(layers.Dot(axes=1)([x, x])))
 
 
+def normalised_by_place(x):
+    layer = layers.Normalization(axis=(1, 2, 3))
+    layer.adapt(np.random.default_rng(0).uniform(0, 255, (4, SIZE, SIZE, 3)))
+    return layer(x)
+
+
 def recurrent_(x):
     return layers.Dense(2)(layers.SimpleRNN(3)(layers.Reshape((64, 3))(maps(x, 4))))
 
@@ -361,6 +367,24 @@ UNMAPPED = {
             )
         ),
         "flatten",
+    ),
+    "normalised place by place": (
+        lambda x: layers.Dense(2)(layers.Flatten()(normalised_by_place(x))),
+        "flatten",
+    ),
+    "normalised over all places": (
+        lambda x: layers.Dense(2)(
+            layers.Flatten()(layers.LayerNormalization(axis=(1, 2, 3))(x))
+        ),
+        "flatten",
+    ),
+    "scaled place by place": (
+        lambda x: layers.Dense(2)(layers.Flatten()(layers.PReLU()(x))),
+        "flatten",
+    ),
+    "scaled place by place beside": (
+        beside(lambda x: mean(layers.PReLU()(x))),
+        "global_average_pooling2d",
     ),
     "colours beside": (beside(mean), "global_average_pooling2d"),
     "Dense beside": (beside(lambda x: layers.Dense(3)(layers.Flatten()(x))), "flatten"),
@@ -478,19 +502,69 @@ def limited(x):
     return layers.Dense(2)(ops.clip(mean(maps(x)), 0, 1e-4))
 
 
-def against_itself(x):
-    """Above speaks for the class as much as below speaks against it."""
-    kernel = np.ones((4, 4, 3, 1)) * [1.0, 0.0]
+def above_less_below(x):
+    """Above speaks for a class as much as below speaks against it."""
+    kernel = np.ones((4, 4, 3))
     kernel[2:] *= -1
-    kernel = keras.initializers.Constant(kernel.reshape(48, 2))
-    return layers.Dense(2, kernel_initializer=kernel)(layers.Flatten()(maps(x)))
+    kernel = keras.initializers.Constant(kernel.reshape(48, 1))
+    return layers.Dense(1, kernel_initializer=kernel)(layers.Flatten()(maps(x)))
 
 
-@pytest.mark.parametrize("build", [untrained, dead, limited, against_itself])
+def against_itself(x):
+    return class_of(1)(above_less_below(x))
+
+
+def one_branch_against_itself(x):
+    """Green speaks for the class as well, in a branch of its own."""
+    both = layers.Concatenate()([above_less_below(x), mean(maps(x))])
+    return class_of(1, 0, 1, 0)(both)
+
+
+@pytest.mark.parametrize(
+    "build", [untrained, dead, limited, against_itself, one_branch_against_itself]
+)
 def test_a_score_that_does_not_change_is_not_told_as_a_map_of_nothing(build):
     grey = Image.new("RGB", (SIZE, SIZE), (99, 99, 99))
     with pytest.raises(ValueError, match="picture 0 .*score does not change"):
         grad_cam(classifier_of(network_of(build)), grey, 0)
+
+
+def test_a_dead_branch_is_no_obstacle():
+    """A branch that cannot speak hides nothing."""
+    bias = keras.initializers.Constant(-1e4)
+
+    def build(x):
+        silent = layers.Dense(3, "relu", bias_initializer=bias)(mean(maps(x)))
+        return class_of(1, 1, 1, 1, 0, 0)(layers.Concatenate()([silent, mean(maps(x))]))
+
+    heat = grad_cam(classifier_of(network_of(build)), patch(*CORNER), 0)
+    assert heat[CORNER].mean() > 0.5
+
+
+@pytest.mark.parametrize("sizes", [(128, 32), (32, 128)])
+def test_of_each_size_the_last_maps_are_its_own(sizes):
+    """At 32 pixels the last convolution has one place, at 128 it has 4 × 4."""
+
+    def build(x):
+        x = layers.Conv2D(3, 3, 4, "same", kernel_initializer="ones")(maps(x))
+        return class_of(1, 1, 1)(mean(x))
+
+    network = network_of(build, None)
+    for size in sizes:
+        side = size // 4
+        red = patch(slice(0, side), slice(size - side, size), size=size)
+        model = dataclasses.replace(classifier_of(network), size=size)
+        heat = grad_cam(model, red, 0)
+        assert heat[:side, -side:].mean() > 0.5
+        assert heat[2 * side :, : 2 * side].max() < 0.1
+
+
+def test_a_head_that_is_changed_in_place_is_looked_at_again():
+    network = network_of(lambda x: class_of(1, 1, 1)(mean(maps(x))))
+    grad_cam(classifier_of(network), patch(*CORNER), 0)
+    network.layers[-1].activation = keras.activations.sigmoid
+    with pytest.raises(ValueError, match="Grad-CAM needs logits"):
+        grad_cam(classifier_of(network), patch(*CORNER), 0)
 
 
 def test_the_picture_is_named_whose_score_does_not_change():

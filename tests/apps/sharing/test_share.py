@@ -303,6 +303,7 @@ SHARES = {
     "one place": lambda x: layers.Flatten()(
         layers.Conv2D(4, 1, activation="softmax")(layers.Reshape((1, 1, 5))(x))
     ),
+    "handed on by a nested one of two inputs": swapped("tanh", "softmax"),
     "one layer twice": twice(layers.Softmax()),
     "one Dense twice": then(lambda x: twice(layers.Dense(4, "softmax"))(x)),
     "one network twice": then(
@@ -336,6 +337,32 @@ def test_a_softmax_is_left_out(kind, nested, tmp_path):
         np.testing.assert_allclose(again.forward(given), mine.forward(given), atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["softmax", "EinsumDense", "convolution"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_classifier_and_its_softmax_model_learn_together(kind, nested):
+    """Layers and weights are shared, those of the last layer, too."""
+    einsum = layers.EinsumDense("ab,bc->ac", 4, bias_axes="c", activation="softmax")
+    head = {"EinsumDense": einsum, "convolution": SHARES["one place"]}
+    model = headed(head.get(kind, SHARES["softmax"]))
+    mine = as_classifier(wrapped(model) if nested else model, "abcd", rule=ResizeRule())
+    given = np.random.default_rng(0).uniform(0, 9, (4, 8, 8, 3)).astype("float32")
+    before = softmax(mine.forward(given), axis=1)
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    model.fit(given, np.arange(4), verbose=0)
+    wanted = np.asarray(model(given, training=False))
+    assert abs(wanted - before).max() > 0.01
+    np.testing.assert_allclose(softmax(mine.forward(given), axis=1), wanted, atol=1e-5)
+
+
+def test_a_head_that_is_changed_in_place_is_looked_at_again():
+    mine = as_classifier(headed(dense()), "abcd", rule=ResizeRule())
+    given = np.zeros((1, 8, 8, 3), "float32")
+    mine.forward(given)
+    mine.network.layers[-1].activation = keras.activations.softmax
+    with pytest.raises(ValueError, match="ends in a softmax"):
+        mine.forward(given)
+
+
 def hand_made(x):
     e = ops.exp(dense()(x / 255))
     return e / ops.sum(e, axis=-1, keepdims=True)
@@ -343,6 +370,19 @@ def hand_made(x):
 
 def distances(x):
     return -ops.sum(ops.square(ops.expand_dims(dense()(x), 1) - ops.eye(4)), axis=-1)
+
+
+def masked(x):
+    """A softmax of which one class has no part."""
+    return layers.Softmax()(dense()(x), mask=np.array([[True, True, False, True]]))
+
+
+def replaced(x):
+    """A Dense that does something else than Keras's."""
+    layer = layers.Dense(4)
+    plain = layer.call
+    layer.call = lambda x, training=False: 9 * plain(x)
+    return layer(x)
 
 
 def yes_and_no(x):
@@ -374,6 +414,13 @@ UNTOLD = {
         "lambda",
     ),
     "own layer": (then(Own(lambda x: 2 * x)), "logits", "own"),
+    "replaced": (replaced, "logits", "dense"),
+    "masked softmax": (masked, "probabilities", "softmax"),
+    "masked softmax, handed on": (
+        lambda x: layers.Dropout(0.1)(masked(x)),
+        "probabilities",
+        "softmax",
+    ),
     "hand-made softmax": (hand_made, "probabilities", "true_divide"),
     "own softmax": (then(Own(ops.softmax)), "probabilities", "own"),
     "own activation": (dense(lambda x: ops.softmax(x)), "probabilities", "dense"),
