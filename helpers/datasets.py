@@ -21,11 +21,11 @@ from helpers.pictures import Pictures, fingerprint, listed
 from safeguards.addresses import FetchError
 from safeguards.archives import ArchiveError, fetch_archive
 from safeguards.folders import (
-    PART_NAMES,
     TITLES,
     DataError,
     check_class_names,
     filming_order,
+    part_of,
     visible,
 )
 from safeguards.look_alikes import ALIKE, look_alikes
@@ -117,8 +117,8 @@ def load_dataset(source="computers", seed=0):
             f"There is no folder {folder}. Pass the path of a folder of class folders, "
             f"or the name of a data set: computers, {', '.join(PUBLIC)}."
         )
-    folders = {path.name: path for path in visible(folder) if path.is_dir()}
-    if folders.keys() & {*PART_NAMES}:
+    folders = [path for path in visible(folder) if path.is_dir()]
+    if any(map(part_of, folders)):
         splits = _given_splits(name, folder, folders)
     else:
         splits = []
@@ -304,16 +304,14 @@ def _fingerprints(pictures):
 def _given_splits(name, folder, folders):
     """The `Pictures` of a folder of train, validation and perhaps test folders."""
     check_class_names(folder)
-    folder_of = {}
-    for title, path in folders.items():
-        folder_of["validation" if title == "val" else title] = path
+    folder_of = {part_of(path): path for path in folders}
     titles = [title for title in TITLES if title in folder_of]
     has_others = len(titles) < len(folders)  # or validation twice
     if has_others or titles[:2] != ["train", "validation"]:
         raise DataError(
-            f"{folder} has the folders {', '.join(folders)}: it should have train, "
-            "validation (or val) and perhaps test, with class folders in each; or "
-            "class folders, to be split."
+            f"{folder} has the folders {', '.join(path.name for path in folders)}: it "
+            "should have train, validation (or val) and perhaps test, with class "
+            "folders in each; or class folders, to be split."
         )
     splits = [listed(f"{name}/{title}", folder_of[title]) for title in titles]
     first = splits[0]

@@ -190,7 +190,7 @@ def _uses_few_bits(image, numbers):
 
 def _ends_in_flat_grey(image):
     """Whether the last rows of pixels look like what a decoder puts where data end."""
-    if image.height <= 2 * ROWS or image.mode not in ("L", "RGB"):
+    if image.height <= 2 * ROWS or image.mode not in ("L", "RGB", "CMYK"):
         return False
     last_rows = image.crop((0, image.height - ROWS, *image.size))
     extrema = last_rows.getextrema()

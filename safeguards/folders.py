@@ -3,7 +3,7 @@
 import re
 
 TITLES = ("train", "validation", "test")
-PART_NAMES = (*TITLES, "val")  # what a folder of one part may be called
+PARTS = {title: title for title in TITLES} | {"val": "validation"}  # by their names
 NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them
 
 
@@ -70,11 +70,16 @@ def files_of_class(class_folder):
     return files
 
 
+def part_of(folder):
+    """The part of a data set that a folder's name stands for, in small letters or
+    capitals: "train", "validation" (or "val") or "test"; else None."""
+    return PARTS.get(folder.name.lower())
+
+
 def check_class_names(folder):
-    """DataError where a class folder has the name of a part: train, validation, val or
-    test."""
+    """DataError where a class folder has the name of a part (see `part_of`)."""
     for path in visible(folder):
-        if path.name not in PART_NAMES or not path.is_dir():
+        if part_of(path) is None or not path.is_dir():
             continue
         files = visible(path)
         if files and not any(file.is_dir() for file in files):
@@ -87,6 +92,8 @@ def check_class_names(folder):
 def read_file(path):
     """The bytes of a picture's file, even of an empty one; DataError where it can't be
     read."""
+    if path.exists() and not path.is_file():  # reading from a pipe could last for ever
+        raise DataError(f"{path} is no ordinary file: remove it.")
     try:
         return path.read_bytes()
     except OSError as error:

@@ -24,7 +24,7 @@ from panels.corrections import (
     read_corrections,
     retire_corrections,
 )
-from safeguards.folders import PART_NAMES, DataError, check_class_names, visible
+from safeguards.folders import DataError, check_class_names, part_of, visible
 from safeguards.look_alikes import undecided
 from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE, stored
 from safeguards.text import plain, printable
@@ -302,7 +302,7 @@ def _listed(folder):
 
 def _check_not_split(folder):
     """DataError where a folder holds train, test and so on instead of classes."""
-    names = [path.name for path in visible(folder) if path.name in PART_NAMES]
+    names = [path.name for path in visible(folder) if part_of(path)]
     if len(names) > 1:
         check_class_names(folder)
         raise DataError(

@@ -305,7 +305,9 @@ def test_unknown_names_list_the_known_ones(source, tmp_path, monkeypatch):
 # -- names and links -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["train", "test", "val", "validation"])
+@pytest.mark.parametrize(
+    "name", ["train", "test", "val", "validation", "Test", "TRAIN", "Val"]
+)
 def test_a_class_with_the_name_of_a_part_is_to_be_renamed(whole, name):
     """A train among buses is a class; what a data set's parts should look like is no
     help."""
@@ -317,7 +319,26 @@ def test_a_class_with_the_name_of_a_part_is_to_be_renamed(whole, name):
     with pytest.raises(DataError, match=words):
         load_dataset(whole)
     (whole / name).rename(whole / f"{name}_class")
-    assert load_dataset(whole).classes == ("cats", "dogs", f"{name}_class")
+    assert {*load_dataset(whole).classes} == {"cats", "dogs", f"{name}_class"}
+
+
+def test_parts_may_be_named_in_capitals(whole):
+    """As people name folders on Windows and Macs."""
+    for part in ("Train", "VAL"):
+        fill(whole.parent / "parts" / part, {"cats": 3, "dogs": 3}, first=len(part))
+    found = load_dataset(whole.parent / "parts")
+    assert found.classes == ("cats", "dogs") and len(found.validation) == 6
+    (whole.parent / "parts" / "train").mkdir()
+    with pytest.raises(DataError, match="has the folders Train, VAL, train: it should"):
+        load_dataset(whole.parent / "parts")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_what_is_no_ordinary_file_is_named(whole):
+    """Reading a pipe would never end."""
+    os.mkfifo(whole / "cats" / "pipe.png")
+    with pytest.raises(DataError, match="pipe.png is no ordinary file: remove it"):
+        load_dataset(whole)
 
 
 def test_classes_that_all_have_names_of_parts_are_to_be_renamed(tmp_path):

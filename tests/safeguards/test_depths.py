@@ -356,13 +356,13 @@ def test_a_picture_that_was_opened_already_is_read_alike():
 def holey(share, mode="RGB", **options):
     """A JPEG whose data stop after this share of them, but which has its end marker."""
     scene = picture(mode, (320, 240))
-    scene.putpixel((0, 0), 255 if mode == "L" else (255, 0, 0))
+    scene.putpixel((0, 0), (255, 0, 0, 0)[: len(mode)] if mode != "L" else 255)
     data = encoded(scene, "JPEG", quality=85, **options)
     start = data.index(b"\xff\xda") + 12
     return data[: start + round((len(data) - start) * share)] + b"\xff\xd9"
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_jpeg_whose_data_stop_early_is_doubted(share, mode):
     """An intact marker at the end hides from the decoder that half of the picture is
