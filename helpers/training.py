@@ -359,7 +359,7 @@ def _labelled(n_classes, data):
         raise ValueError(
             f"{len(pictures)} pictures need as many labels, not {labels.shape}."
         )
-    if not len(labels) or labels.min() < 0 or labels.max() >= n_classes:
+    if not {*labels.tolist()} <= {*range(n_classes)} or not len(labels):
         raise ValueError(
             f"With {n_classes} outputs there should be labels and all in 0…"
             f"{n_classes - 1}: found {np.unique(labels)}. See n_classes of new_model "

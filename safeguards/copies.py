@@ -4,11 +4,19 @@ from functools import partial
 
 import numpy as np
 
-from safeguards.keys import undescribed
-from safeguards.networks import NetworkError, parts, replay, run, set_weights
+from safeguards.keys import check_own, undescribed
+from safeguards.networks import (
+    NetworkError,
+    leaves,
+    parts,
+    replay,
+    run,
+    set_weights,
+)
 
 # Pixels a side of the noise for networks that take pictures of any size.
 ANY_SIDE = 32
+UNLIKE = ("name", "built")  # in a copy
 ADVICE = (
     "Register its class, and functions that it is given, with "
     "keras.saving.register_keras_serializable, and let its get_config return all that "
@@ -32,11 +40,50 @@ def copy_layer(layer, **changes):
     """A layer of the same kind and settings, with weights of its own.
     changes: settings that differ. NetworkError for a layer that can't be copied."""
     try:
-        return type(layer).from_config(layer.get_config() | changes)
+        copy = type(layer).from_config(layer.get_config() | changes)
     except Exception as error:  # of somebody's own layer anything can come
         raise NetworkError(
-            f"The layer {_named(layer)} cannot be copied. {ADVICE}"
+            f"The layer {_named(layer)} cannot be copied. {_advice(layer)}"
         ) from error
+    _check_settings(layer, copy)
+    return copy
+
+
+def _advice(layer):
+    """What to do about a layer that Keras cannot make again from its configuration."""
+    try:
+        for part in parts(layer):
+            check_own(part)
+    except NetworkError:
+        return ADVICE
+    return "It is Keras's own, but its configuration is not whole: use another kind."
+
+
+def check_configuration(network):
+    """NetworkError, with its name, for a layer of Keras's own that was changed after
+    it was made, and whose configuration does not say so: a file would not know."""
+    for layer in leaves(network):
+        copy_layer(layer)
+
+
+def _check_settings(layer, copy):
+    """NetworkError where a layer of Keras's own has settings that its copy lacks."""
+    for one, other in zip(parts(layer), parts(copy), strict=False):
+        if type(one) is not type(other) or not type(one).__module__.startswith(
+            "keras."
+        ):
+            continue
+        for name, value in vars(one).items():
+            is_setting = isinstance(value, bool | int | float | str)
+            if not is_setting or name.startswith("_") or name in UNLIKE:
+                continue
+            copied = getattr(other, name, None)
+            if copied is not None and copied != value:  # None: not built yet
+                raise NetworkError(
+                    f"The layer {_named(one)} was made with {name}={copied}, and is at "
+                    f"{value} now, which its copy would not know: build the network "
+                    f"with {name}={value} from the start."
+                )
 
 
 def _check_copy(network, copy):

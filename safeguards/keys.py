@@ -169,7 +169,7 @@ def _steps(network, with_weights=True):
     outputs = replay(network, inputs, call)
     dtypes = set()
     for model in _models_in(parts(network)):
-        _check(model)
+        check_own(model)
         dtypes.update(str(tensor.dtype) for tensor in model.inputs)
     return [*lines, f"{outputs} {sorted(dtypes)}"]
 
@@ -189,7 +189,7 @@ def _line(step, arguments, options, with_weights):
     if isinstance(step, keras.Layer):
         inner = parts(step)
     for each in inner:
-        _check(each)
+        check_own(each)
     kind = type(step)
     name = f"{kind.__module__}.{kind.__qualname__}"
     weights = getattr(step, "weights", ()) if with_weights else ()
@@ -203,7 +203,7 @@ def _line(step, arguments, options, with_weights):
         raise _foreign(step, "is given what Keras cannot write down") from error
 
 
-def _check(layer):
+def check_own(layer):
     """NetworkError where a layer, or a function that it holds, is not Keras's own."""
     import keras
 

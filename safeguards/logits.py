@@ -129,24 +129,25 @@ def _meaning(step, tensor):
     return "unknown"
 
 
-def check_logits(network, who):
+def check_logits(network, who, logarithms=True):
     """ValueError where a network puts out something else than logits, the numbers that
     a softmax turns into probabilities, of two or more classes, and where nobody can
-    tell. who: needs them, for the message, such as "a Classifier"."""
+    tell. who: needs them, for the message, such as "a Classifier"; logarithms: whether
+    those of probabilities are good enough for it."""
     end = ends_in(network)
     has_one = _has_one(network)
     if end.what in ("logits", "logarithm") and not has_one:
         return
-    what, advice = _why_no_logits(end, has_one)
+    what, advice = _why_no_logits(end, has_one, logarithms)
     raise ValueError(
         f"This model {what}, but {who} needs logits, the numbers that a softmax turns "
         f"into probabilities, of two or more classes. {advice}"
     )
 
 
-def _why_no_logits(end, has_one):
+def _why_no_logits(end, has_one, logarithms):
     """What a model does instead of putting out logits, and what to do about it.
-    has_one: whether it puts out one number."""
+    has_one: whether it puts out one number; logarithms: as in `check_logits`."""
     what = f"ends in a {end.what} (layer {end.step.name!r})"
     advice = "Pass logits_of(model), from safeguards.logits."
     retrain = (
@@ -157,10 +158,13 @@ def _why_no_logits(end, has_one):
         activation_name = getattr(activation, "__name__", "")
         kind = f"{type(end.step).__name__} {activation_name}".strip()
         shares = "the probability of yes" if has_one else "probabilities with sum 1"
+        of_shares = 'logits_of(model, "probabilities")'
+        if not logarithms:
+            of_shares = "a keras.Model that ends before these are made"
         return f"ends in {end.step.name!r} ({kind})", (
             "Only you can know whether these are some. If so, pass logits_of(model, "
             f'"logits"), from safeguards.logits, or, if they are {shares}, '
-            f'logits_of(model, "probabilities"). If neither, {retrain}'
+            f"{of_shares}. If neither, {retrain}"
         )
     if has_one and end.what in ("logits", "sigmoid"):
         two = "It puts out two, for the classes no and yes."
@@ -177,7 +181,7 @@ def _why_no_logits(end, has_one):
 
 def _has_one(network):
     """Whether a network puts out one number a picture; ValueError for two outputs,
-    and for one that has a name."""
+    for one that has a name, and for one that has places."""
     if len(network.outputs) > 1:
         names = ", ".join(network.output_names)
         raise ValueError(
@@ -190,7 +194,14 @@ def _has_one(network):
             "The model gives its output by name, in a dict: pass keras.Model("
             "model.inputs, model.outputs[0])."
         )
-    return network.outputs[0].shape[-1] == 1
+    shape = network.outputs[0].shape
+    if len(shape) != 2:
+        raise ValueError(
+            f"The model's output is {shape}, but one number for each class is needed, "
+            "(None, classes): if it has one place only, put keras.layers.Flatten() "
+            "after it, else a pooling over its places, and train with that."
+        )
+    return shape[-1] == 1
 
 
 def logits_of(model, outputs=None, size=64):

@@ -122,7 +122,7 @@ def last_maps(network, size):
 
 def _check_logits(network):
     """ValueError for a network whose outputs rule Grad-CAM out."""
-    check_logits(network, "Grad-CAM")
+    check_logits(network, "Grad-CAM", logarithms=False)
     end = ends_in(network)
     if end.what == "logarithm" and end.last:
         raise ValueError(

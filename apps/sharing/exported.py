@@ -58,8 +58,13 @@ def load_exported(path, threads=None):
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}: check its name and folder.")
+    loaders = {".onnx": _load_onnx, ".tflite": _load_litert}
+    if path.suffix not in loaders:
+        raise ModelFileError(
+            f"{path} should end in .onnx or .tflite: load_classifier reads .keras."
+        )
     try:
-        load = {".onnx": _load_onnx, ".tflite": _load_litert}[path.suffix]
+        load = loaders[path.suffix]
         run, documents = load(path, threads or usable_cores())
         run.digest = digest(path)
         details = parse_details(documents, ResizeRule)

@@ -10,7 +10,9 @@ from apps.sharing.contents import documents_of, path_ending_in, raw_network
 from apps.sharing.faults import check_answers
 from apps.sharing.portable import for_older_keras
 from helpers.models import load_classifier
+from safeguards.copies import check_configuration
 from safeguards.familiar import written
+from safeguards.keys import undescribed
 from safeguards.logits import check_logits
 from safeguards.memory import one_at_a_time
 from safeguards.model_files import ModelFileError, check_finite
@@ -34,7 +36,8 @@ def save_classifier(classifier, path):
     check_finite(classifier.network, classifier.name)
     check_logits(classifier.network, "a Classifier")
     with atomic_write(path) as draft:
-        raw_network(classifier).save(draft)
+        raw = raw_network(classifier)
+        raw.save(draft)
         for_older_keras(draft)
         with ZipFile(draft, "a") as file:
             members = documents_of(classifier) | written(classifier.familiar)
@@ -45,8 +48,9 @@ def save_classifier(classifier, path):
         except ModelFileError as error:
             raise ValueError(
                 f"{classifier.name} is not saved: its file could not be loaded safely. "
-                "Replace Lambda and custom layers by Keras's own."
+                f"{_advice(classifier.network)}"
             ) from error
+        check_configuration(raw)
         check_answers(classifier)
         pictures = trial_pictures(classifier.size)
         with np.errstate(invalid="ignore"):  # `difference` tells what isn't a number
@@ -56,3 +60,13 @@ def save_classifier(classifier, path):
         if reason is not None:
             raise ValueError(f"{classifier.name} is not saved: its file {reason}.")
     return path
+
+
+def _advice(network):
+    """What to do about a network that can't be loaded from its file."""
+    if undescribed(network):
+        return "Replace Lambda and custom layers by Keras's own."
+    return (
+        "Its layers are Keras's own, but Keras does not find their weights again, as "
+        "where one network lies in two others: build it so that each lies in one."
+    )

@@ -484,6 +484,18 @@ def test_heads_without_a_useful_gradient(end):
         grad_cam(classifier_of(network), patch(*CORNER))
 
 
+def test_of_probabilities_the_layers_before_are_explained():
+    """Their logarithms, which other calls take, would be refused next."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    logits = class_of(1, 1, 1)(mean(maps(inputs)))
+    e = ops.exp(logits / 255)
+    network = keras.Model(inputs, e / ops.sum(e, axis=-1, keepdims=True))
+    with pytest.raises(ValueError, match="if they .*sum 1, a keras.Model that ends be"):
+        grad_cam(classifier_of(network), patch(*CORNER), 0)
+    heat = grad_cam(classifier_of(keras.Model(inputs, logits)), patch(*CORNER), 0)
+    assert heat[CORNER].mean() > 0.5
+
+
 # -- a score that does not change ------------------------------------------------------
 
 

@@ -493,6 +493,10 @@ def test_labels_must_fit(blobs):
         training.fit_head(x, y[1:], 3)
     with pytest.raises(ValueError, match="there should be labels"):
         training.fit_head(x[:0], y[:0], 3)
+    for wrong in (y + 0.5, np.full(60, np.nan), np.full(60, "a")):
+        with pytest.raises(ValueError, match="With 3 outputs there should be labels"):
+            training.fit_head(x, wrong, 3)
+    training.fit_head(x, y.astype("float32"), 3, epochs=1)
 
 
 # -- a new model -----------------------------------------------------------------------
@@ -1010,6 +1014,37 @@ def test_what_cannot_be_copied_is_refused_by_name(kind, deep):
 
 
 # -- models that put out no logits -----------------------------------------------------
+
+
+def test_a_setting_changed_in_place_is_not_lost_in_a_copy(tmp_path):
+    """Keras notes alpha when the layer is made, and not what became of it."""
+
+    def of(layer):
+        pooling = keras.layers.GlobalAveragePooling2D()
+        convolution = keras.layers.Conv2D(4, 3)
+        return plain(chain(convolution, layer, pooling, keras.layers.Dense(2)))
+
+    layer = keras.layers.ELU(name="mine")
+    layer.alpha = 3.0
+    changed = of(layer)
+    for call in (
+        lambda: training.new_model(changed, 2),
+        lambda: save_classifier(changed, tmp_path / "mine.keras"),
+    ):
+        with pytest.raises(
+            ValueError, match="'mine' .*alpha=1.0.*build .* with alpha=3.0 from"
+        ):
+            call()
+    anew = of(keras.layers.ELU(alpha=3.0))
+    training.new_model(anew, 2)
+    save_classifier(anew, tmp_path / "mine.keras")
+
+
+def test_what_keras_itself_cannot_copy_has_another_advice():
+    """RandomShear's configuration holds what its __init__ refuses."""
+    shear = keras.layers.RandomShear(0.1, 0.1, name="mine")
+    with pytest.raises(ValueError, match="'mine' .* cannot be copied.*another kind"):
+        training.new_model(plain(around(shear)), 2)
 
 
 def test_probabilities_are_no_logits(blobs):

@@ -35,6 +35,7 @@ from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, models
 from helpers.datasets import load_dataset
 from helpers.evaluate import accuracy
+from helpers.explain import grad_cam
 from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
 from helpers.models import LICENCES, REGISTRY, Classifier
@@ -715,6 +716,32 @@ def test_unfit_models_are_refused_in_one_sentence(kind):
         as_classifier(build(), "ab", rule=ResizeRule())
 
 
+@pytest.mark.parametrize("places", [1, 2])
+def test_outputs_at_places_are_refused_everywhere(places):
+    """They went on to NumPy's own errors, and to lists of lists of predictions."""
+    inputs = keras.Input((8, 8, 3))
+    features = layers.AveragePooling2D(8 // places)(inputs)
+    model = keras.Model(inputs, layers.Conv2D(2, 1)(features))
+    mine = Classifier("mine", model, 8, ResizeRule(), models.unchanged, PAIRS[:2])
+    given = np.random.default_rng(0).uniform(0, 9, (4, 8, 8, 3)).astype("float32")
+    for call in (
+        lambda: as_classifier(model, "ab", rule=ResizeRule()),
+        lambda: predict(model, given),
+        lambda: fit(model, (given, np.array([0, 1, 0, 1])), None, 1),
+        lambda: logits_of(model, "logits"),
+        lambda: mine.predict(given[0].astype("uint8")),
+        lambda: grad_cam(mine, given[0].astype("uint8"), 0),
+    ):
+        with pytest.raises(ValueError, match="output is .*Flatten.. after it, else a"):
+            call()
+    pooling = layers.Flatten() if places == 1 else layers.GlobalAveragePooling2D()
+    model = keras.Model(inputs, pooling(model.outputs[0]))
+    as_classifier(model, "ab", rule=ResizeRule())
+    fit(model, (given, np.array([0, 1, 0, 1])), None, 1)
+    wanted = softmax(np.asarray(model(given, training=False)), axis=1)
+    np.testing.assert_allclose(predict(model, given), wanted, atol=1e-5)
+
+
 def test_two_outputs_are_refused_everywhere(tmp_path):
     model = two_outputs()
     mine = Classifier("mine", model, 8, ResizeRule(), models.unchanged, PAIRS[:2])
@@ -1082,6 +1109,30 @@ def test_what_no_file_could_do_is_named(odd, what, suffix, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("lies_in", [1, 2])
+def test_a_network_in_two_others_cannot_be_found_again_in_a_file(lies_in, tmp_path):
+    """Keras writes its weights once, and looks for them twice; the advice helps."""
+    shared = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(3, 1)])
+
+    def both(x):
+        fronts = [shared, shared] if lies_in == 1 else [wrapped_16(), wrapped_16()]
+        return layers.Add()([front(x) for front in fronts])
+
+    def wrapped_16():
+        return keras.Sequential([keras.Input((16, 16, 3)), shared])
+
+    mine = Classifier(
+        "mine", network_of(both), 16, ResizeRule(), models.unchanged, PAIRS
+    )
+    path = tmp_path / "mine.keras"
+    if lies_in == 1:
+        save_classifier(mine, path)
+        return
+    with pytest.raises(ValueError, match="not saved.*lies in two others: build it so"):
+        save_classifier(mine, path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_numbers_too_large_for_half_precision(tmp_path):
     def of(dtype):
         network = network_of(
@@ -1404,7 +1455,7 @@ def test_foreign_exports_are_refused(exports, tmp_path):
             path.write_bytes(content)
             with pytest.raises(ModelFileError, match="export it again"):
                 load_exported(path)
-    with pytest.raises(ModelFileError):
+    with pytest.raises(ModelFileError, match="load_classifier reads .keras"):
         load_exported(__file__)
     with pytest.raises(FileNotFoundError):
         load_exported(tmp_path / "none.onnx")
