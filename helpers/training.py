@@ -362,8 +362,7 @@ def _labelled(n_classes, data):
     if not {*labels.tolist()} <= {*range(n_classes)} or not len(labels):
         raise ValueError(
             f"With {n_classes} outputs there should be labels and all in 0…"
-            f"{n_classes - 1}: found {np.unique(labels)}. See n_classes of new_model "
-            "and fit_head."
+            f"{n_classes - 1}: found {np.unique(labels)}. See the model's n_classes."
         )
     return pictures, labels
 

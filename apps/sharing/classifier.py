@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 
+from helpers.images import ResizeRule
 from helpers.models import Classifier
 from safeguards.logits import check_logits, ends_in, logits_of
 from safeguards.model_files import MAX_SIDE
@@ -41,6 +42,10 @@ def as_classifier(
         raise ValueError(
             "How do pictures become squares? Give the rule the model was trained by."
         )
+    if not isinstance(rule, ResizeRule):
+        raise ValueError(
+            f"rule={rule!r:.100} should be a ResizeRule of helpers.images."
+        )
     terms = getattr(model, "terms", "")  # those of the base, as `new_model` notes them
     return Classifier(name, model, size, rule, unchanged, pairs, terms, familiar)
 
@@ -63,12 +68,20 @@ def _side(model, size):
             f"The model's input is {shape}{given}: a Classifier takes squares, of the "
             "size the model was built for."
         )
-    return int(sides.pop())
+    size = int(sides.pop())
+    try:
+        model.compute_output_shape((None, size, size, 3))
+    except ValueError as error:
+        raise ValueError(
+            f"Pictures of {size} pixels become too small on their way through the "
+            "model: give a larger size."
+        ) from error
+    return size
 
 
 def _check_size(size):
     """ValueError for a size that isn't a sensible number of pixels."""
-    whole_number = isinstance(size, int | np.integer)
+    whole_number = isinstance(size, int | np.integer) and not isinstance(size, bool)
     if not whole_number or not 0 < size <= MAX_SIDE:
         raise ValueError(
             f"size={size!r} should be pixels a side, a whole number of 1…{MAX_SIDE}."

@@ -767,11 +767,29 @@ def test_two_outputs_are_refused_everywhere(tmp_path):
         (0, "whole number"),
         (8.0, "whole number"),
         (5000, "whole number"),
+        (True, "whole number"),
     ],
 )
 def test_sizes_that_cannot_be(size, message):
     with pytest.raises(ValueError, match=message):
         as_classifier(taking(8, 8, 3), "ab", rule=ResizeRule(), size=size)
+
+
+def test_a_size_that_a_model_makes_too_small():
+    inputs = keras.Input((None, None, 3))
+    x = layers.MaxPooling2D(4)(layers.Conv2D(4, 3)(inputs))
+    features = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(x))
+    model = keras.Model(inputs, layers.Dense(2)(features))
+    with pytest.raises(ValueError, match="8 pixels become too small.*a larger size"):
+        as_classifier(model, "ab", rule=ResizeRule(), size=8)
+    large = as_classifier(model, "ab", rule=ResizeRule(), size=16)
+    assert large.forward(np.zeros((1, 16, 16, 3), "float32")).shape == (1, 2)
+
+
+@pytest.mark.parametrize("rule", ["square", ("square", 0.9), 224])
+def test_a_rule_that_is_none(rule):
+    with pytest.raises(ValueError, match="should be a ResizeRule of helpers.images"):
+        as_classifier(taking(8, 8, 3), "ab", rule=rule)
 
 
 def test_a_model_for_pictures_of_any_size_gets_one(tmp_path, pictures):
