@@ -15,6 +15,7 @@ from helpers.pictures import Pictures
 from safeguards.compiled import Compiled, compiled
 from safeguards.copies import check_frozen, copy_layer, copy_network
 from safeguards.feature_files import read_features, write_features
+from safeguards.folders import file_digest
 from safeguards.keys import key_of, undescribed
 from safeguards.logits import check_logits, picture_size
 from safeguards.networks import assembled, leaves, parts, until_base, without_last_layer
@@ -414,10 +415,6 @@ def _key(classifier, base, pictures):
         classifier.preprocess_input,
     )
     key = sha256(base_key.encode())
-    for position, path in enumerate(pictures.paths):
-        try:
-            key.update(sha256(path.read_bytes()).digest())
-        except OSError:
-            pictures[position].images()  # its error says what to do
-            raise
+    for path in pictures.paths:
+        key.update(file_digest(path))
     return key.hexdigest()
