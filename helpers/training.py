@@ -64,14 +64,14 @@ def extract_features(classifier, pictures, cache=None):
 
     with progress_bar(len(pictures), "features") as bar:
         key = _key(classifier, base, pictures)
-        path = Path(folder).expanduser() / f"{key}.float32"
+        path = Path(folder).expanduser() / f"{key}.npz"
         features = read_features(path, key)
         if features is None:
             features = _outputs(compute, width, prepare, pictures, bar)
             if not reason:
                 write_features(path, key, features)
         bar.update(len(pictures) - bar.n)
-    return features.reshape(len(pictures), width)
+    return features
 
 
 def fit_head(features, labels, n_classes, seed=0, epochs=30):
