@@ -12,14 +12,18 @@ from scipy.special import softmax
 
 from apps.sharing.exported import Exported, load_exported
 from apps.sharing.exporting import export_onnx
+from apps.sharing.writers import add_features
 from helpers.models import AT_ONCE
 from helpers.timing import latency
+from helpers.training import base_of
 from safeguards.keys import undescribed
 from safeguards.whole_files import temporary_folder_in
 
 CACHE = "~/.cache/transfer-learning"
-CLOSE = 1e-4  # how far a probability may be from the classifier's own
+CLOSE = 1e-4  # how far a probability may be from the network's own, and a feature, as
+# a share of the largest
 EXPORT_SECONDS = 12  # that writing a graph takes, about
+FEWEST = 300  # pictures whose features may be worth a graph
 GAIN = 0.5  # of the network's time that it saves, at least
 TRIALS = 3  # timed batches
 
@@ -34,10 +38,42 @@ def faster(classifier, pictures, key=None):
     network can't be exported, or the cache can't be written."""
     if isinstance(classifier, Exported) or undescribed(classifier.network):
         return None
-    key = key or classifier.key()
+    exported = _graph(classifier, pictures, key or classifier.key(), export_onnx)
+    if exported is None:
+        return None
+    noise = _noise(classifier)
+    logits = classifier.forward(classifier.preprocess_input(noise.copy()))
+    given = exported.forward(noise)
+    apart = np.abs(softmax(logits, axis=-1) - softmax(given, axis=-1)).max()
+    return exported if _is_close(classifier, apart) else None
+
+
+def faster_features(classifier, pictures, key):
+    """What computes the base's features in ONNX Runtime, where that pays, as for
+    `faster`: a function from RGB 0…255, float32 (n, size, size, 3), to float32 (n, d).
+
+    Otherwise None. key: that of the base, as `extract_features` knows it."""
+    exported = _graph(classifier, pictures, key, _export_with_features, FEWEST)
+    if exported is None:
+        return None
+    noise = _noise(classifier)
+    base = base_of(classifier)
+    expected = base(classifier.preprocess_input(noise.copy()), training=False)
+    given = exported.network.features(noise)
+    apart = np.abs(expected - given).max() / np.abs(expected).max()
+    return exported.network.features if _is_close(classifier, apart) else None
+
+
+def _graph(classifier, pictures, key, export, fewest=0):
+    """A network's graph from the cache, as an `Exported`, or None where it isn't there
+    and writing it doesn't pay, or fails. export: what writes it; fewest: pictures for
+    which that's estimated, which takes some seconds itself where the network hasn't
+    been compiled."""
     folder = Path(os.environ.get("TRANSFER_CACHE") or CACHE).expanduser() / "graphs"
     path = folder / f"{key}.onnx"
     if not path.is_file():
+        if pictures < fewest:
+            return None
         seconds = GAIN * pictures * seconds_a_picture(classifier)
         if seconds < EXPORT_SECONDS:
             return None
@@ -46,10 +82,9 @@ def faster(classifier, pictures, key=None):
             f"≈{seconds:.0f} s saved.",
             flush=True,
         )
-        if not _written(classifier, path):
+        if not _written(classifier, path, export):
             return None
-    exported = load_exported(path, threads=1)
-    return exported if _is_same(classifier, exported) else None
+    return load_exported(path, threads=1)
 
 
 def seconds_a_picture(classifier):
@@ -60,11 +95,11 @@ def seconds_a_picture(classifier):
     return times["network"].median / 1000
 
 
-def _written(classifier, path):
+def _written(classifier, path, export):
     """Write a graph into the cache; whether that went well."""
     try:
         with temporary_folder_in(path.parent) as folder:
-            file = export_onnx(replace(classifier, familiar=None), folder / path.name)
+            file = export(replace(classifier, familiar=None), folder / path.name)
             os.replace(file, path)
     except (OSError, ValueError) as error:
         print(f"{classifier.name} stays in Keras: {error}")
@@ -72,13 +107,20 @@ def _written(classifier, path):
     return True
 
 
-def _is_same(classifier, exported):
-    """Whether a graph from the cache gives the classifier's answers to noise."""
+def _export_with_features(classifier, path):
+    """Write a graph that gives the features as well → its path."""
+    add_features(export_onnx(classifier, path))
+    return path
+
+
+def _noise(classifier):
+    """Two pictures of noise: float32 (2, size, size, 3) of 0…255."""
     shape = (2, classifier.size, classifier.size, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape).astype("float32")
-    expected = classifier.forward(classifier.preprocess_input(noise.copy()))
-    given = exported.forward(noise)
-    apart = np.abs(softmax(expected, axis=-1) - softmax(given, axis=-1)).max()
+    return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
+
+
+def _is_close(classifier, apart):
+    """Whether a graph's answers are the network's, apart from rounding."""
     if apart > CLOSE:
         print(f"{classifier.name} stays in Keras: its graph is {apart:.4f} off.")
     return apart <= CLOSE

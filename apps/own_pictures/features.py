@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from apps.many.fast import faster_features
 from helpers.models import Classifier
 from helpers.pictures import SQUARE, Pictures
 from helpers.training import base_of, extract_features
@@ -31,7 +32,7 @@ class Choices:
 
     def features(self, pictures):
         """All features of `Pictures`: float32 (n, d)."""
-        return extract_features(self.together, pictures)
+        return extract_features(self.together, pictures, faster=faster_features)
 
 
 def feature_choices(classifier):

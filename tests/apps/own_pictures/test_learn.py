@@ -80,7 +80,7 @@ def test_other_features_have_to_be_better_than_chance_explains(
     columns = {learn.USUAL: slice(0, 8), "b": slice(8, 16), "c": slice(16, 20)}
     choices = features.Choices(dict.fromkeys(columns), None, columns)
     monkeypatch.setattr(learn, "feature_choices", lambda _: choices)
-    monkeypatch.setattr(features, "extract_features", lambda *_: table)
+    monkeypatch.setattr(features, "extract_features", lambda *_, **__: table)
     learned, gains = learn.learn(classifier, computers, alike=[])
     assert learned.name == "c"
     assert gains["c"].low > 0
