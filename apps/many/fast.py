@@ -33,9 +33,9 @@ def faster(classifier, pictures, key=None):
 
     It pays where its graph is there already, or saves more seconds than it takes to
     write: a line says so then. One graph serves any number of threads at once, each of
-    which keeps one core busy. pictures: how many are to be answered; key:
-    `classifier.key()`, if that's known. None, with a line that says why, also where the
-    network can't be exported, or the cache can't be written."""
+    which keeps one core busy. pictures: how many are to be answered, 0 for a graph only
+    if it's there; key: `classifier.key()`, if that's known. None, with a line that says
+    why, also where the network can't be exported, or the cache can't be written."""
     if isinstance(classifier, Exported) or undescribed(classifier.network):
         return None
     exported = _graph(classifier, pictures, key or classifier.key(), export_onnx)
@@ -64,7 +64,7 @@ def faster_features(classifier, pictures, key):
     return exported.network.features if _is_close(classifier, apart) else None
 
 
-def _graph(classifier, pictures, key, export, fewest=0):
+def _graph(classifier, pictures, key, export, fewest=1):
     """A network's graph from the cache, as an `Exported`, or None where it isn't there
     and writing it doesn't pay, or fails. export: what writes it; fewest: pictures for
     which that's estimated, which takes some seconds itself where the network hasn't
