@@ -75,7 +75,8 @@ def extract_features(classifier, pictures, cache=None, faster=None):
         features = read_features(path, key)
         if features is None:
             if faster and not reason:
-                compute = faster(classifier, len(pictures), base_key) or compute
+                n = len(pictures)
+                compute = faster(classifier, n, base_key, compute) or compute
             features = _outputs(compute, base.output_shape[-1], prepare, pictures, bar)
             if not reason:
                 write_features(path, key, features)

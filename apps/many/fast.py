@@ -13,9 +13,8 @@ from scipy.special import softmax
 from apps.sharing.exported import Exported, load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.writers import add_features
-from helpers.models import AT_ONCE
 from helpers.timing import latency
-from helpers.training import base_of
+from helpers.training import AT_ONCE
 from safeguards.keys import undescribed
 from safeguards.whole_files import temporary_folder_in
 
@@ -38,43 +37,50 @@ def faster(classifier, pictures, key=None):
     why, also where the network can't be exported, or the cache can't be written."""
     if isinstance(classifier, Exported) or undescribed(classifier.network):
         return None
-    exported = _graph(classifier, pictures, key or classifier.key(), export_onnx)
+
+    def forward(batch):
+        return classifier.forward(classifier.preprocess_input(batch.copy()))
+
+    key = key or classifier.key()
+    exported = _graph(classifier, pictures, key, export_onnx, forward)
     if exported is None:
         return None
     noise = _noise(classifier)
-    logits = classifier.forward(classifier.preprocess_input(noise.copy()))
+    logits = forward(noise)
     given = exported.forward(noise)
     apart = np.abs(softmax(logits, axis=-1) - softmax(given, axis=-1)).max()
     return exported if _is_close(classifier, apart) else None
 
 
-def faster_features(classifier, pictures, key):
+def faster_features(classifier, pictures, key, compute):
     """What computes the base's features in ONNX Runtime, where that pays, as for
     `faster`: a function from RGB 0…255, float32 (n, size, size, 3), to float32 (n, d).
 
-    Otherwise None. key: that of the base, as `extract_features` knows it."""
-    exported = _graph(classifier, pictures, key, _export_with_features, FEWEST)
+    Otherwise None. key: that of the base, as `extract_features` knows it; compute: such
+    a function of Keras's."""
+    export = _export_with_features
+    exported = _graph(classifier, pictures, key, export, compute, FEWEST)
     if exported is None:
         return None
     noise = _noise(classifier)
-    base = base_of(classifier)
-    expected = base(classifier.preprocess_input(noise.copy()), training=False)
+    expected = np.asarray(compute(noise.copy()))
     given = exported.network.features(noise)
     apart = np.abs(expected - given).max() / np.abs(expected).max()
     return exported.network.features if _is_close(classifier, apart) else None
 
 
-def _graph(classifier, pictures, key, export, fewest=1):
+def _graph(classifier, pictures, key, export, compute, fewest=1):
     """A network's graph from the cache, as an `Exported`, or None where it isn't there
-    and writing it doesn't pay, or fails. export: what writes it; fewest: pictures for
-    which that's estimated, which takes some seconds itself where the network hasn't
-    been compiled."""
+    and writing it doesn't pay, or fails.
+
+    export: what writes it; compute: what it's to take the place of; fewest: pictures
+    for which it's estimated whether that pays."""
     folder = Path(os.environ.get("TRANSFER_CACHE") or CACHE).expanduser() / "graphs"
     path = folder / f"{key}.onnx"
     if not path.is_file():
         if pictures < fewest:
             return None
-        seconds = GAIN * pictures * seconds_a_picture(classifier)
+        seconds = GAIN * pictures * seconds_a_picture(classifier, compute)
         if seconds < EXPORT_SECONDS:
             return None
         print(
@@ -87,10 +93,13 @@ def _graph(classifier, pictures, key, export, fewest=1):
     return load_exported(path, threads=1)
 
 
-def seconds_a_picture(classifier):
-    """What the network takes for a picture, in batches, on this machine now."""
-    batch = np.zeros((AT_ONCE, classifier.size, classifier.size, 3), "float32")
-    calls = {"network": lambda: classifier.forward(batch)}
+def seconds_a_picture(classifier, compute=None):
+    """What the network takes for a picture, in batches, on this machine now.
+
+    compute: the function of a batch that's timed, None: the classifier's own."""
+    compute = compute or classifier.forward
+    batch = _noise(classifier)
+    calls = {"network": lambda: compute(batch)}
     times = latency(calls, pictures=AT_ONCE, repeats=TRIALS, warm_up=1)
     return times["network"].median / 1000
 
@@ -114,8 +123,8 @@ def _export_with_features(classifier, path):
 
 
 def _noise(classifier):
-    """Two pictures of noise: float32 (2, size, size, 3) of 0…255."""
-    shape = (2, classifier.size, classifier.size, 3)
+    """A batch as for features: float32 (AT_ONCE, size, size, 3) of 0…255."""
+    shape = (AT_ONCE, classifier.size, classifier.size, 3)
     return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 from apps.many import fast
 from apps.many.folder import predict_folder, read_predictions
 from helpers.pictures import Pictures
-from helpers.training import extract_features
+from helpers.training import base_of, extract_features
+from safeguards.compiled import Compiled
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +129,7 @@ def test_features_are_the_same(pictures, tmp_path, at_no_cost, capsys):
 
 
 def test_features_of_few_pictures_cost_no_estimate(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(fast, "seconds_a_picture", lambda _: pytest.fail("estimated"))
+    monkeypatch.setattr(fast, "seconds_a_picture", lambda *_: pytest.fail("estimated"))
     one = tiny.classifier()
     extract_features(one, pictures, tmp_path / "few", fast.faster_features)
     assert graphs(tmp_path) == []
@@ -141,5 +142,6 @@ def test_a_graph_whose_features_are_off_is_not_used(
     other = tiny.classifier(seed=1)
     (path,) = graphs(tmp_path)
     path.rename(path.with_name("other.onnx"))
-    assert fast.faster_features(other, 20, "other") is None
+    compute = Compiled(base_of(other))
+    assert fast.faster_features(other, 20, "other", compute) is None
     assert "stays in Keras: its graph is" in capsys.readouterr().out
