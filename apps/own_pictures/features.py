@@ -108,12 +108,13 @@ class Known:
         new = np.array([key not in self._rows for key in keys], bool)
         if new.any():
             features = self._choices.features(pictures[new])
-            self._keep(pictures[new], features[:, self._columns])
+            # A copy: a view would hold the other choices' features in memory, too.
+            self._keep(pictures[new], features[:, self._columns].copy())
         return np.stack([self._rows[key] for key in keys])
 
     def _keep(self, pictures, features):
         for path, row in zip(pictures.paths, features, strict=True):
-            self._rows[file_digest(path)] = np.array(row)
+            self._rows[file_digest(path)] = row
 
 
 @dataclass(frozen=True, eq=False, repr=False)
