@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
 from helpers import efficientnet_lite
 from helpers.images import ResizeRule, resize, to_batch
@@ -185,6 +184,8 @@ class Classifier:
 
     def probabilities(self, images):
         """Softmax of the logits: float32 (pictures, classes), each row sums to 1."""
+        from scipy.special import softmax
+
         return softmax(self.logits(images), axis=-1)
 
     def predict(self, image, top=5):
@@ -192,6 +193,8 @@ class Classifier:
         image: whatever `load_image` takes. Returns a list of `Prediction`; where it's
         known which images the classifier learned from, an `Answer`, which also says
         whether this one is like any of them."""
+        from scipy.special import softmax
+
         batch = self.prepare([image])
         probabilities = softmax(self.forward(batch)[0], axis=-1)
         predictions = decode(probabilities, self.classes, top)

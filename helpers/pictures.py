@@ -3,7 +3,6 @@
 from collections import namedtuple
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +12,24 @@ from safeguards.folders import (
     DataError,
     check_count,
     class_folders,
+    file_version,
     files_of_class,
     read_file,
 )
 from safeguards.keys import picture_key
 from safeguards.look_alikes import look
-from safeguards.pictures import ImageError, taken
+from safeguards.pictures import ImageError, stored, taken
 from safeguards.rgb import load_with_doubts
 
 SQUARE = ResizeRule()
 
 # What's known of a picture's file. key: the same for the same pixels; look: what
 # `safeguards.look_alikes` compares; doubts: why it may not show what was meant, a list;
-# taken: when, as the camera wrote it, or None.
-Fingerprint = namedtuple("Fingerprint", "key look doubts taken", defaults=[None])
-_fingerprints = {}  # SHA-256 of a file → its Fingerprint
+# taken: when, as the camera wrote it, or None; stored: (format, width, height).
+Fingerprint = namedtuple(
+    "Fingerprint", "key look doubts taken stored", defaults=[None, None]
+)
+_fingerprints = {}  # a file's version → its Fingerprint
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,19 +135,20 @@ def listed(name, folder):
 
 def fingerprint(path):
     """The `Fingerprint` of a picture's file.
-    Bytes that were read before in this session aren't decoded again. DataError, which
-    begins with the path, where it's no good picture."""
-    data = _read(path)
-    key = sha256(data).digest()
-    if key not in _fingerprints:
+    It's read and decoded once in this session, and again only if it has changed.
+    DataError, which begins with the path, where it's no good picture."""
+    version = file_version(path)
+    if version not in _fingerprints:
+        data = _read(path)
         image, doubts = _load(path, data)
-        _fingerprints[key] = Fingerprint(
+        _fingerprints[version] = Fingerprint(
             key=picture_key(image),
             look=look(image),
             doubts=doubts,
             taken=taken(data),
+            stored=stored(data),
         )
-    return _fingerprints[key]
+    return _fingerprints[version]
 
 
 def _read(path):

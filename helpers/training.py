@@ -2,6 +2,8 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -10,12 +12,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.special import softmax
 
-from helpers.images import resize
 from helpers.pictures import Pictures
 from safeguards.compiled import Compiled, compiled
 from safeguards.copies import check_frozen, copy_layer, copy_network
+from safeguards.cores import usable_cores
 from safeguards.feature_files import read_features, write_features
-from safeguards.keys import key_of, undescribed
+from safeguards.folders import file_digest
+from safeguards.keys import undescribed
 from safeguards.logits import check_logits, picture_size
 from safeguards.networks import assembled, leaves, parts, until_base, without_last_layer
 from safeguards.progress import progress_bar
@@ -39,17 +42,17 @@ def base_of(classifier):
     return _base(classifier.network)[0]
 
 
-def extract_features(classifier, pictures, cache=None):
+def extract_features(classifier, pictures, cache=None, faster=None):
     """The base's features of all `Pictures`: float32 (n, d), in their order.
     They are kept on disk and used again for the same picture files and the same base,
     preparation and libraries (`safeguards.keys`). If anything has changed or is
     damaged, they are computed again.
     cache: the folder, else that named by TRANSFER_CACHE, else
     ~/.cache/transfer-learning/features. If it can't be written, or the base has layers
-    that are not Keras's own, a line says that features are not kept. Raises what
-    `pictures.array` raises for an unreadable picture."""
-    base, compute = _base(classifier.network)
-    width = base.output_shape[-1]
+    that are not Keras's own, a line says that features are not kept. faster: a function
+    that may give another way to compute them, such as `faster_features` of
+    apps.many.fast. Raises what `pictures.array` raises for an unreadable picture."""
+    base, compiled_base = _base(classifier.network)
     folder = cache or os.environ.get("TRANSFER_CACHE") or CACHE
     reason = undescribed(base)
     if reason:
@@ -59,18 +62,26 @@ def extract_features(classifier, pictures, cache=None):
         )
 
     def prepare(some):
-        return classifier.preprocess_input(some.array(classifier.size, classifier.rule))
+        return some.array(classifier.size, classifier.rule)
+
+    def compute(batch):
+        return compiled_base(classifier.preprocess_input(batch))
 
     with progress_bar(len(pictures), "features") as bar:
-        key = _key(classifier, base, pictures)
-        path = Path(folder).expanduser() / f"{key}.float32"
+        base_key = replace(classifier, network=base, classes=()).key()
+        digests = [file_digest(path) for path in pictures.paths]
+        key = sha256(base_key.encode() + b"".join(digests)).hexdigest()
+        path = Path(folder).expanduser() / f"{key}.npz"
         features = read_features(path, key)
         if features is None:
-            features = _outputs(compute, width, prepare, pictures, bar)
+            if faster and not reason:
+                n = len(pictures)
+                compute = faster(classifier, n, base_key, compute) or compute
+            features = _outputs(compute, base.output_shape[-1], prepare, pictures, bar)
             if not reason:
                 write_features(path, key, features)
         bar.update(len(pictures) - bar.n)
-    return features.reshape(len(pictures), width)
+    return features
 
 
 def fit_head(features, labels, n_classes, seed=0, epochs=30):
@@ -383,41 +394,24 @@ def _outputs(compute, width, prepare, pictures, bar=None):
     """What a network makes of `Pictures` or an array, never all in memory.
     Returns float32 (n, width)."""
     outputs = np.empty((len(pictures), width), "float32")
+
+    def work(start):
+        batch = prepare(pictures[start : start + AT_ONCE])
+        n = len(batch)
+        if start and n < AT_ONCE:
+            # A batch of another size would be compiled once more.
+            batch = np.resize(batch, (AT_ONCE, *batch.shape[1:]))
+        outputs[start : start + n] = compute(batch)[:n]
+        return n
+
     starts = range(0, len(pictures), AT_ONCE)
-    with ThreadPoolExecutor(1) as pool:  # decodes the next batch as the network runs
-
-        def submit(start):
-            return pool.submit(prepare, pictures[start : start + AT_ONCE])
-
-        waiting = [submit(start) for start in starts[:1]]
-        for start in starts:
-            batch = waiting.pop().result()
-            if start + AT_ONCE < len(pictures):
-                waiting.append(submit(start + AT_ONCE))
-            n = len(batch)
-            if start and n < AT_ONCE:
-                # A batch of another size would be compiled once more.
-                batch = np.resize(batch, (AT_ONCE, *batch.shape[1:]))
-            outputs[start : start + n] = compute(batch)[:n]
+    for start in starts[:1]:
+        work(start)  # compiles the network, before threads do
+    with (
+        ThreadPoolExecutor(usable_cores()) as pool,
+        closing(pool.map(work, starts[1:])) as counts,  # interrupted, it cancels
+    ):
+        for n in counts:
             if bar is not None:
                 bar.update(n)
     return outputs
-
-
-def _key(classifier, base, pictures):
-    """SHA-256 of all that features depend on: base, preparation and files."""
-    base_key = key_of(
-        base,
-        classifier.size,
-        classifier.rule,
-        resize,
-        classifier.preprocess_input,
-    )
-    key = sha256(base_key.encode())
-    for position, path in enumerate(pictures.paths):
-        try:
-            key.update(sha256(path.read_bytes()).digest())
-        except OSError:
-            pictures[position].images()  # its error says what to do
-            raise
-    return key.hexdigest()

@@ -8,12 +8,11 @@ changed."""
 import csv
 from collections import Counter
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from safeguards.folders import TITLES, read_file
+from safeguards.folders import TITLES, file_digest
 from safeguards.whole_files import atomic_write
 
 COLUMNS = ("picture", "sha256", "given", "decision", "new")
@@ -206,7 +205,7 @@ def _name_in_set(path):
 
 
 def _digest(path):
-    return sha256(read_file(path)).hexdigest()
+    return file_digest(path).hex()
 
 
 def _decision(pictures, positions, row):

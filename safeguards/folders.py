@@ -1,10 +1,15 @@
 """Folders of pictures as people and systems leave them, and what can be wrong there."""
 
+import os
 import re
+from contextlib import contextmanager
+from hashlib import sha256
 
 TITLES = ("train", "validation", "test")
 PARTS = {title: title for title in TITLES} | {"val": "validation"}  # by their names
 NO_PICTURES = ("Thumbs.db", "desktop.ini", "__MACOSX")  # systems leave them
+
+_digests = {}  # a file's version → SHA-256 of its bytes
 
 
 class DataError(ValueError):
@@ -89,18 +94,46 @@ def check_class_names(folder):
             )
 
 
-def read_file(path):
-    """The bytes of a picture's file, even of an empty one; DataError where it can't be
-    read."""
-    if path.exists() and not path.is_file():  # reading from a pipe could last for ever
-        raise DataError(f"{path} is no ordinary file: remove it.")
+@contextmanager
+def _explained(path):
+    """DataError for a file that the system won't let be read."""
     try:
-        return path.read_bytes()
+        yield
     except OSError as error:
         advice = "put it back, or load the set again without it"
         raise DataError(
             f"{path} cannot be read ({error.strerror}): {advice}."
         ) from error
+
+
+def read_file(path):
+    """The bytes of a picture's file, even of an empty one; DataError where it can't be
+    read."""
+    if path.exists() and not path.is_file():  # reading from a pipe could last for ever
+        raise DataError(f"{path} is no ordinary file: remove it.")
+    before = file_version(path)
+    with _explained(path):
+        data = path.read_bytes()
+    _digests[before] = sha256(data).digest()
+    return data
+
+
+def file_version(path):
+    """What a file is known by: it's another one after each change. A tuple.
+    DataError where there's no such file."""
+    with _explained(path):
+        status = os.stat(path)
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return os.fspath(path), status.st_ino, status.st_size, *times
+
+
+def file_digest(path):
+    """SHA-256 of a file's bytes, which are read only if they weren't before, or have
+    changed since. DataError where they can't be."""
+    version = file_version(path)
+    if version in _digests:
+        return _digests[version]
+    return sha256(read_file(path)).digest()
 
 
 def filming_order(paths, times):

@@ -21,13 +21,6 @@ from PIL import (
 from PIL.Image import Transpose
 
 from safeguards import heic
-from safeguards.addresses import (
-    FetchError,
-    SchemeError,
-    TooMuchError,
-    download,
-    hosted,
-)
 from safeguards.depths import (
     Numbers,
     describe_tiff,
@@ -113,6 +106,14 @@ class Decoded(NamedTuple):
 
 def fetch(url):
     """The bytes at an http(s) address, at most MAX_BYTES. Raises an ImageError."""
+    # Only now: most pictures are files, and what reads addresses takes long to import.
+    from safeguards.addresses import (
+        FetchError,
+        SchemeError,
+        TooMuchError,
+        download,
+    )
+
     file = io.BytesIO()
     shown = printable(f"{url:.200}")
     try:
@@ -319,6 +320,8 @@ def _turn_of(image):
 
 def _read_heic(data, with_image=True):
     """What is in a HEIC file, as `safeguards.heic.Found`. Raises an ImageError."""
+    from safeguards.addresses import hosted
+
     if hosted():
         raise ImageError(
             "This is HEIC, as iPhones write it, which isn't read here: let the phone "

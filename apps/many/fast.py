@@ -12,14 +12,17 @@ from scipy.special import softmax
 
 from apps.sharing.exported import Exported, load_exported
 from apps.sharing.exporting import export_onnx
-from helpers.models import AT_ONCE
+from apps.sharing.writers import add_features
 from helpers.timing import latency
+from helpers.training import AT_ONCE
 from safeguards.keys import undescribed
 from safeguards.whole_files import temporary_folder_in
 
 CACHE = "~/.cache/transfer-learning"
-CLOSE = 1e-4  # how far a probability may be from the classifier's own
+CLOSE = 1e-4  # how far a probability may be from the network's own, and a feature, as
+# a share of the largest
 EXPORT_SECONDS = 12  # that writing a graph takes, about
+FEWEST = 300  # pictures whose features may be worth a graph
 GAIN = 0.5  # of the network's time that it saves, at least
 TRIALS = 3  # timed batches
 
@@ -29,16 +32,55 @@ def faster(classifier, pictures, key=None):
 
     It pays where its graph is there already, or saves more seconds than it takes to
     write: a line says so then. One graph serves any number of threads at once, each of
-    which keeps one core busy. pictures: how many are to be answered; key:
-    `classifier.key()`, if that's known. None, with a line that says why, also where the
-    network can't be exported, or the cache can't be written."""
+    which keeps one core busy. pictures: how many are to be answered, 0 for a graph only
+    if it's there; key: `classifier.key()`, if that's known. None, with a line that says
+    why, also where the network can't be exported, or the cache can't be written."""
     if isinstance(classifier, Exported) or undescribed(classifier.network):
         return None
+
+    def forward(batch):
+        return classifier.forward(classifier.preprocess_input(batch.copy()))
+
     key = key or classifier.key()
+    exported = _graph(classifier, pictures, key, export_onnx, forward)
+    if exported is None:
+        return None
+    noise = _noise(classifier)
+    logits = forward(noise)
+    given = exported.forward(noise)
+    apart = np.abs(softmax(logits, axis=-1) - softmax(given, axis=-1)).max()
+    return exported if _is_close(classifier, apart) else None
+
+
+def faster_features(classifier, pictures, key, compute):
+    """What computes the base's features in ONNX Runtime, where that pays, as for
+    `faster`: a function from RGB 0…255, float32 (n, size, size, 3), to float32 (n, d).
+
+    Otherwise None. key: that of the base, as `extract_features` knows it; compute: such
+    a function of Keras's."""
+    export = _export_with_features
+    exported = _graph(classifier, pictures, key, export, compute, FEWEST)
+    if exported is None:
+        return None
+    noise = _noise(classifier)
+    expected = np.asarray(compute(noise.copy()))
+    given = exported.network.features(noise)
+    apart = np.abs(expected - given).max() / np.abs(expected).max()
+    return exported.network.features if _is_close(classifier, apart) else None
+
+
+def _graph(classifier, pictures, key, export, compute, fewest=1):
+    """A network's graph from the cache, as an `Exported`, or None where it isn't there
+    and writing it doesn't pay, or fails.
+
+    export: what writes it; compute: what it's to take the place of; fewest: pictures
+    for which it's estimated whether that pays."""
     folder = Path(os.environ.get("TRANSFER_CACHE") or CACHE).expanduser() / "graphs"
     path = folder / f"{key}.onnx"
     if not path.is_file():
-        seconds = GAIN * pictures * seconds_a_picture(classifier)
+        if pictures < fewest:
+            return None
+        seconds = GAIN * pictures * seconds_a_picture(classifier, compute)
         if seconds < EXPORT_SECONDS:
             return None
         print(
@@ -46,25 +88,27 @@ def faster(classifier, pictures, key=None):
             f"≈{seconds:.0f} s saved.",
             flush=True,
         )
-        if not _written(classifier, path):
+        if not _written(classifier, path, export):
             return None
-    exported = load_exported(path, threads=1)
-    return exported if _is_same(classifier, exported) else None
+    return load_exported(path, threads=1)
 
 
-def seconds_a_picture(classifier):
-    """What the network takes for a picture, in batches, on this machine now."""
-    batch = np.zeros((AT_ONCE, classifier.size, classifier.size, 3), "float32")
-    calls = {"network": lambda: classifier.forward(batch)}
+def seconds_a_picture(classifier, compute=None):
+    """What the network takes for a picture, in batches, on this machine now.
+
+    compute: the function of a batch that's timed, None: the classifier's own."""
+    compute = compute or classifier.forward
+    batch = _noise(classifier)
+    calls = {"network": lambda: compute(batch)}
     times = latency(calls, pictures=AT_ONCE, repeats=TRIALS, warm_up=1)
     return times["network"].median / 1000
 
 
-def _written(classifier, path):
+def _written(classifier, path, export):
     """Write a graph into the cache; whether that went well."""
     try:
         with temporary_folder_in(path.parent) as folder:
-            file = export_onnx(replace(classifier, familiar=None), folder / path.name)
+            file = export(replace(classifier, familiar=None), folder / path.name)
             os.replace(file, path)
     except (OSError, ValueError) as error:
         print(f"{classifier.name} stays in Keras: {error}")
@@ -72,13 +116,20 @@ def _written(classifier, path):
     return True
 
 
-def _is_same(classifier, exported):
-    """Whether a graph from the cache gives the classifier's answers to noise."""
-    shape = (2, classifier.size, classifier.size, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape).astype("float32")
-    expected = classifier.forward(classifier.preprocess_input(noise.copy()))
-    given = exported.forward(noise)
-    apart = np.abs(softmax(expected, axis=-1) - softmax(given, axis=-1)).max()
+def _export_with_features(classifier, path):
+    """Write a graph that gives the features as well → its path."""
+    add_features(export_onnx(classifier, path))
+    return path
+
+
+def _noise(classifier):
+    """A batch as for features: float32 (AT_ONCE, size, size, 3) of 0…255."""
+    shape = (AT_ONCE, classifier.size, classifier.size, 3)
+    return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
+
+
+def _is_close(classifier, apart):
+    """Whether a graph's answers are the network's, apart from rounding."""
     if apart > CLOSE:
         print(f"{classifier.name} stays in Keras: its graph is {apart:.4f} off.")
     return apart <= CLOSE

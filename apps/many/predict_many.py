@@ -68,6 +68,7 @@ class Worker:
             self.copies = tempfile.TemporaryDirectory()
             folder = self.copies.name
         self.predictor = Predictor(settings["model"], folder, settings["top"])
+        self.predictor.hurry(0)  # as many actors as cores: none of them writes a graph
         fields = []
         for column in self.predictor.columns:
             kind = column.partition("_")[0]  # without the rank, as in wnid_2

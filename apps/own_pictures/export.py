@@ -1,9 +1,11 @@
 """Write what was learned as files that others can use, and describe it on cards."""
 
 import numpy as np
+from scipy.special import softmax
 
 from apps.own_pictures.front import small
 from apps.own_pictures.intake import data_card
+from apps.own_pictures.learn import compared
 from apps.sharing.cards import model_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.exported import load_exported
@@ -11,11 +13,11 @@ from apps.sharing.exporting import export_onnx
 from apps.sharing.parity import parity_of
 from apps.sharing.saving import save_classifier
 from helpers.evaluate import accuracy
+from helpers.models import AT_ONCE
 from helpers.timing import latency
 from safeguards.text import plain
 from safeguards.whole_files import note_digest
 
-COMPARED = 100  # test pictures that the exported file answers as well
 SAME = 0.99  # of their answers have to be the same
 CLOSE = 0.02  # and no probability further off than this from what was measured
 
@@ -34,10 +36,11 @@ def write_models(model, known, test, probabilities, name, results):
     for path in (keras_file, onnx_file):
         note_digest(path)
     exported = load_exported(onnx_file)
-    some = np.random.default_rng(0).permutation(len(test))[:COMPARED]
-    paths = [test.paths[row] for row in some]
-    answers = exported.probabilities(paths)
-    agreement = parity_of(classifier.probabilities(paths), answers)
+    some = compared(test)
+    squares = test[some].array(classifier.size, classifier.rule)
+    answers = np.concatenate([exported.network(part) for part in _parts(squares)])
+    expected = [softmax(classifier.forward(part), axis=-1) for part in _parts(squares)]
+    agreement = parity_of(np.concatenate(expected), answers)
     apart = np.abs(answers - probabilities[some]).max()
     if agreement.same.value < SAME or apart > CLOSE:
         raise RuntimeError(
@@ -45,6 +48,11 @@ def write_models(model, known, test, probabilities, name, results):
             f"probabilities up to {apart:.3f} apart. Please report this."
         )
     return classifier, exported, agreement
+
+
+def _parts(squares):
+    """An array of pictures in pieces that take little memory in a network."""
+    return np.split(squares, range(AT_ONCE, len(squares), AT_ONCE))
 
 
 def write_cards(classifier, exported, measured, intake, parts, probabilities, results):

@@ -2,6 +2,7 @@
 
 import html
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
@@ -10,9 +11,11 @@ from apps.own_pictures.judging import blind_guess, judge_accuracy
 from helpers import load_image
 from helpers.cleaning import suspicion
 from helpers.plots import confusion_figure, gallery, image_tag
+from safeguards.folders import file_version
 from safeguards.text import printable
 
 THUMBNAIL = (512, 512)  # pixels: no figure needs more
+KEPT = 128  # thumbnails, as many as a report shows
 EXAMPLE = (200, 200)  # pixels, on the first page
 EXAMPLES = 3  # of each kind on the first page
 MOST_ERRORS = 24  # in a gallery
@@ -29,10 +32,18 @@ def small(paths, size=THUMBNAIL):
     """Pictures as a list of PIL images, none of them larger than `size`."""
     images = []
     for path in paths:
-        image = load_image(path)
+        image = _thumbnail(file_version(path), path).copy()
         image.thumbnail(size)
         images.append(image)
     return images
+
+
+@lru_cache(KEPT)
+def _thumbnail(version, path):
+    """A picture's file as a small PIL image. version: what its file is known by."""
+    image = load_image(path)
+    image.thumbnail(THUMBNAIL)
+    return image
 
 
 def hardest_first(pictures, probabilities):

@@ -26,7 +26,7 @@ from panels.corrections import (
 )
 from safeguards.folders import DataError, check_class_names, part_of, visible
 from safeguards.look_alikes import undecided
-from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE, stored
+from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
@@ -169,12 +169,11 @@ def data_card(intake, path, parts):
     formats = Counter()
     total_bytes = 0
     for file in pictures.paths:
-        data = file.read_bytes()
-        kind, width, height = stored(data)
+        kind, width, height = fingerprint(file).stored
         widths.append(width)
         heights.append(height)
         formats[kind] += 1
-        total_bytes += len(data)
+        total_bytes += file.stat().st_size
     decided = []
     for name, part_pictures in parts.items():
         decided.append(f"{intake.decided_in(part_pictures)} of them {name}")

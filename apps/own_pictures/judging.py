@@ -1,19 +1,23 @@
 """What the accuracy on somebody's own pictures shows, in numbers and in sentences."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import binomtest, t
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
+from apps.own_pictures.features import USUAL
 from apps.own_pictures.intake import place
-from apps.own_pictures.learn import USUAL, new_head
-from helpers import load_image, sample_names
+from apps.own_pictures.learn import new_head
+from helpers import sample_names
 from helpers.cleaning import suspicion
 from helpers.datasets import find_near_duplicates, groups, load_dataset
 from helpers.evaluate import Difference, Estimate, accuracy, difference
-from helpers.training import base_of, extract_features
+from helpers.images import SAMPLES
+from helpers.pictures import Pictures
+from helpers.training import extract_features
 
 FEW = 100  # pictures; of fewer, all judge in turn
 
@@ -110,15 +114,15 @@ def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=
     return Estimate(value, float(low), float(high), n)
 
 
-def of_few_pictures(found, classifier):
+def of_few_pictures(found, learned):
     """What all pictures say, judging in turn, where there are few; else "".
 
-    The text follows what the test pictures said. found: an `Intake`; classifier: the
-    `Classifier` whose features are learned from."""
+    The text follows what the test pictures said. found: an `Intake`; learned: the
+    `Learned` whose features are used."""
     pictures = found.pictures
     if len(pictures) >= FEW:
         return ""
-    features = extract_features(classifier, pictures)
+    features = learned.features_of(pictures)
     keys = groups(pictures, found.alike)
     with threadpool_limits(1, user_api="blas"):
         result = repeated_out_of_fold(features, pictures.labels, keys, new_head)
@@ -276,14 +280,14 @@ def unlike_anything(known, learned, test):
     Pictures to judge by shouldn't be, `other_things` should. known: a `Familiar`.
     Returns (the share of test pictures, an `Estimate`; what there is to say, in
     lines)."""
-    features = extract_features(learned.base, test)
+    features = learned.features_of(test)
     own = np.array([judged.unlike for judged in known.judge(features)])
     alarms = accuracy(np.ones(len(own), bool), own)
     lines = [f"own test pictures called unlike anything: ≈{alarms}"]
     others = other_things(test.classes)
-    base = base_of(learned.base)
-    batch = learned.base.prepare([load_image(name) for name in others])
-    judged = known.judge(base.predict(batch, verbose=0))
+    paths = tuple(Path(SAMPLES[name].path()) for name in others)
+    samples = Pictures("other things", paths, np.zeros(len(paths), int), ("any",))
+    judged = known.judge(learned.features_of(samples))
     missed = [
         name for name, each in zip(others, judged, strict=True) if not each.unlike
     ]

@@ -1,7 +1,8 @@
 """Learn from somebody's own pictures: which features, which head, and whether to
 fine-tune."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -11,23 +12,18 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from apps.many.fast import seconds_a_picture
+from apps.own_pictures.features import USUAL, Compared, Known, feature_choices
 from apps.own_pictures.keep import name_of
 from helpers.cleaning import out_of_fold
 from helpers.datasets import split
 from helpers.evaluate import difference
 from helpers.models import load_classifier
 from helpers.neighbours import familiar_within
-from helpers.training import (
-    augmentation,
-    extract_features,
-    fine_tune,
-    new_model,
-    predict,
-)
+from helpers.training import augmentation, fine_tune, new_model, predict
 from safeguards.familiar import familiar
 
 SHARES = (0.7, 0.3)  # of the pictures, to learn from and to judge by
-USUAL = "the last layer's"  # features, those of lesson 05
+COMPARED = 100  # test pictures that the exported file answers as well
 TUNED_SIZE = 160  # pixels: training at the network's own size takes twice as long
 HEAD_EPOCHS = 40
 EPOCHS = 8
@@ -43,13 +39,15 @@ class Learned(NamedTuple):
 
     name: which features; base: a `Classifier` whose features they are; features: floats
     (n, d) of the training pictures; head: a fitted scikit-learn pipeline; out_of_fold:
-    probabilities (n, classes) from heads that hadn't learned from the picture."""
+    probabilities (n, classes) from heads that hadn't learned from the picture;
+    features_of: a function that returns those of any `Pictures`, each computed once."""
 
     name: str
     base: object
     features: np.ndarray
     head: object
     out_of_fold: np.ndarray
+    features_of: Callable
 
 
 class Tuned(NamedTuple):
@@ -64,49 +62,22 @@ class Tuned(NamedTuple):
 
 def part(found):
     """(pictures to learn from, pictures to judge by) of an `Intake`: seven tenths and
-    three, look-alikes together."""
-    return split(found.pictures, SHARES, alike=found.alike)
+    three, look-alikes together. Those to judge by that are `compared` when models are
+    exported stay in memory once they were needed."""
+    train, test = split(found.pictures, SHARES, alike=found.alike)
+    kept = {each.name: getattr(test, each.name) for each in fields(test)}
+    paths = [test.paths[row] for row in compared(test)]
+    return train, Compared(**kept, compared=frozenset(paths))
+
+
+def compared(test):
+    """The positions of the test `Pictures` that the exported file answers as well."""
+    return np.random.default_rng(0).permutation(len(test))[:COMPARED]
 
 
 def new_head():
     """Standardised logistic regression, as in lesson 05: not fitted yet."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-
-
-def feature_choices(classifier):
-    """A network's features, and two others that it computes on the way there.
-
-    Its last layer's features are averages over the whole picture: they say what is
-    there and lose where. The others are averages over each quarter of it, of the last
-    feature maps, and of maps twice as fine, which know more of texture.
-    Returns {name: `Classifier`}; each has a head that means nothing yet."""
-    choices = {USUAL: classifier}
-    maps = [
-        layer.output
-        for layer in classifier.network.layers
-        if len(layer.output.shape) == 4 and layer.output.shape[1] > 1
-    ]
-    if not maps:
-        return choices
-    side = maps[-1].shape[1]
-    choices[f"{USUAL}, by quarters"] = _by_quarters(classifier, maps[-1])
-    finer = [output for output in maps if output.shape[1] >= 2 * side]
-    if finer:
-        choices["an earlier layer's, by quarters"] = _by_quarters(classifier, finer[-1])
-    return choices
-
-
-def _by_quarters(classifier, maps):
-    """A `Classifier` whose features are the means of `maps` over each quarter."""
-    from helpers import keras
-
-    side = maps.shape[1]
-    pool = keras.layers.AveragePooling2D((side + 1) // 2, side // 2)
-    features = keras.layers.Flatten()(pool(maps))
-    head = keras.layers.Dense(2)  # `base_of` takes it off again
-    network = keras.Model(classifier.network.input, head(features))
-    classes = (("yes", "yes"), ("no", "no"))
-    return replace(classifier, network=network, classes=classes)
 
 
 def learn(classifier, train, alike):
@@ -117,13 +88,16 @@ def learn(classifier, train, alike):
     chance explains: the 95 % interval of the paired difference is above 0.
     alike: pairs of paths that look alike. Returns (the chosen `Learned`, {name: how
     much more often right than the last layer's, a `Difference`})."""
+    choices = feature_choices(classifier)
+    all_features = choices.features(train)
     learned = {}
-    for name, base in feature_choices(classifier).items():
-        features = extract_features(base, train)
+    for name, base in choices.bases.items():
+        features = all_features[:, choices.columns[name]].copy()
         by_others = out_of_fold(features, train, alike=alike)
         with threadpool_limits(1, user_api="blas"):
             head = new_head().fit(features, train.labels)
-        learned[name] = Learned(name, base, features, head, by_others)
+        known = Known(choices, name, train, features)
+        learned[name] = Learned(name, base, features, head, by_others, known)
     answers = {name: each.out_of_fold.argmax(axis=1) for name, each in learned.items()}
     usual = answers.pop(USUAL)
     gains = {
@@ -137,7 +111,7 @@ def learn(classifier, train, alike):
 
 def answer(learned, pictures):
     """What was learned says of `Pictures`: probabilities (n, classes)."""
-    features = extract_features(learned.base, pictures)
+    features = learned.features_of(pictures)
     with threadpool_limits(1, user_api="blas"):
         return learned.head.predict_proba(features)
 

@@ -101,7 +101,12 @@ def _load_onnx(path, threads):
         outputs = session.run(["distance", "nearest"], {"image": batch})
         return [output[:, 0] for output in outputs]
 
+    def features(batch):
+        (outputs,) = session.run(["features"], {"image": batch})
+        return outputs
+
     run.nearest = nearest
+    run.features = features
     return run, session.get_modelmeta().custom_metadata_map
 
 

@@ -15,6 +15,7 @@ from helpers.images import to_batch
 from safeguards.logits import check_logits
 from safeguards.memory import give_back
 from safeguards.model_files import check_finite
+from safeguards.networks import without_last_layer
 from safeguards.whole_files import atomic_write
 
 
@@ -137,11 +138,14 @@ def _failure(classifier, path, write, calibration=None):
 def _judges_otherwise(classifier, exported, pictures):
     """What's wrong with the distances that an exported file gives, or None.
     pictures: raw RGB 0…255, float32 (n, size, size, 3)."""
-    apart = 0
-    for picture in pictures.astype("uint8"):
-        expected = classifier.predict(picture).judged
-        given = exported.predict(picture).judged
-        apart = max(apart, abs(expected.distance - given.distance))
+    base = without_last_layer(classifier.network)
+    features = base(classifier.preprocess_input(pictures.copy()), training=False)
+    judged = classifier.familiar.judge(np.reshape(features, (len(pictures), -1)))
+    distances, _ = exported.network.nearest(pictures)
+    apart = max(
+        abs(expected.distance - given)
+        for expected, given in zip(judged, distances, strict=True)
+    )
     if apart > CLOSE:
         return f"gives distances to what was learned from that are {apart:.3f} off"
     return None

@@ -64,6 +64,22 @@ def _add_distance(graph, known):
         graph.output.append(helper.make_tensor_value_info(name, kind, ["n", 1]))
 
 
+def add_features(path):
+    """Let the graph in an ONNX file give "features" as well, float32 (n, d): what its
+    last dense layer works on. ValueError where it doesn't end in one."""
+    import onnx
+
+    model = onnx.load(path)
+    features = _features_in(model.graph)
+    model.graph.node.append(onnx.helper.make_node("Identity", [features], ["features"]))
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info(
+            "features", onnx.TensorProto.FLOAT, ["n", "d"]
+        )
+    )
+    onnx.save(model, path)
+
+
 def _features_in(graph):
     """The name of what goes into the last dense layer of an ONNX graph.
     ValueError where the graph doesn't end in one."""

@@ -37,6 +37,35 @@ def test_import_is_quiet_and_light(module, tmp_path):
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
+# What one process takes, in CPU seconds: a busy machine stretches all of them alike.
+START_UP = """
+import sys, time
+seen = [time.process_time()]
+def lap():
+    seen.append(time.process_time())
+    return seen[-1] - seen[-2]
+import numpy; print(lap())
+import helpers; print(lap())
+print(sorted({"scipy", "requests", "sklearn", "matplotlib"} & set(sys.modules)))
+from helpers import keras; print(lap())
+helpers.load_classifier().predict("cat"); print(lap())
+"""
+
+
+def test_start_up_is_keras_own(tmp_path, record_property):
+    """Aims: 0.15 s to import helpers, and 1 s to load and predict, where Keras takes 4.
+    What is held has room for noise."""
+    done = python(START_UP, tmp_path)
+    assert done.stderr == ""
+    numpy, ours, others, keras, first = done.stdout.splitlines()
+    assert others == "[]", "none of them is needed for a start"
+    times = {"numpy": numpy, "helpers": ours, "keras": keras, "first answer": first}
+    times = {name: float(seconds) for name, seconds in times.items()}
+    record_property("start-up, CPU seconds", times)
+    assert times["helpers"] < 4 * times["numpy"]
+    assert times["first answer"] < 0.9 * times["keras"]
+
+
 @each_module
 def test_everything_public_is_described(module):
     tree = ast.parse(MODULES[module].read_text("utf-8"))

@@ -332,28 +332,45 @@ def flip_a_bit(data):
     [
         flip_a_bit,
         lambda d: d[:-4],
-        lambda d: d + d[-4:],
+        lambda d: d[len(d) // 2 :],
         lambda d: b"",
         lambda d: d[:20],
     ],
-    ids=["bit", "shorter", "longer", "empty", "beginning"],
+    ids=["bit", "shorter", "end", "empty", "beginning"],
 )
 def test_a_damaged_cache_is_rebuilt(deep, toy, tmp_path, damage):
     first = training.extract_features(deep, toy, tmp_path)
-    path = next(tmp_path.glob("*.float32"))
+    path = next(tmp_path.glob("*.npz"))
     intact = path.read_bytes()
     path.write_bytes(damage(intact))
     assert np.array_equal(first, training.extract_features(deep, toy, tmp_path))
     assert path.read_bytes() == intact
 
 
+def test_no_flipped_bit_gives_other_features(tmp_path):
+    """Wherever it is: what is read is what was written, or nothing."""
+    path = tmp_path / "x.npz"
+    features = np.random.default_rng(0).random((3, 5), "float32")
+    feature_files.write_features(path, "key", features)
+    intact = path.read_bytes()
+    noticed = 0
+    for place in range(8 * len(intact)):
+        damaged = bytearray(intact)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        found = feature_files.read_features(path, "key")
+        noticed += found is None
+        assert found is None or np.array_equal(found, features), place
+    assert noticed > 8 * features.nbytes
+
+
 def test_a_file_under_another_name_is_not_taken(deep, toy, tmp_path):
     """Somebody tidies up the folder and mixes up two files."""
     training.extract_features(deep, toy, tmp_path)
-    path = next(tmp_path.glob("*.float32"))
+    path = next(tmp_path.glob("*.npz"))
     flipped = toy[np.arange(24)[::-1]]
     right = training.extract_features(deep, flipped, tmp_path)
-    (other,) = set(tmp_path.glob("*.float32")) - {path}
+    (other,) = set(tmp_path.glob("*.npz")) - {path}
     other.write_bytes(path.read_bytes())
     assert np.array_equal(training.extract_features(deep, flipped, tmp_path), right)
 
@@ -393,12 +410,10 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch, capsys, faul
     if fault is KeyboardInterrupt:
         with pytest.raises(KeyboardInterrupt):
             feature_files.write_features(
-                tmp_path / "x.float32", "key", np.ones(5, "float32")
+                tmp_path / "x.npz", "key", np.ones(5, "float32")
             )
     else:
-        feature_files.write_features(
-            tmp_path / "x.float32", "key", np.ones(5, "float32")
-        )
+        feature_files.write_features(tmp_path / "x.npz", "key", np.ones(5, "float32"))
         assert "No space left on device" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
@@ -417,7 +432,7 @@ for _ in range(200):
 
 
 def test_two_processes_at_once_do_not_mix_their_files(tmp_path):
-    path = tmp_path / "cache" / "x.float32"
+    path = tmp_path / "cache" / "x.npz"
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, path, str(i)], stderr=subprocess.PIPE
@@ -427,7 +442,7 @@ def test_two_processes_at_once_do_not_mix_their_files(tmp_path):
     for writer in writers:
         _, errors = writer.communicate(timeout=120)
         assert writer.returncode == 0, errors.decode()
-    assert [p.name for p in path.parent.iterdir()] == ["x.float32"]
+    assert [p.name for p in path.parent.iterdir()] == ["x.npz"]
 
 
 # -- a head on features ----------------------------------------------------------------

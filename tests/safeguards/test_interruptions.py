@@ -200,7 +200,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(
         "before"
     ] * 2
 
-    write_features(folder / "f.float32", "key", np.zeros(5000, "float32"))
+    write_features(folder / "f.npz", "key", np.zeros(5000, "float32"))
     assert "Features are not kept" in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {
         "SHA256SUMS",

@@ -55,13 +55,13 @@ class Features:
         return rng.random((rng.integers(1, 1000), 1000), "float32")
 
     def write(self, turn):
-        path = self.folder / f"{turn % 5}.float32"
+        path = self.folder / f"{turn % 5}.npz"
         write_features(path, f"{turn % 5}", self.features(turn % 5))
 
     def check(self):
-        for path in self.folder.glob("*.float32"):
+        for path in self.folder.glob("*.npz"):
             found = read_features(path, path.stem)
-            assert np.array_equal(found, self.features(int(path.stem)).ravel()), path
+            assert np.array_equal(found, self.features(int(path.stem))), path
             yield path
 
 

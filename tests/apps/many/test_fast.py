@@ -7,6 +7,9 @@ from PIL import Image
 
 from apps.many import fast
 from apps.many.folder import predict_folder, read_predictions
+from helpers.pictures import Pictures
+from helpers.training import base_of, extract_features
+from safeguards.compiled import Compiled
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +20,7 @@ def own_cache(monkeypatch, tmp_path):
 @pytest.fixture
 def at_no_cost(monkeypatch):
     monkeypatch.setattr(fast, "EXPORT_SECONDS", 0)
+    monkeypatch.setattr(fast, "FEWEST", 0)
 
 
 @pytest.fixture
@@ -93,3 +97,51 @@ def test_what_cannot_be_exported_stays_in_keras(
     done = predict_folder(folder, tiny.classifier(), tmp_path / "a.csv", progress=False)
     assert (done.rows, done.unreadable) == (20, 0)
     assert f"stays in Keras: {error}" in capsys.readouterr().out
+
+
+# -- features --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(folder):
+    paths = tuple(sorted(folder.iterdir()))
+    return Pictures("noise", paths, np.zeros(len(paths), int), ("any",))
+
+
+def test_features_are_the_same(pictures, tmp_path, at_no_cost, capsys):
+    one = tiny.classifier()
+    slow = extract_features(one, pictures, tmp_path / "slow")
+    asked = []
+
+    def faster_features(*question):
+        asked.append(question)
+        return fast.faster_features(*question)
+
+    for name in ("quick", "again"):
+        cache = tmp_path / name
+        quick = extract_features(one, pictures, cache, faster_features)
+        assert (quick != slow).any(), "else Keras computed them"
+        assert np.abs(quick - slow).max() <= fast.CLOSE * np.abs(slow).max()
+    assert len(graphs(tmp_path)) == 1
+    assert capsys.readouterr().out.count("goes to ONNX Runtime") == 1, "then it's there"
+    extract_features(one, pictures, cache, faster_features)
+    assert len(asked) == 2, "no runtime where the features are known"
+
+
+def test_features_of_few_pictures_cost_no_estimate(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(fast, "seconds_a_picture", lambda *_: pytest.fail("estimated"))
+    one = tiny.classifier()
+    extract_features(one, pictures, tmp_path / "few", fast.faster_features)
+    assert graphs(tmp_path) == []
+
+
+def test_a_graph_whose_features_are_off_is_not_used(
+    pictures, tmp_path, at_no_cost, capsys
+):
+    extract_features(tiny.classifier(), pictures, tmp_path / "a", fast.faster_features)
+    other = tiny.classifier(seed=1)
+    (path,) = graphs(tmp_path)
+    path.rename(path.with_name("other.onnx"))
+    compute = Compiled(base_of(other))
+    assert fast.faster_features(other, 20, "other", compute) is None
+    assert "stays in Keras: its graph is" in capsys.readouterr().out

@@ -21,7 +21,9 @@ import psutil
 import pytest
 import tiny
 
+from apps.many import fast
 from apps.many.folder import BatchError, predict_folder, read_predictions
+from apps.sharing.exported import Exported
 from apps.sharing.saving import save_classifier
 from helpers import load_classifier, load_image
 from helpers.datasets import load_dataset
@@ -122,6 +124,25 @@ def test_rows_are_those_of_predict_folder(many, pictures, about, tmp_path):
     assert len(found.files) == 2
     assert_same(found.to_table().to_pylist(), expected)
     assert many.missing_names(str(folder), str(tmp_path / "out"), about(folder)) == []
+
+
+def test_a_worker_uses_the_graph_that_is_there(
+    many, pictures, about, tmp_path, monkeypatch
+):
+    """And gives the same rows; it writes none, as many workers would at once."""
+    folder, expected = pictures
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fast, "EXPORT_SECONDS", 0)
+    before = many.Worker(str(tmp_path / "none"), about(folder)).predictor
+    assert before._computes is before.classifier
+    assert not (tmp_path / "cache").exists()
+    fast.faster(before.classifier, 1)
+    worker = many.Worker(str(tmp_path / "out"), about(folder))
+    assert isinstance(worker.predictor._computes, Exported)
+    names = many.missing_names(str(folder), str(tmp_path / "out"), about(folder))
+    assert worker(block(names))["rows"] == [len(names)]
+    found = many.existing_rows(str(tmp_path / "out"))
+    assert_same(found.to_table().to_pylist(), expected)
 
 
 def test_what_has_come_since_is_added(many, pictures, about, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import tiny
 from cases import thorough_but
 
-from apps.own_pictures import learn
+from apps.own_pictures import features, learn
 from helpers.datasets import load_dataset
 from helpers.evaluate import Difference
 from helpers.training import base_of, predict
@@ -25,10 +25,10 @@ def own_cache(monkeypatch, tmp_path):
 
 def test_the_choices_are_means_over_quarters():
     classifier = tiny.classifier(size=64)
-    choices = learn.feature_choices(classifier)
-    assert next(iter(choices)) == learn.USUAL
+    choices = features.feature_choices(classifier)
+    assert next(iter(choices.bases)) == features.USUAL
     batch = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
-    last, earlier = (choices[name] for name in list(choices)[1:])
+    last, earlier = (choices.bases[name] for name in list(choices.bases)[1:])
     maps = classifier.network.layers[-3].output  # the last, before they are averaged
     from helpers import keras
 
@@ -38,6 +38,10 @@ def test_the_choices_are_means_over_quarters():
     found = base_of(last)(batch).numpy()
     assert found == pytest.approx(quarters.reshape(2, -1), abs=1e-4)
     assert base_of(earlier)(batch).shape == (2, 4 * 32)
+    together = base_of(choices.together)(batch).numpy()
+    for name, base in choices.bases.items():
+        alone = base_of(base)(batch).numpy()
+        assert together[:, choices.columns[name]] == pytest.approx(alone, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", [0, 1, 2])
@@ -46,10 +50,16 @@ def test_the_head_as_a_layer_answers_as_the_head(computers, own_cache, name, n_c
     pictures = computers[computers.labels < n_classes]
     pictures = replace(pictures, classes=pictures.classes[:n_classes])
     learned, gains = learn.learn(tiny.classifier(), pictures, alike=[])
-    chosen = list(learn.feature_choices(tiny.classifier()))[name]
-    base = learn.feature_choices(tiny.classifier())[chosen]
-    head = learn.new_head().fit(learn.extract_features(base, pictures), pictures.labels)
-    learned = learned._replace(name=chosen, base=base, head=head)
+    choices = features.feature_choices(tiny.classifier())
+    chosen = list(choices.bases)[name]
+    table = choices.features(pictures)[:, choices.columns[chosen]]
+    known = features.Known(choices, chosen, pictures, table)
+    learned = learned._replace(
+        name=chosen,
+        base=choices.bases[chosen],
+        head=learn.new_head().fit(table, pictures.labels),
+        features_of=known,
+    )
     model = learn.with_head(learned, pictures.classes)
     assert predict(model, pictures) == pytest.approx(
         learn.answer(learned, pictures), abs=2e-3
@@ -63,18 +73,18 @@ def test_other_features_have_to_be_better_than_chance_explains(
     """Where the class is in a corner of the picture, quarters tell it, means don't."""
     classifier = tiny.classifier()
     random = np.random.default_rng(0)
-    known = {
-        "means": random.normal(size=(len(computers), 8)),
-        "a little better": random.normal(size=(len(computers), 8)),
-        "quarters": np.eye(4)[computers.labels] + random.normal(0, 0.1, (48, 4)),
-    }
-    choices = {learn.USUAL: "means", "b": "a little better", "c": "quarters"}
+    means = random.normal(size=(len(computers), 8))
+    a_little_better = random.normal(size=(len(computers), 8))
+    quarters = np.eye(4)[computers.labels] + random.normal(0, 0.1, (48, 4))
+    table = np.hstack([means, a_little_better, quarters])
+    columns = {learn.USUAL: slice(0, 8), "b": slice(8, 16), "c": slice(16, 20)}
+    choices = features.Choices(dict.fromkeys(columns), None, columns)
     monkeypatch.setattr(learn, "feature_choices", lambda _: choices)
-    monkeypatch.setattr(learn, "extract_features", lambda base, _: known[base])
+    monkeypatch.setattr(features, "extract_features", lambda *_, **__: table)
     learned, gains = learn.learn(classifier, computers, alike=[])
     assert learned.name == "c"
     assert gains["c"].low > 0
-    del choices["c"]
+    del choices.bases["c"]
     learned, _ = learn.learn(classifier, computers, alike=[])
     assert learned.name == learn.USUAL
 
