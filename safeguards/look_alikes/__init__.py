@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from safeguards.look_alikes.candidates import mates, nearest, once
+from safeguards.look_alikes.candidates import nearest, once
 from safeguards.look_alikes.copies import Copies, Look, correlations, look
 from safeguards.look_alikes.differences import differences
 from safeguards.look_alikes.films import following
@@ -23,7 +23,7 @@ from safeguards.look_alikes.joining import (
     pairs,
     without_chains,
 )
-from safeguards.look_alikes.movements import moved_pairs
+from safeguards.look_alikes.movements import mates, moved_pairs
 
 # the likeness of two pictures that differ by as much as noise may change at most
 ALIKE = 0.95

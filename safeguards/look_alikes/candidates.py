@@ -3,9 +3,6 @@
 import numpy as np
 
 BLOCK = 512  # pictures whose distances from all others are in memory at a time
-SAMPLE = 128  # pictures, drawn by lot, among which a picture's mates are looked for
-MATES = 3  # of these, those that share a background with a picture
-RELATED = 0.5  # correlation of two that share one, even if one of them is cut out
 
 
 def nearest(copies, rows, keys, count):
@@ -29,25 +26,6 @@ def nearest(copies, rows, keys, count):
             far = distance[every, best]
             found[start : start + BLOCK, rank] = np.where(np.isinf(far), -1, best)
             distance[every, best] = np.inf
-    return found
-
-
-def mates(copies, keys):
-    """For each picture some of other keys that share its background, whether they are
-    near or not: positions (n, MATES), -1 where there are no more.
-
-    With many cut-outs of one background, the nearest of each are other cut-outs, and
-    where it was cut out is only seen beside a whole picture."""
-    n = len(copies)
-    sample = np.random.default_rng(0).permutation(n)[:SAMPLE]
-    is_mate = copies.shape @ copies.shape[sample].T >= RELATED
-    is_mate &= keys[:, None] != keys[sample]
-    found = np.full((n, MATES), -1)
-    for rank in range(MATES):
-        first = is_mate.argmax(1)
-        has_one = is_mate[np.arange(n), first]
-        found[has_one, rank] = sample[first[has_one]]
-        is_mate[np.arange(n), first] = False
     return found
 
 

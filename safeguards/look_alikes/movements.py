@@ -39,6 +39,8 @@ ROUGHLY_FOUND = 2  # levels, after which the place is right, if not the picture
 UNEXPLAINED = 0.1  # of the difference may be left; what is more makes less alike
 PROMISING = 0.2  # of the difference that one step may take away, at least, …
 HOPEFUL = 0.75  # … and the correlation after it
+SAMPLE = 128  # pictures, drawn by lot, among which …
+MATES = 3  # … those are looked for in which another may lie
 RELATED = 0.3  # correlation below which a picture is not looked for in another
 OVERLAP = 0.4  # of a picture must lie in the other
 LIKELY = 0.9  # correlation at a rough place of a picture with what is cut out of it
@@ -74,23 +76,55 @@ def moved_pairs(copies, a, b, limit=1):
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
+def mates(copies, keys):
+    """For each picture some of other keys that it may be cut out of something like:
+    positions (n, MATES), -1 where there are no more. They are drawn from all by lot.
+
+    With many cut-outs of one background, the nearest of each are other cut-outs, and
+    where it was cut out is only seen beside a whole picture."""
+    n = len(copies)
+    sample = np.random.default_rng(0).permutation(n)[:SAMPLE]
+    light = _centred(copies)
+    bases = _tangents(copies, sample)[sample].swapaxes(0, 1).reshape(64, -1)
+    after = np.square(light @ bases).reshape(n, len(sample), 8).sum(2)
+    gone = _gone(light @ light[sample].T, np.sqrt(after))
+    gone[keys[:, None] == keys[sample]] = -np.inf
+    found = np.full((n, MATES), -1)
+    every = np.arange(n)
+    for rank in range(min(MATES, len(sample))):
+        best = gone.argmax(1)
+        is_good = gone[every, best] >= PROMISING
+        found[is_good, rank] = sample[best[is_good]]
+        gone[every, best] = -np.inf
+    return found
+
+
 def _is_promising(copies, a, b):
     """Whether one small movement could take away enough of the difference of pictures a
     and b: bool (m,). What small movements make of a picture are combinations of its
     slopes (Simard's tangent distance, 1993), so a product of matrices tells."""
     bases = _tangents(copies, np.unique(np.concatenate((a, b))))
-    light = copies.light[8].reshape(len(copies), -1)
-    light = light - light.mean(1, keepdims=True)
-    light /= np.linalg.norm(light, axis=1, keepdims=True).clip(1)
+    light = _centred(copies)
     before = np.einsum("ij,ij->i", light[a], light[b])
     after = np.zeros(len(a))
     for one, other in ((a, b), (b, a)):
         for some in blocks(len(a), BLOCK):
             shares = np.matmul(light[other[some], None], bases[one[some]])[:, 0]
-            correlation = np.linalg.norm(shares, axis=1).clip(0, 1)
+            correlation = np.linalg.norm(shares, axis=1)
             after[some] = np.maximum(after[some], correlation)
-    gone = 1 - (1 - after) / (1 - before).clip(1e-6)
-    return (gone >= PROMISING) & (after >= HOPEFUL)
+    return (_gone(before, after) >= PROMISING) & (after >= HOPEFUL)
+
+
+def _centred(copies):
+    """Light (n, 64) whose products are correlations."""
+    light = copies.light[8].reshape(len(copies), -1)
+    light = light - light.mean(1, keepdims=True)
+    return light / np.linalg.norm(light, axis=1, keepdims=True).clip(1)
+
+
+def _gone(before, after):
+    """The share of a difference that is gone, by correlations."""
+    return 1 - (1 - after) / (1 - before).clip(1e-6)
 
 
 def _tangents(copies, rows):
@@ -192,7 +226,7 @@ def followed(copies, a, b, place=None):
             one, other = a[some], b[some]
             found, correlation = _level(copies, one, other, place[some], level)
             before = _correlation(still[one], still[other], True)
-            gone[some] = 1 - (1 - correlation) / (1 - before).clip(1e-6)
+            gone[some] = _gone(before, correlation)
             is_good = gone[some] >= level.gone
             is_good &= correlation >= level.correlation
             place[some[is_good]] = found[is_good]
