@@ -20,27 +20,30 @@ from safeguards.look_alikes.differences import moved_differences
 
 class Level(NamedTuple):
     """How long to look on a grid of so many cells a side; and what must be so then for
-    a picture to be looked for further: how much of the difference is gone at least, and
-    the least correlation at that place."""
+    a picture to be looked for further: how much of the difference is gone, and what the
+    correlation is there, at least; and by what part of a side the place may be
+    stretched, which cameras don't do."""
 
     side: int
     steps: int
     gone: float
     correlation: float
+    stretch: float
 
 
 LEVELS = (
-    Level(8, 3, 0.2, 0.85),
-    Level(8, 4, 0.3, 0.9),
-    Level(16, 5, 0.6, 0.965),
-    Level(32, 5, 0.7, 0.975),
+    Level(8, 3, 0.2, 0.85, 0.2),
+    Level(8, 4, 0.3, 0.9, 0.1),
+    Level(16, 5, 0.6, 0.965, 0.05),
+    Level(32, 5, 0.7, 0.975, 0.03),
 )
 ROUGHLY_FOUND = 2  # levels, after which the place is right, if not the picture
 UNEXPLAINED = 0.1  # of the difference may be left; what is more makes less alike
 PROMISING = 0.2  # of the difference that one step may take away, at least, …
 HOPEFUL = 0.75  # … and the correlation after it
 SAMPLE = 128  # pictures, drawn by lot, among which …
-MATES = 3  # … those are looked for in which another may lie
+MATES = 2  # … those are looked for in which another may lie, …
+MATCHING = 0.35  # … as one step may take away so much of the difference
 RELATED = 0.3  # correlation below which a picture is not looked for in another
 OVERLAP = 0.4  # of a picture must lie in the other
 LIKELY = 0.9  # correlation at a rough place of a picture with what is cut out of it
@@ -93,7 +96,7 @@ def mates(copies, keys):
     every = np.arange(n)
     for rank in range(min(MATES, len(sample))):
         best = gone.argmax(1)
-        is_good = gone[every, best] >= PROMISING
+        is_good = gone[every, best] >= MATCHING
         found[is_good, rank] = sample[best[is_good]]
         gone[every, best] = -np.inf
     return found
@@ -155,8 +158,7 @@ def _differences_at(copies, a, b, place, gone, passed, limit):
     haven't moved as a camera moves, nor is anything cut off."""
     is_good = (passed == len(LEVELS)) & places.is_movement(place)
     textured = copies.is_textured[a] & copies.is_textured[b]
-    is_likely = places.is_rigid(copies, a, b, place) & textured
-    is_good &= is_likely | places.is_cut_out(copies, a, b, place)
+    is_good &= textured | places.is_cut_out(copies, a, b, place)
     found = np.full(len(a), np.inf)
     good = np.flatnonzero(is_good)
     for some in blocks(len(good), BLOCK):
@@ -229,6 +231,7 @@ def followed(copies, a, b, place=None):
             gone[some] = _gone(before, correlation)
             is_good = gone[some] >= level.gone
             is_good &= correlation >= level.correlation
+            is_good &= places.is_rigid(copies, one, other, found, level.stretch)
             place[some[is_good]] = found[is_good]
             passed[some] += is_good
         rows = rows[passed[rows] > LEVELS.index(level)]

@@ -7,7 +7,6 @@ import numpy as np
 
 STILL = np.array([0, 1, 0, 0, 0, 1], "float32")
 LEAST_MOVE = 0.006  # of a side: less than that is no movement
-STRETCH = 0.03  # of a side, by which a place may be off: cameras stretch nothing
 SAME_SCALE = 0.02  # of a side, by which it may be off where something is cut off
 CUT = 0.01  # of a side, by which the edges of what is cut out may be off
 EDGE = 0.045  # of a side, next to which a moved picture is not compared
@@ -76,15 +75,15 @@ def is_movement(place):
     return np.abs(place - STILL).max(1) >= LEAST_MOVE
 
 
-def is_rigid(copies, a, b, place):
-    """Whether a camera may have moved so, with which nothing is stretched or skewed:
-    bool (m,)."""
+def is_rigid(copies, a, b, place, tolerance):
+    """Whether a camera may have moved so, with which nothing is stretched or skewed by
+    more than this share of a side: bool (m,)."""
     width, height = (copies.size[a] / copies.size[b][:, :1]).T
     aspect = copies.size[b, 1] / copies.size[b, 0]
     scale = place[:, 1] * width
     stretch = np.abs(scale - place[:, 5] * height / aspect)
     skew = np.abs(place[:, 2] * width / aspect + place[:, 4] * height)
-    return (stretch < STRETCH * scale) & (skew < STRETCH * scale)
+    return (stretch < tolerance * scale) & (skew < tolerance * scale)
 
 
 def is_cut_out(copies, a, b, place):
