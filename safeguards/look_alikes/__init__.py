@@ -68,8 +68,8 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
         bar.update()
         others = nearest(copies, rows, keys, NEAREST)
         still = _with_still(copies, still, rows, others, exact_to)
-        still = without_chains(copies, still)
-        joined = connected(n, np.concatenate((still, moved), 1), limit)
+        judged = without_chains(copies, still)
+        joined = connected(n, np.concatenate((judged, moved), 1), limit)
         looked_in = np.concatenate((others[:, :LOOKED_FOR], companions[rows]), 1)
         a, b = once(n, rows, looked_in)
         is_open = joined[a] != joined[b]
@@ -79,12 +79,12 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
         moved = np.concatenate((moved, found), 1)
         if parts is not None:
             break
-        keys = connected(n, np.concatenate((still, moved), 1), limit)
+        keys = connected(n, np.concatenate((judged, moved), 1), limit)
         # Who has found nobody but their own has not seen the others yet.
         rows = rows[((others >= 0) & (keys[others] == keys[rows][:, None])).all(1)]
         rows = _ambassadors(rows, keys)
     bar.close()
-    found = fewest(n, np.concatenate((still, moved), 1), limit)
+    found = fewest(n, np.concatenate((judged, moved), 1), limit)
     ranked = np.lexsort((found[1], found[0], found[2]))
     return [_pair(*found[:, i]) for i in ranked]
 

@@ -8,7 +8,9 @@ import numpy as np
 from safeguards.look_alikes.differences import differences
 
 CLIQUE = 0.9  # of copies of one picture must be like the one in their middle
-STEPS = (1, 0.8, 0.6, 0.4, 0.2)  # units up to which pairs count, until that is so
+# Units up to which pairs of a chain count, tried one after another
+STEPS = (0.8, 0.64, 0.5, 0.4, 0.32, 0.25, 0.2)
+GAP = 1.4  # times as much the nearest other picture must differ
 UNSURE = 1.02  # units of difference of pairs that are alike by way of others only
 
 
@@ -46,33 +48,45 @@ def without_chains(copies, found):
     """The pairs, of which some count as less alike.
 
     Copies of one picture are all like one another. Where pictures that haven't moved
-    are alike only by way of others, they are things of slightly different shades: only
-    those pairs count that differ less."""
+    are alike only by way of others, they are things of slightly different shades. Of
+    these, some still count as one if they differ less, and clearly less than others."""
     n = len(copies)
-    found = found.copy()
+    judged = found.copy()
     first, second = found[:2].astype(int)
-    is_open = np.ones(n, bool)  # not yet known to be no chain
-    for level, next_level in zip(STEPS, (*STEPS[1:], -1), strict=True):
-        keys = connected(n, found, level)
-        is_chain = _chains(copies, keys, is_open, first, second, found[2])
-        is_open &= is_chain[keys]
+    keys = connected(n, found, 1)
+    is_chain = _chains(copies, keys, found, np.ones(n, bool))
+    is_open = is_chain[keys]
+    is_doubtful = is_open[first] & is_open[second] & (found[2] <= 1)
+    judged[2, is_doubtful] = UNSURE
+    for level in STEPS:
         if not is_open.any():
             break
-        is_own = is_open[first] & (keys[first] == keys[second])
-        found[2, is_own & (found[2] <= 1) & (found[2] > next_level)] = UNSURE
-    return found
+        keys = connected(n, found, level)
+        is_apart = keys[first] != keys[second]
+        nearest = np.full(keys.max() + 1, np.inf)  # of other groups, for each
+        for end in (first[is_apart], second[is_apart]):
+            np.minimum.at(nearest, keys[end], found[2, is_apart])
+        has_gap = (nearest > GAP * level) & ~_chains(copies, keys, found, is_open)
+        is_kept = is_doubtful & ~is_apart & has_gap[keys[first]]
+        is_kept &= is_open[first] & (found[2] <= level)
+        judged[2, is_kept] = found[2, is_kept]
+        is_open &= ~has_gap[keys]
+    return judged
 
 
-def _chains(copies, keys, is_open, first, second, difference):
-    """Which groups are chains: bool, by key. Only open pictures are looked at."""
+def _chains(copies, keys, found, is_open):
+    """Which groups of more than two open pictures aren't all like the one of them that
+    most are like: bool, by key."""
     n = len(copies)
     size = np.bincount(keys)
-    is_own = (difference <= 1) & (keys[first] == keys[second])
+    first, second = found[:2].astype(int)
+    is_own = (found[2] <= 1) & (keys[first] == keys[second])
     degree = np.bincount(first[is_own], minlength=n)
     degree += np.bincount(second[is_own], minlength=n)
-    ranked = np.lexsort((np.arange(n)[::-1], degree, keys))
-    middle = ranked[np.cumsum(size) - 1]
-    others = np.flatnonzero(is_open & (size[keys] > 2) & (middle[keys] != np.arange(n)))
-    alike = differences(copies, others, middle[keys[others]]) <= 1
-    share = np.bincount(keys[others], alike, len(size)) / np.maximum(size - 1, 1)
-    return (share < CLIQUE) & (np.bincount(keys[others], minlength=len(size)) > 0)
+    ranked = np.lexsort((-np.arange(n), degree, keys))
+    middle = ranked[np.cumsum(size) - 1][keys]
+    others = np.flatnonzero(is_open & (size[keys] > 2) & (middle != np.arange(n)))
+    alike = differences(copies, others, middle[others]) <= 1
+    count = np.bincount(keys[others], minlength=len(size))
+    share = np.bincount(keys[others], alike, len(size)) / count.clip(1)
+    return (count > 0) & (share < CLIQUE)
