@@ -15,15 +15,17 @@ from tqdm.auto import tqdm
 from safeguards.look_alikes.candidates import nearest, once
 from safeguards.look_alikes.copies import Copies, Look, correlations, look
 from safeguards.look_alikes.differences import differences
-from safeguards.look_alikes.films import following
+from safeguards.look_alikes.films import SHORTEST, following
 from safeguards.look_alikes.joining import (
     STEPS,
     connected,
     fewest,
+    of_others,
     pairs,
     without_chains,
 )
-from safeguards.look_alikes.movements import mates, moved_pairs
+from safeguards.look_alikes.movements import moved_pairs
+from safeguards.look_alikes.slopes import mates
 
 # the likeness of two pictures that differ by as much as noise may change at most
 ALIKE = 0.95
@@ -31,6 +33,7 @@ NEAREST = 6  # pictures with which each is compared as it is
 LOOKED_FOR = 3  # of these, in which it is looked for at another place
 AMBASSADORS = 4  # pictures of a group that look for pictures of other groups
 RESEMBLING = 0.95  # correlation of pictures that may be frames of one film
+NEARLY = 2  # units of difference of pictures that nearly count as one
 HOPELESS = 14  # units of difference, from which on nobody needs to know how much
 
 
@@ -56,9 +59,10 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
     copies = Copies(looks)
     limit = np.log(threshold) / np.log(ALIKE)
     exact_to = max(1, limit)
-    keys = np.arange(n) if parts is None else np.unique(parts, return_inverse=True)[1]
-    in_order = following(copies, np.asarray(order))
-    in_order = in_order[:, keys[in_order[0].astype(int)] != keys[in_order[1].astype(int)]]
+    keys = np.arange(n)
+    if parts is not None:
+        keys = np.unique(parts, return_inverse=True)[1]
+    in_order = of_others(following(copies, np.asarray(order)), keys)
     still = np.empty((3, 0))
     moved = in_order
     rows = np.arange(n)
@@ -74,9 +78,7 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
         a, b = once(n, rows, looked_in)
         is_open = joined[a] != joined[b]
         found = pairs(*moved_pairs(copies, a[is_open], b[is_open], exact_to))
-        if parts is not None:
-            found = found[:, keys[found[0].astype(int)] != keys[found[1].astype(int)]]
-        moved = np.concatenate((moved, found), 1)
+        moved = np.concatenate((moved, of_others(found, keys)), 1)
         if parts is not None:
             break
         keys = connected(n, np.concatenate((judged, moved), 1), limit)
@@ -129,6 +131,9 @@ def undecided(looks, keys):
     a, b = a[is_like], b[is_like]
     if not len(a):
         return None
-    found = pairs(a, b, differences(copies, a, b, HOPELESS))
+    for limit in (NEARLY, HOPELESS):  # the nearest is mostly near: that is told sooner
+        found = pairs(a, b, differences(copies, a, b, limit))
+        if found[2].min() <= limit:
+            break
     best = found[2].argmin()
     return len(a), _pair(*found[:, best])

@@ -40,13 +40,16 @@ def look(image):
 
 
 class Copies:
-    """The looks of n pictures, side by side. All are float32 (n, …) but for some bool.
+    """The looks of n pictures, side by side: float32, where nothing else is said.
 
-    light: by cells a side, (n, side, side) in grey levels, that of 64 uint8; detail:
-    by cells a side, what `detail_of` says of it; colour: by cells a side,
-    (2, n, side, side), Cb and Cr around 0; size: (n, 2) in pixels; contrast: deviation of the light; noise: by how
-    much more a picture of few pixels may change; is_grey, is_textured: bool (n,);
-    rows: (n, 385), whose distance says how near two pictures are to being candidates;
+    light: by cells a side, (n, side, side) in grey levels, that of 64 uint8;
+    detail: by cells a side, what `detail_of` says of it;
+    colour: by cells a side, (2, n, side, side), Cb and Cr around 0;
+    size: (n, 2), width and height in pixels;
+    contrast: (n,), the deviation of the light, in grey levels;
+    noise: (n,), how many times as much a picture of few pixels may change;
+    is_grey, is_textured: bool (n,);
+    rows: (n, 385), whose distances say which pictures are candidates;
     shape: (n, 256), whose products are correlations of light."""
 
     def __init__(self, looks):

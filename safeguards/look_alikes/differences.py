@@ -13,7 +13,6 @@ from safeguards.look_alikes.copies import (
     blocks,
     correlations,
     detail_of,
-    shrunk,
 )
 
 # What noise may change in a cell, by cells a side: grey levels, and levels of Cb and Cr

@@ -9,7 +9,7 @@ import numpy as np
 from safeguards.look_alikes.copies import correlations
 from safeguards.look_alikes.joining import pairs
 
-SHORTEST = 11  # frames
+SHORTEST = 20  # pictures of a folder, for fewer say too little about how alike they are
 FOLLOWING = 0.8  # correlation of frames that follow one another, at least
 APART = 8  # frames, beyond which two of a folder don't follow one another
 CHANCE = 0.02  # of the pairs that are apart are as alike as frames that follow

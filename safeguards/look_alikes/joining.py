@@ -18,6 +18,12 @@ def pairs(a, b, difference):
     return np.stack((np.minimum(a, b), np.maximum(a, b), difference))
 
 
+def of_others(found, keys):
+    """Those pairs that are of two keys."""
+    first, second = found[:2].astype(int)
+    return found[:, keys[first] != keys[second]]
+
+
 def connected(n, found, limit):
     """A number for each of n pictures, the same for those that pairs join."""
     from scipy.sparse import coo_array

@@ -17,6 +17,8 @@ from safeguards.look_alikes.copies import (
     shrunk,
 )
 from safeguards.look_alikes.differences import moved_differences
+from safeguards.look_alikes.slopes import gone_of, is_promising, system_of
+
 
 class Level(NamedTuple):
     """How long to look on a grid of so many cells a side; and what must be so then for
@@ -39,11 +41,6 @@ LEVELS = (
 )
 ROUGHLY_FOUND = 2  # levels, after which the place is right, if not the picture
 UNEXPLAINED = 0.1  # of the difference may be left; what is more makes less alike
-PROMISING = 0.2  # of the difference that one step may take away, at least, …
-HOPEFUL = 0.75  # … and the correlation after it
-SAMPLE = 128  # pictures, drawn by lot, among which …
-MATES = 2  # … those are looked for in which another may lie, …
-MATCHING = 0.35  # … as one step may take away so much of the difference
 RELATED = 0.3  # correlation below which a picture is not looked for in another
 OVERLAP = 0.4  # of a picture must lie in the other
 LIKELY = 0.9  # correlation at a rough place of a picture with what is cut out of it
@@ -60,7 +57,7 @@ def moved_pairs(copies, a, b, limit=1):
     is_resized = (copies.size[a] != copies.size[b]).any(1)
     worth = (is_textured | is_resized) & (correlations(copies, a, b) >= RELATED)
     a, b = a[worth], b[worth]
-    worth = _is_promising(copies, a, b)
+    worth = is_promising(copies, a, b)
     a, b = a[worth], b[worth]
     found = []
     lost = []
@@ -79,80 +76,6 @@ def moved_pairs(copies, a, b, limit=1):
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
-def mates(copies, keys):
-    """For each picture some of other keys that it may be cut out of something like:
-    positions (n, MATES), -1 where there are no more. They are drawn from all by lot.
-
-    With many cut-outs of one background, the nearest of each are other cut-outs, and
-    where it was cut out is only seen beside a whole picture."""
-    n = len(copies)
-    sample = np.random.default_rng(0).permutation(n)[:SAMPLE]
-    light = _centred(copies)
-    bases = _tangents(copies, sample)[sample].swapaxes(0, 1).reshape(64, -1)
-    after = np.square(light @ bases).reshape(n, len(sample), 8).sum(2)
-    gone = _gone(light @ light[sample].T, np.sqrt(after))
-    gone[keys[:, None] == keys[sample]] = -np.inf
-    found = np.full((n, MATES), -1)
-    every = np.arange(n)
-    for rank in range(min(MATES, len(sample))):
-        best = gone.argmax(1)
-        is_good = gone[every, best] >= MATCHING
-        found[is_good, rank] = sample[best[is_good]]
-        gone[every, best] = -np.inf
-    return found
-
-
-def _is_promising(copies, a, b):
-    """Whether one small movement could take away enough of the difference of pictures a
-    and b: bool (m,). What small movements make of a picture are combinations of its
-    slopes (Simard's tangent distance, 1993), so a product of matrices tells."""
-    bases = _tangents(copies, np.unique(np.concatenate((a, b))))
-    light = _centred(copies)
-    before = np.einsum("ij,ij->i", light[a], light[b])
-    after = np.zeros(len(a))
-    for one, other in ((a, b), (b, a)):
-        for some in blocks(len(a), BLOCK):
-            shares = np.matmul(light[other[some], None], bases[one[some]])[:, 0]
-            correlation = np.linalg.norm(shares, axis=1)
-            after[some] = np.maximum(after[some], correlation)
-    return (_gone(before, after) >= PROMISING) & (after >= HOPEFUL)
-
-
-def _centred(copies):
-    """Light (n, 64) whose products are correlations."""
-    light = copies.light[8].reshape(len(copies), -1)
-    light = light - light.mean(1, keepdims=True)
-    return light / np.linalg.norm(light, axis=1, keepdims=True).clip(1)
-
-
-def _gone(before, after):
-    """The share of a difference that is gone, by correlations."""
-    return 1 - (1 - after) / (1 - before).clip(1e-6)
-
-
-def _tangents(copies, rows):
-    """For pictures an orthonormal basis of what small movements, light and contrast
-    make of it: {row: …} as an array (n, 64, 8), filled for `rows`."""
-    bases = np.zeros((len(copies), 64, 8), "float32")
-    for some in blocks(len(rows), BLOCK):
-        some = rows[some]
-        bases[some] = np.linalg.qr(_system(copies.light[8][some]))[0]
-    return bases
-
-
-def _system(grids):
-    """What becomes of grids (m, side, side) by a little of each movement, of contrast
-    and of light: (m, side², 8)."""
-    m, side = len(grids), grids.shape[1]
-    u, v = places.ends(side)
-    down, across = np.gradient(grids, axis=(1, 2))
-    down = down.reshape(m, -1) * side
-    across = across.reshape(m, -1) * side
-    moves = (across, across * u, across * v, down, down * u, down * v)
-    grids = grids.reshape(m, -1)
-    return np.stack((*moves, grids, np.ones_like(grids)), 2)
-
-
 def _differences_at(copies, a, b, place, gone, passed, limit):
     """How much pictures a at their places and b differ: (m,), infinite where they
     haven't moved as a camera moves, nor is anything cut off."""
@@ -163,14 +86,14 @@ def _differences_at(copies, a, b, place, gone, passed, limit):
     good = np.flatnonzero(is_good)
     for some in blocks(len(good), BLOCK):
         some = good[some]
-        one, where = a[some], place[some]
+        one, other, where = a[some], b[some], place[some]
         fine = copies.light[SIDE][one].astype("float32")
         fine = places.at(fine, where, SIDE)
         light = {side: shrunk(fine, side) for side in (32, 16)}
         colour = copies.colour[COLOUR][:, one]
         colour = [shrunk(places.at(grids, where, COLOUR), 16) for grids in colour]
         cells = places.inside(where, 16)
-        found[some] = moved_differences(copies, one, b[some], light, colour, cells, limit)
+        found[some] = moved_differences(copies, one, other, light, colour, cells, limit)
     # What a movement leaves unexplained counts the more.
     return found * np.maximum(1, (1 - gone) / UNEXPLAINED)
 
@@ -228,7 +151,7 @@ def followed(copies, a, b, place=None):
             one, other = a[some], b[some]
             found, correlation = _level(copies, one, other, place[some], level)
             before = _correlation(still[one], still[other], True)
-            gone[some] = _gone(before, correlation)
+            gone[some] = gone_of(before, correlation)
             is_good = gone[some] >= level.gone
             is_good &= correlation >= level.correlation
             is_good &= places.is_rigid(copies, one, other, found, level.stretch)
@@ -253,7 +176,7 @@ def _level(copies, a, b, place, level):
         likeness = np.where(is_better, found, likeness)
         if step == level.steps - 1:
             break
-        system = _system(now)
+        system = system_of(now)
         weighted = system * cells.reshape(len(a), -1, 1)
         rest = (goal - now).reshape(len(a), -1, 1)
         square = weighted.swapaxes(1, 2) @ system
