@@ -251,7 +251,7 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     size, quality or brightness, with up to a tenth of each side cut off, shots of one
     scene from the hand, and films, whose files must be named in order or hold the time
     they were taken, 20 or more in a folder. Of many that are alike, also by way of
-    others, as few pairs are given as join them: each picture is in one of them at least.
+    others, as few pairs are given as join them: each picture is in at least one.
     Missed are mirrored copies, those turned by more than a few degrees, small parts of
     a picture, some that were sharpened or made a fifth brighter, and of things on a
     plain ground shots from the hand, and those that were cut out and then resized, made
