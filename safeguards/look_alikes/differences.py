@@ -4,6 +4,8 @@ A copy differs from its picture everywhere a little and nowhere much. So a diffe
 told in units of what noise, JPEG and a resize may change in that cell: up to 1, two
 pictures count as alike."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from safeguards.look_alikes.copies import (
@@ -27,6 +29,15 @@ MOST_LIGHT = 1.3  # … and where there isn't
 RESAMPLED = 2.5  # times the noise, in a moved picture
 SCREENED = 3  # units in a rough comparison, from which on there is no exact one
 COARSELY_ALIKE = 1.6  # times as much as noise may change on the whole
+
+
+class Tone(NamedTuple):
+    """What makes pictures of less contrast as bright as those of more. gain, offset:
+    (m, 1, 1); lost: (m, 16, 16), grey levels that a copy may have lost by it."""
+
+    gain: np.ndarray
+    offset: np.ndarray
+    lost: np.ndarray
 
 
 def differences(copies, a, b, limit=1):
@@ -98,27 +109,17 @@ def _worst(copies, light, detail, colour, a, b, limit, factor=1, inside=None):
     if inside is None:
         inside = np.ones((len(a), 16, 16), bool)
     swap = light[16].std((1, 2)) > copies.contrast[b]
-    pale, rich = _swapped(light[16], copies.light[16][b], swap)
-    details = _swapped(detail[16], copies.detail[16][b], swap)
     tints = [
         _swapped(own, other[b], swap)
         for own, other in zip(colour, copies.colour[16], strict=True)
     ]
-    low, high = _range(pale, details[0], *(one for one, _ in tints))
-    room = 255 - _range(rich, details[1], *(other for _, other in tints))[1]
-    is_flat = np.minimum(*details) < FLAT
-    weight = inside * np.where(_wide(textured), room.clip(1), is_flat)
-    gain, offset = _tone(pale, rich, weight, textured)
-    lost = _lost(pale, low, high, gain, offset) * _wide(textured)
+    coarse = _swapped(light[16], copies.light[16][b], swap)
+    details = _swapped(detail[16], copies.detail[16][b], swap)
+    tone = _tone(coarse, details, tints, inside, textured)
     # A grey copy of a picture in colours is a copy.
     is_colour_off = textured & (copies.is_grey[a] != copies.is_grey[b])
     coloured = inside & ~_wide(is_colour_off)
-    worst = np.zeros(len(a))
-    for one, other in tints:
-        difference = (np.abs(gain * one - other) - lost / 2).clip(0) * coloured
-        edges = np.minimum(detail_of(one), detail_of(other))
-        difference /= _wide(noise) * COLOUR_NOISE + EDGES * edges
-        worst = np.maximum(worst, difference.max((1, 2)))
+    worst = _worst_colour(tints, tone, _wide(noise), coloured)
     rows = np.arange(len(a))
     for side in sorted(light):
         rows = rows[worst[rows] <= limit]
@@ -129,15 +130,36 @@ def _worst(copies, light, detail, colour, a, b, limit, factor=1, inside=None):
         else:
             edges = np.minimum(detail_of(own), detail_of(other))
         unit = _wide(noise[rows]) * NOISE[side] + EDGES * edges
-        pale, rich = _swapped(own, other, swap[rows])
-        pale *= gain[rows]
-        pale += offset[rows]
-        difference = np.abs(pale.clip(0, 255, out=pale) - rich)
-        difference -= _grown(lost[rows], side)
-        difference *= _grown(inside[rows], side)
-        difference /= unit
-        worst[rows] = np.maximum(worst[rows], difference.max((1, 2), initial=0))
+        both = _swapped(own, other, swap[rows])
+        own_tone = Tone(*(values[rows] for values in tone))
+        found = _worst_light(both, own_tone, unit, inside[rows])
+        worst[rows] = np.maximum(worst[rows], found)
     return worst
+
+
+def _worst_colour(tints, tone, noise, coloured):
+    """The largest difference of Cb or Cr in a coarse cell that counts: (m,)."""
+    worst = np.zeros(len(noise))
+    for one, other in tints:
+        difference = np.abs(tone.gain * one - other) - tone.lost / 2
+        difference = difference.clip(0) * coloured
+        edges = np.minimum(detail_of(one), detail_of(other))
+        difference /= noise * COLOUR_NOISE + EDGES * edges
+        worst = np.maximum(worst, difference.max((1, 2)))
+    return worst
+
+
+def _worst_light(both, tone, unit, inside):
+    """The largest difference of light in a cell of a grid: (m,)."""
+    pale, rich = both
+    side = pale.shape[1]
+    pale *= tone.gain
+    pale += tone.offset
+    difference = np.abs(pale.clip(0, 255, out=pale) - rich)
+    difference -= _grown(tone.lost, side)
+    difference *= _grown(inside, side)
+    difference /= unit
+    return difference.max((1, 2), initial=0)
 
 
 def _wide(values):
@@ -156,6 +178,22 @@ def _swapped(one, other, swap):
     return np.where(swap, other, one), np.where(swap, one, other)
 
 
+def _tone(coarse, details, tints, inside, textured):
+    """The `Tone` of pictures, given as coarse grids, their details and their tints."""
+    (pale, rich), (blue, red) = coarse, tints
+    low, high = _range(pale, details[0], blue[0], red[0])
+    room = 255 - _range(rich, details[1], blue[1], red[1])[1]
+    is_flat = np.minimum(*details) < FLAT
+    weight = inside * np.where(_wide(textured), room.clip(1), is_flat)
+    gain, offset = _fitted(pale, rich, weight, textured)
+    # More light or contrast may have taken some of what was bright, or dark.
+    change = np.abs((gain - 1) * pale + offset)
+    above = gain * high + offset - BRIGHT
+    below = 255 - BRIGHT - gain * low - offset
+    lost = np.minimum(np.maximum(above, below).clip(0), change)
+    return Tone(gain, offset, lost * _wide(textured))
+
+
 def _range(light, detail, blue, red):
     """The darkest and the brightest values that the cells may hold, in any of R, G and
     B."""
@@ -163,16 +201,7 @@ def _range(light, detail, blue, red):
     return light + channels.min(0) - detail, light + channels.max(0) + detail
 
 
-def _lost(pale, low, high, gain, offset):
-    """Grey levels that more light or contrast may have taken of what was bright, or
-    dark."""
-    change = np.abs((gain - 1) * pale + offset)
-    above = gain * high + offset - BRIGHT
-    below = 255 - BRIGHT - gain * low - offset
-    return np.minimum(np.maximum(above, below).clip(0), change)
-
-
-def _tone(pale, rich, weight, textured):
+def _fitted(pale, rich, weight, textured):
     """By what gain and offset (m, 1, 1) the picture of less contrast becomes the other,
     in cells that count. Only where there is much to see, both may change."""
     total = np.maximum(weight.sum((1, 2)), 1)
