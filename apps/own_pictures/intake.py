@@ -25,7 +25,7 @@ from panels.corrections import (
     retire_corrections,
 )
 from safeguards.folders import DataError, check_class_names, part_of, visible
-from safeguards.look_alikes import undecided
+from safeguards.look_alikes import SHORTEST, undecided
 from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
@@ -508,7 +508,8 @@ def _undecided(pictures, pairs):
     text = (
         f"Not decided: {count} pictures resemble another and differ in places, as do "
         f"{_described(pair)}. They count as different things. If they are frames of a "
-        "film, name the files in the order in which they were taken."
+        "film, name the files in the order in which they were taken: in a folder of "
+        f"{SHORTEST} or more, that tells."
     )
     threshold = math.floor(100 * pair[0]) / 100
     if threshold >= LEAST_LIKENESS:

@@ -417,6 +417,31 @@ def xrays(n=48, seed=0, blob=12.0):
     return found
 
 
+def patients(n=60, spread=0.01, blob=10.0, seed=0):
+    """Chests whose lungs differ in place, size and density by about this share; every
+    other one has a faint blob of so many grey levels somewhere."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[0:320, 0:320] / 320
+    found = []
+    for i in range(n):
+        apart, down, dense, wide, tall = random.normal(0, spread, 5)
+        own = 200 + 12 * np.sin(y * 60 + random.uniform(0, 0.6)) * (
+            np.abs(x - 0.5) < 0.35
+        )
+        for middle in (0.3 - apart, 0.7 + apart):
+            across = (x - middle) / (0.13 + wide / 2)
+            along = (y - 0.5 + down) / (0.3 + tall)
+            own -= (110 + 200 * dense) * np.exp(-(across**2) - along**2)
+        if i % 2:
+            left, top = random.uniform(0.2, 0.8, 2)
+            own += blob * np.exp(
+                -(((x - left) / 0.035) ** 2) - ((y - top) / 0.035) ** 2
+            )
+        page = Image.fromarray(own.clip(0, 255).astype("uint8")).convert("RGB")
+        found.append((f"class {i % 2}", f"patient {i}", grained(page, random, 2)))
+    return found
+
+
 def displays(n=48, seed=0):
     """Seven-segment digits of one instrument under a fixed camera."""
     random = np.random.default_rng(seed)
