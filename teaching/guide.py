@@ -131,7 +131,7 @@ def class_memory():
         f"**Memory for {CLASS} on one machine,** if all run the hungriest lesson at "
         "the same moment and have shut down those before it: "
         f"{', '.join(one)}, {most(lesson)} for the whole series. If each lesson of the "
-        f"plan stays open in turn: {' and '.join(all_open)}."
+        f"plan stays open in turn: up to {' and '.join(all_open)}."
     )
 
 
