@@ -106,25 +106,32 @@ def measured(name):
 
 
 def class_memory():
-    """One line: the memory for a class on one machine, by plan."""
+    """One line: the memory for a class on one machine, by plan. A lesson's kernel stays
+    when its tab is closed, so it is counted both ways: one at a time, and all."""
     server = max(int(row["server_mb"]) for row in measured("hub_needs.tsv"))
     lesson = {
         row["lesson"]: int(row["kernel_mb"]) + int(row["beside_mb"])
         for row in measured("lesson_needs.tsv")
     }
 
+    def gigabytes(mb):
+        return f"{CLASS * (mb + server) / MB_PER_GB:.0f} GB"
+
     def most(lessons):
         number = max(lessons, key=lesson.get)
-        total = CLASS * (lesson[number] + server) / MB_PER_GB
-        return f"{total:.0f} GB (lesson {number})"
+        return f"{gigabytes(lesson[number])} (lesson {number})"
 
-    parts = []
+    one, all_open = [], []
     for plan in plans.plans()[:2]:
-        lessons = [step["lesson"] for step in plan["steps"] if "lesson" in step]
-        parts.append(f"{most(lessons)} for “{plan['name'].partition(':')[0]}”")
+        lessons = sorted({s["lesson"] for s in plan["steps"] if "lesson" in s})
+        name = f"for “{plan['name'].partition(':')[0]}”"
+        one.append(f"{most(lessons)} {name}")
+        all_open.append(f"{gigabytes(sum(lesson[n] for n in lessons))} {name}")
     return (
         f"**Memory for {CLASS} on one machine,** if all run the hungriest lesson at "
-        f"the same moment: {', '.join(parts)}, {most(lesson)} for the whole series."
+        "the same moment and have shut down those before it: "
+        f"{', '.join(one)}, {most(lesson)} for the whole series. If each lesson of the "
+        f"plan stays open in turn: up to {' and '.join(all_open)}."
     )
 
 

@@ -140,12 +140,17 @@ def student(notebook, outputs=False):
 
 
 def with_ready_cell(notebook):
-    """A copy of lesson 00 whose first cells, below the title, say whether all is
-    ready."""
+    """A copy of lesson 00 whose first cells, between the title and “Set up”, say
+    whether all is ready. “Set up” keeps the cell that it speaks of right below it."""
     made = copy.deepcopy(notebook)
+    title, heading, set_up = made.cells[0].source.partition("## Set up\n")
+    if not heading:
+        raise EditionError("Lesson 00 has no section “## Set up” below its title.")
+    made.cells[0].source = title.strip()
     made.cells[1:1] = [
         new_markdown_cell(READY, id="are-you-ready"),
         new_code_cell(READY_CODE, id="you-are-ready"),
+        new_markdown_cell(heading + set_up, id="set-up"),
     ]
     return made
 

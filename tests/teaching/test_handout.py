@@ -153,6 +153,13 @@ def test_what_is_said_of_saved_outputs_goes_with_them(text, left):
     assert handout.without_saved(text) == left
 
 
+def test_no_page_sends_learners_to_the_guide(unpacked):
+    """They don't have it: where a link to it was cut, its words would lead nowhere."""
+    for path in inside(unpacked):
+        if path.suffix in (".md", ".ipynb"):
+            assert "teaching.md" not in (unpacked / path).read_text("utf-8"), path
+
+
 def test_no_page_speaks_of_outputs_that_are_not_there(unpacked):
     for path in inside(unpacked):
         if path.suffix in (".md", ".ipynb") and path.name != "README.md":
@@ -165,6 +172,16 @@ def test_the_first_cell_says_that_all_is_ready(unpacked):
     nbformat.validate(read(path))
     assert "You are ready" in code_cells(path)[0].source
     assert "Shift+Enter" in read(path).cells[1].source
+
+
+def test_the_cell_that_a_section_speaks_of_stands_below_it(unpacked):
+    """The question whether all is ready comes before “Set up”, not into it."""
+    (path,) = unpacked.glob("notebooks/00_*.ipynb")
+    (original,) = NOTEBOOKS.glob("00_*.ipynb")
+    cells = read(path).cells
+    (place,) = (i for i, c in enumerate(cells) if c.source.startswith("## Set up\n"))
+    assert "cell below" in cells[place].source
+    assert cells[place + 1].source == code_cells(original)[0].source
 
 
 @pytest.mark.thorough

@@ -71,3 +71,40 @@ def test_every_lesson_was_measured():
         assert [row["lesson"] for row in rows] == [
             lesson.name[:2] for lesson in LESSONS
         ]
+
+
+def needs():
+    """Each lesson's memory in MB, that of its programs included → {number: MB}."""
+    with open(DOCS / "lesson_needs.tsv", encoding="utf-8") as file:
+        rows = csv.DictReader((line for line in file if line[0] != "#"), delimiter="\t")
+        return {r["lesson"]: int(r["kernel_mb"]) + int(r["beside_mb"]) for r in rows}
+
+
+def test_lessons_that_stay_open_are_counted_together():
+    """Closing a tab stops no kernel: a class that goes through the first plan holds
+    three of them, not the largest one."""
+    with open(DOCS / "hub_needs.tsv", encoding="utf-8") as file:
+        rows = csv.DictReader((line for line in file if line[0] != "#"), delimiter="\t")
+        server = max(int(row["server_mb"]) for row in rows)
+    lessons = sum(needs()[number] for number in ("00", "01", "05"))
+    said = re.search(r"stays open in turn: up to (\d+) GB for “90 minutes”", GUIDE)[1]
+    assert int(said) == round(20 * (lessons + server) / 1000)
+
+
+def test_learners_are_told_what_an_open_lesson_holds():
+    text = (DOCS / "learning.md").read_text(encoding="utf-8")
+    said = re.findall(r"(\d+) to (\d+) GB", text)
+    assert len(said) == 2
+    in_gb = {round(mb / 1000) for mb in needs().values()}
+    assert {(int(low), int(high)) for low, high in said} == {(min(in_gb), max(in_gb))}
+
+
+def test_the_hub_as_the_guide_starts_it_hands_out_no_solutions():
+    (block,) = (
+        code
+        for code in re.findall(r"(?ms)^```sh\n(.*?)^```$", GUIDE)
+        if "jupyterhub -f" in code
+    )
+    made, started = block.split("npm install")
+    assert "make handout" in made
+    assert "HUB_NOTEBOOKS=build/student" in started
