@@ -87,18 +87,28 @@ def test_which_way_up_a_picture_is_frozen_features_know_in_place():
 
 @pytest.mark.parametrize(
     "part",
-    [tool.by_night, tool.turned, tool.warm_up, tool.fine_tune, tool.features_at],
+    [tool.by_night, tool.turned, tool.warm_up, tool.fine_tune, tool.frozen_features],
     ids=lambda part: part.__name__,
 )
 def test_lesson_shows_the_recipe_word_for_word(part):
     """Only lines may be broken elsewhere: notebooks have longer ones."""
-    shown = [
-        ast.unparse(node)
-        for cell in code_cells(NOTEBOOKS / "06_fine_tune.ipynb")
-        for node in ast.parse(cell.source).body
-        if isinstance(node, ast.FunctionDef)
-    ]
-    assert ast.unparse(ast.parse(inspect.getsource(part))) in shown
+    assert ast.unparse(ast.parse(inspect.getsource(part))) in map(ast.unparse, shown())
+
+
+def shown():
+    """The statements of lesson 06."""
+    for cell in code_cells(NOTEBOOKS / "06_fine_tune.ipynb"):
+        yield from ast.parse(cell.source).body
+
+
+def test_lesson_takes_a_rate_that_it_compares_and_shows_every_seed():
+    texts = list(map(ast.unparse, shown()))
+    steps = f"steps={tool.EPOCHS} * len(night) // 16"
+    assert f"rate = warm_up({tool.PEAK!r}, {steps})" in texts
+    assert tool.PEAK in tool.RATES
+    compared = tuple(f"{rate:g}" for rate in tool.RATES)
+    assert f"tried = {compared}" in texts
+    assert f"seeds = {tool.SEEDS}" in texts
 
 
 # -- its parts -------------------------------------------------------------------------
@@ -128,10 +138,17 @@ def test_turning_keeps_the_pixels_and_says_how_far(pictures):
 def test_frozen_features_are_those_of_the_base(computers):
     classifier = load_classifier(size=tool.SIZE)
     pictures = computers.validation[:3].array(tool.SIZE, classifier.rule, "uint8")
-    found = tool.features_at(classifier, pictures)["pooled at the end"]
+    found = tool.frozen_features(classifier).predict(pictures, verbose=0)
     prepared = classifier.preprocess_input(pictures.astype("float32"))
     expected = training.base_of(classifier)(prepared).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(found["pooled at the end"], expected, rtol=0, atol=1e-3)
+    places = {name.partition(", ")[0] for name in found} - {"pooled at the end"}
+    for place in places:
+        maps = found[f"{place}, in place"]
+        averaged = found[f"{place}, averaged"]
+        in_rows = maps.reshape(len(pictures), -1, averaged.shape[1])
+        np.testing.assert_allclose(in_rows.mean(axis=1), averaged, rtol=0, atol=1e-4)
+    assert len(places) == 3
 
 
 def test_fine_tuning_moves_weights_and_no_statistic(pictures):

@@ -2,20 +2,20 @@
 
 python -m tools.record.record_fine_tuning
 
-Lesson 06 shows `by_night`, `turned`, `warm_up`, `fine_tune` and `features_at` word for
-word and runs them once. This tool repeats them on EfficientNet-Lite0 and the computers,
-with other noise and another order for each seed, and writes the answers to
+Lesson 06 shows `by_night`, `turned`, `warm_up`, `fine_tune` and `frozen_features` word
+for word and runs the night once. This tool repeats them on EfficientNet-Lite0 and the
+computers, with other noise and another order for each seed, and writes the answers to
 data/recorded/fine_tuning.npz (class positions, uint8):
 
 - {task}/{seed}/pooled, chosen, tuned: about the test pictures, by a head on the frozen
   pooled features, by one on the frozen features that were best on the validation
   pictures, and by the network fine-tuned; task: day or night; …/labels: the truth;
-- rate/{rate}: about the validation pictures by night, after RATE_EPOCHS epochs at
-  that rate, and rate/0: before them;
+- rate/{rate}: about the validation pictures by night, fine-tuned at that rate, and
+  rate/0: before that;
 - way_up/…: the same as by day and by night, for which way up a validation picture is.
 
 Stopped, it goes on where it was: what is there, of the same weights, size, pictures and
-recipe, is kept. It takes about ten minutes on two idle cores; more SEEDS take longer.
+recipe, is kept. It takes about ten minutes on two idle cores.
 """
 
 import datetime
@@ -39,14 +39,14 @@ from safeguards.whole_files import atomic_write, note_digest
 
 TARGET = RECORDED / "fine_tuning.npz"
 SIZE = 96  # pixels a side, as in the lesson
-SEEDS = (0,)
-RATES = (1e-5, 1e-4, 1e-3)  # peaks of the learning rate
-PEAK = 2e-4  # the one that the lesson takes
-COPIES = 4  # of each training picture by night, each with noise of its own
-RATE_COPIES = 2  # the same, where rates are compared
-EPOCHS = 4  # of fine-tuning
-RATE_EPOCHS = 3  # the same, for each of the rates
-WAY_UP_EPOCHS = 10  # the same, for which way up
+SEEDS = (0, 1, 2)
+PEAK = 3e-4  # of the learning rate: the one that the lesson takes
+RATES = (1e-5, 1e-4, PEAK, 1e-3)  # the peaks that are compared
+COPIES = 2  # of each training picture by night, each with noise of its own
+HEAD_EPOCHS = 40  # of stage 1, at most
+HEAD_PATIENCE = 3  # epochs without a lower validation loss that end stage 1
+EPOCHS = 5  # of fine-tuning, at most
+WAY_UP_EPOCHS = 8  # the same, for which way up
 # Of the noise: what is added to validation and test pictures never changes.
 VALIDATION_NOISE = 1001
 TEST_NOISE = 1002
@@ -78,42 +78,40 @@ def warm_up(peak, steps):
 def fine_tune(model, x, y, validation, epochs, rate):
     base = model.get_layer("base")
     base.trainable = True  # every layer inside it, too …
-    for layer in base.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False  # … but not these
+    norms = [x for x in base.layers if isinstance(x, keras.layers.BatchNormalization)]
+    for layer in base.layers[: len(base.layers) // 3] + norms:
+        layer.trainable = False  # … but not the first third, and no BatchNorm
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate, clipnorm=1), loss, metrics=["accuracy"])
     best = keras.callbacks.EarlyStopping(
-        "val_accuracy", patience=3, restore_best_weights=True
+        "val_accuracy", patience=2, restore_best_weights=True
     )
     return model.fit(
         x, y, 16, epochs, validation_data=validation, callbacks=[best], verbose=2
     )
 
 
-def features_at(classifier, pictures):
-    """Frozen features from four places in the network: {name: float32 (n, d)}."""
-    network = classifier.network
-    blocks = [x for x in network.layers if isinstance(x, keras.layers.Add)][2::3]
-    places = [layer.output for layer in (*blocks, network.layers[-2])]
+def frozen_features(classifier):
+    """A network: pictures, uint8 → {place: features, (n, d)} from four places."""
+    network, layers = classifier.network, keras.layers
+    found = {"pooled at the end": network.layers[-2].output}
+    for block in [x for x in network.layers if isinstance(x, layers.Add)][2::3]:
+        averaged = layers.GlobalAveragePooling2D()(block.output)
+        found[f"{block.name}, averaged"] = averaged
+        found[f"{block.name}, in place"] = layers.Flatten()(block.output)
     raw = keras.Input(network.input_shape[1:], dtype="uint8")
     scaled = classifier.preprocess_input(keras.ops.cast(raw, "float32"))
-    model = keras.Model(raw, keras.Model(network.input, places)(scaled))
-    *maps, pooled = model.predict(pictures, verbose=0)
-    found = {"pooled at the end": pooled}
-    for block, values in zip(blocks, maps, strict=True):
-        found[f"{block.name}, averaged"] = values.mean(axis=(1, 2))
-        found[f"{block.name}, in place"] = values.reshape(len(values), -1)
-    return found
+    return keras.Model(raw, keras.Model(network.input, found)(scaled))
 
 
 def frozen_answers(classifier, train, validation, test):
     """A small head on each of the frozen features: what it answers about the test
     pictures, {"pooled": …, "chosen": …}. Chosen are the features whose head is right
     most often about the validation pictures. Each argument: (pictures, labels)."""
-    learned = features_at(classifier, train[0])
-    checked = features_at(classifier, validation[0])
-    asked = features_at(classifier, test[0])
+    look = frozen_features(classifier)
+    learned = look.predict(train[0], verbose=0)
+    checked = look.predict(validation[0], verbose=0)
+    asked = look.predict(test[0], verbose=0)
     heads = {}
     scores = {}
     with threadpool_limits(1, "blas"):
@@ -135,7 +133,14 @@ def new_network(classifier, n_classes, train, validation, seed):
     """A network with a trained head on its frozen base: stage 1."""
     keras.backend.clear_session()  # else earlier networks would stay in memory
     model = training.new_model(classifier, n_classes, seed=seed)
-    training.fit(model, train, validation, epochs=10, seed=seed)
+    training.fit(
+        model,
+        train,
+        validation,
+        epochs=HEAD_EPOCHS,
+        patience=HEAD_PATIENCE,
+        seed=seed,
+    )
     return model
 
 
@@ -144,7 +149,7 @@ def answers(model, pictures):
     return training.predict(model, pictures).argmax(axis=1).astype("uint8")
 
 
-def pictures_of(task, classifier, dataset, seed, n_copies=COPIES):
+def pictures_of(task, classifier, dataset, seed):
     """(pictures, labels) to train on, to validate and to ask about, and how many
     classes there are. task: day, night or way_up, which asks about the validation
     pictures: the lesson opens the test set once."""
@@ -157,13 +162,13 @@ def pictures_of(task, classifier, dataset, seed, n_copies=COPIES):
         pairs = zip(read, (seed, VALIDATION_NOISE, VALIDATION_NOISE), strict=True)
         return [turned(pictures, drawn) for pictures, drawn in pairs], 4
     if task == "night":
-        copies = range(seed * n_copies, (seed + 1) * n_copies)
+        copies = range(seed * COPIES, (seed + 1) * COPIES)
         read = [
             np.concatenate([by_night(read[0], copy) for copy in copies]),
             by_night(read[1], VALIDATION_NOISE),
             by_night(read[2], TEST_NOISE),
         ]
-        labels[0] = np.tile(labels[0], n_copies)
+        labels[0] = np.tile(labels[0], COPIES)
     return list(zip(read, labels, strict=True)), len(dataset.classes)
 
 
@@ -181,13 +186,13 @@ def learn_task(task, epochs, seed, classifier, dataset):
 
 
 def learn_rate(peak, classifier, dataset):
-    """What a network answers by night about validation after RATE_EPOCHS epochs."""
-    parts, n_classes = pictures_of("night", classifier, dataset, 0, RATE_COPIES)
+    """What a network answers by night about validation, fine-tuned at that rate."""
+    parts, n_classes = pictures_of("night", classifier, dataset, seed=0)
     train, validation, _ = parts
     model = new_network(classifier, n_classes, train, validation, seed=0)
     if peak:
-        rate = warm_up(peak, RATE_EPOCHS * len(train[0]) // 16)
-        fine_tune(model, *train, validation, RATE_EPOCHS, rate)
+        rate = warm_up(peak, EPOCHS * len(train[0]) // 16)
+        fine_tune(model, *train, validation, EPOCHS, rate)
     return {
         f"rate/{peak:g}": answers(model, validation[0]),
         "rate/labels": validation[1],
@@ -197,12 +202,12 @@ def learn_rate(peak, classifier, dataset):
 def jobs(seeds=SEEDS, rates=RATES):
     """All that is measured: {an array's name: a function (classifier, dataset)}."""
     found = {}
-    for rate in (0, *rates):
-        found[f"rate/{rate:g}"] = partial(learn_rate, rate)
-    found["way_up/0/tuned"] = partial(learn_task, "way_up", WAY_UP_EPOCHS, 0)
     for seed in seeds:
         for task in ("night", "day"):
             found[f"{task}/{seed}/tuned"] = partial(learn_task, task, EPOCHS, seed)
+    for rate in (0, *rates):
+        found[f"rate/{rate:g}"] = partial(learn_rate, rate)
+    found["way_up/0/tuned"] = partial(learn_task, "way_up", WAY_UP_EPOCHS, 0)
     return found
 
 
@@ -211,7 +216,7 @@ RECIPE = (
     turned,
     warm_up,
     fine_tune,
-    features_at,
+    frozen_features,
     frozen_answers,
     new_network,
     pictures_of,
@@ -222,9 +227,9 @@ SETTINGS = (
     SIZE,
     PEAK,
     COPIES,
-    RATE_COPIES,
+    HEAD_EPOCHS,
+    HEAD_PATIENCE,
     EPOCHS,
-    RATE_EPOCHS,
     WAY_UP_EPOCHS,
     VALIDATION_NOISE,
     TEST_NOISE,
