@@ -15,6 +15,8 @@ UNSURE = 1.02  # units of difference of pairs that are alike by way of others on
 
 
 def pairs(a, b, difference):
+    """Pairs of pictures as columns (first, second, how much they differ), each with the
+    smaller number first."""
     return np.stack((np.minimum(a, b), np.maximum(a, b), difference))
 
 

@@ -72,6 +72,7 @@ def back(place):
 
 
 def is_movement(place):
+    """Whether places are others than that of a picture on itself: bool (m,)."""
     return np.abs(place - STILL).max(1) >= LEAST_MOVE
 
 
