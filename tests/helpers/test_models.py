@@ -21,6 +21,7 @@ import pytest
 import requests
 import tiny
 import variants
+from cases import thorough_but
 from legacy import save_legacy
 from PIL import Image
 
@@ -54,7 +55,7 @@ def cat():
 # -- the registry ----------------------------------------------------------------------
 
 
-@each_model
+@pytest.mark.parametrize("name", thorough_but(KERAS, "mobilenet_v2"))
 def test_row_is_what_keras_builds_and_downloads(name, monkeypatch):
     """Keras itself says which file it would download, before it would read it."""
     downloads, loaded = [], []

@@ -9,6 +9,7 @@ from itertools import combinations
 import alike_sets as sets
 import numpy as np
 import pytest
+from cases import thorough_but
 from PIL import ExifTags, Image, ImageDraw
 
 from apps.own_pictures.intake import LEAST, look_through, place
@@ -231,7 +232,9 @@ def test_a_copy_is_found_on_a_plain_ground(kind, change, tmp_path):
 
 
 @pytest.mark.parametrize("change", sets.SAVED | sets.CUT)
-@pytest.mark.parametrize("kind", ["fixed camera", "displays", "gauges on a wall"])
+@pytest.mark.parametrize(
+    "kind", thorough_but(["fixed camera", "displays", "gauges on a wall"], "displays")
+)
 def test_a_copy_is_found_where_all_share_a_background(kind, change, tmp_path):
     # Thin lines of light change most when a cut-out is enlarged.
     missed = 5 if (kind, change) == ("displays", "8 % cut off all around") else 0
@@ -421,7 +424,7 @@ MANY = {
 }
 
 
-@pytest.mark.parametrize("kind", MANY)
+@pytest.mark.parametrize("kind", thorough_but(MANY, "products on white"))
 def test_thousands_are_compared_in_seconds(kind, record_property):
     """Two seconds on a machine that does nothing else, and twice the same. 5,000 took
     up to fifty."""

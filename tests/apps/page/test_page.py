@@ -1340,6 +1340,7 @@ class TestSeveralAtOnce:
             assert best[0] in cells[1]
             assert cells[2] == best[1]
 
+    @pytest.mark.thorough
     def test_the_page_can_be_used_meanwhile_and_stops_when_told(self, visit):
         data = encoded(load_image("cat").resize((1500, 1000)), "JPEG")
         visit.page.evaluate(
