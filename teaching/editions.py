@@ -252,6 +252,8 @@ async def run(path, notebook, turn):
             own = {
                 "TRANSFER_CACHE": f"{folder}/cache",
                 "TRANSFER_PROGRESS": str(progress),
+                # The template looks for them beside the project's lessons.
+                "TRANSFER_PICTURES": str(ROOT / "data" / "computers" / "validation"),
             }
             client = NotebookClient(
                 notebook,

@@ -20,7 +20,7 @@ import nbformat
 import pytest
 from browser import browser
 from exercise_cases import lesson_00
-from lessons import LESSONS, NOTEBOOKS, read
+from lessons import LESSONS, NOTEBOOKS, TEMPLATE, read
 from links import dead
 
 from exercises._core import STUB, Explore, Fill, Predict, exercises
@@ -170,6 +170,15 @@ def test_instructors_get_solutions_in_the_place_of_stubs_and_all_texts_open(less
         assert f"**Solution {number}**" in texts(notebook)
         (check,) = [n for n, source in enumerate(code) if f'check("{number}"' in source]
         assert code[check - 1] == solution
+
+
+@pytest.mark.thorough
+def test_the_template_runs_in_an_empty_folder():
+    """Nothing beside it is what lies beside the project's own notebooks."""
+    template = editions.instructor(read(TEMPLATE))
+    asyncio.run(editions.run_all({TEMPLATE.relative_to(ROOT): template}))
+    outputs = [cell.get("outputs") for cell in template.cells]
+    assert "accuracy on " in str(outputs)
 
 
 def test_a_solution_that_no_cell_checks_is_named():
