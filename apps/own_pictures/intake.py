@@ -110,7 +110,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
     pairs = _checked_pairs(once, threshold, left_out)
     doubtful = _doubtful(once)
     if corrections is None or not Path(corrections).exists():
-        undecided = _undecided(once, pairs)
+        undecided = _undecided(once, pairs, threshold)
         return Intake(once, left_out, doubtful, pairs, undecided, once, {}, [])
     retired = retire_corrections(once, corrections)
     pictures = apply_corrections(once, corrections)
@@ -126,7 +126,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         left_out=left_out,
         doubtful=[remark for remark in doubtful if remark.path in used],
         alike=pairs,
-        undecided=_undecided(pictures, pairs),
+        undecided=_undecided(pictures, pairs, threshold),
         given=once,
         decided=read_corrections(once, corrections),
         retired=retired,
@@ -497,7 +497,7 @@ def _other_threshold(pictures, pairs):
     )
 
 
-def _undecided(pictures, pairs):
+def _undecided(pictures, pairs, threshold):
     """What to say of pictures that may be frames of a film or two things, or ""."""
     looks = [fingerprint(path).look for path in pictures.paths]
     unsure = undecided(looks, groups(pictures, pairs))
@@ -507,14 +507,19 @@ def _undecided(pictures, pairs):
     pair = likeness, pictures.paths[first], pictures.paths[second]
     text = (
         f"Not decided: {count} pictures resemble another and differ in places, as do "
-        f"{_described(pair)}. They count as different things. If they are frames of a "
-        "film, name the files in the order in which they were taken: in a folder of "
-        f"{SHORTEST} or more, that tells."
+        f"{_described(pair)}. They count as different things."
     )
-    threshold = math.floor(100 * pair[0]) / 100
-    if threshold >= LEAST_LIKENESS:
+    if threshold <= LIKENESS:  # stricter, nothing is taken for a film
         text += (
-            f" If those two show one thing, make mine ALIKE={threshold} … lets them "
+            " If they are frames of a film, name the files in the order in which they "
+            f"were taken: in a folder of {SHORTEST} or more, that tells."
+        )
+    lower = math.floor(100 * likeness) / 100
+    if lower >= threshold:  # steps of a long series: no threshold joins only these
+        text += " If those two show one thing, keep one of them."
+    elif lower >= LEAST_LIKENESS:
+        text += (
+            f" If those two show one thing, make mine ALIKE={lower} … lets them "
             "count as one."
         )
     return text

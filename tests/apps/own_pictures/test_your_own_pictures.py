@@ -22,11 +22,13 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
+from apps.own_pictures import intake as intake_module
 from apps.own_pictures.intake import LEAST, Intake, data_card, look_through
 from apps.sharing.exported import load_exported
 from helpers.datasets import find_near_duplicates, groups, split
 from panels.corrections import CorrectionsError, read_corrections, write_corrections
 from safeguards.folders import DataError
+from safeguards.look_alikes import Pair
 
 # TensorFlow's own, where Keras reads a variable
 pytestmark = pytest.mark.filterwarnings(
@@ -437,6 +439,26 @@ def test_a_class_that_looks_like_another_is_named(pets):
 
 def test_threshold_decides_what_looks_alike(shots):
     assert look_through(shots, threshold=1.01).alike == []
+
+
+@pytest.mark.parametrize(
+    ("likeness", "threshold", "advised", "not_advised"),
+    [
+        (0.934, 0.95, "make mine ALIKE=0.93 …", "keep one of them"),
+        (0.974, 0.95, "keep one of them", "ALIKE"),
+        (0.934, 0.98, "make mine ALIKE=0.93 …", "film"),
+        (0.4, 0.95, "film", "ALIKE"),
+    ],
+    ids=["a little below", "parted above", "too strict for films", "too far apart"],
+)
+def test_what_is_advised_of_undecided_pictures_can_help(
+    pets, monkeypatch, likeness, threshold, advised, not_advised
+):
+    """A higher threshold joins nothing; a lower one not what a series parts."""
+    found = (2, Pair(likeness, 0, 1))
+    monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
+    text = look_through(pets, threshold).undecided
+    assert advised in text and not_advised not in text
 
 
 # -- the data card ---------------------------------------------------------------------
