@@ -253,12 +253,14 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     they were taken, 20 or more in a folder. Of many that are alike, also by way of
     others, as few pairs are given as join them: each picture is in at least one.
     Missed are mirrored copies, those turned by more than a few degrees, tinted, framed
-    or marked, in 256 colours or at a quality of 20 and less, small parts of a picture,
-    some that were sharpened or made a fifth brighter, and of things on a plain ground
-    shots from the hand, and those that were cut out and then resized, made brighter or
-    of other contrast. Different things that differ by less than noise may change count
-    as one: look at the pairs, and raise the threshold where they are wrong. How it is
-    done stands in `safeguards.look_alikes`.
+    or marked, in 256 colours, of another gamma or at a quality of 20 and less, small
+    parts of a picture, some that were sharpened or made a sixth brighter, shots in
+    little light, in fog or with somebody passing, and of things on a plain ground shots
+    from the hand and copies that were cut, made brighter or of other contrast.
+    Different things that differ by less than noise may change count as one, as do many
+    below some 32 pixels a side, and those named in the order of a series, such as a
+    rising gauge, 20 or more in a folder: look at the pairs, and raise the threshold
+    where they are wrong. How it is done stands in `safeguards.look_alikes`.
     several: one `Pictures`, or some between which to look for pairs; threshold: the
     likeness from which on two pictures count as alike, above 0; from 1 on none do;
     return_likeness: give [(likeness, path, path), …]."""
