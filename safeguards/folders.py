@@ -109,13 +109,18 @@ def _explained(path):
 def read_file(path):
     """The bytes of a picture's file, even of an empty one; DataError where it can't be
     read."""
+    return _read_with_digest(path)[0]
+
+
+def _read_with_digest(path):
+    """The bytes of a file and their SHA-256, which is noted for `file_digest`."""
     if path.exists() and not path.is_file():  # reading from a pipe could last for ever
         raise DataError(f"{path} is no ordinary file: remove it.")
     before = file_version(path)
     with _explained(path):
         data = path.read_bytes()
     _digests[before] = sha256(data).digest()
-    return data
+    return data, _digests[before]
 
 
 def file_version(path):
@@ -133,7 +138,7 @@ def file_digest(path):
     version = file_version(path)
     if version in _digests:
         return _digests[version]
-    return sha256(read_file(path)).digest()
+    return _read_with_digest(path)[1]
 
 
 def filming_order(paths, times):

@@ -1,11 +1,11 @@
 """Write what was learned as files that others can use, and describe it on cards."""
 
 import numpy as np
-from scipy.special import softmax
 
 from apps.own_pictures.front import small
 from apps.own_pictures.intake import data_card
 from apps.own_pictures.learn import compared
+from apps.sharing.answers import probabilities_of_raw
 from apps.sharing.cards import model_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.exported import load_exported
@@ -39,8 +39,7 @@ def write_models(model, known, test, probabilities, name, results):
     some = compared(test)
     squares = test[some].array(classifier.size, classifier.rule)
     answers = np.concatenate([exported.network(part) for part in _parts(squares)])
-    expected = [softmax(classifier.forward(part), axis=-1) for part in _parts(squares)]
-    agreement = parity_of(np.concatenate(expected), answers)
+    agreement = parity_of(probabilities_of_raw(classifier, squares), answers)
     apart = np.abs(answers - probabilities[some]).max()
     if agreement.same.value < SAME or apart > CLOSE:
         raise RuntimeError(

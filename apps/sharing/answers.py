@@ -75,7 +75,7 @@ def difference(classifier, batch, probabilities, int8=False):
     batch: raw RGB 0…255, float32 (n, size, size, 3), at any length;
     probabilities: what a file gives for it;
     int8: whether the file works in int8, and so may differ more."""
-    expected = _probabilities_of_raw(classifier, batch)
+    expected = probabilities_of_raw(classifier, batch)
     if probabilities.shape != expected.shape:
         outputs = probabilities.shape[-1]
         return f"gives {outputs} outputs for {expected.shape[-1]} classes"
@@ -102,7 +102,7 @@ def difference(classifier, batch, probabilities, int8=False):
     return None
 
 
-def _probabilities_of_raw(classifier, batch):
+def probabilities_of_raw(classifier, batch):
     """A classifier's probabilities for raw pictures, worked out a few at a time."""
     logits = []
     for start in range(0, len(batch), AT_ONCE):

@@ -13,7 +13,7 @@ from apps.sharing.quiet import quiet
 from apps.sharing.writers import write_litert, write_onnx
 from helpers.images import to_batch
 from safeguards.logits import check_logits
-from safeguards.memory import give_back
+from safeguards.memory import give_back, one_at_a_time
 from safeguards.model_files import check_finite
 from safeguards.networks import without_last_layer
 from safeguards.whole_files import atomic_write
@@ -139,7 +139,8 @@ def _judges_otherwise(classifier, exported, pictures):
     """What's wrong with the distances that an exported file gives, or None.
     pictures: raw RGB 0…255, float32 (n, size, size, 3)."""
     base = without_last_layer(classifier.network)
-    features = base(classifier.preprocess_input(pictures.copy()), training=False)
+    prepared = classifier.preprocess_input(pictures.copy())
+    features = one_at_a_time(base, prepared, training=False)
     judged = classifier.familiar.judge(np.reshape(features, (len(pictures), -1)))
     distances, _ = exported.network.nearest(pictures)
     apart = max(

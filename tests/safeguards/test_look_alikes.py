@@ -130,16 +130,7 @@ def test_patients_who_resemble_one_another_stay_apart(spread, tmp_path):
 
 @pytest.mark.parametrize("change", sets.SAVED)
 def test_a_copy_is_found_among_patients(change, tmp_path):
-    patients = sets.patients(spread=0.01)
-    copies = [
-        (label, thing, sets.CHANGES[change](image))
-        for label, thing, image in patients[:8]
-    ]
-    things = written(
-        tmp_path / "set", patients + copies, 30 if "quality" in change else 85
-    )
-    parted, merged, _ = counted(listed(tmp_path / "set"), things)
-    assert parted <= 1 and merged <= 4
+    found_among(sets.patients(spread=0.01), change, tmp_path, missed=1, joined=4)
 
 
 @pytest.mark.parametrize("quality", [95, 40])
@@ -241,9 +232,9 @@ def test_a_copy_is_found_where_all_share_a_background(kind, change, tmp_path):
     found_among(sets.APART[kind](), change, tmp_path, missed)
 
 
-def found_among(pictures, change, folder, missed=0):
-    """All of eight copies but so many are found, and no two things are taken for
-    one."""
+def found_among(pictures, change, folder, missed=0, joined=0):
+    """All of eight copies but so many are found, and no two things but so many are
+    taken for one."""
     copies = [
         (label, thing, sets.CHANGES[change](image))
         for label, thing, image in pictures[:8]
@@ -252,7 +243,7 @@ def found_among(pictures, change, folder, missed=0):
         folder / "set", pictures + copies, 30 if "quality" in change else 85
     )
     parted, merged, _ = counted(listed(folder / "set"), things)
-    assert merged == 0 and parted <= missed
+    assert merged <= joined and parted <= missed
 
 
 @pytest.mark.parametrize("form", ["webp", "png"])

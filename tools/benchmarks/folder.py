@@ -29,11 +29,11 @@ from safeguards.printing import run_tool
 from tools.benchmarks.report import (
     Part,
     axes_of,
+    in_words,
     ratio,
     ratio_bars,
     said,
     short,
-    table,
     toy,
 )
 
@@ -314,8 +314,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if min(options.small, options.large) < 1:
         parser.error("--small and --large should be 1 or more.")
-    part = measure(options.quick, options.small, options.large)
-    print(f"{part.title}\n\n{part.text}\n\n{table(part.rows)}")
+    print(in_words(measure(options.quick, options.small, options.large)))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ def table(rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
+def in_words(part):
+    """A `Part` as Markdown, without its chart: title, text and table."""
+    return f"{part.title}\n\n{part.text}\n\n{table(part.rows)}"
+
+
 def axes_of(figure, columns=1):
     """The axes of a figure, side by side, with a light grid behind what is drawn."""
     found = figure.subplots(1, columns, squeeze=False).ravel()
@@ -147,7 +152,7 @@ def write(parts, top, folder):
     file appears whole or not at all, the text last. Raises an OSError."""
     texts = [top]
     for name, part in parts.items():
-        texts.append(f"## {part.title}\n\n{part.text}\n\n{table(part.rows)}")
+        texts.append(f"## {in_words(part)}")
         if part.figure is not None:
             with atomic_write(folder / "charts" / f"{name}.png") as file:
                 part.figure.savefig(file, dpi=72, bbox_inches="tight")
@@ -214,4 +219,4 @@ def alone(measure, about):
         "--quick", action="store_true", help="try it, on a toy, instead of measuring"
     )
     part = measure(parser.parse_args().quick)
-    print(f"{part.title}\n\n{part.text}\n\n{table(part.rows)}")
+    print(in_words(part))
