@@ -253,6 +253,16 @@ def find_weights(name):
     return next(_weights_files(_known(name)), None)
 
 
+def _checked_weights(name):
+    """The first of a network's weights files that is the published one; None where
+    there is no file at all, WeightsUnavailable where none is the published one."""
+    files = list(_weights_files(name))
+    intact = next((path for path in files if is_intact(REGISTRY[name], path)), None)
+    if files and intact is None:
+        raise _unavailable(name, f"{files[0]} is damaged or another file")
+    return intact
+
+
 def _weights_files(name):
     """The weights files of a network on this machine, in the order they are used."""
     entry = REGISTRY[name]
@@ -262,16 +272,14 @@ def _weights_files(name):
         # Found without importing the package: nothing of it needs to run.
         spec = importlib.util.find_spec(entry.package)
         if spec and spec.origin:
-            packages = Path(spec.origin).parent.parent
-            paths.append(packages / entry.file)
+            paths.append(Path(spec.origin).parent.parent / entry.file)
     folder = os.environ.get("TRANSFER_WEIGHTS")
     if folder:
         if not Path(folder).is_dir():
             raise FileNotFoundError(
                 f"TRANSFER_WEIGHTS is {folder!r}: set it to a folder's path."
             )
-        paths.append(Path(folder) / own_name)
-        paths.append(Path(folder) / f"{name}.weights.h5")
+        paths += [Path(folder) / own_name, Path(folder) / f"{name}.weights.h5"]
     if not entry.package:
         cache_folder = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
         paths.append(cache_folder / "models" / own_name)
@@ -344,17 +352,14 @@ def build_network(name, weights="search", activation=None, size=None):
     entry = REGISTRY[_known(name)]
     _check_size(name, size)
     if weights == "search":
-        files = list(_weights_files(name))
-        weights = next((path for path in files if is_intact(entry, path)), None)
-        if weights is None and files:
-            raise _unavailable(name, f"{files[0]} is damaged or another file")
+        weights = _checked_weights(name)
         if weights is None and entry.package:
             raise _unavailable(
                 name, f"the package {_distribution(entry)} is not installed"
             )
         weights = weights or "imagenet"
     try:
-        return _network_with_weights(entry, weights, activation, size or entry.size)
+        network = _network_with_weights(entry, weights, activation, size or entry.size)
     except (MemoryError, PermissionError):  # no fault of the file
         raise
     except Exception as error:  # Keras raises a bare Exception where a download fails
@@ -363,6 +368,9 @@ def build_network(name, weights="search", activation=None, size=None):
         else:
             reason = f"{weights} is damaged or another file"
         raise _unavailable(name, reason) from error
+    if weights == "imagenet":  # Keras knows no hash of some files
+        _checked_weights(name)
+    return network
 
 
 def _network_with_weights(entry, weights, activation, size):

@@ -169,6 +169,12 @@ def doubts(image, numbers):
             f"10 or 12 bits: it is seen as nearly {shade}. If that is wrong, save it "
             "anew, its values stretched to the whole range."
         )
+    if numbers.halved and numbers.transparent is not None:
+        reasons.append(
+            "has colours of 16 bits, one of which is transparent: those so close to it "
+            "that 8 bits cannot tell them apart are seen as white, too. If that is "
+            "wrong, save it anew, with an alpha channel."
+        )
     if _ends_in_flat_grey(image):
         reasons.append(
             "ends in rows of one flat grey, as a JPEG does from which data are "

@@ -19,6 +19,7 @@ import os
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from posixpath import join
@@ -29,8 +30,9 @@ import ray
 from pyarrow import dataset, parquet
 from ray.data import ActorPoolStrategy, DataContext
 
+from apps.many.fast import faster_features
 from apps.many.folder import BatchError, Predictor, names_below
-from helpers.images import resize
+from helpers.images import resize, to_batch
 from helpers.models import DEFAULT
 from helpers.training import base_of
 from safeguards.pictures import UNREACHABLE, ImageError
@@ -127,7 +129,15 @@ class FeatureWorker(Worker):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.base = base_of(self.predictor.classifier)
+        classifier = self.predictor.classifier
+        base = base_of(classifier)
+
+        def compute(pixels):
+            return base.predict_on_batch(classifier.preprocess_input(pixels))
+
+        # As for predictions, none of the actors writes a graph.
+        key = replace(classifier, network=base, classes=()).key()
+        self.compute = faster_features(classifier, 0, key, compute) or compute
         self.schema = pa.schema(
             [
                 ("path", pa.string()),
@@ -151,7 +161,8 @@ class FeatureWorker(Worker):
             except ImageError as error:
                 row["error"] = str(error)
         if readable:
-            features = self.base.predict_on_batch(classifier.prepare(pictures))
+            size, rule = classifier.size, classifier.rule
+            features = self.compute(to_batch(pictures, size, rule))
             for row, values in zip(readable, features, strict=True):
                 row["features"] = values
         return rows

@@ -19,7 +19,7 @@ from helpers.datasets import split
 from helpers.evaluate import difference
 from helpers.models import load_classifier
 from helpers.neighbours import familiar_within
-from helpers.training import augmentation, fine_tune, new_model, predict
+from helpers.training import augmentation, fit, new_model, predict, unfreeze
 from safeguards.familiar import familiar
 
 SHARES = (0.7, 0.3)  # of the pictures, to learn from and to judge by
@@ -174,21 +174,18 @@ def _fine_tuned(classifier, pictures):
 
     keras.backend.clear_session()  # otherwise earlier networks would stay in memory
     n_classes = len(pictures.classes)
+    # The head first, without augmentation: the base runs over each picture once only.
+    plain = new_model(classifier, n_classes)
+    fit(plain, pictures, None, HEAD_EPOCHS)
     model = new_model(classifier, n_classes, augment=augmentation())
-    fine_tune(
-        model,
-        pictures,
-        None,
-        head_epochs=HEAD_EPOCHS,
-        epochs=EPOCHS,
-        rate=RATE,
-        batch_size=BATCH,
-    )
+    model.get_layer("head").set_weights(plain.get_layer("head").get_weights())
+    unfreeze(model)
+    fit(model, pictures, None, EPOCHS, RATE, batch_size=BATCH)
     return model
 
 
 def _estimate(classifier, train):
     """The seconds that fine-tuning on each fold takes on this computer, about."""
-    epochs = FOLDS * (EPOCHS + HEAD_EPOCHS / STEP) * (FOLDS - 1) / FOLDS
-    steps = STEP * len(train) * epochs
-    return FOLDS * TRACING + steps * seconds_a_picture(classifier)
+    learned_from = (FOLDS - 1) * len(train)  # in all folds together
+    answers = STEP * EPOCHS * learned_from
+    return FOLDS * TRACING + answers * seconds_a_picture(classifier)

@@ -122,6 +122,8 @@ def _pairs(classes):
             "which: give a list, in the order of the labels the model was trained "
             "with, such as dataset.classes."
         )
+    if isinstance(classes, str | bytes):  # else each letter would be a class
+        raise ValueError(f"classes={classes!r:.100} is one name: give a list of names.")
     try:
         pairs = tuple(_pair(entry) for entry in classes)
     except (TypeError, ValueError):  # not a list, or an entry that isn't a pair

@@ -403,6 +403,28 @@ def test_damaged_file_names_itself_and_the_remedies(mobilenet, folders, fault, p
 DATA = bytes(1000)
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_download_is_compared_at_its_first_use(folders, monkeypatch, changed):
+    """Keras itself compares only files of which it knows a hash."""
+    entry = REGISTRY["mobilenet_v2"]._replace(digest=len(DATA))
+    monkeypatch.setitem(REGISTRY, "mobilenet_v2", entry)
+    network = models.build_network("mobilenet_v2", None)
+    path = folders[1] / OWN["mobilenet_v2"]
+
+    def download(**options):
+        assert options["weights"] == "imagenet"
+        path.write_bytes(DATA + b"1" if changed else DATA)
+        return network
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", download)
+    if not changed:
+        assert models.build_network("mobilenet_v2") is network
+        return
+    with pytest.raises(WeightsUnavailable, match="damaged or another file") as caught:
+        models.build_network("mobilenet_v2")
+    assert str(path) in str(caught.value)
+
+
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
 @pytest.mark.parametrize("place", [0, 1], ids=["given", "cache"])
 def test_weights_are_compared_with_the_published_hash(

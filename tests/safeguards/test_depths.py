@@ -329,6 +329,19 @@ def test_a_transparent_colour_is_put_on_white(bits):
     assert np.array_equal(grey(data), expected)
 
 
+def test_a_transparent_colour_of_16_bits_is_named():
+    """Pillow keeps 8 bits of colours, so their neighbours are taken for it, too."""
+    values = np.full((2, 2, 3), 0x1234)
+    values[0, 0] = 0x1200
+    transparent = chunk(b"tRNS", struct.pack(">HHH", *values[0, 0]))
+    image, (doubt,) = load_with_doubts(png_of(values, 16, 2, transparent))
+    assert (np.asarray(image) == 255).all()
+    assert "16 bits, one of which is transparent" in doubt
+    assert load_with_doubts(png_of(values, 16, 2))[1] == []
+    deep = (values >> 8, 8, 2, chunk(b"tRNS", struct.pack(">HHH", 0x12, 0x12, 0x12)))
+    assert load_with_doubts(png_of(*deep))[1] == []
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("count", [2, 4])
 def test_pngs_with_alpha(count, bits):

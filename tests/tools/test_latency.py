@@ -1,6 +1,10 @@
 """One picture at a time: what `predict` adds to the network, and where a start's time
 goes."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from apps.sharing import export_onnx, load_exported
@@ -79,3 +83,48 @@ def test_the_table_is_printed(monkeypatch, capsys):
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "import TensorFlow      2.000 s   4.000 s CPU"
     assert shown[-1].startswith("TensorFlow's import: 80%")
+
+
+KERNELS = 8
+# What a learner's kernel does: features, a head with folds, some answers.
+WORK = """
+from helpers import load_classifier
+from helpers.cleaning import out_of_fold
+from helpers.datasets import load_dataset
+from helpers.training import extract_features
+
+classifier = load_classifier()
+pictures = load_dataset().validation
+features = extract_features(classifier, pictures)
+out_of_fold(features, pictures)
+for path in pictures.paths[:20]:
+    classifier.predict(path)
+"""
+
+
+def processor_seconds(processes):
+    """What processes that were started took in all; each has to end well."""
+    seconds = 0
+    for process in processes:
+        _, status, usage = os.wait4(process.pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        seconds += usage.ru_utime + usage.ru_stime
+    return seconds
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="Windows tells no times of it")
+def test_eight_kernels_at_once_take_little_more_than_in_turn(tmp_path, record_property):
+    """More threads than cores would wait for each other, and be awake meanwhile."""
+
+    def start(name):
+        # A cache of its own: nothing is known already.
+        environment = os.environ | {"TRANSFER_CACHE": str(tmp_path / name)}
+        return subprocess.Popen([sys.executable, "-c", WORK], env=environment)
+
+    in_turn = sum(processor_seconds([start(f"alone{n}")]) for n in range(3)) / 3
+    at_once = processor_seconds([start(f"beside{n}") for n in range(KERNELS)]) / KERNELS
+    record_property(
+        "processor seconds, eight at once / one", f"{at_once / in_turn:.2f}"
+    )
+    assert at_once < 1.3 * in_turn

@@ -28,6 +28,7 @@ from apps.sharing.saving import save_classifier
 from helpers import load_classifier, load_image
 from helpers.datasets import load_dataset
 from helpers.models import ROOT
+from helpers.pictures import Pictures
 from helpers.training import new_model
 
 pytestmark = [
@@ -178,15 +179,25 @@ def test_a_store_is_read_like_a_folder(many, pictures, about, tmp_path):
     assert worker(block(["gone.jpg", "../../up.jpg"]))["unreadable"] == [2]
 
 
+@pytest.mark.parametrize("with_graph", [False, True])
 def test_features_are_those_that_a_head_is_trained_on(
-    many, pictures, model, about, tmp_path
+    many, pictures, model, about, tmp_path, monkeypatch, with_graph
 ):
-    from helpers.training import base_of
+    from helpers.training import base_of, extract_features
 
     folder, expected = pictures
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    if with_graph:  # as after `make mine` on many pictures
+        monkeypatch.setattr(fast, "EXPORT_SECONDS", 0)
+        monkeypatch.setattr(fast, "FEWEST", 1)
+        one = Pictures("one", (folder / "0/000.jpg",), np.zeros(1, int), ("any",))
+        extract_features(load_classifier(model), one, faster=fast.faster_features)
     kind = about(folder, "FeatureWorker")
     names = ["0/page.jpg", "0/000.jpg", "gone.jpg", "1/001.jpg"]
-    counts = many.FeatureWorker(str(tmp_path / "out"), kind)(block(names))
+    worker = many.FeatureWorker(str(tmp_path / "out"), kind)
+    in_onnx_runtime = worker.compute.__module__ == "apps.sharing.exported"
+    assert in_onnx_runtime == with_graph
+    counts = worker(block(names))
     assert counts == {"rows": [4], "unreadable": [2]}
     rows = many.existing_rows(str(tmp_path / "out")).to_table().to_pylist()
     assert [row["path"] for row in rows] == names

@@ -808,6 +808,7 @@ def test_a_model_for_pictures_of_any_size_gets_one(tmp_path, pictures):
         ({"cat", "dog"}, "A set of classes does not say which output"),
         (frozenset(["cat", "dog"]), "A frozenset of classes"),
         ({"cat": 0, "dog": 1}, "A dict of classes"),
+        ("ab", "'ab' is one name: give a list"),
         (2, "a list of names"),
         ([0, 1], "a list of names"),
         (None, "a list of names"),

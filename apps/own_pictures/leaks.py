@@ -1,0 +1,74 @@
+"""Which test pictures lie nearest to one learned from: copies that pixels can't tell.
+
+`find_near_duplicates` compares pixels and misses some copies: a picture cropped and
+brightened, two shots of one thing. If one is learned from and the other judges, the
+accuracy comes out too high. A network's features bring such pictures together, but also
+different things that look much alike. So nothing is decided here, only shown."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from apps.own_pictures.intake import place
+from apps.own_pictures.judging import unpaired_difference
+from helpers.evaluate import accuracy
+from helpers.neighbours import nearest
+
+FILE = "nearest_pairs.txt"
+
+
+class Across(NamedTuple):
+    """A test picture and the training picture nearest to it.
+
+    distance: the cosine distance of their features, 0…2; tested, learned_from: their
+    positions among the test and the training pictures."""
+
+    distance: float
+    tested: int
+    learned_from: int
+
+
+def nearest_pairs(test, learned):
+    """An `Across` for each of the test `Pictures`, the nearest pairs first.
+
+    learned: the `Learned` whose features are used."""
+    distances, positions = nearest(learned.features_of(test), learned.features)
+    rows = np.argsort(distances, kind="stable").tolist()
+    return [Across(float(distances[row]), row, int(positions[row])) for row in rows]
+
+
+def write_pairs(pairs, test, train, results):
+    """Write nearest_pairs.txt, a line for each pair: distance, test file, training
+    file."""
+    lines = []
+    for pair in pairs:
+        tested = place(test.paths[pair.tested])
+        learned_from = place(train.paths[pair.learned_from])
+        lines.append(f"≈{pair.distance:.3f} {tested} and {learned_from}\n")
+    (results / FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def by_nearness(pairs, test, answers):
+    """What the accuracy is for the half of the test pictures that's nearest to those
+    learned from, and for the other half.
+
+    pairs: as from `nearest_pairs`; answers: class positions (n,). Returns (lines; a
+    warning, or "" where the difference may be chance). The interval of the difference
+    is that of `unpaired_difference`."""
+    rows = np.array([pair.tested for pair in pairs])
+    near, far = np.array_split(rows, 2)
+    of_near = accuracy(test.labels[near], answers[near])
+    of_far = accuracy(test.labels[far], answers[far])
+    gap = unpaired_difference(of_far, of_near)
+    lines = (
+        f"the half that's most like what it learned from: ≈{of_near}\n"
+        f"the half that's least like it:                  ≈{of_far}\n"
+        f"difference: ≈{gap}"
+    )
+    if gap.low <= 0:
+        return lines, ""
+    return lines, (
+        "Test pictures that are most like those it learned from come out better than "
+        f"the others, which get ≈{of_far}. Do some show the very same thing? Then the "
+        f"accuracy is too high. The nearest pairs are in {FILE}."
+    )

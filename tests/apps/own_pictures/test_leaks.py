@@ -1,0 +1,120 @@
+"""Copies that pixels can't tell are shown: test pictures beside the nearest that was
+learned from."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import ImageEnhance, ImageOps
+
+from apps.own_pictures import leaks
+from apps.own_pictures.leaks import Across
+from helpers import load_classifier
+from helpers.datasets import load_dataset
+from helpers.images import load_image
+from helpers.pictures import Pictures
+from helpers.training import extract_features
+
+PLANTED = 5  # copies among the test pictures
+OTHERS = 15  # test pictures that are no copies
+
+
+def pictures(paths):
+    return Pictures("some", tuple(paths), np.arange(len(paths)) % 2, ("a", "b"))
+
+
+def in_parts(tmp_path, tested, learned_from):
+    """(test `Pictures`, a `Learned` of sorts) with features by hand."""
+    paths = [tmp_path / f"{i}.png" for i in range(len(tested))]
+    learned = SimpleNamespace(
+        features=np.array(learned_from, float),
+        features_of=lambda _: np.array(tested, float),
+    )
+    return pictures(paths), learned
+
+
+def test_nearest_pairs_come_first(tmp_path):
+    tested = [[1, 1], [0, 2], [1, 0.1]]
+    test, learned = in_parts(tmp_path, tested, [[1, 0], [0, 1]])
+    pairs = leaks.nearest_pairs(test, learned)
+    assert [pair[1:] for pair in pairs] == [(1, 1), (2, 0), (0, 0)]
+    assert pairs[0].distance == pytest.approx(0)
+    assert pairs[2].distance == pytest.approx(1 - np.sqrt(0.5))
+
+
+def test_pairs_are_written_with_their_files(tmp_path):
+    test = pictures([tmp_path / "a" / "x.png", tmp_path / "b" / "y.png"])
+    train = pictures([tmp_path / "a" / "z.png", tmp_path / "b" / "w\n.png"])
+    pairs = [Across(0.0, 1, 1), Across(0.5, 0, 0)]
+    leaks.write_pairs(pairs, test, train, tmp_path)
+    lines = (tmp_path / leaks.FILE).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 2, "a name can't add a line"
+    assert lines[0].startswith("≈0.000 b/y.png and b/w")
+    assert lines[1] == "≈0.500 a/x.png and a/z.png"
+
+
+def by_nearness(n, wrong):
+    """What's said where the nearest of n pictures are pictures 0, 1 and so on; wrong:
+    those that were answered wrongly."""
+    test = pictures([f"{i}.png" for i in range(n)])
+    answers = test.labels.copy()
+    answers[wrong] = 1 - answers[wrong]
+    pairs = [Across(i / n, i, 0) for i in range(n)]
+    return leaks.by_nearness(pairs, test, answers)
+
+
+def test_a_test_that_copies_make_easier_is_named():
+    lines, warning = by_nearness(40, wrong=range(20, 40, 2))
+    assert "most like what it learned from: ≈1.00" in lines
+    assert "least like it:                  ≈0.50" in lines
+    assert "difference: ≈+0.50 (" in lines
+    assert "come out better" in warning and leaks.FILE in warning
+    assert "≈0.50 (" in warning
+
+
+@pytest.mark.parametrize("wrong", [[], [0, 39], [0, 1, 2], [37]])
+def test_what_may_be_chance_or_is_the_other_way_round_is_no_warning(wrong):
+    lines, warning = by_nearness(40, wrong)
+    assert lines.count("\n") == 2 and warning == ""
+
+
+def test_an_odd_number_of_pictures_all_count():
+    lines, _ = by_nearness(5, [])
+    assert "n = 3" in lines and "n = 2" in lines
+
+
+def cropped(image, share=0.9):
+    width, height = image.size
+    return image.crop((0, 0, round(share * width), round(share * height)))
+
+
+COPIES = {
+    "cropped": cropped,
+    "cropped and brighter": lambda image: ImageEnhance.Brightness(
+        cropped(image)
+    ).enhance(1.2),
+    "mirrored": ImageOps.mirror,
+    "grey": lambda image: ImageOps.grayscale(image).convert("RGB"),
+    "turned a little": lambda image: image.rotate(4, expand=False),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("change", COPIES.values(), ids=COPIES)
+def test_copies_of_what_was_learned_from_come_first(tmp_path, change):
+    """Whatever the pixels say: with the features of the network that's used."""
+    train = load_dataset().train.subset(20)
+    others = load_dataset().validation.subset(4)[:OTHERS]
+    copies = []
+    for i in range(PLANTED):
+        copies.append(tmp_path / f"{i}.png")
+        change(load_image(train.paths[7 * i])).save(copies[-1])
+    test = pictures([*others.paths, *copies])
+    classifier = load_classifier()
+    learned = SimpleNamespace(
+        features=extract_features(classifier, train, tmp_path / "cache"),
+        features_of=lambda some: extract_features(classifier, some, tmp_path / "cache"),
+    )
+    first = leaks.nearest_pairs(test, learned)[:PLANTED]
+    found = {(pair.tested - len(others), pair.learned_from) for pair in first}
+    assert len(found & {(i, 7 * i) for i in range(PLANTED)}) >= PLANTED - 1
