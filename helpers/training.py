@@ -248,11 +248,11 @@ def fit(
         else:
             check_frozen(model)
         ended = []  # epochs; a bar that is not shown does not count
-        callbacks = [
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda *_: ended.append(bar.update())
-            )
-        ]
+
+        def note(*_):
+            ended.append(bar.update())
+
+        callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=note)]
         best = None
         if patience is not None:
             best = keras.callbacks.EarlyStopping(
@@ -263,7 +263,7 @@ def fit(
         # Made beforehand, like the metric's: `fit` would take longer and keep memory.
         trained.optimizer.build(trained.trainable_variables)
         try:
-            return trained.fit(
+            history = trained.fit(
                 prepare(train[0]),
                 train[1],
                 validation_data=validation and (prepare(validation[0]), validation[1]),
@@ -273,6 +273,8 @@ def fit(
                 callbacks=callbacks,
                 verbose=0,
             )
+            bar.total = bar.n  # a bar that ends early would turn red, as after a fault
+            return history
         except KeyboardInterrupt:
             until = "now"
             if best and best.best_weights is not None:

@@ -3,7 +3,8 @@
 `find_near_duplicates` compares pixels and misses some copies: a picture cropped and
 brightened, two shots of one thing. If one is learned from and the other judges, the
 accuracy comes out too high. A network's features bring such pictures together, but also
-different things that look much alike. So nothing is decided here, only shown."""
+different things that look much alike, and a copy without colour lies further off. So
+nothing is decided here, only shown."""
 
 from typing import NamedTuple
 

@@ -36,6 +36,11 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
 BUILD = ROOT / "build"
 PANEL = "application/vnd.jupyter.widget-view+json"
+# TensorFlow takes seconds to import. A core is free for it while others decode pictures.
+AHEAD = (
+    "import threading; "
+    "threading.Thread(target=lambda: __import__('helpers').keras, daemon=True).start()"
+)
 LABELS = """# Are these labels wrong?
 
 Run the cell below (Shift+Enter). It shows the pictures whose label was contradicted,
@@ -69,7 +74,10 @@ def run(folder, results, alike=None, tune=False):
         notebook,
         timeout=None,
         kernel_name="python3",
-        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+        extra_arguments=[
+            "--IPKernelApp.log_level=CRITICAL",
+            f"--IPKernelApp.exec_lines={AHEAD}",
+        ],
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
         coalesce_streams=True,
         skip_cells_with_tag="template",  # what you do in the notebook itself

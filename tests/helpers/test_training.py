@@ -15,6 +15,7 @@ import variants
 from PIL import Image
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
 
 from apps.sharing.classifier import as_classifier
 from apps.sharing.saving import save_classifier
@@ -1181,6 +1182,23 @@ def test_a_training_step_is_traced_once(blobs):
     traced.clear()
     training.fit(model, blobs[:2], None, 2, batch_size=30)
     assert traced == [(30, 50)]
+
+
+def test_a_bar_that_stops_early_does_not_look_like_a_fault(blobs, monkeypatch):
+    """A notebook shows a bar in red that's closed before its end."""
+    bars = []
+
+    def watched(*question):
+        bars.append(tqdm(total=question[0], disable=True))
+        return bars[-1]
+
+    monkeypatch.setattr(training, "progress_bar", watched)
+    x, y, unseen, _ = blobs
+    model = keras.Sequential([keras.Input((50,)), keras.layers.Dense(3)])
+    wrong = (unseen, np.zeros(len(unseen), int))  # it soon gets worse
+    history = training.fit(model, (x, y), wrong, 30, 0.05, patience=1)
+    assert len(history.epoch) < 30
+    assert bars[0].total == bars[0].n
 
 
 @pytest.mark.thorough

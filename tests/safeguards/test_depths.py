@@ -331,14 +331,14 @@ def test_a_transparent_colour_is_put_on_white(bits):
 
 def test_a_transparent_colour_of_16_bits_is_named():
     """Pillow keeps 8 bits of colours, so their neighbours are taken for it, too."""
-    values = np.full((2, 2, 3), 0x1234)
-    values[0, 0] = 0x1200
+    values = np.full((2, 2, 3), 0xF234)
+    values[0, 0] = 0xF200
     transparent = chunk(b"tRNS", struct.pack(">HHH", *values[0, 0]))
     image, (doubt,) = load_with_doubts(png_of(values, 16, 2, transparent))
     assert (np.asarray(image) == 255).all()
     assert "16 bits, one of which is transparent" in doubt
     assert load_with_doubts(png_of(values, 16, 2))[1] == []
-    deep = (values >> 8, 8, 2, chunk(b"tRNS", struct.pack(">HHH", 0x12, 0x12, 0x12)))
+    deep = (values >> 8, 8, 2, chunk(b"tRNS", struct.pack(">HHH", 0xF2, 0xF2, 0xF2)))
     assert load_with_doubts(png_of(*deep))[1] == []
 
 

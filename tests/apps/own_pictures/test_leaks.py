@@ -94,7 +94,6 @@ COPIES = {
         cropped(image)
     ).enhance(1.2),
     "mirrored": ImageOps.mirror,
-    "grey": lambda image: ImageOps.grayscale(image).convert("RGB"),
     "turned a little": lambda image: image.rotate(4, expand=False),
 }
 
@@ -117,4 +116,4 @@ def test_copies_of_what_was_learned_from_come_first(tmp_path, change):
     )
     first = leaks.nearest_pairs(test, learned)[:PLANTED]
     found = {(pair.tested - len(others), pair.learned_from) for pair in first}
-    assert len(found & {(i, 7 * i) for i in range(PLANTED)}) >= PLANTED - 1
+    assert found == {(i, 7 * i) for i in range(PLANTED)}
