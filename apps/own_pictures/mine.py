@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "your_own_pictures.ipynb"
 BUILD = ROOT / "build"
 PANEL = "application/vnd.jupyter.widget-view+json"
-# TensorFlow takes seconds to import. A core is free for it while others decode pictures.
+# TensorFlow takes seconds to import: it does so while pictures are looked through.
 AHEAD = (
     "import threading; "
     "threading.Thread(target=lambda: __import__('helpers').keras, daemon=True).start()"
