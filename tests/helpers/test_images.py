@@ -36,7 +36,7 @@ from helpers.images import (
 from helpers.labels import imagenet_classes
 from helpers.pictures import listed
 from helpers.sample_server import sample_url
-from safeguards import pictures
+from safeguards import addresses, pictures
 from safeguards.pictures import (
     DAMAGED,
     NO_HTTP,
@@ -170,7 +170,7 @@ def server(cat):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.agents, server.daemon_threads = [], True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield SimpleNamespace(address=f"http://127.0.0.1:{server.server_port}", of=server)
     server.shutdown()
@@ -223,7 +223,8 @@ def test_samples_without_a_class_say_so_in_words_and_not_in_their_names():
 
 
 def test_most_samples_are_right():
-    best = {name: load_classifier().predict(name, top=1)[0].name for name in SAMPLES}
+    one = load_classifier()
+    best = {name: one.predict(name, top=1)[0].name for name in SAMPLES}
     right = [name for name, sample in SAMPLES.items() if best[name] in sample.classes]
     assert len(right) >= 6, best
     assert len({*right} - {*RENDERS}) >= 3, best
@@ -736,7 +737,8 @@ def test_fetch_returns_bytes_and_says_who_asks(server, cat):
         ("to/http://\xff", UNREACHABLE, "connection"),
     ],
 )
-def test_bad_answers(server, page, kind, words):
+def test_bad_answers(server, page, kind, words, monkeypatch):
+    monkeypatch.setattr(addresses, "PAUSE", 0.05)  # before a busy server is asked again
     with raises(kind, match=words) as caught:
         load_image(f"{server.address}/{quote(page, encoding='latin-1')}")
     assert len(str(caught.value)) < 400 and "object at 0x" not in str(caught.value)

@@ -19,6 +19,7 @@ def classifier():
     return load_classifier()
 
 
+@pytest.mark.thorough
 def test_predict_costs_little_more_than_its_network(classifier, record_property):
     """Within 1.15 times on a machine that does nothing else; here others may take turns
     with it."""
@@ -57,6 +58,7 @@ def test_batches_of_any_length_are_compiled_once(classifier):
     assert graph._function.structured_input_signature[0][0].shape[0] is None
 
 
+@pytest.mark.thorough
 def test_a_start_is_mostly_tensorflow(record_property):
     steps = bench.start_up()
     assert [*steps] == [

@@ -279,7 +279,9 @@ LOGITS = {
 
 
 @pytest.mark.parametrize("nested", thorough_but([False, True], True))
-@pytest.mark.parametrize("kind", LOGITS)
+@pytest.mark.parametrize(
+    "kind", thorough_but(LOGITS, "Dense", "log_softmax", "convolution")
+)
 def test_logits_are_taken_as_they_are(kind, nested):
     model = headed(LOGITS[kind])
     model = wrapped(model) if nested else model
@@ -316,7 +318,7 @@ SHARES = {
 
 
 @pytest.mark.parametrize("nested", thorough_but([False, True], True))
-@pytest.mark.parametrize("kind", SHARES)
+@pytest.mark.parametrize("kind", thorough_but(SHARES, "softmax", "temperature"))
 def test_a_softmax_is_left_out(kind, nested, tmp_path):
     model = headed(SHARES[kind])
     model = wrapped(model) if nested else model
@@ -338,8 +340,10 @@ def test_a_softmax_is_left_out(kind, nested, tmp_path):
         np.testing.assert_allclose(again.forward(given), mine.forward(given), atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["softmax", "EinsumDense", "convolution"])
-@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    "kind", thorough_but(["softmax", "EinsumDense", "convolution"], "softmax")
+)
+@pytest.mark.parametrize("nested", thorough_but([False, True], True))
 def test_a_classifier_and_its_softmax_model_learn_together(kind, nested):
     """Layers and weights are shared, those of the last layer, too."""
     einsum = layers.EinsumDense("ab,bc->ac", 4, bias_axes="c", activation="softmax")
@@ -497,7 +501,7 @@ def test_what_was_said_can_be_said_again():
 
 
 @pytest.mark.parametrize(
-    "kind", [k for k, (_, what, _) in UNTOLD.items() if "of yes" not in k]
+    "kind", thorough_but([k for k in UNTOLD if "of yes" not in k], "soft cap")
 )
 def test_what_is_said_is_tried(kind):
     head, truth, _ = UNTOLD[kind]
@@ -601,7 +605,9 @@ NEITHER = {
 }
 
 
-@pytest.mark.parametrize("kind", NEITHER)
+@pytest.mark.parametrize(
+    "kind", thorough_but(NEITHER, "sigmoid", "tanh", "softmax by 2")
+)
 def test_other_heads_are_refused_by_name(kind):
     head, name = NEITHER[kind]
     model = headed(head)
@@ -618,7 +624,9 @@ def test_other_heads_are_refused_by_name(kind):
     as_classifier(anew, "abcd", rule=ResizeRule())
 
 
-@pytest.mark.parametrize("kind", ["sigmoid", "sigmoid, nested", "logit"])
+@pytest.mark.parametrize(
+    "kind", thorough_but(["sigmoid", "sigmoid, nested", "logit"], "sigmoid, nested")
+)
 def test_one_output_becomes_no_and_yes(kind, tmp_path):
     model = headed(dense(None if kind == "logit" else kind.split(",")[0], 1))
     model = wrapped(model) if "nested" in kind else model
@@ -792,6 +800,7 @@ def test_a_rule_that_is_none(rule):
         as_classifier(taking(8, 8, 3), "ab", rule=rule)
 
 
+@pytest.mark.thorough
 def test_a_model_for_pictures_of_any_size_gets_one(tmp_path, pictures):
     mine = as_classifier(taking(None, None, 3), "ab", rule=ResizeRule(), size=20)
     again = load_classifier(save_classifier(mine, tmp_path / "mine.keras"))
@@ -961,7 +970,7 @@ EXPORTED = {
 WRITERS = {".keras": save_classifier, ".onnx": export_onnx, ".tflite": export_litert}
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", thorough_but(WRITERS, ".keras", ".onnx"))
 @pytest.mark.parametrize("kind", thorough_but(EXPORTED, "Dropout after Dense"))
 def test_every_file_answers_as_the_classifier(kind, suffix, pictures, tmp_path):
     build, preprocess_input, tolerance = EXPORTED[kind]
@@ -1128,7 +1137,7 @@ def test_what_no_file_could_do_is_named(odd, what, suffix, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("lies_in", [1, 2])
+@pytest.mark.parametrize("lies_in", thorough_but([1, 2], 2))
 def test_a_network_in_two_others_cannot_be_found_again_in_a_file(lies_in, tmp_path):
     """Keras writes its weights once, and looks for them twice; the advice helps."""
     shared = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(3, 1)])
@@ -1152,6 +1161,7 @@ def test_a_network_in_two_others_cannot_be_found_again_in_a_file(lies_in, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_numbers_too_large_for_half_precision(tmp_path):
     def of(dtype):
         network = network_of(
@@ -1218,7 +1228,7 @@ def test_a_file_that_answers_otherwise_does_not_appear(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", thorough_but(WRITERS, ".onnx"))
 def test_probabilities_are_not_exported_as_logits(suffix, tmp_path):
     network = network_of(end=pooled(layers.Softmax()))
     mine = Classifier("mine", network, 16, ResizeRule(), bgr, PAIRS)
@@ -1227,6 +1237,7 @@ def test_probabilities_are_not_exported_as_logits(suffix, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_int8_that_says_something_else_does_not_appear(tmp_path, monkeypatch, pictures):
     mine = Classifier("mine", network_of(), 16, ResizeRule(), models.unchanged, PAIRS)
     path = export_litert(mine, tmp_path / "good.tflite", pictures[:8])
@@ -1237,7 +1248,7 @@ def test_int8_that_says_something_else_does_not_appear(tmp_path, monkeypatch, pi
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+@pytest.mark.parametrize("suffix", thorough_but([".onnx", ".tflite"], ".onnx"))
 def test_an_exports_key_changes_with_the_file_and_the_reader(
     suffix, tmp_path, monkeypatch
 ):
