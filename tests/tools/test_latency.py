@@ -49,6 +49,7 @@ def test_an_exported_file_takes_half_the_time(classifier, tmp_path, record_prope
     assert share < 0.8, "under 0.5 without a load"
 
 
+@pytest.mark.thorough
 def test_batches_of_any_length_are_compiled_once(classifier):
     classifier.logits("cat")
     graph = classifier._compiled
