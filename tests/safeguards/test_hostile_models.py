@@ -392,7 +392,7 @@ def test_damaged_files_give_a_model_or_a_model_file_error(
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     network = small()
     network.layers[-1].bias.assign([0, np.inf])
-    broken = as_classifier(network, "ab", rule=ResizeRule())
+    broken = as_classifier(network, ["a", "b"], rule=ResizeRule())
     with pytest.raises(ModelFileError, match="lower learning rate"):
         save_classifier(broken, tmp_path / "broken.keras")
     assert list(tmp_path.iterdir()) == []

@@ -61,7 +61,7 @@ layers = keras.layers
 network = keras.Sequential([keras.Input((8, 8, 3)), \
 layers.Flatten(), layers.Dense(3000),
                             layers.Dense(2)])
-model = as_classifier(network, "ab", rule=ResizeRule())
+model = as_classifier(network, ["a", "b"], rule=ResizeRule())
 print("ready", flush=True)
 while True:
     save_classifier(model, sys.argv[1])
