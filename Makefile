@@ -54,10 +54,10 @@ mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in bu
 labels: setup ## decide on the labels that make mine suspects, in a panel; then run make mine again
 	@.venv/bin/python tools/setup/lab.py build/mine/labels.ipynb
 
-test: lint ## check style, run every test and every lesson
-	.venv/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+test: lint ## check style, run the quick tests and every lesson
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-thorough: setup ## run what CI runs besides: each real model, each way to train, the editions
+test-thorough: setup ## run what CI runs besides: all other cases, each real model, the editions
 	.venv/bin/python -m pytest -n 2 --dist loadscope -m thorough tests
 
 test-slow: test-thorough ## run the tests that take minutes each as well: all lessons as other machines run them

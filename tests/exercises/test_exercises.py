@@ -9,6 +9,7 @@ import importlib
 import json
 import re
 import threading
+from functools import cache
 
 import numpy as np
 import pytest
@@ -129,6 +130,12 @@ def verdict(number, source=None):
     return check(number, eval(expression, namespace))
 
 
+@cache
+def verdicts_on_wrong(number):
+    """{source: what `check` says of it}; some checks take seconds."""
+    return {source: verdict(number, source) for source in CASES[number].wrong}
+
+
 def solution(number):
     """The code of the folded solution."""
     (code,) = re.findall(r"(?ms)^```python\n(.*?)^```", folded(number, "Solution"))
@@ -148,7 +155,7 @@ def test_refuses_the_untouched_stub(number):
 def test_refuses_wrong_answers_with_the_right_hint(number):
     assert len(CASES[number].wrong) >= 2
     for source, hint in CASES[number].wrong.items():
-        done, text = verdict(number, source)
+        done, text = verdicts_on_wrong(number)[source]
         assert not done, source
         assert hint in text, source
 
@@ -211,9 +218,8 @@ def test_no_hint_holds_the_answer(number):
     telling = {
         line for line in lines if len(line) > 12 and not line.startswith(("def ", "#"))
     }
-    for source in CASES[number].wrong:
-        text = verdict(number, source).text
-        assert not [line for line in telling if line in text]
+    for said in verdicts_on_wrong(number).values():
+        assert not [line for line in telling if line in said.text]
 
 
 # -- what is kept ----------------------------------------------------------------------

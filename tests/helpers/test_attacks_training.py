@@ -73,9 +73,7 @@ OWN = {kind: (head, None) for kind, head in HEADS.items()} | {
 }
 
 
-@pytest.mark.parametrize(
-    "kind", thorough_but(OWN, "layers in a row", "in front: statistics")
-)
+@pytest.mark.parametrize("kind", thorough_but(OWN, "in front: statistics"))
 def test_models_of_ones_own_train_as_in_keras(kind):
     """Whatever stands around the base is trained as it is used."""
     (x, y), (ours, keras_) = pictures(), (of_its_own(*OWN[kind]) for _ in range(2))

@@ -24,7 +24,6 @@ from helpers.models import REGISTRY, WeightsUnavailable
 
 LITE = tuple(efficientnet_lite.WIDTH_AND_DEPTH)
 LOGITS = Path(__file__).parent / "efficientnet_lite_logits.npz"
-each_lite = pytest.mark.parametrize("name", LITE)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_it_sees_a_cat_and_a_coffee(lite0):
     assert lite0.predict("coffee", top=1)[0].name == "espresso"
 
 
-@each_lite
+@pytest.mark.parametrize("name", thorough_but(LITE, LITE[0]))
 def test_row_is_what_is_built(name):
     entry, network = REGISTRY[name], models.build_network(name, None)
     assert network.count_params() == entry.parameters
@@ -99,6 +98,7 @@ def test_softmax_is_to_be_had_for_the_asking():
 # -- other sizes -----------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_another_size_has_the_same_weights(lite0):
     small = load_classifier(size=64)
     assert small.size == 64
@@ -214,7 +214,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("damage", thorough_but(DAMAGE, "one bit"))
 def test_damaged_or_changed_package(package, damage):
     path = weights_file(package)
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
@@ -224,6 +224,7 @@ def test_damaged_or_changed_package(package, damage):
     check_remedy(caught.value)
 
 
+@pytest.mark.thorough
 def test_a_change_after_the_first_check_is_noticed(package):
     path = weights_file(package)
     models.build_network("efficientnet_lite0")
@@ -253,6 +254,7 @@ def test_a_folder_stands_in_for_the_package(package, tmp_path, monkeypatch, caps
             load_classifier()
 
 
+@pytest.mark.thorough
 def test_a_damaged_package_is_passed_over_for_an_intact_folder(
     package, tmp_path, monkeypatch
 ):

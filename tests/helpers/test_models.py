@@ -360,7 +360,7 @@ def mobilenet(tmp_path_factory):
     return network, folder / "legacy.h5", folder / "new.weights.h5"
 
 
-@pytest.mark.parametrize("kind", ["legacy", "new"])
+@pytest.mark.parametrize("kind", thorough_but(["legacy", "new"], "new"))
 def test_both_formats_are_read(mobilenet, folders, kind, monkeypatch):
     network, legacy, new = mobilenet
     entry = REGISTRY["mobilenet_v2"]._replace(digest=legacy.stat().st_size)
@@ -377,7 +377,10 @@ def test_both_formats_are_read(mobilenet, folders, kind, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "fault", ["truncated", "other format", "web page", "another model's"]
+    "fault",
+    thorough_but(
+        ["truncated", "other format", "web page", "another model's"], "truncated"
+    ),
 )
 @pytest.mark.parametrize("place", [0, 1], ids=["given", "cache"])
 def test_damaged_file_names_itself_and_the_remedies(mobilenet, folders, fault, place):
@@ -488,6 +491,7 @@ def predict(**variables):
     )
 
 
+@pytest.mark.thorough
 def test_unwritable_home_and_a_backend_for_other_work_do_no_harm(tmp_path):
     home = tmp_path / "a file"
     home.touch()
@@ -497,6 +501,7 @@ def test_unwritable_home_and_a_backend_for_other_work_do_no_harm(tmp_path):
     assert (done.stdout, done.stderr) == ("tensorflow espresso\n", "")
 
 
+@pytest.mark.thorough
 def test_keras_json_that_would_do_harm_is_refused(tmp_path):
     settings = {
         "backend": "jax",
@@ -565,7 +570,7 @@ def served(tmp_path):
         http.server.SimpleHTTPRequestHandler, directory=tmp_path
     )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
         yield f"http://127.0.0.1:{server.server_port}/coffee.png"
         server.shutdown()
 
@@ -618,7 +623,7 @@ def tiny_key():
     return variants.classifier(variants.network()).key()
 
 
-@pytest.mark.parametrize("other", variants.OTHERS)
+@pytest.mark.parametrize("other", thorough_but(variants.OTHERS, "rescaling"))
 def test_another_network_with_the_same_weights_has_another_key(tiny_key, other):
     own, changed = variants.network(), variants.OTHERS[other]()
     assert all(map(np.array_equal, own.get_weights(), changed.get_weights()))
@@ -726,6 +731,7 @@ def test_a_reader_that_makes_other_pixels_has_another_key(
     assert variants.classifier(variants.network()).key() != tiny_key
 
 
+@pytest.mark.thorough
 def test_a_comment_in_our_sources_changes_no_key(tiny_key, tmp_path):
     """And another process finds the same key."""
     code = "print(variants.classifier(variants.network()).key())"

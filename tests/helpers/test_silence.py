@@ -30,10 +30,27 @@ def python(code, folder):
     )
 
 
+HEAVY = {"tensorflow", "keras", "torch", "jax"}
+IN_TURN = f"""
+import importlib, sys
+for module in {[*MODULES]}:
+    importlib.import_module(module)
+    if found := {HEAVY} & {{*sys.modules}}:
+        sys.exit(f"{{module}} imports {{found}}")
+"""
+
+
+def test_imports_are_quiet_and_light(tmp_path):
+    """One after the other in one process; each by itself is left to the thorough
+    tests."""
+    done = python(IN_TURN, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.thorough
 @each_module
 def test_import_is_quiet_and_light(module, tmp_path):
-    heavy = "{'tensorflow', 'keras', 'torch', 'jax'}"
-    done = python(f"import sys, {module}; print({heavy} & set(sys.modules))", tmp_path)
+    done = python(f"import sys, {module}; print({HEAVY} & set(sys.modules))", tmp_path)
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
@@ -52,6 +69,7 @@ helpers.load_classifier().predict("cat"); print(lap())
 """
 
 
+@pytest.mark.thorough
 def test_start_up_is_keras_own(tmp_path, record_property):
     """Aims: 0.15 s to import helpers, and 1 s to load and predict, where Keras takes 4.
     What is held has room for noise."""

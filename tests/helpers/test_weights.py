@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import thorough_but
 from legacy import save_legacy
 from server import Server
 
@@ -97,7 +98,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("before", ["nothing", "a damaged file"])
+@pytest.mark.parametrize(
+    "before", thorough_but(["nothing", "a damaged file"], "a damaged file")
+)
 def test_failed_download_leaves_nothing_and_can_be_repeated(
     server, small, fetch, fault, before
 ):
@@ -171,6 +174,7 @@ def mobilenet(tmp_path_factory):
     return network, path.read_bytes()
 
 
+@pytest.mark.thorough
 def test_without_hash_size_and_loading_are_checked(
     server, mobilenet, fetch, monkeypatch
 ):

@@ -2,12 +2,14 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 PAGE = TESTS.parent / "docs" / "security.md"
 
 
+@cache
 def names(path):
     """Every function of a file of tests, those in classes as well."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -213,7 +213,7 @@ def has_ended(number):
 
 def test_a_program_that_hangs_is_ended(fake, monkeypatch):
     number = fake("time.sleep(100)")
-    monkeypatch.setattr(reader, "SECONDS", 8)
+    monkeypatch.setattr(reader, "SECONDS", 3)
     start = time.monotonic()
     with raises(TOO_LARGE, match="much memory or time"):
         load_image(START)

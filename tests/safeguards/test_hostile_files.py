@@ -10,6 +10,7 @@ from collections import Counter
 import hostile
 import numpy as np
 import pytest
+from cases import thorough_but
 from hostile import (
     bmp,
     chunk,
@@ -151,7 +152,9 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize(
+    "kind", thorough_but(ENDLESS, "gif of many comments", "png of many chunks")
+)
 def test_what_takes_too_long_is_given_up(kind, monkeypatch):
     """Up to 50 MB of small pieces, each of which costs time: minutes without the
     limit."""
@@ -244,10 +247,11 @@ def check_fuzz(parts, record_property):
     assert {"picture", DAMAGED, NOT_AN_IMAGE, TOO_LARGE} <= {*found}
 
 
-def test_damaged_variants(tmp_path, record_property):
+@pytest.mark.parametrize("tries", thorough_but([150, 600], 150))
+def test_damaged_variants(tries, tmp_path, record_property):
     """In a process of limited memory: a decoder that crashed would take this one with
     it."""
-    check_fuzz([fuzz(0, 600, tmp_path)], record_property)
+    check_fuzz([fuzz(0, tries, tmp_path)], record_property)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import variants
+from cases import thorough_but
 from PIL import Image
 
 from apps.many.folder import BatchError, predict_folder, read_predictions
@@ -102,7 +103,7 @@ TWINS = {
 }
 
 
-@pytest.mark.parametrize("pair", TWINS)
+@pytest.mark.parametrize("pair", thorough_but(TWINS, "slices", "arrays"))
 def test_what_noise_does_not_show_is_in_the_key(pair):
     one, other = TWINS[pair]
     assert key(one) != key(other)
@@ -149,7 +150,7 @@ PREPARED = {
 }
 
 
-@pytest.mark.parametrize("change", PREPARED)
+@pytest.mark.parametrize("change", thorough_but(PREPARED, "white", "one value"))
 def test_a_preparation_shows_in_the_key_wherever_it_changes_something(change):
     one = variants.classifier(variants.network())
     other = variants.classifier(variants.network(), PREPARED[change])
@@ -268,7 +269,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("kind", thorough_but(FOREIGN, "closure", "layer"))
 def test_what_is_not_keras_own_is_named_and_has_no_lasting_key(kind):
     build, named = FOREIGN[kind]
     assert_named(network(build), named)
@@ -305,7 +306,7 @@ def test_what_is_no_network_of_steps_has_no_lasting_key(make):
     assert_named(make(), "")
 
 
-@pytest.mark.parametrize("kind", ["closure", "layer", "Lambda"])
+@pytest.mark.parametrize("kind", thorough_but(["closure", "layer", "Lambda"], "layer"))
 def test_features_of_such_a_network_are_computed_each_time(
     kind, folder, tmp_path, capsys
 ):
@@ -329,7 +330,7 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("kind", LIMITS)
+@pytest.mark.parametrize("kind", thorough_but(LIMITS, "layer"))
 def test_a_table_of_such_a_network_is_not_gone_on_with(kind, folder, tmp_path, capsys):
     table = tmp_path / "table.csv"
     one, other = (variants.classifier(network(LIMITS[kind](k))) for k in (254.0, 90.0))
@@ -354,6 +355,8 @@ def test_of_keras_own_layers_nothing_is_said(folder, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["MobileNetV3Small", "ConvNeXtTiny"])
+@pytest.mark.parametrize(
+    "name", thorough_but(["MobileNetV3Small", "ConvNeXtTiny"], "MobileNetV3Small")
+)
 def test_published_networks_are_described(name):
     assert undescribed(getattr(keras.applications, name)(weights=None)) is None

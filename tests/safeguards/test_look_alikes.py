@@ -66,7 +66,9 @@ def listed(folder):
 SAME = {"fixed camera, one shape in one place": 0.35, "one circle in greys": 0.05}
 
 
-@pytest.mark.parametrize("kind", sets.APART)
+@pytest.mark.parametrize(
+    "kind", thorough_but(sets.APART, "fixed camera", "x-rays", "photographs")
+)
 def test_different_things_stay_apart(kind, tmp_path):
     """Before, by way of others, 60 parts counted as one, and 48 circles of other
     colours."""
@@ -109,7 +111,7 @@ def _with_circle(x, radius):
     return page
 
 
-@pytest.mark.parametrize("kind", SWEEPS)
+@pytest.mark.parametrize("kind", thorough_but(SWEEPS, "a circle grows"))
 def test_a_short_series_of_different_things_in_order_stays_apart(kind, tmp_path):
     """Each differs little from the one before, as the frames of a film do; a dozen of a
     class are too few to tell."""
@@ -119,7 +121,7 @@ def test_a_short_series_of_different_things_in_order_stays_apart(kind, tmp_path)
     assert len({*groups(found, find_near_duplicates(found))}) == len(things)
 
 
-@pytest.mark.parametrize("spread", [0.005, 0.01, 0.02])
+@pytest.mark.parametrize("spread", thorough_but([0.005, 0.01, 0.02], 0.005))
 def test_patients_who_resemble_one_another_stay_apart(spread, tmp_path):
     """13 of 60 were left of those that differ least, as each is like some other."""
     things = written(tmp_path / "set", sets.patients(spread=spread))
@@ -128,14 +130,18 @@ def test_patients_who_resemble_one_another_stay_apart(spread, tmp_path):
     assert len({*keys}) >= 0.85 * len({*things.values()})
 
 
-@pytest.mark.parametrize("change", sets.SAVED)
+@pytest.mark.parametrize("change", thorough_but(sets.SAVED, "quality 30"))
 def test_a_copy_is_found_among_patients(change, tmp_path):
     found_among(sets.patients(spread=0.01), change, tmp_path, missed=1, joined=4)
 
 
-@pytest.mark.parametrize("quality", [95, 40])
+@pytest.mark.parametrize("quality", thorough_but([95, 40], 40))
 @pytest.mark.parametrize(
-    "kind", ["fixed camera", "one circle in random colours", "gauges on white"]
+    "kind",
+    thorough_but(
+        ["fixed camera", "one circle in random colours", "gauges on white"],
+        "gauges on white",
+    ),
 )
 def test_they_do_so_in_any_quality(kind, quality, tmp_path):
     things = written(tmp_path / "set", sets.APART[kind](), quality)
@@ -161,13 +167,16 @@ def shuffled(pictures):
     return [pictures[i] for i in np.random.default_rng(0).permutation(len(pictures))]
 
 
-@pytest.mark.parametrize("kind", SHOTS | FILMS)
+@pytest.mark.parametrize(
+    "kind",
+    thorough_but(SHOTS | FILMS, "shots from the hand", "people walk by a fixed camera"),
+)
 def test_shots_in_a_row_and_films_count_as_one_thing(kind, tmp_path):
     things = written(tmp_path / "set", (SHOTS | FILMS)[kind]())
     assert counted(listed(tmp_path / "set"), things)[:2] == (0, 0)
 
 
-@pytest.mark.parametrize("kind", SHOTS)
+@pytest.mark.parametrize("kind", thorough_but(SHOTS, "shots from the hand"))
 def test_shots_count_as_one_whatever_their_names(kind, tmp_path):
     things = written(tmp_path / "set", shuffled(SHOTS[kind]()))
     parted, merged, _ = counted(listed(tmp_path / "set"), things)
@@ -203,7 +212,9 @@ def test_nothing_is_said_where_all_is_decided(tmp_path):
     assert look_through(tmp_path / "set").undecided == ""
 
 
-@pytest.mark.parametrize("change", sets.CHANGES)
+@pytest.mark.parametrize(
+    "change", thorough_but(sets.CHANGES, "half the size", "8 % cut off all around")
+)
 def test_what_becomes_of_a_photograph_counts_as_one_thing(change, tmp_path):
     """In another size, quality, brightness and crop: all of twelve but one, of
     sharpened ones most; never two photographs."""
@@ -214,15 +225,21 @@ def test_what_becomes_of_a_photograph_counts_as_one_thing(change, tmp_path):
     assert merged == 0 and parted <= (4 if change == "sharper" else 1)
 
 
-@pytest.mark.parametrize("change", sets.SAVED)
+@pytest.mark.parametrize("change", thorough_but(sets.SAVED, "quality 30"))
 @pytest.mark.parametrize(
-    "kind", ["products on white", "one circle in random colours", "scans"]
+    "kind",
+    thorough_but(
+        ["products on white", "one circle in random colours", "scans"],
+        "products on white",
+    ),
 )
 def test_a_copy_is_found_on_a_plain_ground(kind, change, tmp_path):
     found_among(sets.APART[kind](), change, tmp_path)
 
 
-@pytest.mark.parametrize("change", sets.SAVED | sets.CUT)
+@pytest.mark.parametrize(
+    "change", thorough_but(sets.SAVED | sets.CUT, "half the size", "3 % cut off")
+)
 @pytest.mark.parametrize(
     "kind", thorough_but(["fixed camera", "displays", "gauges on a wall"], "displays")
 )
@@ -246,7 +263,7 @@ def found_among(pictures, change, folder, missed=0, joined=0):
     assert merged <= joined and parted <= missed
 
 
-@pytest.mark.parametrize("form", ["webp", "png"])
+@pytest.mark.parametrize("form", thorough_but(["webp", "png"], "webp"))
 def test_a_copy_is_found_in_another_form(form, tmp_path):
     pictures = sets.APART["fixed camera"]()[:30] + sets.APART["photographs"]()
     things = written(tmp_path / "set", pictures)
@@ -264,7 +281,7 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("change", REAL)
+@pytest.mark.parametrize("change", thorough_but(REAL, "8 % cut off all around"))
 def test_copies_of_real_photographs(change, tmp_path, shared_data):
     """The share that is found; and no two photographs are taken for one."""
     files = sorted((shared_data / "photos").glob("*.jpg"))[:100]
@@ -359,7 +376,7 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize("order", PAIRS)
+@pytest.mark.parametrize("order", thorough_but(PAIRS, "one after another"))
 def test_groups_of_five_thousand_take_no_two_seconds(order, monkeypatch):
     """2,000 took 334 seconds when each pair went through all keys."""
     monkeypatch.setattr(
@@ -415,7 +432,8 @@ MANY = {
 }
 
 
-@pytest.mark.parametrize("kind", thorough_but(MANY, "products on white"))
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", MANY)
 def test_thousands_are_compared_in_seconds(kind, record_property):
     """Two seconds on a machine that does nothing else, and twice the same. 5,000 took
     up to fifty."""

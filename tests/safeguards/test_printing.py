@@ -115,6 +115,15 @@ def test_tools_are_found():
 
 
 @pytest.mark.parametrize("tool", TOOLS)
+def test_every_tool_prints_by_what_knows_its_console(tool):
+    tree = ast.parse((ROOT / tool).read_text(encoding="utf-8"))
+    (block,) = map(ast.unparse, filter(is_main_block, tree.body))
+    # The latter is for a Python that is too old to read our own modules.
+    assert "run_tool(" in block or "errors='backslashreplace'" in block
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_no_tool_stumbles_over_what_a_console_cannot_write(redirected, encoding, tool):
     faults, folder = redirected

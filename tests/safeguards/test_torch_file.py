@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import thorough_but
 
 from safeguards import torch_file
 from safeguards.torch_file import MAGIC, PROTOCOL, TorchFileError, read_torch_file
@@ -284,7 +285,7 @@ GREEDY = {
 @pytest.mark.skipif(
     sys.platform != "linux", reason="the kernel counts in kilobytes on Linux only"
 )
-@pytest.mark.parametrize("fault", GREEDY)
+@pytest.mark.parametrize("fault", thorough_but(GREEDY, "count of gigabytes"))
 def test_memory_is_bounded_by_the_file(tmp_path, fault):
     path = tmp_path / "greedy.pth"
     path.write_bytes(contents(**GREEDY[fault]))

@@ -18,6 +18,10 @@ class Server(http.server.ThreadingHTTPServer):
         self.address = f"http://127.0.0.1:{self.server_port}/"
         self.files, self.faults, self.asked = {}, {}, []
 
+    def serve_forever(self, poll_interval=0.05):
+        """As it is, but ends at once: each test that has a server of its own waits."""
+        super().serve_forever(poll_interval)
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):

@@ -261,6 +261,7 @@ def test_solutions_are_run_and_accepted(ran):
     assert counts == list(range(1, len(counts) + 1))
 
 
+@pytest.mark.thorough
 def test_a_solution_that_its_check_refuses_stops_the_edition():
     notebook = nbformat.v4.new_notebook(cells=read(GRADED).cells[:0])
     number = fills(GRADED)[0]

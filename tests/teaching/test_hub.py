@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+from cases import thorough_but
 from lessons import LESSONS
 from links import dead, prose
 
@@ -172,7 +173,9 @@ def test_the_student_edition_is_handed_out_whole(tool, edition):
     not importlib.util.find_spec("jupyterhub"),
     reason="needs JupyterHub (make teaching)",
 )
-@pytest.mark.parametrize("place", ["", "notebooks", "no such folder"])
+@pytest.mark.parametrize(
+    "place", thorough_but(["", "notebooks", "no such folder"], "notebooks")
+)
 def test_the_hub_refuses_a_folder_without_lessons(tmp_path, place):
     (tmp_path / "notebooks").mkdir()
     done = subprocess.run(

@@ -45,6 +45,7 @@ def folder_of(root, classes):
 # -- features once, and the recipe -----------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_both_ways_run_on_the_same_pictures(tmp_path, capsys, monkeypatch):
     dataset = load_dataset(folder_of(tmp_path, ("blueish", "reddish")))
     classifier, used = report.toy(24), []

@@ -81,6 +81,7 @@ def test_says_what_cannot_be_installed(canary, capsys):
     assert "ERROR: no such thing" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_reads_what_pytest_found(tmp_path, monkeypatch):
     canary = load()
     monkeypatch.setattr(canary, "ROOT", tmp_path)

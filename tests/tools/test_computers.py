@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from cases import thorough_but
 from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -114,18 +115,18 @@ def test_wrong_labels_are_the_planned_ones(wrong, pictures):
 # -- nothing gives the class away but the subject --------------------------------------
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        LogisticRegression(max_iter=1000),
-        RandomForestClassifier(200, min_samples_leaf=5, random_state=0),
-    ],
-    ids=["linear", "forest"],
-)
+MODELS = {
+    "linear": LogisticRegression(max_iter=1000),
+    "forest": RandomForestClassifier(200, min_samples_leaf=5, random_state=0),
+}
+
+
+@pytest.mark.parametrize("model", thorough_but(MODELS, "linear"))
 def test_colour_and_file_size_say_next_to_nothing(model, pictures, pixels, shown):
     rows = np.c_[pixels.mean((1, 2)), [len(data) for data in pictures.values()]]
     train = np.array([name.startswith("train/") for name in pictures])
-    model = make_pipeline(StandardScaler(), model).fit(rows[train], shown[train])
+    model = make_pipeline(StandardScaler(), MODELS[model])
+    model.fit(rows[train], shown[train])
     test = np.array([name.startswith("test/") for name in pictures])
     assert model.score(rows[test], shown[test]) < 0.40  # chance is 0.25
     guesses = cross_val_predict(

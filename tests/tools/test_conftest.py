@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from cases import thorough_but
 from execnet.gateway_base import dumps_internal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,9 @@ def project(tmp_path):
     return project
 
 
-@pytest.mark.parametrize("place", ["project", "project/notebooks", "elsewhere"])
+@pytest.mark.parametrize(
+    "place", thorough_but(["project", "project/notebooks", "elsewhere"], "elsewhere")
+)
 def test_lessons_are_compared_alike_from_every_folder(project, tmp_path, place):
     (tmp_path / place).mkdir(exist_ok=True)
     lesson = project / "notebooks" / "lesson.ipynb"

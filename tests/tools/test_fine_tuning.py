@@ -135,6 +135,7 @@ def test_turning_keeps_the_pixels_and_says_how_far(pictures):
         np.testing.assert_array_equal(np.rot90(after, -quarter), picture)
 
 
+@pytest.mark.thorough
 def test_frozen_features_are_those_of_the_base(computers):
     classifier = load_classifier(size=tool.SIZE)
     pictures = computers.validation[:3].array(tool.SIZE, classifier.rule, "uint8")
@@ -151,6 +152,7 @@ def test_frozen_features_are_those_of_the_base(computers):
     assert len(places) == 3
 
 
+@pytest.mark.thorough
 def test_fine_tuning_moves_weights_and_no_statistic(pictures):
     model = training.new_model(tiny.classifier(), 2)
     labels = np.arange(6) % 2

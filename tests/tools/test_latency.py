@@ -19,6 +19,7 @@ def classifier():
     return load_classifier()
 
 
+@pytest.mark.thorough
 def test_predict_costs_little_more_than_its_network(classifier, record_property):
     """Within 1.15 times on a machine that does nothing else; here others may take turns
     with it."""
@@ -48,6 +49,7 @@ def test_an_exported_file_takes_half_the_time(classifier, tmp_path, record_prope
     assert share < 0.8, "under 0.5 without a load"
 
 
+@pytest.mark.thorough
 def test_batches_of_any_length_are_compiled_once(classifier):
     classifier.logits("cat")
     graph = classifier._compiled
@@ -57,6 +59,7 @@ def test_batches_of_any_length_are_compiled_once(classifier):
     assert graph._function.structured_input_signature[0][0].shape[0] is None
 
 
+@pytest.mark.thorough
 def test_a_start_is_mostly_tensorflow(record_property):
     steps = bench.start_up()
     assert [*steps] == [

@@ -164,6 +164,7 @@ def test_each_way_learns_colours(folder, tmp_path):
     }
 
 
+@pytest.mark.thorough
 def test_goes_on_where_it_was_and_starts_over_with_other_pictures(
     folder, tmp_path, monkeypatch
 ):

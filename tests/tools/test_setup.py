@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from cases import thorough_but
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -523,7 +524,9 @@ OLD_SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("exists", [True, False], ids=["elsewhere", "gone"])
+@pytest.mark.parametrize(
+    "exists", thorough_but([True, False], False), ids=["elsewhere", "gone"]
+)
 def test_old_settings_of_the_user_do_not_hide_the_lessons(tmp_path, exists):
     """Folders that somebody chose years ago, by whatever name, and other limits."""
     folder = tmp_path / "Desktop"
@@ -538,6 +541,7 @@ def test_old_settings_of_the_user_do_not_hide_the_lessons(tmp_path, exists):
     assert page["preferredPath"] in ("", "/")
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
 def test_lab_opens_where_there_is_no_home():
     """As in Docker for a user that the image doesn't know: nothing can be made in it,
@@ -546,6 +550,7 @@ def test_lab_opens_where_there_is_no_home():
         opened(address)
 
 
+@pytest.mark.thorough
 def test_a_codespace_may_talk_to_the_kernels():
     """Its pages come under another name than JupyterLab's; no other site's may."""
     statuses = {

@@ -124,6 +124,7 @@ def test_every_panel_is_shown_by_its_lesson(panels, tmp_path):
         assert (TOOLS.parents[1] / "docs" / f"{name}.png").is_file()
 
 
+@pytest.mark.thorough
 def test_an_unknown_panel_is_named():
     done = tool("photograph_panels.py", "widgt")
     assert done.returncode == 1

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import variants
+from cases import thorough_but
 from lessons import SUPPORT
 from PIL import Image
 
@@ -125,7 +126,7 @@ def test_a_row_says_what_predict_says(classifier, tmp_path):
         assert (row["bytes"], row["modified"]) == (about.st_size, about.st_mtime_ns)
 
 
-@pytest.mark.parametrize("other", variants.OTHERS)
+@pytest.mark.parametrize("other", thorough_but(variants.OTHERS, "rescaling"))
 def test_rows_of_another_network_are_not_kept(tmp_path, other):
     """Of one with the same weights: after a correction all has to be predicted
     again."""
@@ -139,7 +140,7 @@ def test_rows_of_another_network_are_not_kept(tmp_path, other):
         predict_folder(folder, changed, table, progress=False)
 
 
-@pytest.mark.parametrize("same", variants.SAME)
+@pytest.mark.parametrize("same", thorough_but(variants.SAME, "another name"))
 def test_rows_of_the_same_network_are_kept(tmp_path, same):
     folder, table = pictures(tmp_path / "p", 3), tmp_path / "t.csv"
     predict_folder(
@@ -277,12 +278,15 @@ def test_killed_at_any_moment_it_goes_on(tmp_path):
     assert table.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-def test_a_table_cut_off_anywhere_is_completed(tmp_path):
+@pytest.mark.parametrize("step", thorough_but([13, 97], 97))
+def test_a_table_cut_off_anywhere_is_completed(step, tmp_path):
+    """And wherever its last row is. step: bytes from one place to the next."""
     folder, table = pictures(tmp_path / "p", 12), tmp_path / "t.csv"
     os.link(folder / "000000.png", folder / 'a,"\nb\n.png')
     predict_folder(folder, colours(), table)
     whole = table.read_bytes()
-    for length in [*range(0, len(whole), 13), *range(len(whole) - 30, len(whole))]:
+    last = range(len(whole) - 30, len(whole), step // 13)
+    for length in [*range(0, len(whole), step), *last]:
         table.write_bytes(whole[:length])
         found = predict_folder(folder, colours(), table, threads=1)
         assert table.read_bytes() == whole, length

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tiny
+from cases import thorough_but
 from PIL import Image
 
 from apps.many import fast
@@ -52,6 +53,7 @@ def test_answers_are_the_same(folder, tmp_path, at_no_cost, capsys):
     assert "goes to ONNX Runtime: ≈0 s, once" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_graph_is_written_once_for_each_network(tmp_path, at_no_cost, monkeypatch):
     one = tiny.classifier()
     assert fast.faster(one, 10) is not None
@@ -86,7 +88,10 @@ def test_a_graph_that_is_off_is_not_used(tmp_path, at_no_cost, capsys):
     assert "stays in Keras: its graph is" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), ValueError("odd layer")])
+FAULTS = (OSError("disk full"), ValueError("odd layer"))
+
+
+@pytest.mark.parametrize("error", thorough_but(FAULTS, FAULTS[0]))
 def test_what_cannot_be_exported_stays_in_keras(
     folder, tmp_path, at_no_cost, monkeypatch, capsys, error
 ):
@@ -135,6 +140,7 @@ def test_features_of_few_pictures_cost_no_estimate(pictures, tmp_path, monkeypat
     assert graphs(tmp_path) == []
 
 
+@pytest.mark.thorough
 def test_a_graph_whose_features_are_off_is_not_used(
     pictures, tmp_path, at_no_cost, capsys
 ):

@@ -53,6 +53,7 @@ def run_template():
     return names
 
 
+@pytest.mark.thorough
 def test_a_run_opens_no_picture_more_than_three_times(pets, tmp_path, monkeypatch):
     results = tmp_path / "results"
     given = look_through(pets).pictures

@@ -366,6 +366,7 @@ def test_names_with_odd_characters(tmp_path):
     assert left.isprintable()
 
 
+@pytest.mark.thorough
 def test_pictures_of_fifty_megapixels_are_used_and_larger_ones_named(pets):
     for name, size in {"phone.jpg": (8660, 5774), "scan.jpg": (12000, 8000)}.items():
         Image.new("RGB", size, "orange").save(pets / "cats" / name)

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import tiny
+from cases import thorough_but
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -393,7 +394,7 @@ class TestWhatIsTakenAlong:
         )
         assert found == ["a.jpg", "A-2.jpg", "a-3.jpg", "b", "b-2", "a-2-2.jpg"]
 
-    @pytest.mark.parametrize("within", [0.25, 0, 1e-7])
+    @pytest.mark.parametrize("within", thorough_but([0.25, 0, 1e-7], 0.25))
     def test_a_head_is_put_on_the_network(self, node, tmp_path, within):
         """By JavaScript, as the file in which everything is."""
         classifier = tiny.classifier(10)

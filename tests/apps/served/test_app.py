@@ -49,11 +49,13 @@ CLOSED = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The page, without the kernel that is otherwise started before anybody visits
-    it."""
+    """The page, without the kernel that is otherwise started before anybody visits it,
+    and with an exported model, which is there soon."""
     command = ["sh", "apps/served/app.sh", "--no-browser", f"--port={free_port()}"]
-    log = tmp_path_factory.mktemp("app") / "log"
-    server = Server([*command, "--preheat_kernel=False"], r"http://\S+", log)
+    folder = tmp_path_factory.mktemp("app")
+    model = str(export_onnx(tiny.classifier(), folder / "tiny.onnx"))
+    options = ["--preheat_kernel=False"]
+    server = Server([*command, *options], r"http://\S+", folder / "log", MODEL=model)
     yield server
     server.close()
 
@@ -89,10 +91,10 @@ def test_listens_on_this_machine_only(server):
     assert listening == {"127.0.0.1"}
 
 
-def test_asks_public_addresses_only(server):
+def test_asks_public_addresses_only(server, page):
     """As safeguards.addresses does where this variable is set: tested there, and in the
     browser."""
-    get(server)
+    assert page.ok, "it has a kernel"
     assert {kernel.environ()["TRANSFER_HOSTED"] for kernel in server.kernels()} == {"1"}
 
 
@@ -135,6 +137,7 @@ def test_serves_no_picture_of_a_learner(server, name):
     assert get(server, f"voila/files/{name}").status_code == 403
 
 
+@pytest.mark.thorough
 def test_the_look_is_not_chosen_by_the_address(server):
     """Voila's other templates load from other hosts."""
     text = get(server, "?template=lab&theme=dark").text

@@ -12,6 +12,7 @@ from dataclasses import replace
 import nbformat
 import psutil
 import pytest
+import tiny
 from browser import (
     ROOT,
     SECONDS,
@@ -27,6 +28,7 @@ from PIL import ImageOps
 from playwright.sync_api import expect
 from server import Server as Site
 
+from apps.sharing.exporting import export_onnx
 from apps.sharing.saving import save_classifier
 from helpers import load_classifier, load_image, sample_names
 from helpers.models import DEFAULT
@@ -38,15 +40,15 @@ def chromium():
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def classifier():
+    """The default network; a class of tests may have another."""
     return load_classifier()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def expected(classifier):
-    """What the default network answers, as [[class, probability], …] in the panel's
-    words."""
+    """What it answers, as [[class, probability], …] in the panel's words."""
 
     def answers(picture, top=5):
         predictions = classifier.predict(picture, top)
@@ -249,6 +251,7 @@ class PanelTests:
             assert panel.answers(name) == expected(pictures / name)
         keep(panel.page)
 
+    @pytest.mark.thorough
     def test_the_slider_changes_how_many_answers(self, panel, expected):
         panel.pick("coffee")
         panel.answers("coffee")
@@ -280,18 +283,8 @@ class PanelTests:
         keep(panel.page)
 
 
-class TestPage(PanelTests):
-    """The page of `make app`, with a learner's saved model: the default under another
-    name."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def server(cls, tmp_path_factory, chromium, classifier):
-        folder = tmp_path_factory.mktemp("app")
-        mine = save_classifier(replace(classifier, name="mine"), folder / "mine.keras")
-        server = serve_app(folder, MODEL=str(mine))
-        yield server
-        server.close()
+class PageTests(PanelTests):
+    """The page of `make app`; `server` is for those who inherit."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -317,6 +310,61 @@ class TestPage(PanelTests):
         record_property("first result on the page", f"{panel.first_seconds:.2f} s")
         record_property("screenshots", str(screenshots))
 
+    def test_can_be_used_by_everybody(self, panel):
+        panel.pick("building")
+        panel.answers("building")
+        assert violations(panel.page, ["html"]) == []
+        assert panel.page.title() == "What is in this picture?"
+        assert panel.page.locator("html").get_attribute("lang") == "en"
+        headings = panel.page.get_by_role("heading").all()
+        assert [heading.inner_text() for heading in headings] == [
+            "What is in this picture?"
+        ]
+        assert panel.page.locator("img:not([alt]), img[alt='']").count() == 0
+        assert panel.page.get_by_role("main").get_by_label("Address").count() == 1
+
+    @staticmethod
+    def check_nothing_was_asked(page):
+        """Of other hosts, in all that was done with it."""
+        assert page.asked == []
+        assert page.complaints == []
+
+
+class TestPage(PageTests):
+    """With an exported file as its model, which needs no TensorFlow and so is there
+    soon."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def classifier(cls):
+        return tiny.sure(sample_names())
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory, chromium, classifier):
+        folder = tmp_path_factory.mktemp("app")
+        path = export_onnx(classifier, folder / "mine.onnx")
+        server = serve_app(folder, MODEL=str(path))
+        yield server
+        server.close()
+
+    def test_asks_nothing_of_other_hosts(self, page):
+        self.check_nothing_was_asked(page)
+
+
+@pytest.mark.thorough
+class TestPageOfANetwork(PageTests):
+    """With a learner's saved model: the default under another name."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, tmp_path_factory, chromium, classifier):
+        folder = tmp_path_factory.mktemp("app")
+        mine = save_classifier(replace(classifier, name="mine"), folder / "mine.keras")
+        server = serve_app(folder, MODEL=str(mine))
+        yield server
+        server.close()
+
     def test_uses_the_saved_model_and_others(self, panel, expected, keep):
         panel.pick("uniform")
         panel.answers("uniform")
@@ -331,19 +379,6 @@ class TestPage(PanelTests):
         keep(panel.page)
         model.select_option("mine")
         expect(status).to_contain_text("by mine")
-
-    def test_can_be_used_by_everybody(self, panel):
-        panel.pick("building")
-        panel.answers("building")
-        assert violations(panel.page, ["html"]) == []
-        assert panel.page.title() == "What is in this picture?"
-        assert panel.page.locator("html").get_attribute("lang") == "en"
-        headings = panel.page.get_by_role("heading").all()
-        assert [heading.inner_text() for heading in headings] == [
-            "What is in this picture?"
-        ]
-        assert panel.page.locator("img:not([alt]), img[alt='']").count() == 0
-        assert panel.page.get_by_role("main").get_by_label("Address").count() == 1
 
     def test_fits_a_phone(self, panel, keep):
         panel.pick("photographer")
@@ -383,9 +418,8 @@ class TestPage(PanelTests):
         assert first.is_running()
         page.context.close()
 
-    def test_asks_nothing_of_other_hosts(self, panel):
-        assert panel.page.asked == []
-        assert panel.page.complaints == []
+    def test_asks_nothing_of_other_hosts(self, page):
+        self.check_nothing_was_asked(page)
 
 
 @pytest.mark.thorough

@@ -12,6 +12,8 @@ import requests
 from browser import ROOT, Server, free_port
 from programs import start_nginx
 
+pytestmark = pytest.mark.thorough  # a page behind a proxy takes seconds to start
+
 SITE = "https://classify.example.org"
 WEBSOCKET = {
     "Connection": "Upgrade",

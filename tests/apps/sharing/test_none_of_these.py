@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 import tiny
+from cases import thorough_but
 
 from apps.sharing import as_classifier, export_onnx, load_exported, save_classifier
 from apps.sharing.cards import model_card
@@ -43,7 +44,7 @@ def pictures(computers):
     return [*computers.paths[:3], *noise]
 
 
-@pytest.fixture(scope="module", params=[".keras", ".onnx"])
+@pytest.fixture(scope="module", params=thorough_but([".keras", ".onnx"], ".keras"))
 def from_file(request, knowing, tmp_path_factory):
     path = tmp_path_factory.mktemp("files") / f"mine{request.param}"
     if request.param == ".keras":
@@ -87,6 +88,7 @@ def test_the_network_itself_still_gives_logits(knowing, tmp_path):
     assert network.output_shape == (None, 4)
 
 
+@pytest.mark.thorough
 def test_without_it_nothing_changes(knowing, tmp_path, pictures):
     plain = replace(knowing, familiar=None)
     assert type(plain.predict(pictures[0])) is list

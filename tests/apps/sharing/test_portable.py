@@ -72,7 +72,7 @@ def test_a_setting_in_use_stays(tmp_path):
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.BatchNormalization(renorm=True, renorm_momentum=0.5)(inputs)
     outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x))
-    model = as_classifier(keras.Model(inputs, outputs), "ab", rule=ResizeRule())
+    model = as_classifier(keras.Model(inputs, outputs), ["a", "b"], rule=ResizeRule())
     path = save_classifier(model, tmp_path / "renorm.keras")
     kept = dict(settings(path))
     assert (kept["renorm"], kept["renorm_momentum"]) == (True, 0.5)
