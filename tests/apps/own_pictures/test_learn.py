@@ -136,6 +136,6 @@ class TestTuning:
         def stop(*_, **__):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(learn, "fine_tune", stop)
+        monkeypatch.setattr(learn, "fit", stop)
         assert learn.tune(learned, computers, alike=[]) is None
         assert "the classifier with frozen features stays" in capsys.readouterr().out

@@ -728,6 +728,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     made = build / "mine"
     cards = {"model_card.md", "data_card.md", "SHA256SUMS", "run.json", "answers.csv"}
     cards |= {"left_out.txt", "look_alike.txt", "suspected_labels.txt"}
+    cards.add("nearest_pairs.txt")
     models = {"model.keras", "model.onnx", "out_of_fold.npz"}
     notebooks = {"report.ipynb", "labels.ipynb", "report.html"}
     assert {p.name for p in made.iterdir()} == cards | models | notebooks
