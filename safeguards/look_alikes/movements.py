@@ -13,6 +13,7 @@ from safeguards.look_alikes.copies import (
     COLOUR,
     SIDE,
     blocks,
+    comparable,
     correlations,
     shrunk,
 )
@@ -41,6 +42,7 @@ LEVELS = (
 )
 ROUGHLY_FOUND = 2  # levels, after which the place is right, if not the picture
 UNEXPLAINED = 0.1  # of the difference may be left; what is more makes less alike
+ACROSS = 2  # times as much a movement between classes counts
 RELATED = 0.3  # correlation below which a picture is not looked for in another
 OVERLAP = 0.4  # of a picture must lie in the other
 LIKELY = 0.9  # correlation at a rough place of a picture with what is cut out of it
@@ -52,7 +54,8 @@ STIFFNESS = 1e-5  # of its size, by which a system of equations is kept solvable
 def moved_pairs(copies, a, b, limit=1):
     """Look for pictures b in pictures a, and the other way round → a, b and differences
     (k,), of these pairs, where something was found, and of others in which one may be
-    cut out of the other. See `differences`."""
+    cut out of the other. See `differences`. In two classes, what isn't cut out has to
+    be more alike: it may be two small things under a camera that moved."""
     is_textured = copies.is_textured[a] & copies.is_textured[b]
     is_resized = (copies.size[a] != copies.size[b]).any(1)
     worth = (is_textured | is_resized) & (correlations(copies, a, b) >= RELATED)
@@ -81,7 +84,9 @@ def _differences_at(copies, a, b, place, gone, passed, limit):
     haven't moved as a camera moves, nor is anything cut off."""
     is_good = (passed == len(LEVELS)) & places.is_movement(place)
     textured = copies.is_textured[a] & copies.is_textured[b]
-    is_good &= textured | places.is_cut_out(copies, a, b, place)
+    is_cut_out = places.is_cut_out(copies, a, b, place)
+    is_good &= textured | is_cut_out
+    is_good &= comparable(copies, a, b)
     found = np.full(len(a), np.inf)
     good = np.flatnonzero(is_good)
     for some in blocks(len(good), BLOCK):
@@ -94,6 +99,8 @@ def _differences_at(copies, a, b, place, gone, passed, limit):
         colour = [shrunk(places.at(grids, where, COLOUR), 16) for grids in colour]
         cells = places.inside(where, 16)
         found[some] = moved_differences(copies, one, other, light, colour, cells, limit)
+    is_of_two = (copies.classes[a] != copies.classes[b]) & ~is_cut_out
+    found[is_of_two] *= ACROSS
     # What a movement leaves unexplained counts the more.
     return found * np.maximum(1, (1 - gone) / UNEXPLAINED)
 
