@@ -473,6 +473,7 @@ def _too_few(pictures, pairs, few, left_out):
 def _described(pair):
     likeness, first, second = pair
     how = " by the order of their files alone" if likeness == ALIKE else ""
+    likeness = math.floor(1000 * likeness) / 1000  # less than what parts them
     return f"{place(first)} and {place(second)} (likeness {likeness:.3f}{how})"
 
 
@@ -524,35 +525,44 @@ def _are_one(pictures, pair, pairs):
     return key_of[pair[1]] == key_of[pair[2]]
 
 
+def _count_as_one(pictures, pairs):
+    """{text of `groups`: how many pictures count as one}, the most first."""
+    keys = groups(pictures, [pair[1:] for pair in pairs]).tolist()
+    return {key: count for key, count in Counter(keys).most_common() if count > 1}
+
+
 def _joined_in_words(pictures, pairs):
-    """How many pictures count as one; and of each kind of pairs, those in two classes
-    first, how many there are, the least alike, and how to part these. "" for none."""
+    """How many pictures count as one; and of each kind of pairs, the riskiest first,
+    how many there are, the least alike, and how to part these. "" for none."""
     if not pairs:
         return ""
-    keys = groups(pictures, [pair[1:] for pair in pairs]).tolist()
-    sizes = [size for size in Counter(keys).values() if size > 1]
-    key, most = Counter(keys).most_common(1)[0]
+    counts = list(_count_as_one(pictures, pairs).values())
     lines = [
-        f"{sum(sizes)} of {len(pictures)} pictures count as one with another. Groups: "
-        f"{len(sizes)}, the largest of {most} ({place(pictures.paths[keys.index(key)])}"
-        " …). look_alike.txt lists all pairs."
+        f"{sum(counts)} of {len(pictures)} pictures count as one with another. Groups: "
+        f"{len(counts)}, the largest of {counts[0]}. look_alike.txt lists the pairs."
     ]
     label_of = _label_of(pictures)
-
-    def kind_of(pair):
+    in_two_classes = []
+    in_order = []
+    others = []
+    for pair in pairs:
         if label_of[pair[1]] != label_of[pair[2]]:
-            return "in two classes, of which a label may be wrong"
-        if pair[0] == ALIKE:
-            return "taken for frames of a film, as their files are in order"
-        return "alike by their pixels"
-
-    for kind in dict.fromkeys(map(kind_of, pairs)):
-        found = [pair for pair in pairs if kind_of(pair) == kind]
-        least = min(found)
-        lines.append(
-            f"Pairs {kind}: {len(found)}, the least alike {_described(least)}."
-            f"{_to_part(pictures, least, pairs)}"
-        )
+            in_two_classes.append(pair)
+        elif pair[0] == ALIKE:
+            in_order.append(pair)
+        else:
+            others.append(pair)
+    for kind, found in {
+        "in two classes, so a label may be wrong": in_two_classes,
+        "taken for frames of a film": in_order,
+        "alike by their pixels": others,
+    }.items():
+        if found:
+            least = min(found)
+            lines.append(
+                f"Pairs {kind}: {len(found)}, the least alike {_described(least)}."
+                f"{_to_part(pictures, least, pairs)}"
+            )
     return "\n".join(lines)
 
 
@@ -585,25 +595,26 @@ def _undecided(pictures, pairs, threshold):
         f"Not decided: {count} pictures resemble another and differ in places, as do "
         f"{_described(pair)}. They count as different things."
     )
-    if threshold <= LIKENESS:  # stricter, nothing is taken for a film
+    is_of_one_class = pictures.labels[first] == pictures.labels[second]
+    if is_of_one_class and threshold <= LIKENESS:  # stricter, nothing counts as a film
         sentences.append(
-            "Frames of a film are told only by the order of their names or times, in a "
-            f"class folder of {SHORTEST} or more; these weren't."
+            "Frames of a film are recognised only by the order of their names or "
+            f"times, in a class folder of {SHORTEST} or more; these two weren't."
         )
-    sentences.append(
-        "If those two show one thing, " + _to_join(pictures, pair, threshold)
-    )
-    return " ".join(sentences)
-
-
-def _to_join(pictures, pair, threshold):
-    """How to let the two of a pair count as one."""
-    lower = math.floor(100 * pair[0]) / 100
-    # Whoever asks for a stricter one has parted some; and long series have steps that
-    # are joined by no threshold, or only together with all others.
-    if LEAST_LIKENESS <= lower < threshold <= LIKENESS:
+    advice = "keep one of them."
+    lower = math.floor(100 * likeness) / 100
+    # Whoever asks for a stricter one has parted some.
+    is_lower = LEAST_LIKENESS <= lower < threshold <= LIKENESS
+    if is_of_one_class and is_lower:
         pairs = _look_alikes(pictures, lower)
-        is_well = not any(_faulty_classes(pictures, pairs))
-        if is_well and _are_one(pictures, pair, pairs):
-            return f"make mine ALIKE={lower} … lets them count as one."
-    return "keep one of them."
+        # Steps of a series are joined by no threshold, or only with all others.
+        if _are_one(pictures, pair, pairs) and not any(
+            _faulty_classes(pictures, pairs)
+        ):
+            count = sum(_count_as_one(pictures, pairs).values())
+            advice = (
+                f"make mine ALIKE={lower} … lets them count as one; {count} of "
+                f"{len(pictures)} pictures then count as one with another."
+            )
+    sentences.append(f"If those two show one thing, {advice}")
+    return " ".join(sentences)

@@ -546,16 +546,16 @@ def bumped(n=48, each=8, side=30, bump=8):
 def results(n=24, seed=0):
     """Pages of one text, of which a line says the result: positive or negative."""
     random = np.random.default_rng(seed)
-    font = ImageFont.load_default(20)
+    font = ImageFont.load_default(10)
     found = []
     for i in range(n):
-        page = Image.new("L", (1000, 1400), 250)
+        page = Image.new("L", (500, 700), 250)
         draw = ImageDraw.Draw(page)
         for line in range(40):
             words = "Lorem ipsum dolor sit amet, consectetur adipiscing elit"
             if line == 20:
                 words = f"Patient {random.integers(1e6, 9e6)} {RESULTS[i % 2]}"
-            draw.text((65, 65 + 30 * line), words, 30, font)
+            draw.text((32, 32 + 15 * line), words, 30, font)
         found.append((RESULTS[i % 2], f"page {i}", page.convert("RGB")))
     return found
 

@@ -448,6 +448,7 @@ def test_threshold_decides_what_looks_alike(shots):
         (0.934, 0.95, "the pair", "make mine ALIKE=0.93 …", "keep one of them"),
         (0.934, 0.95, "nothing", "keep one of them", "ALIKE"),
         (0.934, 0.95, "all", "keep one of them", "ALIKE"),
+        (0.934, 0.95, "two of two classes", "keep one of them", "film"),
         (0.974, 0.95, "the pair", "keep one of them", "ALIKE"),
         (0.934, 0.98, "the pair", "keep one of them", "film"),
         (0.4, 0.95, "the pair", "keep one of them", "ALIKE"),
@@ -456,6 +457,7 @@ def test_threshold_decides_what_looks_alike(shots):
         "a little below",
         "not joined there either",
         "all are joined there",
+        "of two classes",
         "parted above",
         "asked for stricter",
         "too far apart",
@@ -468,10 +470,10 @@ def test_what_is_advised_of_undecided_pictures_helps(
         if threshold > likeness:
             return []
         paths = pictures.paths
-        count = {"nothing": 1, "the pair": 2, "all": 12}[joined]
+        count = {"nothing": 1, "all": 12}.get(joined, 2)
         return [(likeness, paths[0], path) for path in paths[1:count]]
 
-    found = (2, Pair(likeness, 0, 1))
+    found = (2, Pair(likeness, 0, 12 if joined == "two of two classes" else 1))
     monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
     monkeypatch.setattr(intake_module, "_look_alikes", look_alikes)
     if likeness > threshold:  # no threshold joins the steps of a long series
