@@ -253,16 +253,18 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     they were taken, 20 or more in a folder. Of many that are alike, also by way of
     others, as few pairs are given as join them: each picture is in at least one.
     Missed are mirrored copies, those turned by more than a few degrees, tinted, framed
-    or marked, in 256 colours, of another gamma or at a quality of 20 and less, small
-    parts of a picture, some that were sharpened or made a sixth brighter, shots in
-    little light, in fog or with somebody passing, and of things on a plain ground shots
-    from the hand and copies that were cut, made brighter or of other contrast. Of
-    pictures below 32 x 32 pixels only exact copies are told. Shots from the hand that
-    lie in two classes have to be twice as much alike, as parts under a camera may be.
+    or marked, in 256 colours, of another gamma, some of a quality below 30 or of less
+    than 100 pixels a side, small parts of a picture, some that were sharpened or made a
+    sixth brighter, shots in little light, in fog or with somebody passing, films from
+    the hand and of a talking head in part; of things on a plain ground, such as forms,
+    scans and QR codes, shots from the hand and copies made brighter, of other contrast
+    or cut off the middle; frames of a film that lie in different folders. Of pictures
+    below 32 x 32 pixels only exact copies are found. In two classes, what moved has to
+    be twice as much alike, as it may be two parts under a camera.
     Different things that differ by less than noise may change count as one, as do those
     named in the order of a series, such as a rising gauge, 20 or more in a folder: what
-    only the order of files joins has a likeness of exactly 0.95. Look at the pairs, and
-    raise the threshold where they are wrong. How it is done stands in
+    nothing but the order of files joins has a likeness of exactly 0.95. Look at the
+    pairs, and raise the threshold where they are wrong. How it is done stands in
     `safeguards.look_alikes`.
     several: one `Pictures`, or some between which to look for pairs; threshold: the
     likeness from which on two pictures count as alike, above 0; from 1 on none do;

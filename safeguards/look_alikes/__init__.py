@@ -3,7 +3,8 @@ row, films.
 
 Four steps, a module each: `candidates` chooses a few pictures with which each is
 compared; `differences` says how much two differ in the cell where they differ most;
-`movements` looks for one picture in the other where that is much; `joining` takes those
+`movements` looks for one picture in the other where that is much (and `cuts` where the
+sizes tell the place); `joining` takes those
 that are alike together, but no chains of things of slightly different shades.
 `copies` makes what is compared; `films` tells frames where pixels cannot."""
 
@@ -32,7 +33,7 @@ from safeguards.look_alikes.joining import (
     pairs,
     without_chains,
 )
-from safeguards.look_alikes.movements import moved_pairs
+from safeguards.look_alikes.movements import cut_pairs, moved_pairs
 from safeguards.look_alikes.slopes import mates
 
 # the likeness of two pictures that differ by as much as noise may change at most
@@ -84,9 +85,9 @@ def _found(copies, order, limit, parts):
     keys = np.arange(n)
     if parts is not None:
         keys = np.unique(parts, return_inverse=True)[1]
-    in_order = of_others(following(copies, order), keys)
+    cut = pairs(*cut_pairs(copies, exact_to))
+    moved = of_others(np.concatenate((following(copies, order), cut), 1), keys)
     still = np.empty((3, 0))
-    moved = in_order
     rows = np.arange(n)
     companions = mates(copies, keys)
     bar = tqdm(desc="comparing", leave=False, delay=2)

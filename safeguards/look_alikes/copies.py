@@ -134,6 +134,14 @@ def shrunk(grids, side):
     return grids
 
 
+def softened(grids):
+    """Means of four cells each of finer grids (m, 2s, 2s), at all places between them:
+    (m, 2s - 1, 2s - 1). Every other one is a cell of a grid of s cells a side."""
+    grids = grids.astype("float32")
+    across = grids[:, :, 1:] + grids[:, :, :-1]
+    return (across[:, 1:] + across[:, :-1]) / 4
+
+
 def detail_of(grids):
     """How much each cell of grids (n, s, s) differs at most from those above, below and
     beside it."""

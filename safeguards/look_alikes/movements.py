@@ -16,7 +16,9 @@ from safeguards.look_alikes.copies import (
     comparable,
     correlations,
     shrunk,
+    softened,
 )
+from safeguards.look_alikes.cuts import cuts
 from safeguards.look_alikes.differences import moved_differences
 from safeguards.look_alikes.slopes import gone_of, is_promising, system_of
 
@@ -77,6 +79,13 @@ def moved_pairs(copies, a, b, limit=1):
     lost = [np.concatenate(parts) for parts in zip(*lost, strict=True)]
     found.append(_cut_out_of_others(copies, *lost, limit))
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+def cut_pairs(copies, limit=1):
+    """As `moved_pairs`, of all pictures that may be `cuts` of others."""
+    a, b, place = cuts(copies)
+    passed = np.full(len(a), len(LEVELS))
+    return a, b, _differences_at(copies, a, b, place, np.ones(len(a)), passed, limit)
 
 
 def _differences_at(copies, a, b, place, gone, passed, limit):
@@ -171,7 +180,7 @@ def followed(copies, a, b, place=None):
 def _level(copies, a, b, place, level):
     """The best places (m, 6) near `place` on a grid, and the correlation there."""
     side = level.side
-    finer, goal = _softened(copies.light[2 * side][a]), copies.light[side][b]
+    finer, goal = softened(copies.light[2 * side][a]), copies.light[side][b]
     best, likeness = place, np.full(len(a), -1.0)
     for step in range(level.steps):
         now = places.at(finer, place, side)
@@ -196,14 +205,6 @@ def _level(copies, a, b, place, level):
         move = (turn @ move).reshape(-1, 6)
         place = place + move.clip(-LONGEST_STEP, LONGEST_STEP)
     return best, likeness
-
-
-def _softened(grids):
-    """Means of four cells each of finer grids (m, 2s, 2s), at all places between them:
-    (m, 2s - 1, 2s - 1). Every other one is a cell of a grid of s cells a side."""
-    grids = grids.astype("float32")
-    across = grids[:, :, 1:] + grids[:, :, :-1]
-    return (across[:, 1:] + across[:, :-1]) / 4
 
 
 def _correlation(one, other, inside):

@@ -237,6 +237,13 @@ def test_a_copy_is_found_on_a_plain_ground(kind, change, tmp_path):
     found_among(sets.APART[kind](), change, tmp_path)
 
 
+@pytest.mark.parametrize("change", thorough_but(sets.CUT, "8 % cut off all around"))
+@pytest.mark.parametrize("kind", ["words", "charts", "cells under a microscope"])
+def test_a_copy_that_was_cut_is_found_on_a_plain_ground(kind, change, tmp_path):
+    """Fine lines lead no search to the right place: before, up to all were missed."""
+    found_among(sets.APART[kind](), change, tmp_path, missed=1)
+
+
 @pytest.mark.parametrize(
     "change", thorough_but(sets.SAVED | sets.CUT, "half the size", "3 % cut off")
 )
