@@ -3,10 +3,10 @@ row, films.
 
 Four steps, a module each: `candidates` chooses a few pictures with which each is
 compared; `differences` says how much two differ in the cell where they differ most;
-`movements` looks for one picture in the other where that is much (and `cuts` where the
-sizes tell the place); `joining` takes those
-that are alike together, but no chains of things of slightly different shades.
-`copies` makes what is compared; `films` tells frames where pixels cannot."""
+`movements` looks for one picture in the other where that is much, and `cuts` where the
+sizes tell the place; `joining` takes those that are alike together, but no chains of
+things of slightly different shades. `copies` makes what is compared; `films` tells
+frames where pixels cannot."""
 
 from typing import NamedTuple
 
