@@ -590,7 +590,9 @@ IN_ANY_ORDER = {
 }
 
 
-@pytest.mark.parametrize("kind", IN_ANY_ORDER)
+@pytest.mark.parametrize(
+    "kind", thorough_but(IN_ANY_ORDER, "pages that differ in a line", "patients")
+)
 def test_names_decide_nothing_in_folders_too_small_for_a_film(kind, tmp_path):
     """Of the same 24 pages 22 were left in one order, and 18 in another."""
     found = []
@@ -610,8 +612,11 @@ def tiny(pictures, side):
     return [(*rest, image.resize((side, side))) for *rest, image in pictures]
 
 
-@pytest.mark.parametrize("side", [1, 8, 16, 28])
-@pytest.mark.parametrize("kind", ["photographs", "x-rays", "cells under a microscope"])
+@pytest.mark.parametrize("side", thorough_but([1, 8, 16, 28], 1, 28))
+@pytest.mark.parametrize(
+    "kind",
+    thorough_but(["photographs", "x-rays", "cells under a microscope"], "x-rays"),
+)
 def test_of_few_pixels_only_exact_copies_are_told(kind, side, tmp_path):
     """60 x-rays of 28 pixels counted as one, and of 30 points of colour all."""
     pictures = tiny(sets.APART[kind](), side)
@@ -641,14 +646,14 @@ BEFORE_ONE_CAMERA = {
 }
 
 
-@pytest.mark.parametrize("kind", BEFORE_ONE_CAMERA)
+@pytest.mark.parametrize("kind", thorough_but(BEFORE_ONE_CAMERA, "small parts"))
 def test_good_and_bad_parts_before_a_bumped_camera_stay_apart(kind, tmp_path):
     written(tmp_path / "set", shuffled(BEFORE_ONE_CAMERA[kind]()))
     for one, other in find_near_duplicates(listed(tmp_path / "set")):
         assert one.parent == other.parent
 
 
-@pytest.mark.parametrize("shots", [2, 3, 6])
+@pytest.mark.parametrize("shots", thorough_but([2, 3, 6], 3))
 def test_a_burst_of_which_shots_lie_in_two_classes_is_found(shots, tmp_path):
     """A wrong label: of ten scenes nine are found."""
     pictures = [
@@ -715,7 +720,12 @@ def are_one(intake, first, second):
     return key[first] == key[second]
 
 
-@pytest.mark.parametrize("kind", JOINED)
+@pytest.mark.parametrize(
+    "kind",
+    thorough_but(
+        JOINED, "patients", "shots in two classes", "a gauge rises", "nothing"
+    ),
+)
 def test_what_counts_as_one_is_told_and_how_to_part_it(kind, tmp_path):
     written(tmp_path / "set", JOINED[kind]())
     intake = look_through(tmp_path / "set")
@@ -749,7 +759,10 @@ def test_what_counts_as_one_is_told_and_how_to_part_it(kind, tmp_path):
         assert not are_one(look_through(tmp_path / "set", float(threshold)), one, other)
 
 
-@pytest.mark.parametrize("kind", ["nothing", "copies in two classes", *SERIES])
+@pytest.mark.parametrize(
+    "kind",
+    thorough_but(["nothing", "copies in two classes", *SERIES], "a circle grows"),
+)
 def test_which_kinds_count_as_one(kind, tmp_path):
     """Else the test above tests little."""
     written(tmp_path / "set", JOINED[kind]())
@@ -769,7 +782,9 @@ ADVISED = {
 }
 
 
-@pytest.mark.parametrize("kind", ADVISED)
+@pytest.mark.parametrize(
+    "kind", thorough_but(ADVISED, "a gauge rises", "walkers", "pages")
+)
 def test_no_advice_goes_in_circles(kind, tmp_path):
     """0.951 was advised where 0.95 was refused, then 0.91, which was refused, too."""
     written(tmp_path / "set", ADVISED[kind]())
