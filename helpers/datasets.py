@@ -294,9 +294,7 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
         _comparisons[question] = look_alikes(looks, order, threshold, numbers, classes)
     pairs = []
     for pair in _comparisons[question]:
-        first = paths[pair.first]
-        second = paths[pair.second]
-        pairs.append((pair.likeness, first, second))
+        pairs.append((pair.likeness, paths[pair.first], paths[pair.second]))
     if return_likeness:
         return pairs
     return [(first, second) for _, first, second in pairs]
