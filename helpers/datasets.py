@@ -141,8 +141,8 @@ def _report_look_alikes(name, folder, splits):
         alike |= {first, second}
     likeness, first, second = pairs[0]
     print(
-        f"{name}: {len(alike)} pictures look like one in another part, which may "
-        f"flatter scores. Most alike: {first.relative_to(folder)} and "
+        f"{name}: at least {len(alike)} pictures look like one in another part, which "
+        f"may flatter scores. Most alike: {first.relative_to(folder)} and "
         f"{second.relative_to(folder)} (likeness {likeness:.2f}). See "
         "find_near_duplicates."
     )
@@ -253,43 +253,48 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     they were taken, 20 or more in a folder. Of many that are alike, also by way of
     others, as few pairs are given as join them: each picture is in at least one.
     Missed are mirrored copies, those turned by more than a few degrees, tinted, framed
-    or marked, in 256 colours, of another gamma or at a quality of 20 and less, small
-    parts of a picture, some that were sharpened or made a sixth brighter, shots in
-    little light, in fog or with somebody passing, and of things on a plain ground shots
-    from the hand and copies that were cut, made brighter or of other contrast.
-    Different things that differ by less than noise may change count as one, as do many
-    below some 32 pixels a side, and those named in the order of a series, such as a
-    rising gauge, 20 or more in a folder: look at the pairs, and raise the threshold
-    where they are wrong. How it is done stands in `safeguards.look_alikes`.
+    or marked, in 256 colours, of another gamma, some of a quality below 30 or of less
+    than 100 pixels a side, small parts of a picture, some that were sharpened or made a
+    sixth brighter, shots in little light, in fog or with somebody passing, films from
+    the hand and of a talking head in part; of things on a plain ground, such as forms,
+    scans and QR codes, shots from the hand and copies made brighter, of other contrast
+    or cut off the middle; frames of a film that lie in different folders. Of pictures
+    below 32 x 32 pixels only exact copies are found. In two classes, what moved has to
+    be twice as much alike, as it may be two parts under a camera.
+    Different things that differ by less than noise may change count as one, as do those
+    named in the order of a series, such as a rising gauge, 20 or more in a folder: what
+    nothing but the order of files joins has a likeness of exactly 0.95. Look at the
+    pairs, and raise the threshold where they are wrong. How it is done stands in
+    `safeguards.look_alikes`.
     several: one `Pictures`, or some between which to look for pairs; threshold: the
     likeness from which on two pictures count as alike, above 0; from 1 on none do;
     return_likeness: give [(likeness, path, path), …]."""
     paths = []
     known = []
     numbers = []
+    classes = []
     for number, pictures in enumerate(several):
         paths += pictures.paths
         known += _fingerprints(pictures)
         numbers += [number] * len(pictures)
+        classes += [pictures.classes[label] for label in pictures.labels]
     if len(several) == 1:
         numbers = None
     order = filming_order(paths, [one.taken for one in known])
     # The same pictures are asked about again and again: by `look_through`, then by
     # `out_of_fold`.
     keys = [one.key for one in known]
-    question = repr((keys, order, threshold, numbers))
+    question = repr((keys, order, threshold, numbers, classes))
     question = sha256(question.encode()).digest()
     if question not in _comparisons:
         while len(_comparisons) >= MAX_COMPARISONS:
             oldest = next(iter(_comparisons))
             del _comparisons[oldest]
         looks = [one.look for one in known]
-        _comparisons[question] = look_alikes(looks, order, threshold, numbers)
+        _comparisons[question] = look_alikes(looks, order, threshold, numbers, classes)
     pairs = []
     for pair in _comparisons[question]:
-        first = paths[pair.first]
-        second = paths[pair.second]
-        pairs.append((pair.likeness, first, second))
+        pairs.append((pair.likeness, paths[pair.first], paths[pair.second]))
     if return_likeness:
         return pairs
     return [(first, second) for _, first, second in pairs]

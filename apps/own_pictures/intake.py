@@ -25,12 +25,12 @@ from panels.corrections import (
     retire_corrections,
 )
 from safeguards.folders import DataError, check_class_names, part_of, visible
-from safeguards.look_alikes import SHORTEST, undecided
+from safeguards.look_alikes import ALIKE, SHORTEST, SMALLEST, is_tiny, undecided
 from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
-LIKENESS = 0.95  # of two pictures that count as one, see `find_near_duplicates`
+LIKENESS = ALIKE  # of two pictures that count as one, see `find_near_duplicates`
 LEAST_LIKENESS = 0.5  # that may be asked for
 MOST_LINES = 20  # about single files; the lists have all
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
@@ -60,7 +60,9 @@ class Intake(NamedTuple):
     undecided: what pixels couldn't decide, a text, or "" for nothing.
     given: the pictures before decisions.
     decided: {position in `given`: label, or None for discard}.
-    retired: why earlier decisions hold no longer, a text each."""
+    retired: why earlier decisions hold no longer, a text each.
+    joined_in_words: how many count as one and what may be wrong with that, some lines,
+        or "" for nothing."""
 
     pictures: Pictures
     left_out: list
@@ -70,6 +72,7 @@ class Intake(NamedTuple):
     given: Pictures
     decided: dict
     retired: list
+    joined_in_words: str = ""
 
     @property
     def kinds(self):
@@ -108,28 +111,27 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
     left_out += unreadable
     left_out += copies
     pairs = _checked_pairs(once, threshold, left_out)
-    doubtful = _doubtful(once)
-    if corrections is None or not Path(corrections).exists():
-        undecided = _undecided(once, pairs, threshold)
-        return Intake(once, left_out, doubtful, pairs, undecided, once, {}, [])
-    retired = retire_corrections(once, corrections)
-    pictures = apply_corrections(once, corrections)
+    pictures = once
+    decided = {}
+    retired = []
+    if corrections is not None and Path(corrections).exists():
+        retired = retire_corrections(once, corrections)
+        pictures = apply_corrections(once, corrections)
+        decided = read_corrections(once, corrections)
+        when = f" This is so after the decisions in {corrections}."
+        pairs = _checked_pairs(pictures, threshold, left_out, when)
     used = set(pictures.paths)
-    pairs = _checked_pairs(
-        pictures,
-        threshold,
-        left_out,
-        f" This is so after the decisions in {corrections}.",
-    )
+    doubtful = [remark for remark in _doubtful(once) if remark.path in used]
     return Intake(
         pictures=pictures,
         left_out=left_out,
-        doubtful=[remark for remark in doubtful if remark.path in used],
-        alike=pairs,
+        doubtful=doubtful,
+        alike=[pair[1:] for pair in pairs],
         undecided=_undecided(pictures, pairs, threshold),
         given=once,
-        decided=read_corrections(once, corrections),
+        decided=decided,
         retired=retired,
+        joined_in_words=_joined_in_words(pictures, pairs),
     )
 
 
@@ -385,7 +387,7 @@ def place(path):
 
 
 def _checked_pairs(pictures, threshold, left_out, when=""):
-    """The pairs of paths that look alike, those in two classes first.
+    """The (likeness, path, path) of pairs that look alike, those in two classes first.
 
     Raises a DataError, which names them all, if classes have too few different
     pictures; or if nearly all pictures of a class look like some of others. when: a
@@ -395,15 +397,19 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
     if few:
         text = _too_few(pictures, pairs, few, left_out)
         raise DataError(text + when)
+    label_of = _label_of(pictures)
+    pairs.sort(key=lambda pair: label_of[pair[1]] == label_of[pair[2]])
     if mixed:
-        pair = _pair_across(pictures, pairs, mixed[0])
+        label = pictures.classes.index(mixed[0])
+        pair = next(
+            pair for pair in pairs if label in (label_of[pair[1]], label_of[pair[2]])
+        )
         raise DataError(
             f"Nearly all pictures of {printable(mixed[0])} look like some of other "
             f"classes, as do {_described(pair)}: sort them out."
-            f"{_other_threshold(pictures, pairs)}{when}"
+            f"{_to_use_all(pictures, pairs)}{when}"
         )
-    pairs.sort(key=lambda pair: pair[1].parent == pair[2].parent)
-    return [(first, second) for _, first, second in pairs]
+    return pairs
 
 
 def _look_alikes(pictures, threshold):
@@ -430,17 +436,9 @@ def _faulty_classes(pictures, pairs):
     return few, mixed
 
 
-def _pair_across(pictures, pairs, name):
-    """The first pair of look-alikes of which only one is of a class."""
-    labels = pictures.labels.tolist()
-    label_of = dict(zip(pictures.paths, labels, strict=True))
-    label = pictures.classes.index(name)
-
-    def is_across(pair):
-        pair_labels = {label_of[path] for path in pair[1:]}
-        return label in pair_labels and len(pair_labels) == 2
-
-    return next(filter(is_across, pairs))
+def _label_of(pictures):
+    """{path: label}."""
+    return dict(zip(pictures.paths, pictures.labels.tolist(), strict=True))
 
 
 def _too_few(pictures, pairs, few, left_out):
@@ -468,28 +466,51 @@ def _too_few(pictures, pairs, few, left_out):
         least_alike = min(joined)
         text += " The least alike of those that count as one are "
         text += f"{_described(least_alike)}."
-        text += _other_threshold(pictures, pairs)
+        text += _to_use_all(pictures, pairs)
     return text
 
 
 def _described(pair):
     likeness, first, second = pair
-    return f"{place(first)} and {place(second)} (likeness {likeness:.3f})"
+    how = " by the order of their files alone" if likeness == ALIKE else ""
+    likeness = math.floor(1000 * likeness) / 1000  # less than what parts them
+    return f"{place(first)} and {place(second)} (likeness {likeness:.3f}{how})"
 
 
-def _other_threshold(pictures, pairs):
-    """How to let fewer pictures count as one, if some threshold then makes all well:
-    the lowest just above the likeness of a pair."""
-    above = {min(1, math.floor(1000 * likeness + 1) / 1000) for likeness, *_ in pairs}
-    thresholds = sorted(above | {1})
+def _threshold_for(is_well, pictures, pairs):
+    """The lowest threshold, just above the likeness of a pair, at which `is_well` is
+    true of the pairs that look alike then; None where it is at none."""
+    if not is_well([]):
+        return None
+    while True:
+        threshold = _next_threshold(is_well, pairs)
+        # Pictures that were joined by way of others may be alike themselves, too.
+        pairs = _look_alikes(pictures, threshold)
+        if is_well(pairs):
+            return threshold
 
-    def is_well(threshold):
-        still_joined = [pair for pair in pairs if pair[0] >= threshold]
-        return not any(_faulty_classes(pictures, still_joined))
 
-    place_in_order = bisect.bisect_left(thresholds, True, key=is_well)
-    threshold = thresholds[min(place_in_order, len(thresholds) - 1)]
-    if any(_faulty_classes(pictures, _look_alikes(pictures, threshold))):
+def _next_threshold(is_well, pairs):
+    """The lowest threshold, just above the likeness of a pair, at which `is_well` is
+    true of those of the pairs that are left. It is so where none are, from 1 on."""
+    above = {math.floor(1000 * likeness + 1) / 1000 for likeness, *_ in pairs}
+    thresholds = sorted(threshold for threshold in above if threshold < 1) + [1]
+
+    def is_well_from(threshold):
+        left = [pair for pair in pairs if pair[0] >= threshold]
+        return threshold == 1 or is_well(left)
+
+    return thresholds[bisect.bisect_left(thresholds, True, key=is_well_from)]
+
+
+def _to_use_all(pictures, pairs):
+    """How to let fewer pictures count as one, if some threshold then makes all well."""
+
+    def is_well(pairs):
+        return not any(_faulty_classes(pictures, pairs))
+
+    threshold = _threshold_for(is_well, pictures, pairs)
+    if threshold is None:
         return ""
     return (
         " If they show two things, let fewer count as one: make mine "
@@ -497,29 +518,103 @@ def _other_threshold(pictures, pairs):
     )
 
 
-def _undecided(pictures, pairs, threshold):
-    """What to say of pictures that may be frames of a film or two things, or ""."""
-    looks = [fingerprint(path).look for path in pictures.paths]
-    unsure = undecided(looks, groups(pictures, pairs))
-    if unsure is None:
+def _are_one(pictures, pair, pairs):
+    """Whether those of a pair count as one where these pairs look alike."""
+    keys = groups(pictures, [pair[1:] for pair in pairs])
+    key_of = dict(zip(pictures.paths, keys, strict=True))
+    return key_of[pair[1]] == key_of[pair[2]]
+
+
+def _count_as_one(pictures, pairs):
+    """{text of `groups`: how many pictures count as one}, the most first."""
+    keys = groups(pictures, [pair[1:] for pair in pairs]).tolist()
+    return {key: count for key, count in Counter(keys).most_common() if count > 1}
+
+
+def _joined_in_words(pictures, pairs):
+    """How many pictures count as one; and of each kind of pairs, the riskiest first,
+    how many there are, the least alike, and how to part these. "" for none."""
+    if not pairs:
         return ""
+    counts = list(_count_as_one(pictures, pairs).values())
+    lines = [
+        f"{sum(counts)} of {len(pictures)} pictures count as one with another. Groups: "
+        f"{len(counts)}, the largest of {counts[0]}. look_alike.txt lists the pairs."
+    ]
+    label_of = _label_of(pictures)
+    in_two_classes = []
+    in_order = []
+    others = []
+    for pair in pairs:
+        if label_of[pair[1]] != label_of[pair[2]]:
+            in_two_classes.append(pair)
+        elif pair[0] == ALIKE:
+            in_order.append(pair)
+        else:
+            others.append(pair)
+    for kind, found in {
+        "in two classes, so a label may be wrong": in_two_classes,
+        "taken for frames of a film": in_order,
+        "alike by their pixels": others,
+    }.items():
+        if found:
+            least = min(found)
+            lines.append(
+                f"Pairs {kind}: {len(found)}, the least alike {_described(least)}."
+                f"{_to_part(pictures, least, pairs)}"
+            )
+    return "\n".join(lines)
+
+
+def _to_part(pictures, pair, pairs):
+    """How to let the two of a pair count as two."""
+
+    def is_well(pairs):
+        return not _are_one(pictures, pair, pairs)
+
+    threshold = _threshold_for(is_well, pictures, pairs)
+    return f" If these show two things, make mine ALIKE={threshold} … parts them."
+
+
+def _undecided(pictures, pairs, threshold):
+    """What to say of pictures that may be of one thing or two, or ""."""
+    looks = [fingerprint(path).look for path in pictures.paths]
+    sentences = []
+    tiny = sum(map(is_tiny, looks))
+    if tiny:
+        sentences.append(
+            f"Of the pictures, {tiny} have fewer than {SMALLEST} x {SMALLEST} pixels: "
+            "of these, only exact copies count as one."
+        )
+    unsure = undecided(looks, groups(pictures, [pair[1:] for pair in pairs]))
+    if unsure is None:
+        return " ".join(sentences)
     count, (likeness, first, second) = unsure
     pair = likeness, pictures.paths[first], pictures.paths[second]
-    text = (
+    sentences.append(
         f"Not decided: {count} pictures resemble another and differ in places, as do "
         f"{_described(pair)}. They count as different things."
     )
-    if threshold <= LIKENESS:  # stricter, nothing is taken for a film
-        text += (
-            " If they are frames of a film, name the files in the order in which they "
-            f"were taken: in a folder of {SHORTEST} or more, that tells."
+    is_of_one_class = pictures.labels[first] == pictures.labels[second]
+    if is_of_one_class and threshold <= LIKENESS:  # stricter, nothing counts as a film
+        sentences.append(
+            "Frames of a film are recognised only by the order of their names or "
+            f"times, in a class folder of {SHORTEST} or more; these two weren't."
         )
+    advice = "keep one of them."
     lower = math.floor(100 * likeness) / 100
-    if lower >= threshold:  # steps of a long series: no threshold joins only these
-        text += " If those two show one thing, keep one of them."
-    elif lower >= LEAST_LIKENESS:
-        text += (
-            f" If those two show one thing, make mine ALIKE={lower} … lets them "
-            "count as one."
-        )
-    return text
+    # Whoever asks for a stricter one has parted some.
+    is_lower = LEAST_LIKENESS <= lower < threshold <= LIKENESS
+    if is_of_one_class and is_lower:
+        pairs = _look_alikes(pictures, lower)
+        # Steps of a series are joined by no threshold, or only with all others.
+        if _are_one(pictures, pair, pairs) and not any(
+            _faulty_classes(pictures, pairs)
+        ):
+            count = sum(_count_as_one(pictures, pairs).values())
+            advice = (
+                f"make mine ALIKE={lower} … lets them count as one; {count} of "
+                f"{len(pictures)} pictures then count as one with another."
+            )
+    sentences.append(f"If those two show one thing, {advice}")
+    return " ".join(sentences)

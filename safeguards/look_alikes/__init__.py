@@ -3,9 +3,10 @@ row, films.
 
 Four steps, a module each: `candidates` chooses a few pictures with which each is
 compared; `differences` says how much two differ in the cell where they differ most;
-`movements` looks for one picture in the other where that is much; `joining` takes those
-that are alike together, but no chains of things of slightly different shades.
-`copies` makes what is compared; `films` tells frames where pixels cannot."""
+`movements` looks for one picture in the other where that is much, and `cuts` where the
+sizes tell the place; `joining` takes those that are alike together, but no chains of
+things of slightly different shades. `copies` makes what is compared; `films` tells
+frames where pixels cannot."""
 
 from typing import NamedTuple
 
@@ -13,7 +14,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from safeguards.look_alikes.candidates import nearest, once
-from safeguards.look_alikes.copies import Copies, Look, correlations, look
+from safeguards.look_alikes.copies import (
+    SMALLEST,
+    Copies,
+    Look,
+    content,
+    correlations,
+    is_tiny,
+    look,
+)
 from safeguards.look_alikes.differences import differences
 from safeguards.look_alikes.films import SHORTEST, following
 from safeguards.look_alikes.joining import (
@@ -24,7 +33,7 @@ from safeguards.look_alikes.joining import (
     pairs,
     without_chains,
 )
-from safeguards.look_alikes.movements import moved_pairs
+from safeguards.look_alikes.movements import cut_pairs, moved_pairs
 from safeguards.look_alikes.slopes import mates
 
 # the likeness of two pictures that differ by as much as noise may change at most
@@ -46,25 +55,39 @@ class Pair(NamedTuple):
     second: int
 
 
-def look_alikes(looks, order, threshold=ALIKE, parts=None):
+def look_alikes(looks, order, threshold=ALIKE, parts=None, classes=None):
     """The `Pair`s that look alike, the most alike first; where many are alike, also by
     way of others, as few pairs as join them, so that each of these pictures is in one
-    of the pairs. looks: a `Look` a picture. order: whole numbers (n,), which differ by
-    1 where a picture follows another, as in a film. threshold: the likeness from which
-    on two are alike; none are from 1 on. parts: numbers (n,), to find pairs of
-    different parts only."""
+    of the pairs. Nothing but `order` joins those of a likeness of exactly ALIKE.
+    looks: a `Look` a picture. order: whole numbers (n,), which differ by 1 where a
+    picture follows another, as in a film. threshold: the likeness from which on two are
+    alike; none are from 1 on. parts: (n,), to find pairs of different parts only.
+    classes: (n,), if they are known; see `moved_pairs`."""
     n = len(looks)
     if n < 2 or threshold >= 1:
         return []
-    copies = Copies(looks)
+    # Sorted by what they show, so that nothing but `order` depends on their names
+    ranked = np.array(sorted(range(n), key=lambda i: content(looks[i])))
+    classes = np.zeros(n) if classes is None else np.asarray(classes)
+    copies = Copies([looks[i] for i in ranked], classes[ranked])
+    order = np.asarray(order)[ranked]
+    parts = None if parts is None else np.asarray(parts)[ranked]
     limit = np.log(threshold) / np.log(ALIKE)
+    first, second, difference = _found(copies, order, limit, parts)
+    found = pairs(ranked[first.astype(int)], ranked[second.astype(int)], difference)
+    return [_pair(*found[:, i]) for i in np.lexsort((found[1], found[0], found[2]))]
+
+
+def _found(copies, order, limit, parts):
+    """The pairs of `look_alikes`, see `joining`, up to so many units of difference."""
+    n = len(copies)
     exact_to = max(1, limit)
     keys = np.arange(n)
     if parts is not None:
         keys = np.unique(parts, return_inverse=True)[1]
-    in_order = of_others(following(copies, np.asarray(order)), keys)
+    cut = pairs(*cut_pairs(copies, exact_to))
+    moved = of_others(np.concatenate((following(copies, order), cut), 1), keys)
     still = np.empty((3, 0))
-    moved = in_order
     rows = np.arange(n)
     companions = mates(copies, keys)
     bar = tqdm(desc="comparing", leave=False, delay=2)
@@ -86,9 +109,7 @@ def look_alikes(looks, order, threshold=ALIKE, parts=None):
         rows = rows[((others >= 0) & (keys[others] == keys[rows][:, None])).all(1)]
         rows = _ambassadors(rows, keys)
     bar.close()
-    found = fewest(n, np.concatenate((judged, moved), 1), limit)
-    ranked = np.lexsort((found[1], found[0], found[2]))
-    return [_pair(*found[:, i]) for i in ranked]
+    return fewest(n, np.concatenate((judged, moved), 1), limit)
 
 
 def _with_still(copies, still, rows, others, exact_to):
@@ -123,11 +144,12 @@ def undecided(looks, keys):
     a `Look` a picture; keys: (n,), the same for pictures that count as one."""
     if len(looks) < 2:
         return None
-    copies, rows = Copies(looks), np.arange(len(looks))
+    copies, rows = Copies(looks, keys), np.arange(len(looks))
     numbers = np.unique(keys, return_inverse=True)[1]
     other = nearest(copies, rows, numbers, 1)[:, 0]
     a, b = rows[other >= 0], other[other >= 0]
     is_like = correlations(copies, a, b) >= RESEMBLING
+    is_like &= ~copies.is_tiny[a] & ~copies.is_tiny[b]
     a, b = a[is_like], b[is_like]
     if not len(a):
         return None

@@ -1,5 +1,6 @@
 """The small copies of pictures by which they are compared."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 SIDE = 64  # cells across and down a copy's light
 COLOUR = 32  # cells across and down its colours
 SMALL = 170  # pixels a side, below which a cell holds so few that noise changes it more
+SMALLEST = 32  # pixels a side, below which nothing but exact copies is told
 GREY = 5  # levels of Cb and Cr below which a picture has no colours
 # Where 0.3 of the cells differ from a neighbour by 6 grey levels, there is enough to
 # see to believe in a movement, or in another contrast.
@@ -39,6 +41,16 @@ def look(image):
     return Look(np.asarray(small.getchannel(0)), colour, image.size)
 
 
+def content(look):
+    """What a `Look` holds, to sort by; the same for exact copies."""
+    return look.light.tobytes(), look.colour.tobytes(), look.size
+
+
+def is_tiny(look):
+    """Whether a picture has too few pixels to tell shots of one thing from things."""
+    return math.prod(look.size) < SMALLEST**2
+
+
 class Copies:
     """The looks of n pictures, side by side: float32, where nothing else is said.
 
@@ -48,12 +60,15 @@ class Copies:
     size: (n, 2), width and height in pixels;
     contrast: (n,), the deviation of the light, in grey levels;
     noise: (n,), how many times as much a picture of few pixels may change;
-    is_grey, is_textured: bool (n,);
+    is_grey, is_textured, is_tiny: bool (n,);
+    same: (n,), numbers, equal for exact copies;
+    classes: (n,), of the pictures;
     rows: (n, 385), whose distances say which pictures are candidates;
     shape: (n, 256), whose products are correlations of light."""
 
-    def __init__(self, looks):
+    def __init__(self, looks, classes):
         n = len(looks)
+        self.classes = classes
         self.size = np.array([look.size for look in looks], "float32")
         self.light = {side: np.empty((n, side, side), "float32") for side in (32, 16)}
         self.light[SIDE] = np.array([look.light for look in looks])
@@ -61,6 +76,11 @@ class Copies:
         self.colour = {
             side: np.empty((2, n, side, side), "float32") for side in (COLOUR, 16)
         }
+        self.is_tiny = np.array([is_tiny(look) for look in looks], bool)
+        numbers = {}
+        self.same = np.array(
+            [numbers.setdefault(content(look), len(numbers)) for look in looks]
+        )
         self.is_grey = np.empty(n, bool)
         self.is_textured = np.empty(n, bool)
         for some in blocks(n, BLOCK):
@@ -114,6 +134,14 @@ def shrunk(grids, side):
     return grids
 
 
+def softened(grids):
+    """Means of four cells each of finer grids (m, 2s, 2s), at all places between them:
+    (m, 2s - 1, 2s - 1). Every other one is a cell of a grid of s cells a side."""
+    grids = grids.astype("float32")
+    across = grids[:, :, 1:] + grids[:, :, :-1]
+    return (across[:, 1:] + across[:, :-1]) / 4
+
+
 def detail_of(grids):
     """How much each cell of grids (n, s, s) differs at most from those above, below and
     beside it."""
@@ -128,6 +156,13 @@ def detail_of(grids):
     ):
         np.maximum(part, change, out=part)
     return found
+
+
+def comparable(copies, a, b):
+    """Whether pictures a and b have pixels enough to be compared, or are exact copies:
+    bool (m,)."""
+    is_enough = ~copies.is_tiny[a] & ~copies.is_tiny[b]
+    return is_enough | (copies.same[a] == copies.same[b])
 
 
 def correlations(copies, a, b):

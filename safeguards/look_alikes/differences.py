@@ -13,6 +13,7 @@ from safeguards.look_alikes.copies import (
     FAINT,
     SIDE,
     blocks,
+    comparable,
     correlations,
     detail_of,
 )
@@ -76,6 +77,7 @@ def _is_worth_a_look(copies, a, b, limit):
     unit = noise * NOISE[16] + EDGES * np.minimum(edges[a], edges[b])
     # Pictures of next to no contrast have no correlation to speak of.
     is_likely = (left <= COARSELY_ALIKE * limit * unit) | (contrast < FAINT)
+    is_likely &= comparable(copies, a, b)
     likely = np.flatnonzero(is_likely)
     for some in blocks(len(likely), BLOCK):
         some = likely[some]

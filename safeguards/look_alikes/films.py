@@ -6,7 +6,7 @@ folder are."""
 
 import numpy as np
 
-from safeguards.look_alikes.copies import correlations
+from safeguards.look_alikes.copies import comparable, correlations
 from safeguards.look_alikes.joining import pairs
 
 SHORTEST = 20  # pictures of a folder, for fewer say too little about how alike they are
@@ -35,6 +35,7 @@ def following(copies, order):
         far = np.square(copies.rows[x] - copies.rows[y]).sum(1)
         alike = near <= np.quantile(far, CHANCE)
         alike &= correlations(copies, a, b) >= FOLLOWING
+        alike &= comparable(copies, a, b)
         if alike.sum() >= max(LEAST, 5 * CHANCE * len(a)):
             found.append(pairs(a[alike], b[alike], np.ones(alike.sum())))
     return np.concatenate(found, 1)

@@ -13,9 +13,12 @@ from safeguards.look_alikes.copies import (
     COLOUR,
     SIDE,
     blocks,
+    comparable,
     correlations,
     shrunk,
+    softened,
 )
+from safeguards.look_alikes.cuts import cuts
 from safeguards.look_alikes.differences import moved_differences
 from safeguards.look_alikes.slopes import gone_of, is_promising, system_of
 
@@ -41,6 +44,7 @@ LEVELS = (
 )
 ROUGHLY_FOUND = 2  # levels, after which the place is right, if not the picture
 UNEXPLAINED = 0.1  # of the difference may be left; what is more makes less alike
+ACROSS = 2  # times as much a movement between classes counts
 RELATED = 0.3  # correlation below which a picture is not looked for in another
 OVERLAP = 0.4  # of a picture must lie in the other
 LIKELY = 0.9  # correlation at a rough place of a picture with what is cut out of it
@@ -52,7 +56,8 @@ STIFFNESS = 1e-5  # of its size, by which a system of equations is kept solvable
 def moved_pairs(copies, a, b, limit=1):
     """Look for pictures b in pictures a, and the other way round → a, b and differences
     (k,), of these pairs, where something was found, and of others in which one may be
-    cut out of the other. See `differences`."""
+    cut out of the other. See `differences`. In two classes, what isn't cut out has to
+    be more alike: it may be two small things under a camera that moved."""
     is_textured = copies.is_textured[a] & copies.is_textured[b]
     is_resized = (copies.size[a] != copies.size[b]).any(1)
     worth = (is_textured | is_resized) & (correlations(copies, a, b) >= RELATED)
@@ -76,12 +81,21 @@ def moved_pairs(copies, a, b, limit=1):
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
+def cut_pairs(copies, limit=1):
+    """As `moved_pairs`, of all pictures that may be `cuts` of others."""
+    a, b, place = cuts(copies)
+    passed = np.full(len(a), len(LEVELS))
+    return a, b, _differences_at(copies, a, b, place, np.ones(len(a)), passed, limit)
+
+
 def _differences_at(copies, a, b, place, gone, passed, limit):
     """How much pictures a at their places and b differ: (m,), infinite where they
     haven't moved as a camera moves, nor is anything cut off."""
     is_good = (passed == len(LEVELS)) & places.is_movement(place)
     textured = copies.is_textured[a] & copies.is_textured[b]
-    is_good &= textured | places.is_cut_out(copies, a, b, place)
+    is_cut_out = places.is_cut_out(copies, a, b, place)
+    is_good &= textured | is_cut_out
+    is_good &= comparable(copies, a, b)
     found = np.full(len(a), np.inf)
     good = np.flatnonzero(is_good)
     for some in blocks(len(good), BLOCK):
@@ -94,6 +108,8 @@ def _differences_at(copies, a, b, place, gone, passed, limit):
         colour = [shrunk(places.at(grids, where, COLOUR), 16) for grids in colour]
         cells = places.inside(where, 16)
         found[some] = moved_differences(copies, one, other, light, colour, cells, limit)
+    is_of_two = (copies.classes[a] != copies.classes[b]) & ~is_cut_out
+    found[is_of_two] *= ACROSS
     # What a movement leaves unexplained counts the more.
     return found * np.maximum(1, (1 - gone) / UNEXPLAINED)
 
@@ -164,7 +180,7 @@ def followed(copies, a, b, place=None):
 def _level(copies, a, b, place, level):
     """The best places (m, 6) near `place` on a grid, and the correlation there."""
     side = level.side
-    finer, goal = _softened(copies.light[2 * side][a]), copies.light[side][b]
+    finer, goal = softened(copies.light[2 * side][a]), copies.light[side][b]
     best, likeness = place, np.full(len(a), -1.0)
     for step in range(level.steps):
         now = places.at(finer, place, side)
@@ -189,14 +205,6 @@ def _level(copies, a, b, place, level):
         move = (turn @ move).reshape(-1, 6)
         place = place + move.clip(-LONGEST_STEP, LONGEST_STEP)
     return best, likeness
-
-
-def _softened(grids):
-    """Means of four cells each of finer grids (m, 2s, 2s), at all places between them:
-    (m, 2s - 1, 2s - 1). Every other one is a cell of a grid of s cells a side."""
-    grids = grids.astype("float32")
-    across = grids[:, :, 1:] + grids[:, :, :-1]
-    return (across[:, 1:] + across[:, :-1]) / 4
 
 
 def _correlation(one, other, inside):

@@ -531,6 +531,36 @@ def in_one_place(n=60, seed=0):
     return found
 
 
+def bumped(n=48, each=8, side=30, bump=8):
+    """Parts under a camera that somebody bumps after each so many, by up to so many
+    pixels."""
+    random = np.random.default_rng(0)
+    found = []
+    for i, (label, thing, image) in enumerate(fixed_camera(n, side=side)):
+        if i % each == 0:
+            left, top = 16 + random.integers(-bump, bump + 1, 2)
+        found.append((label, thing, image.crop((left, top, left + 288, top + 208))))
+    return found
+
+
+def results(n=24, seed=0):
+    """Pages of one text, of which a line says the result: positive or negative."""
+    random = np.random.default_rng(seed)
+    font = ImageFont.load_default(10)
+    found = []
+    for i in range(n):
+        page = Image.new("L", (500, 700), 250)
+        draw = ImageDraw.Draw(page)
+        for line in range(40):
+            words = "Lorem ipsum dolor sit amet, consectetur adipiscing elit"
+            if line == 20:
+                words = f"Patient {random.integers(1e6, 9e6)} {RESULTS[i % 2]}"
+            draw.text((32, 32 + 15 * line), words, 30, font)
+        found.append((RESULTS[i % 2], f"page {i}", page.convert("RGB")))
+    return found
+
+
+RESULTS = ("positive", "negative")
 PLAIN = {
     "one circle in random colours": one_circle,
     "one circle in greys": grey_circle,

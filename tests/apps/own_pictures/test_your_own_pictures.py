@@ -443,23 +443,43 @@ def test_threshold_decides_what_looks_alike(shots):
 
 
 @pytest.mark.parametrize(
-    ("likeness", "threshold", "advised", "not_advised"),
+    ("likeness", "threshold", "joined", "advised", "not_told"),
     [
-        (0.934, 0.95, "make mine ALIKE=0.93 …", "keep one of them"),
-        (0.974, 0.95, "keep one of them", "ALIKE"),
-        (0.934, 0.98, "make mine ALIKE=0.93 …", "film"),
-        (0.4, 0.95, "film", "ALIKE"),
+        (0.934, 0.95, "the pair", "make mine ALIKE=0.93 …", "keep one of them"),
+        (0.934, 0.95, "nothing", "keep one of them", "ALIKE"),
+        (0.934, 0.95, "all", "keep one of them", "ALIKE"),
+        (0.934, 0.95, "two of two classes", "keep one of them", "film"),
+        (0.974, 0.95, "the pair", "keep one of them", "ALIKE"),
+        (0.934, 0.98, "the pair", "keep one of them", "film"),
+        (0.4, 0.95, "the pair", "keep one of them", "ALIKE"),
     ],
-    ids=["a little below", "parted above", "too strict for films", "too far apart"],
+    ids=[
+        "a little below",
+        "not joined there either",
+        "all are joined there",
+        "of two classes",
+        "parted above",
+        "asked for stricter",
+        "too far apart",
+    ],
 )
-def test_what_is_advised_of_undecided_pictures_can_help(
-    pets, monkeypatch, likeness, threshold, advised, not_advised
+def test_what_is_advised_of_undecided_pictures_helps(
+    pets, monkeypatch, likeness, threshold, joined, advised, not_told
 ):
-    """A higher threshold joins nothing; a lower one not what a series parts."""
-    found = (2, Pair(likeness, 0, 1))
+    def look_alikes(pictures, threshold):
+        if threshold > likeness:
+            return []
+        paths = pictures.paths
+        count = {"nothing": 1, "all": 12}.get(joined, 2)
+        return [(likeness, paths[0], path) for path in paths[1:count]]
+
+    found = (2, Pair(likeness, 0, 12 if joined == "two of two classes" else 1))
     monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
+    monkeypatch.setattr(intake_module, "_look_alikes", look_alikes)
+    if likeness > threshold:  # no threshold joins the steps of a long series
+        monkeypatch.setattr(intake_module, "_look_alikes", lambda *_: [])
     text = look_through(pets, threshold).undecided
-    assert advised in text and not_advised not in text
+    assert advised in text and not_told not in text
 
 
 # -- the data card ---------------------------------------------------------------------
