@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from apps.sharing.cards import write_card
 from helpers.datasets import find_near_duplicates, groups
@@ -27,6 +26,7 @@ from panels.corrections import (
 from safeguards.folders import DataError, check_class_names, part_of, visible
 from safeguards.look_alikes import ALIKE, SHORTEST, SMALLEST, is_tiny, undecided
 from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE
+from safeguards.progress import progress_bar
 from safeguards.text import plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
@@ -315,16 +315,15 @@ def _check_not_split(folder):
 
 def _readable(pictures):
     """(the pictures that can be read, a list of `Remark`s on the others)."""
-    with ThreadPoolExecutor(2) as pool:  # decoding leaves Python's lock to others
+    faults = {}
+    with (
+        progress_bar(len(pictures), f"reading {pictures.name}", delay=2) as bar,
+        ThreadPoolExecutor(2) as pool,  # decoding leaves Python's lock to others
+    ):
         results = pool.map(_fault, pictures.paths)
-        bar = tqdm(
-            results,
-            f"reading {pictures.name}",
-            len(pictures),
-            leave=False,
-            delay=2,  # seconds: nothing is shown for a few pictures
-        )
-        faults = dict(zip(pictures.paths, bar, strict=True))
+        for path, fault in zip(pictures.paths, results, strict=True):
+            faults[path] = fault
+            bar.update()
     remarks = []
     for path, fault in faults.items():
         if fault:

@@ -11,7 +11,6 @@ frames where pixels cannot."""
 from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from safeguards.look_alikes.candidates import nearest, once
 from safeguards.look_alikes.copies import (
@@ -35,6 +34,7 @@ from safeguards.look_alikes.joining import (
 )
 from safeguards.look_alikes.movements import cut_pairs, moved_pairs
 from safeguards.look_alikes.slopes import mates
+from safeguards.progress import progress_bar
 
 # the likeness of two pictures that differ by as much as noise may change at most
 ALIKE = 0.95
@@ -90,7 +90,7 @@ def _found(copies, order, limit, parts):
     still = np.empty((3, 0))
     rows = np.arange(n)
     companions = mates(copies, keys)
-    bar = tqdm(desc="comparing", leave=False, delay=2)
+    bar = progress_bar(None, "comparing", delay=2)
     while len(rows):
         bar.update()
         others = nearest(copies, rows, keys, NEAREST)
