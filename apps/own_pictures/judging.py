@@ -34,6 +34,12 @@ def unpaired_difference(a, b):
     return Difference(value, low, high, a.n + b.n)
 
 
+def accuracy_of(pictures, probabilities):
+    """The share of right answers, each the class with the largest probability, as an
+    `Estimate`. probabilities: floats (n, classes) of n `Pictures`."""
+    return accuracy(pictures.labels, probabilities.argmax(axis=1))
+
+
 def judge_accuracy(result, guess, width=0.2):
     """What an accuracy does and doesn't show, in a sentence; ≈ marks what training
     made. result: an `Estimate`;

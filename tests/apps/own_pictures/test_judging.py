@@ -2,6 +2,7 @@
 figures."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from apps.own_pictures.intake import Intake
 from apps.own_pictures.judging import (
+    accuracy_of,
     compared,
     doubts,
     judge_accuracy,
@@ -186,3 +188,10 @@ def test_suspects_are_those_that_nobody_has_decided_on():
     sentence = doubts([1, 2], counted(90, 100), 50)
     assert "≈2 of the 50 it learned from" in sentence
     assert "If all were right, ≈3 to ≈9 would" in sentence
+
+
+def test_accuracy_of_probabilities():
+    some = SimpleNamespace(labels=np.array([0, 1, 1, 0]))
+    probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.8, 0.2], [1.0, 0.0]])
+    result = accuracy_of(some, probabilities)
+    assert (result.value, result.n) == (0.75, 4)
