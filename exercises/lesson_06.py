@@ -46,7 +46,9 @@ def _judge_unfrozen(base, n):
     trainable = _trainable_names(base)
     expected = _names_with_weights(base.layers[len(base.layers) - n :])
     if trainable and n == 0:
-        raise Hint("n = 0 should leave all frozen. What is layers[-0:]?")
+        raise Hint(
+            "n = 0 should leave all frozen. What is layers[-0:] (and layers[:-0])?"
+        )
     if any(isinstance(layer, batch_norm) and layer.trainable for layer in base.layers):
         raise Hint(
             f"With n = {n} a BatchNorm layer is trainable. Unfreezing the base reaches "
