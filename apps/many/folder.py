@@ -112,8 +112,8 @@ class Predictor:
         self._slots = Semaphore(slots)
         self.notes = self.classifier.familiar is not None
         self.columns = columns(min(top, len(self.classifier.classes)), self.notes)
-        self._prepare = self.classifier.preprocess_input
-        self._answer = answering(self.classifier)
+        self._computes = self.classifier
+        self._answer = answering(self._computes)
         # The first prediction compiles the network: here, before threads do.
         self._answers(self._room_for(1))
 
@@ -125,8 +125,8 @@ class Predictor:
         exported = faster(self.classifier, pictures, self._key, self._answer)
         if exported is None:
             return False
-        self._prepare = exported.preprocess_input
-        self._answer = exported.answers
+        self._computes = exported
+        self._answer = answering(exported)
         self._slots = Semaphore(usable_cores())
         return True
 
@@ -188,7 +188,7 @@ class Predictor:
         if not len(pixels):
             return []
         with self._slots:
-            batch = self._prepare(pixels.astype("float32"))
+            batch = self._computes.preprocess_input(pixels.astype("float32"))
             probabilities, judged = self._answer(batch)
         classes = decode(probabilities, self.classifier.classes, self.top)
         return list(zip(classes, judged or [None] * len(classes), strict=True))

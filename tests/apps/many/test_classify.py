@@ -151,8 +151,8 @@ REFUSED = {
     "a file": (["Pictures/un $orted/100.png"], "is a file: name a folder"),
     "empty": (["empty"], "empty has no files in it: name a folder of pictures"),
     "no file of a model": (
-        ["Pictures", "--model", "build/mine/modle.onnx"],
-        "There is no model build/mine/modle.onnx: name a file that is there",
+        ["Pictures", "--model", "build/mine/gone.onnx"],
+        "There is no model build/mine/gone.onnx: name a file that is there",
     ),
     "no known model": (["Pictures", "--model", "resnet"], "No model called 'resnet'"),
     "a damaged model": (
