@@ -14,6 +14,8 @@ export TRAIN
 # As it is: a dollar sign in the name of a folder is no variable of make's.
 override PICTURES := $(value PICTURES)
 export PICTURES
+override TABLE := $(value TABLE)
+export TABLE
 export ALIKE
 export TUNE
 override TALLY := $(value TALLY)
@@ -26,7 +28,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help lab fresh app page mine labels test test-thorough test-slow bench lint lessons handout editions links tally setup teaching scale lock audit canary clean
+.PHONY: help lab fresh app page mine labels classify test test-thorough test-slow bench lint lessons handout editions links tally setup teaching scale lock audit canary clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -53,6 +55,9 @@ mine: setup ## make a classifier of your folder, PICTURES=~/Pictures/pets, in bu
 
 labels: setup ## decide on the labels that make mine suspects, in a panel; then run make mine again
 	@.venv/bin/python tools/setup/lab.py build/mine/labels.ipynb
+
+classify: setup ## name what is in each picture of a folder, PICTURES=~/Pictures/unsorted, in build/
+	@.venv/bin/python -m apps.many.classify
 
 test: lint ## check style, run the quick tests and every lesson
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -233,6 +233,18 @@ def without_last_layer(network):
     """A network without its last layer with weights, and what follows that: a
     keras.Model, its layers shared. NetworkError for a network with a class of its own,
     without weights, or whose last layer with weights gets several inputs."""
+    return _giving_features(network, outputs_too=False)
+
+
+def with_features(network):
+    """A network that gives two things in one go: its features, as `without_last_layer`
+    does, and its own output. A keras.Model, its layers shared; errors as there."""
+    return _giving_features(network, outputs_too=True)
+
+
+def _giving_features(network, outputs_too):
+    """A network for the input of its last layer with weights and, if outputs_too, for
+    its outputs after that."""
     import keras
 
     check_graph(network)
@@ -244,16 +256,18 @@ def without_last_layer(network):
     last = with_weights[-1]
     inner = None
     if isinstance(last, keras.Model):
-        inner = without_last_layer(last)
+        inner = _giving_features(last, outputs_too)
     inputs_of_last = []
 
     def call(layer, *arguments, **options):
-        if layer is last:
-            if inner:
-                inputs_of_last.append(inner(*arguments))
-            else:
-                inputs_of_last.extend(keras.tree.flatten(arguments))
-        return layer(*arguments, **options)
+        if layer is not last:
+            return layer(*arguments, **options)
+        if not inner:
+            inputs_of_last.extend(keras.tree.flatten(arguments))
+            return layer(*arguments, **options)
+        features, *outputs = keras.tree.flatten(inner(*arguments))
+        inputs_of_last.append(features)
+        return _single(outputs) if outputs_too else layer(*arguments, **options)
 
     # Not layer.input: a layer can be part of several models.
     copy = _called_anew(network, call)
@@ -264,7 +278,8 @@ def without_last_layer(network):
             "so there are no features that it alone works on. Give it one, by "
             "Concatenate for example."
         )
-    return assembled(copy.inputs, features)
+    outputs = copy.outputs if outputs_too else []
+    return assembled(copy.inputs, [*features, *outputs])
 
 
 def only_trains(step):

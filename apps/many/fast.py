@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
+from apps.many.answers import answering
 from apps.sharing.exported import Exported, load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.writers import add_features
@@ -19,37 +19,56 @@ from safeguards.keys import undescribed
 from safeguards.whole_files import temporary_folder_in
 
 CACHE = "~/.cache/transfer-learning"
-CLOSE = 1e-4  # how far a probability may be from the network's own, and a feature, as
-# a share of the largest
+CLOSE = 1e-4  # how far a probability or distance may be from the network's own, and a
+# feature, as a share of the largest
 EXPORT_SECONDS = 12  # that writing a graph takes, about
 FEWEST = 300  # pictures whose features may be worth a graph
 GAIN = 0.5  # of the network's time that it saves, at least
 TRIALS = 3  # timed batches
 
 
-def faster(classifier, pictures, key=None):
+def faster(classifier, pictures, key=None, answer=None):
     """The same classifier in ONNX Runtime, where that pays; otherwise None.
 
     It pays where its graph is there already, or saves more seconds than it takes to
     write: a line says so then. One graph serves any number of threads at once, each of
     which keeps one core busy. pictures: how many are to be answered, 0 for a graph only
-    if it's there; key: `classifier.key()`, if that's known. None, with a line that says
-    why, also where the network can't be exported, or the cache can't be written."""
+    if it's there; key: `classifier.key()`, if that's known; answer: the classifier's
+    `answering`, if that's at hand. None, with a line that says why, also where the
+    network can't be exported, or the cache can't be written.
+
+    What it learned from isn't part of the graph, but compared with the features that
+    the graph gives: so the graph stays right if only that changes."""
     if isinstance(classifier, Exported) or undescribed(classifier.network):
         return None
+    answer = answer or answering(classifier)
 
-    def forward(batch):
-        return classifier.forward(classifier.preprocess_input(batch.copy()))
+    def compute(batch):
+        return answer(classifier.preprocess_input(batch.copy()))
 
     key = key or classifier.key()
-    exported = _graph(classifier, pictures, key, export_onnx, forward)
+    export = export_onnx
+    if classifier.familiar is not None:
+        key = f"{key}-features"
+        export = _export_with_features
+    exported = _graph(classifier, pictures, key, export, compute)
     if exported is None:
         return None
+    exported = replace(exported, familiar=classifier.familiar)
     noise = _noise(classifier)
-    logits = forward(noise)
-    given = exported.forward(noise)
-    apart = np.abs(softmax(logits, axis=-1) - softmax(given, axis=-1)).max()
+    apart = _apart(compute(noise), exported.answers(noise))
     return exported if _is_close(classifier, apart) else None
+
+
+def _apart(expected, given):
+    """How far two answers are apart: the largest difference of any probability, or of
+    any distance to what was learned from."""
+    probabilities, judged = expected
+    others, judged_too = given
+    apart = np.abs(probabilities - others).max()
+    for one, other in zip(judged or (), judged_too or (), strict=True):
+        apart = max(apart, abs(one.distance - other.distance))
+    return apart
 
 
 def faster_features(classifier, pictures, key, compute):

@@ -15,20 +15,22 @@ from bisect import bisect_left
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from itertools import islice
 from pathlib import Path
 from threading import Semaphore
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 
+from apps.many.answers import answering
 from apps.many.fast import faster
+from apps.sharing.exported import load_exported
 from helpers.images import resize
 from helpers.labels import decode
 from helpers.models import Classifier, load_classifier
 from safeguards.cores import usable_cores
+from safeguards.familiar import written
 from safeguards.folders import NO_PICTURES
 from safeguards.keys import undescribed
 from safeguards.pictures import UNREACHABLE, ImageError
@@ -36,7 +38,10 @@ from safeguards.progress import progress_bar
 from safeguards.whole_files import atomic_write
 
 FILE_COLUMNS = ("path", "bytes", "modified", "model", "error")
+NOTE = "note"  # the column after these, where it's known what a classifier learned from
+UNLIKE = "like nothing it learned from"  # what it says of such a picture
 CLASS_COLUMNS = ("wnid", "name", "probability")
+EXPORTED = (".onnx", ".tflite")  # suffixes of the files that load_exported takes
 FORMULA = "=+-@\t\r"  # a spreadsheet runs a text that begins with one of these
 AT_ONCE = 2  # batches in the network: one alone leaves cores idle between its layers
 DECIMALS = 6  # of a probability
@@ -47,6 +52,10 @@ class BatchError(ValueError):
     """A folder or its table can't be used; says why, and what to do next."""
 
 
+class TableError(BatchError):
+    """A table is of something else, or can't be written: another name helps."""
+
+
 class Summary(NamedTuple):
     """What a run did.
 
@@ -54,19 +63,23 @@ class Summary(NamedTuple):
     unreadable: how many of them hold an error.
     kept: how many rows of earlier runs are still there.
     seconds: from the first batch to the last.
-    out: the table's path."""
+    out: the table's path.
+    unlike: how many of the new rows say that the picture is like nothing the classifier
+    learned from; None where that isn't known."""
 
     rows: int
     unreadable: int
     kept: int
     seconds: float
     out: Path
+    unlike: int | None = None
 
     def __repr__(self):
         rate = f" at {self.rows / self.seconds:.0f} a second" if self.rows else ""
+        unlike = "" if self.unlike is None else f", {self.unlike:,} {UNLIKE}"
         return (
             f"<{self.out.name}: {self.rows:,} new rows{rate}, {self.unreadable:,} of "
-            f"them unreadable; {self.kept:,} kept>"
+            f"them unreadable{unlike}; {self.kept:,} kept>"
         )
 
 
@@ -76,36 +89,44 @@ class Predictor:
     It's the step of `predict_folder` that can run anywhere: in a thread here, or on
     another machine.
 
-    model: a `Classifier`, or what `load_classifier` takes.
+    model: a `Classifier`, an exported file's path, or what `load_classifier` takes.
     folder: what the names are relative to.
     top: how many of the likeliest classes a row has, the likeliest first.
 
-    The keys of a row are `columns(top)`. Its numbers are int and float, probabilities
-    with six decimals; None stands where there is nothing to say."""
+    The keys of a row are `columns(top)`, with a note where it's known what the
+    classifier learned from. Its numbers are int and float, probabilities with six
+    decimals; None stands where there is nothing to say."""
 
     def __init__(self, model, folder, top=1):
         self.classifier = model
-        if not isinstance(model, Classifier):
+        slots = AT_ONCE
+        if not isinstance(model, Classifier) and Path(model).suffix in EXPORTED:
+            self.classifier = load_exported(model, threads=1)
+            slots = usable_cores()
+        elif not isinstance(model, Classifier):
             self.classifier = load_classifier(model)
         self.folder = Path(folder).expanduser()
         self.top = top
         self._key = self.classifier.key()
-        self.model = _no_formula(f"{self.classifier.name} {self._key[:16]}")
-        self._slots = Semaphore(AT_ONCE)
-        self.columns = columns(min(top, len(self.classifier.classes)))
+        self.model = _no_formula(f"{self.classifier.name} {self._model_digest()[:16]}")
+        self._slots = Semaphore(slots)
+        self.notes = self.classifier.familiar is not None
+        self.columns = columns(min(top, len(self.classifier.classes)), self.notes)
         self._computes = self.classifier
+        self._answer = answering(self._computes)
         # The first prediction compiles the network: here, before threads do.
-        self._predictions(self._room_for(1))
+        self._answers(self._room_for(1))
 
     def hurry(self, pictures):
         """Compute in ONNX Runtime from now on, if that pays for so many pictures.
 
         Returns whether it does: then each thread that calls this keeps one core busy,
         and as many threads as there are cores are best."""
-        exported = faster(self.classifier, pictures, self._key)
+        exported = faster(self.classifier, pictures, self._key, self._answer)
         if exported is None:
             return False
         self._computes = exported
+        self._answer = answering(exported)
         self._slots = Semaphore(usable_cores())
         return True
 
@@ -122,10 +143,22 @@ class Predictor:
             if image is not None:
                 pixels[len(readable)] = np.asarray(image)
                 readable.append(row)
-        predictions = self._predictions(pixels[: len(readable)])
-        for row, classes in zip(readable, predictions, strict=True):
+        answers = self._answers(pixels[: len(readable)])
+        for row, (classes, judged) in zip(readable, answers, strict=True):
             row.update(self._class_values(classes))
+            if judged is not None and judged.unlike:
+                row[NOTE] = UNLIKE
         return rows
+
+    def _model_digest(self):
+        """Hexadecimal digits for all that a row depends on."""
+        known = self.classifier.familiar
+        if known is None or known.features is None:  # or in the file that has the key
+            return self._key
+        digest = sha256(self._key.encode())
+        for content in written(known).values():
+            digest.update(content)
+        return digest.hexdigest()
 
     def _room_for(self, count):
         """An array for the pixels of so many pictures."""
@@ -149,15 +182,16 @@ class Predictor:
         row["bytes"], row["modified"] = version
         return image
 
-    def _predictions(self, pixels):
-        """The likeliest classes of each picture, as `decode` returns them."""
+    def _answers(self, pixels):
+        """Of each picture the likeliest classes, as `decode` returns them, and the
+        `Judged`, or None where that isn't known."""
         if not len(pixels):
             return []
         with self._slots:
             batch = self._computes.preprocess_input(pixels.astype("float32"))
-            logits = self._computes.forward(batch)
-        probabilities = softmax(logits, axis=-1)
-        return decode(probabilities, self.classifier.classes, self.top)
+            probabilities, judged = self._answer(batch)
+        classes = decode(probabilities, self.classifier.classes, self.top)
+        return list(zip(classes, judged or [None] * len(classes), strict=True))
 
     def _class_values(self, classes):
         """What a row says of the likeliest classes: {column: value}."""
@@ -166,7 +200,7 @@ class Predictor:
             values.append(_no_formula(prediction.wnid))
             values.append(_no_formula(prediction.name))
             values.append(round(prediction.probability, DECIMALS))
-        class_columns = self.columns[len(FILE_COLUMNS) :]
+        class_columns = self.columns[len(FILE_COLUMNS) + self.notes :]
         return dict(zip(class_columns, values, strict=True))
 
 
@@ -185,7 +219,8 @@ def predict_folder(
     All files but hidden ones count, in the order of their names. A row says path (below
     `folder`), bytes, modified (nanoseconds, as the system keeps it), model, error, and
     wnid, name and probability of the `top` likeliest classes. A file that is no
-    readable picture has an error instead.
+    readable picture has an error instead. A classifier that knows what it learned from
+    adds a note after the error: "like nothing it learned from", or nothing.
 
     Run again after an interruption, or with more pictures, it adds what is missing and
     replaces rows of files that have changed since. Files that couldn't be opened are
@@ -199,8 +234,9 @@ def predict_folder(
     progress: whether to show a bar with the rate and the time left.
     fast: whether to let ONNX Runtime compute where that pays (see apps.many.fast).
 
-    Raises a BatchError if the folder can't be read, or the table can't be written or is
-    of something else (it's left as it was); a ValueError for numbers below 1."""
+    Raises a BatchError if the folder can't be read, a TableError, which is one, if the
+    table can't be written or is of something else (it's left as it was); a ValueError
+    for numbers below 1."""
     for number in (top, batch_size, threads):
         if number is not None and number < 1:
             raise ValueError("top, batch_size and threads should be 1 or more.")
@@ -228,6 +264,7 @@ def predict_folder(
     threads = threads or usable_cores() + (not hurries)
     written = 0
     unreadable = 0
+    unlike = 0
     with (
         _explained(out),
         _open(out, "a") as file,
@@ -247,9 +284,12 @@ def predict_folder(
             file.flush()
             written += len(rows)
             unreadable += sum(row["error"] is not None for row in rows)
+            unlike += sum(row.get(NOTE) is not None for row in rows)
             bar.update(len(rows))
         seconds = time.perf_counter() - start
-    return Summary(written, unreadable, len(done), seconds, out)
+    if not predictor.notes:
+        unlike = None
+    return Summary(written, unreadable, len(done), seconds, out, unlike)
 
 
 def fitting(classifier):
@@ -258,11 +298,12 @@ def fitting(classifier):
     return max(8, min(64, pictures))
 
 
-def columns(top=1):
+def columns(top=1, notes=False):
     """The columns of a table with the `top` likeliest classes.
 
-    Those of the second class are called wnid_2 and so on."""
-    names = [*FILE_COLUMNS, *CLASS_COLUMNS]
+    Those of the second class are called wnid_2 and so on. notes: whether it's known
+    what the classifier learned from, which adds one."""
+    names = [*FILE_COLUMNS, *([NOTE] if notes else []), *CLASS_COLUMNS]
     for rank in range(2, top + 1):
         names += [f"{name}_{rank}" for name in CLASS_COLUMNS]
     return names
@@ -366,7 +407,7 @@ def _explained(table):
     try:
         yield
     except OSError as error:
-        raise BatchError(
+        raise TableError(
             f"{table} cannot be used ({error.strerror}): make room there, close it "
             "elsewhere, or name a file in a folder of yours. Rows that it holds stay; "
             "run this again to go on."
@@ -390,11 +431,12 @@ def _read_rows(file, table):
     header = file.readline()
     if not header.endswith("\n"):
         top = header.count(",") // len(CLASS_COLUMNS) + 1
-        if _header(top).startswith(header):
-            return  # nothing was written yet, or not even the whole header
+        for notes in (False, True):
+            if _header(top, notes).startswith(header):
+                return  # nothing was written yet, or not even the whole header
     names = next(csv.reader([header]), [])
-    if names != columns(len(names) // len(CLASS_COLUMNS) - 1):
-        raise BatchError(f"{table} is no table of predict_folder: name another file.")
+    if names != columns(_top_of(names), NOTE in names):
+        raise TableError(f"{table} is no table of predict_folder: name another file.")
     complete_lines = (line for line in file if line.endswith("\n"))
     reader = csv.reader(complete_lines, strict=True)
     while True:
@@ -413,8 +455,13 @@ def _read_rows(file, table):
         yield row
 
 
-def _header(top):
-    return ",".join(f'"{name}"' for name in columns(top)) + "\n"
+def _header(top, notes):
+    return ",".join(f'"{name}"' for name in columns(top, notes)) + "\n"
+
+
+def _top_of(names):
+    """How many of the likeliest classes a table with these columns has."""
+    return (len(names) - len(FILE_COLUMNS)) // len(CLASS_COLUMNS)
 
 
 def _parsed(names, texts):
@@ -464,7 +511,7 @@ def _resume(table, predictor):
                 writer.writerow(row)
                 hashes.append(_path_hash(row["path"]))
         if with_version and not unchanged:
-            raise BatchError(
+            raise TableError(
                 f"None of the rows of {table} is of a picture that is in "
                 f"{predictor.folder} now: was it made for another folder? Name another "
                 "file."
@@ -474,11 +521,17 @@ def _resume(table, predictor):
 
 
 def _check_row(row, table, predictor):
-    """BatchError where a row is of another model or another number of classes."""
-    if row["model"] == predictor.model and list(row) == predictor.columns:
+    """TableError where a row is of another model, another number of classes, or
+    without notes, as earlier versions wrote them."""
+    if row["model"] != predictor.model:
+        reason = f"was made with {row['model']}, not with {predictor.model}"
+    elif _top_of(row) != _top_of(predictor.columns):
+        reason = (
+            f"holds the {_top_of(row)} likeliest classes of {row['model']}, not "
+            f"{predictor.top}"
+        )
+    elif list(row) != predictor.columns:
+        reason = f"doesn't say what is {UNLIKE}"
+    else:
         return
-    top = len(row) // len(CLASS_COLUMNS) - 1
-    raise BatchError(
-        f"{table} holds the {top} likeliest classes of {row['model']}, "
-        f"not {predictor.top} of {predictor.model}: name another file."
-    )
+    raise TableError(f"{table} {reason}: name another file.")

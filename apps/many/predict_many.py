@@ -31,7 +31,7 @@ from pyarrow import dataset, parquet
 from ray.data import ActorPoolStrategy, DataContext
 
 from apps.many.fast import faster_features
-from apps.many.folder import BatchError, Predictor, names_below
+from apps.many.folder import EXPORTED, BatchError, Predictor, names_below
 from helpers.images import resize, to_batch
 from helpers.models import DEFAULT
 from helpers.training import base_of
@@ -201,7 +201,7 @@ def predict_many(
     # A worker's working directory is another.
     folder = absolute(folder)
     out = absolute(out)
-    if str(model).endswith(".keras"):
+    if str(model).endswith((".keras", *EXPORTED)):
         model = absolute(model)
     settings = {
         "folder": folder,

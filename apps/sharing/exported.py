@@ -8,9 +8,10 @@ import numpy as np
 
 from apps.sharing.quiet import quiet
 from helpers.images import ResizeRule, resize
+from helpers.labels import decode
 from helpers.models import Classifier
 from safeguards.cores import usable_cores
-from safeguards.familiar import DOCUMENT, read_document
+from safeguards.familiar import DOCUMENT, Answer, read_document
 from safeguards.keys import key_of
 from safeguards.model_files import DOCUMENTS, ModelFileError, parse_details
 from safeguards.scaling import unchanged
@@ -35,10 +36,26 @@ class Exported(Classifier):
         for each picture."""
         return np.log(np.maximum(self.network(batch), SMALLEST))
 
-    def _judged(self, batch):
-        """A list of `Judged`, by the graph's own outputs."""
-        pairs = self.network.nearest(batch)
-        return [self.familiar.judged(*pair) for pair in zip(*pairs, strict=True)]
+    def answers(self, batch):
+        """(probabilities, a list of `Judged`), of one run of the graph.
+        Instead of the list None, where it isn't known what the classifier learned
+        from."""
+        if self.familiar is None:
+            return self.network(batch), None
+        if self.familiar.features is None:  # they are in the graph, which compares
+            names = ["probabilities", "distance", "nearest"]
+            probabilities, *pairs = self.network.outputs(names, batch)
+            pairs = zip(*(column[:, 0] for column in pairs), strict=True)
+            return probabilities, [self.familiar.judged(*pair) for pair in pairs]
+        names = ["probabilities", "features"]
+        probabilities, features = self.network.outputs(names, batch)
+        return probabilities, self.familiar.judge(features)
+
+    def predict(self, image, top=5):
+        """As `Classifier.predict`, of one run of the graph."""
+        (row,), judged = self.answers(self.prepare([image]))
+        predictions = decode(row, self.classes, top)
+        return predictions if judged is None else Answer(predictions, *judged)
 
     def key(self):
         """SHA-256, in hexadecimal, of all that predictions depend on: see
@@ -114,6 +131,7 @@ def _load_onnx(path, threads):
         (outputs,) = outputs_of(["features"], batch)
         return outputs
 
+    run.outputs = outputs_of
     run.nearest = nearest
     run.features = features
     return run, session.get_modelmeta().custom_metadata_map

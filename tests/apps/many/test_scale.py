@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,14 +23,22 @@ import pytest
 import tiny
 
 from apps.many import fast
-from apps.many.folder import BatchError, predict_folder, read_predictions
+from apps.many.folder import (
+    UNLIKE,
+    BatchError,
+    columns,
+    predict_folder,
+    read_predictions,
+)
 from apps.sharing.exported import Exported
+from apps.sharing.exporting import export_onnx
 from apps.sharing.saving import save_classifier
 from helpers import load_classifier, load_image
 from helpers.datasets import load_dataset
 from helpers.models import ROOT
 from helpers.pictures import Pictures
 from helpers.training import new_model
+from safeguards.familiar import familiar
 
 pytestmark = [
     pytest.mark.thorough,  # Ray takes seconds to start
@@ -144,6 +153,25 @@ def test_a_worker_uses_the_graph_that_is_there(
     assert worker(block(names))["rows"] == [len(names)]
     found = many.existing_rows(str(tmp_path / "out"))
     assert_same(found.to_table().to_pylist(), expected)
+
+
+def test_a_worker_says_what_is_like_nothing_learned_from(many, pictures, tmp_path):
+    """As `predict_folder` does, of an exported file too."""
+    folder, _ = pictures
+    random = np.random.default_rng(0)
+    known = familiar(random.normal(size=(3, 64)), ["a", "b", "c"], 0.0)
+    path = tmp_path / "mine.onnx"
+    export_onnx(replace(tiny.classifier(), familiar=known), path)
+    about = {"folder": str(folder), "model": str(path), "top": 1, "worker": "Worker"}
+    names = ["0/000.jpg", "1/001.jpg", "empty.jpg"]
+    many.Worker(str(tmp_path / "out"), about)(block(names))
+    rows = many.existing_rows(str(tmp_path / "out")).to_table().to_pylist()
+    assert {row["path"]: row["note"] for row in rows} == {
+        "0/000.jpg": UNLIKE,
+        "1/001.jpg": UNLIKE,
+        "empty.jpg": None,
+    }
+    assert list(rows[0]) == columns(notes=True)
 
 
 def test_what_has_come_since_is_added(many, pictures, about, tmp_path):
