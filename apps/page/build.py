@@ -21,6 +21,7 @@ apps/page does.
 
 import argparse
 import gzip
+import html
 import io
 import json
 import os
@@ -35,6 +36,7 @@ from pathlib import Path
 
 import numpy as np
 
+from apps.page.card import CARD, card_as_html, card_beside, measured, unfilled
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.quiet import quiet
@@ -56,8 +58,8 @@ from safeguards.model_files import ModelFileError
 from safeguards.pictures import MAX_BYTES, MAX_PIXELS
 from safeguards.printing import run_tool
 from safeguards.scaling import preprocessed
-from safeguards.text import plain, printable, typed
-from safeguards.whole_files import SUMS, shipped, temporary_folder_in
+from safeguards.text import printable, typed
+from safeguards.whole_files import temporary_folder_in
 
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
@@ -83,12 +85,11 @@ APART = 0.01  # of a cosine distance: the same
 STEPS = 32767  # of weights in whole numbers of 16 bits, on either side of 0
 HASHED = 12  # letters of a file's SHA-256 that are part of its name
 LINE = 100  # letters of licences.txt
-CARD = "model_card.md"
 CARD_HERE = "<!-- card -->"  # in card.html
 MEASURED_HERE = "<!-- measured -->"  # in index.html: what it says of the card
-ACCURACY = re.compile(  # the row of a card: value, interval, number of pictures
-    r"^\| accuracy \| ≈?([\d.]+) \(([\d.]+)–([\d.]+)\), n = (\d+) \|$", re.MULTILINE
-)
+HEADLINE = "What is in this picture?"  # of index.html
+FEW_CLASSES = 4  # of at most so many, the headline names all …
+LONGEST_HEADLINE = 60  # … if it has at most so many letters
 
 # The probability from which a class is an answer, and not a toss. Below a half, a
 # network itself thinks its best class wrong more often than right; and of ImageNet's
@@ -141,7 +142,10 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
         }
         _put_parts(page, exported, network, details)
         card = card_beside(model, exported.name)
-        _put_static(page, STATIC / "index.html", _licences(exported), card)
+        index = (STATIC / "index.html").read_text(encoding="utf-8")
+        index = index.replace(HEADLINE, _headline(details["classes"]))
+        index = index.replace(MEASURED_HERE, measured(card))
+        _put_static(page, index, _licences(exported), card)
     return Path(folder).expanduser().absolute()
 
 
@@ -170,7 +174,8 @@ def build_training_page(folder=TRAINING_PAGE, model=DEFAULT):
             "terms": classifier.terms,
         }
         _put_parts(page, classifier, network, details)
-        _put_static(page, TRAIN / "index.html", _licences(classifier))
+        index = (TRAIN / "index.html").read_text(encoding="utf-8")
+        _put_static(page, index, _licences(classifier))
     return Path(folder).expanduser().absolute()
 
 
@@ -256,60 +261,29 @@ def _put(page, name, data):
     return hashed_name
 
 
-def card_beside(model, name):
-    """The text of the model card beside a model's file; "" where there's none of it.
+def _headline(classes):
+    """What a page asks, HTML: for a few classes, which of them it is.
 
-    A card is a model's where it has its name and SHA256SUMS, if that's there as well,
-    the file's hash: then the file is the one that was measured. name: the model's."""
-    if isinstance(model, Classifier):
-        return ""
-    path = Path(model).expanduser()
-    card = path.with_name(CARD)
-    if not path.is_file() or not card.is_file():
-        return ""
-    if path.with_name(SUMS).is_file() and not shipped(path):
-        return ""
-    text = card.read_text(encoding="utf-8", errors="replace")
-    return text if text.startswith(f"# {plain(name)}: model card\n") else ""
-
-
-def _card_as_html(card):
-    """A model card, Markdown, as HTML. HTML within it is shown, not obeyed."""
-    # nbconvert, which reports are made with, brings it.
-    import mistune
-
-    convert = mistune.create_markdown(escape=True, plugins=["table"])
-    shown = re.sub("(?s)<!--.*?-->", "", card)
-    # A card has written < as &lt; already.
-    return re.sub("&amp;(lt|gt|amp);", r"&\1;", convert(shown))
-
-
-def _measured(card):
-    """What index.html says of a model card, HTML; "" without one."""
-    if not card:
-        return ""
-    row = ACCURACY.search(card)
-    accuracy = ""
-    if row:
-        value, low, high, n = row.groups()
-        accuracy = (
-            f"Accuracy: {value}, on {n} pictures that it hadn't learned from; 95 % "
-            f"interval {low} to {high}. "
-        )
-    return f'<p id="measured">{accuracy}<a href="card.html">Model card</a></p>'
+    classes: their names, which are strangers' texts."""
+    names = [printable(name).replace("_", " ") for name in classes]
+    *others, last = names
+    text = f"{', '.join(others)} or {last}?"
+    if not 2 <= len(names) <= FEW_CLASSES or len(text) > LONGEST_HEADLINE:
+        return HEADLINE
+    return html.escape(text[0].upper() + text[1:])
 
 
 def _put_static(page, index, licences, card=""):
-    """Write an HTML file as index.html, with what it needs of STATIC and TRAIN.
+    """Write index.html, with what it needs of STATIC and TRAIN.
 
     In these files the names of others become the names that those have in the page.
-    licences, card: texts that go into licences.txt, and into card.html as HTML."""
+    index: its HTML; licences, card: texts that go into licences.txt, and into card.html
+    as HTML."""
     known = {}
     for path in (*STATIC.iterdir(), *TRAIN.iterdir()):
         known[path.name] = path.read_text(encoding="utf-8")
     known["licences.txt"] += licences
-    known["card.html"] = known["card.html"].replace(CARD_HERE, _card_as_html(card))
-    index = index.read_text(encoding="utf-8").replace(MEASURED_HERE, _measured(card))
+    known["card.html"] = known["card.html"].replace(CARD_HERE, card_as_html(card))
     texts = _needed(index, known)
     hashed_names = {}
     while texts:
@@ -607,15 +581,23 @@ def _licences(exported):
 
 
 def _say_of_card(model, page):
-    """Print whether the model card beside a model's file is on a page."""
-    card = Path(model).expanduser().with_name(CARD)
+    """Print what's still to do about the model card beside a model's file."""
+    path = Path(model).expanduser().with_name(CARD)
     if any(page.glob("card-*.html")):
-        unfinished = "TO FILL IN" in card.read_text(encoding="utf-8", errors="replace")
-        rest = ", with its places marked TO FILL IN" if unfinished else ""
-        print(f"{CARD} is on it{rest}.")
-    elif Path(model).is_file() and card.is_file():
+        open_places = unfilled(path.read_text(encoding="utf-8", errors="replace"))
+        if open_places == 1:
+            print(
+                f"1 place in {path} is still TO FILL IN, and visitors will see it: "
+                "fill it in, then run this again."
+            )
+        elif open_places:
+            print(
+                f"{open_places} places in {path} are still TO FILL IN, and visitors "
+                "will see them: fill them in, then run this again."
+            )
+    elif Path(model).is_file() and path.is_file():
         print(
-            f"{card} isn't on it: it's of another model, or the model has changed "
+            f"{path} isn't on it: it's of another model, or the model has changed "
             "since it was measured."
         )
 
@@ -666,10 +648,7 @@ def main(arguments=None):
     serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", page]
     print(f"{page}: {megabytes:.1f} MB, to be put on any web host as it is.")
     _say_of_card(options.model, page)
-    print(
-        "Browsers may keep every file but index.html; apps/page/README.md says how to "
-        "tell them."
-    )
+    print("Set caching as apps/page/README.md says.")
     print(
         "To look at it here, this serves it at http://127.0.0.1:8000 until you press "
         "Ctrl+C:"

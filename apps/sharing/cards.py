@@ -6,16 +6,44 @@ from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
+from apps.sharing.parity import Parity
 from helpers.timing import Timing
 from safeguards.text import plain
 from safeguards.whole_files import atomic_write, note_digest, shipped
 
+# What it's for comes first: whoever reads a card decides whether to use the model. A
+# page shows it without what's for its author, and folds what's technical.
 CARD = """# {name}: model card
 
-Every figure here was measured; ≈ marks what differs a little when it is trained or \
-measured again.
+<!-- for its author -->
 What only its author can know is marked **TO FILL IN**; what you write there is kept \
 when the card is made again.
+<!-- end -->
+
+## What it is for, and what it cannot do
+<!-- to fill in: use -->
+**TO FILL IN:** what it was made for and must not be used for; on which pictures, \
+places, devices
+and people it was not tried; which errors it makes most often, and what they cost.
+<!-- end -->
+
+{unlike}
+
+## What it was made from
+<!-- to fill in: origin -->
+**TO FILL IN:** which pictures it learned from, whose they are and on what terms{more}.
+<!-- end -->
+{origin}
+## How good it is
+Measured on: {data}. Every figure was measured; ≈ marks what differs a little when it \
+is trained or measured again. In brackets: the 95 % interval. n: how many pictures.
+
+| measure | result |
+| --- | --- |
+{rows}
+
+<!-- technical -->
+## Technical details
 
 | | |
 | --- | --- |
@@ -24,44 +52,31 @@ when the card is made again.
 | how a picture becomes a square | {rule} |
 | output | float32, N×{n}: logits in .keras, probabilities in .onnx and .tflite |
 | classes, in the order of the outputs | {classes} |
-
-## How to use it
-`load_classifier("model.keras")` of `helpers`, or `load_exported("model.onnx")` of \
-`apps.sharing`, each with `.predict(image)`. They cut and resize a picture as above. \
-Any other program has to do that itself. SHA256SUMS beside this card tells whether a \
-file is the one that was measured.
-
-## How good it is
-Measured on: {data}. In brackets: for a share, the 95 % interval; for a time, the \
-middle half.
-
-| measure | result |
-| --- | --- |
-{rows}
-
-## What it was made from
-{origin}
-<!-- to fill in: origin -->
-**TO FILL IN:** which pictures it learned from, whose they are and on what terms{more}.
+{technical_rows}
 <!-- end -->
 
-## What it is for, and what it cannot do
-{unlike}
-
-<!-- to fill in: use -->
-**TO FILL IN:** what it was made for and must not be used for; on which pictures, \
-places, devices
-and people it was not tried; which errors it makes most often, and what they cost.
+<!-- for its author -->
+## How to use it
+`load_classifier("model.keras")` of `helpers`, or `load_exported("model.onnx")` of \
+`apps.sharing`, each with `.predict(image)`. They crop and resize a picture as above. \
+Any other program has to do that itself. SHA256SUMS beside this card tells whether a \
+file is the one that was measured.
 <!-- end -->
 """
 ALWAYS = 'It always answers with one of its classes: there is no "none of these".'
 KNOWS = (
     "It names one of its classes whatever it's shown, but says so where an image is "
-    "like nothing it learned from: further than {within:.3f} (cosine distance of the "
-    "features) from the nearest of {n} images that it keeps for this. That catches "
-    "most other things, and few near relatives of its classes."
+    "like nothing it learned from. It notices most other things, but seldom close "
+    "relatives of its classes."
 )
-# What somebody is to fill in lies between two comments, which no reader sees.
+LIMIT = (
+    "further than {within:.3f} (cosine distance of the features) from the nearest of "
+    "{n} images that it keeps for this"
+)
+# A card's parts lie between two comments, which no reader sees.
+FOR_AUTHOR = re.compile(r"(?s)<!-- for its author -->\n.*?<!-- end -->\n*")
+TECHNICAL = re.compile(r"(?s)<!-- technical -->\n(.*?)<!-- end -->\n*")
+TO_FILL_IN = "**TO FILL IN:**"
 FILL_IN = re.compile(r"(?s)(<!-- to fill in: (\w+) -->\n)(.*?)(\n<!-- end -->)")
 CROPS = {  # the shapes of a `ResizeRule`, in words
     "square": "its short side, from the centre",
@@ -85,11 +100,18 @@ def model_card(classifier, path, data, measured):
             "A card needs a measured accuracy: helpers.evaluate.accuracy makes one."
         )
     rows = []
+    technical_rows = []
     for measure, value in measured.items():
         mark = "≈" if isinstance(value, Estimate | Timing) else ""
-        rows.append(f"| {measure} | {mark}{value} |")
+        row = f"| {measure} | {mark}{_in_words(value)} |"
+        is_technical = isinstance(value, Parity | Timing)
+        (technical_rows if is_technical else rows).append(row)
+    known = classifier.familiar
+    if known is not None:
+        limit = LIMIT.format(within=known.within, n=len(known.names))
+        technical_rows.append(f"| like nothing it learned from | {limit} |")
     if classifier.terms:
-        origin = f"{plain(classifier.terms)}\n"
+        origin = f"\n{plain(classifier.terms)}\n"
         more = ""
     else:
         origin = ""
@@ -102,21 +124,21 @@ def model_card(classifier, path, data, measured):
         data=data,
         rule=_described(classifier.rule),
         rows="\n".join(rows),
+        technical_rows="\n".join(technical_rows),
         made=date.today().isoformat(),
         keras=version("keras"),
         origin=origin,
         more=more,
-        unlike=_described_limit(classifier.familiar),
+        unlike=ALWAYS if known is None else KNOWS,
     )
     return write_card(path, text)
 
 
-def _described_limit(known):
-    """What a classifier says of an image that shows none of its classes, in a
-    sentence."""
-    if known is None:
-        return ALWAYS
-    return KNOWS.format(within=known.within, n=len(known.names))
+def _in_words(value):
+    """What was measured, as a card says it."""
+    if isinstance(value, Timing):
+        return f"{value}: the median of {value.n} and, in brackets, their middle half"
+    return value
 
 
 def _listed(classes):
@@ -158,7 +180,7 @@ def _carried_over(earlier, text):
     def with_content(match):
         start, name, content, end = match.groups()
         earlier_content = filled_in.get(name, content)
-        if "**TO FILL IN:**" in earlier_content:
+        if TO_FILL_IN in earlier_content:
             earlier_content = content
         return f"{start}{earlier_content}{end}"
 

@@ -1,9 +1,9 @@
 // What visitors see; start.js calls `run`.
 
-import { $, make, percent, readable } from "./elements.js";
+import { $, breakable, hasCamera, make, percent, readable, tellOfCamera } from "./elements.js";
 import { judge, load, loadAbout, loadModel, UNLIKE, UNSURE } from "./model.js";
 import { checkReading, open, PictureError, prepare } from "./picture.js";
-import { newTable } from "./table.js";
+import { hideTable, newTable } from "./table.js";
 
 const FEW = 10; // classes that are listed at once
 const WIDEST = 480; // pixels of the picture as it is shown
@@ -30,7 +30,7 @@ function draw(source, name) {
   canvas.height = Math.max(1, Math.round(height * share));
   canvas.getContext("2d").drawImage(source, 0, 0, canvas.width, canvas.height);
   canvas.setAttribute("aria-label", `The picture: ${name}`);
-  $("name").textContent = name;
+  $("name").replaceChildren(...breakable(name));
 }
 
 // Draw what the network sees.
@@ -142,10 +142,16 @@ async function lookAtAll(files) {
   if (mine === turn) say(told);
 }
 
+// Show what is in a picture that isn't of the table: then that is over.
+function lookAlone(file, name) {
+  hideTable();
+  look(file, name);
+}
+
 // Files that were dropped, pasted or chosen: one with all that there is to say, or a table of several.
 function take(files) {
   if (files.length > 1) lookAtAll([...files]);
-  else if (files.length) look(files[0], files[0].name || "your picture");
+  else if (files.length) lookAlone(files[0], files[0].name || "your picture");
   else complain("There was no picture file in that. Save the picture first, then choose the file.");
 }
 
@@ -159,11 +165,7 @@ const CAMERA = {
 async function start() {
   const mine = ++turn;
   complain("");
-  if (!navigator.mediaDevices?.getUserMedia) {
-    complain("A camera works only where the page's address begins with https://, or on this " +
-      "computer itself (localhost): choose a picture.");
-    return;
-  }
+  hideTable();
   say("Waiting for the camera …");
   try {
     const wanted = { video: { facingMode: "environment", width: { ideal: 640 } }, audio: false };
@@ -218,6 +220,8 @@ function listen() {
     turn++;
     say("Stopped.");
   });
+  $("camera").disabled = !hasCamera();
+  tellOfCamera();
   $("camera").addEventListener("click", () => (stream ? (turn++, stop()) : start()));
   addEventListener("paste", (event) => {
     if (event.clipboardData.files.length) take(event.clipboardData.files);
@@ -243,7 +247,7 @@ async function offer(samples) {
     const button = make("button", "", { type: "button" });
     const shown = Object.assign(new Image(), { src: URL.createObjectURL(picture), alt: "" });
     button.append(shown, make("span", readable(name)));
-    button.addEventListener("click", () => look(picture, readable(name)));
+    button.addEventListener("click", () => lookAlone(picture, readable(name)));
     return button;
   }));
   $("samples").replaceChildren(...buttons);
@@ -254,8 +258,8 @@ function describe() {
   const others = about.within === null
     ? "It cannot tell that a picture shows none of them; “Not sure” only means that no class is " +
       "likely enough. "
-    : "Where a picture is like nothing it learned from, it says so. That catches most other things, " +
-      "and few near relatives of its classes. ";
+    : "Where a picture is like nothing it learned from, it says so. It notices most other things, " +
+      "but seldom close relatives of its classes. ";
   $("about").textContent = `The model, ${readable(about.name)}, knows ${about.classes.length} ` +
     `classes. ${others}It can be wrong where it seems sure.`;
   $("seen-text").textContent = `what the network sees, ${about.size} × ${about.size}`;

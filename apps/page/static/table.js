@@ -1,6 +1,6 @@
 // Several pictures at once: a row for each, also as a CSV file.
 
-import { $, download, make, readable } from "./elements.js";
+import { $, breakable, download, make, readable } from "./elements.js";
 import { UNLIKE, UNSURE } from "./model.js";
 
 const FORMULA = /^[=+\-@\t\r]/; // a spreadsheet runs a text that begins with one of these
@@ -25,12 +25,16 @@ export function csv(rows) {
   return MARK + [COLUMNS.map(quoted).join(","), ...lines, ""].join("\n");
 }
 
+export function hideTable() {
+  $("many").hidden = true;
+}
+
 // A new table in place of the one before. show(file): called for a file that the visitor wants to see.
 // Only after `end` can one be chosen: the network looks at one picture at a time.
 export function newTable(total, show) {
   const rows = [], buttons = [], body = make("tbody", "", { id: "rows" });
   $("rows").replaceWith(body);
-  $("many").hidden = false;
+  $("many").hidden = $("progress").hidden = false;
   $("stop-all").hidden = false;
   $("save").hidden = true;
   tell();
@@ -43,7 +47,8 @@ export function newTable(total, show) {
   function add(file, row) {
     const { name, probability, note } = row, line = document.createElement("tr");
     const head = make("th", "", { scope: "row" }), answer = make("td", note);
-    const button = make("button", row.file, { type: "button", disabled: true });
+    const button = make("button", "", { type: "button", disabled: true });
+    button.append(...breakable(row.file));
     button.addEventListener("click", () => show(file));
     head.append(button);
     buttons.push(button);
@@ -65,6 +70,7 @@ export function newTable(total, show) {
     for (const button of buttons) button.disabled = false;
     if (body.isConnected) {
       $("stop-all").hidden = true;
+      $("progress").hidden = rows.length === total; // the headline counts them
       $("save").hidden = !rows.length;
       $("save").onclick = () => download("answers.csv", new Blob([csv(rows)], { type: "text/csv" }));
     }

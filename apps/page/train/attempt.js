@@ -4,7 +4,7 @@ import { openCamera } from "./camera.js";
 import { unit } from "./groups.js";
 import { best } from "./judge.js";
 import { probabilitiesOf } from "./head.js";
-import { $, bar, complain, counted, make, percent, say, two } from "./parts.js";
+import { $, bar, complain, counted, hasCamera, make, percent, say, two } from "./parts.js";
 import { nearest, USUAL } from "./strange.js";
 
 const MOST = 30;
@@ -151,6 +151,7 @@ export function prepareAttempts(engine, session, result, limit) {
     take([...$("try-file").files]);
     $("try-file").value = "";
   });
+  $("try-camera").disabled = !hasCamera();
   $("try-camera").addEventListener("click", switchCamera);
   $("try").addEventListener("dragover", (event) => event.preventDefault());
   $("try").addEventListener("drop", (event) => {

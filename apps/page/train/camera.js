@@ -13,10 +13,6 @@ const PROBLEMS = {
 // Turn the camera on. Returns { video, frame, stop }: an element that shows it, a function to a Blob
 // of its present frame, and one that turns it off. onEnd(): when it goes off by itself.
 export async function openCamera(onEnd) {
-  if (!navigator.mediaDevices?.getUserMedia) {
-    throw new Error("A camera works only where the page's address begins with https://, or on this " +
-      "computer itself (localhost): choose pictures.");
-  }
   let stream;
   try {
     const wanted = { facingMode: "environment", width: { ideal: WIDTH } };

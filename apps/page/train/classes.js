@@ -1,7 +1,7 @@
 // A card for each class: its name, its pictures, and the ways to add some.
 
 import { openCamera } from "./camera.js";
-import { complain, counted, make } from "./parts.js";
+import { complain, counted, hasCamera, make } from "./parts.js";
 import { view } from "./viewer.js";
 
 const PAUSE = 150; // milliseconds between two frames of a burst
@@ -57,7 +57,8 @@ function build(session, entry) {
   const count = make("span", { className: "count" });
   const file = make("input", { type: "file", accept: "image/*", multiple: true });
   const choose = make("label", { className: "button" }, "Add files", file);
-  const camera = make("button", { type: "button", className: "button", textContent: "Camera" });
+  const camera = make("button", { type: "button", className: "button", textContent: "Camera",
+    disabled: !hasCamera() });
   const remove = make("button", { type: "button", className: "button quiet", textContent: "Remove" });
   const pictures = make("div", { className: "thumbnails" });
   const shown = make("div", { className: "film" });

@@ -2,7 +2,7 @@
 
 import { $ } from "./elements.js";
 
-export { $, download, percent } from "./elements.js";
+export { $, download, hasCamera, percent, tellOfCamera } from "./elements.js";
 
 // An element with properties and children. Texts become part of the page as text only.
 export function make(tag, properties = {}, ...children) {

@@ -6,7 +6,7 @@ import { drawCards } from "./classes.js";
 import { startEngine } from "./engine.js";
 import { loadAbout } from "./model.js";
 import { keepOffline } from "./offline.js";
-import { $, complain, counted, percent, say, two } from "./parts.js";
+import { $, complain, counted, percent, say, tellOfCamera, two } from "./parts.js";
 import { checkReading, PictureError } from "./picture.js";
 import { drawReport } from "./report.js";
 import { openSession } from "./session.js";
@@ -149,6 +149,7 @@ function listen() {
   });
   $("train").addEventListener("click", trainFirst);
   $("forget").addEventListener("click", forget);
+  tellOfCamera();
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault(); // or the browser would leave this page for the picture

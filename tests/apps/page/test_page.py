@@ -47,10 +47,12 @@ from apps.page.build import (
     build_page,
     page_size,
 )
+from apps.page.card import card_as_html
 from apps.sharing.cards import model_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
+from apps.sharing.parity import Parity
 from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, load_image
 from helpers.datasets import load_dataset
@@ -183,6 +185,20 @@ class TestWhatIsWritten:
             source = edited(exported, tmp_path / "large.onnx", edit)
         built = build_page(source, tmp_path / "page")
         assert (built / about_of(built)["model"]).read_bytes() == source.read_bytes()
+
+    @pytest.mark.parametrize(
+        ("classes", "headline"),
+        [
+            (["ants", "bees"], "Ants or bees?"),
+            (["a_cup", "no cup", "<b>"], "A cup, no cup or &lt;b&gt;?"),
+            (["a", "b", "c", '"main.js"'], "A, b, c or &quot;main.js&quot;?"),
+            (["only one"], page.HEADLINE),
+            ([*"abcde"], page.HEADLINE),
+            (["a" * 30, "b" * 30], page.HEADLINE),
+        ],
+    )
+    def test_the_headline_names_a_few_classes(self, classes, headline):
+        assert page._headline(classes) == headline
 
     @pytest.mark.parametrize(("classes", "sure"), [(2, 0.6), (3, 0.5), (1000, 0.5)])
     def test_it_says_from_where_on_a_class_is_an_answer(self, classes, sure):
@@ -378,6 +394,7 @@ class TestTheCommand:
         printed = capsys.readouterr().out
         assert f"{tmp_path / 'page'}: " in printed
         assert "http.server --bind 127.0.0.1" in printed
+        assert "TO FILL IN" not in printed
         samples = about_of(tmp_path / "page")["samples"]
         assert [sample["name"] for sample in samples] == ["nice cup"] * 2
         assert samples[0] == samples[1], "the same picture, twice"
@@ -1187,7 +1204,9 @@ class TestNoneOfThese:
         expect(visit.result.locator("caption")).to_have_text(
             "If it had to be one of its classes"
         )
-        expect(visit.page.locator("#about")).to_contain_text("few near relatives")
+        expect(visit.page.locator("#about")).to_contain_text(
+            "seldom close relatives of its classes"
+        )
         keep(visit.page)
         path = load_dataset("computers").train.paths[0]
         visit.choose(path)
@@ -1276,6 +1295,18 @@ def saved_table(visit):
         return list(csv.DictReader(file))
 
 
+# The words of files' names that stand on more than one line.
+BROKEN = """() => {
+    const buttons = [...document.querySelectorAll("#rows button")];
+    const words = buttons.flatMap((button) => [...button.childNodes]);
+    return words.filter((word) => {
+        const range = document.createRange();
+        range.selectNodeContents(word);
+        return range.getClientRects().length > 1;
+    }).map((word) => word.textContent);
+}"""
+
+
 class TestSeveralAtOnce:
     def table(self, visit):
         """[[file, answer, probability], …] of the table, once it's whole."""
@@ -1320,11 +1351,15 @@ class TestSeveralAtOnce:
             assert cells[2] == f"{float(row['probability']):.2f}"
         assert {"", "Like nothing it learned from"} <= doubts
         expect(visit.said).to_contain_text(f"{len(pictures)} pictures: ")
+        expect(visit.page.locator("#progress")).to_be_hidden()  # which says the same
         expect(visit.said).to_contain_text("1 that could not be read")
         assert violations(visit.page, ["html"]) == []
         visit.page.get_by_role("button", name=paths[1].name, exact=True).click()
         visit.answers(paths[1].name)
         assert len(self.table(visit)) == len(pictures), "it stays below"
+        visit.choose(paths[0])
+        visit.answers(paths[0].name)
+        expect(visit.page.locator("#many")).to_be_hidden()
 
     @pytest.mark.thorough
     def test_they_can_be_dropped(self, visit, expected):
@@ -1406,7 +1441,7 @@ class TestSeveralAtOnce:
         size = visit.page.viewport_size
         visit.page.set_viewport_size({"width": width, "height": 740})
         visit.page.emulate_media(color_scheme=scheme)
-        names = ["1.jpg", "a_picture_with_quite_a_long_name_from_a_phone_20261129.jpg"]
+        names = ["IMG_4028.jpg", "a_picture_with_quite_a_long_name_20261129.jpg"]
         data = encoded(load_image("uniform").resize((90, 60)), "PNG")
         files = dict.fromkeys(names, data) | {"notes.txt": b"no picture"}
         visit.choose(as_files(files))
@@ -1414,10 +1449,12 @@ class TestSeveralAtOnce:
         keep(visit.page)
         found = violations(visit.page, ["html"])
         wide = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        broken = visit.page.evaluate(BROKEN)
         visit.page.set_viewport_size(size)
         visit.page.emulate_media(color_scheme="light")
         assert found == []
         assert wide <= 0
+        assert broken == [], "names of files break between words"
 
 
 # -- the model card --------------------------------------------------------------------
@@ -1431,30 +1468,36 @@ def with_card(knows, tmp_path_factory):
     note_digest(path)
     labels = np.array([0] * 24)
     answers = np.array([0] * 22 + [1] * 2)
-    rows = {"accuracy": accuracy(labels, answers), "found of <b>": f"1.00 {plain(BAD)}"}
+    rows = {
+        "accuracy": accuracy(labels, answers),
+        "accuracy, all in turn": accuracy([0] * 80, [0] * 80),
+        "found of <b>": f"1.00 {plain(BAD)}",
+        "ONNX against Keras": Parity(accuracy(labels, labels), 0.0),
+    }
     model_card(knows, folder / "model_card.md", f"24 pictures {BAD}", rows)
     return path
 
 
 class TestTheModelCard:
-    def test_it_is_behind_a_link(self, chromium, with_card, tmp_path, keep, capsys):
+    def test_it_is_behind_a_link(self, chromium, with_card, tmp_path, keep):
         assert page.main([str(with_card), "--to", str(tmp_path / "page")]) == 0
-        said = capsys.readouterr().out
-        assert "model_card.md is on it, with its places marked TO FILL IN." in said
         server = serve(tmp_path / "page", tmp_path / "log")
         try:
             visit = Visit(chromium, server.address).ready()
             measured = visit.page.locator("#measured")
             expect(measured).to_contain_text(
                 "Accuracy: 0.92, on 24 pictures that it hadn't learned from; "
-                "95 % interval 0.74 to 0.98."
+                "95 % interval 0.74 to 0.98. "
+                "Accuracy, all in turn: 1.00, on 80 pictures; "
+                "95 % interval 0.95 to 1.00."
             )
             visit.page.get_by_role("link", name="Model card").click()
             expect(visit.page.get_by_role("heading").first).to_have_text(
                 "mine: model card"
             )
-            row = visit.page.get_by_role("row", name="accuracy")
-            expect(row).to_contain_text("≈0.92 (0.74–0.98), n = 24")
+            rows = visit.page.get_by_role("row", name="accuracy")
+            expect(rows.first).to_contain_text("≈0.92 (0.74–0.98), n = 24")
+            expect(rows.last).to_contain_text("≈1.00 (0.95–1.00), n = 80")
             expect(visit.page.locator("main")).to_contain_text(f"1.00 {BAD}")
             expect(visit.page.locator("main")).to_contain_text(f"24 pictures {BAD}")
             assert visit.page.locator("[onerror]").count() == 0
@@ -1465,10 +1508,71 @@ class TestTheModelCard:
             assert visit.page.evaluate(wide) <= 0
             keep(visit.page)
             visit.page.get_by_role("link", name="Back").click()
-            expect(visit.page.get_by_role("heading")).to_contain_text("What is in")
+            expect(visit.page.get_by_role("heading")).to_have_text(
+                "Desktop, handheld, laptop or other?"
+            )
+            expect(visit.page).to_have_title(
+                "mine: Desktop, handheld, laptop or other?"
+            )
             visit.page.context.close()
         finally:
             server.close()
+
+    def test_visitors_see_what_it_is_for_first_and_nothing_for_its_author(
+        self, chromium, with_card, tmp_path
+    ):
+        built = build_page(with_card, tmp_path / "page")
+        (card,) = built.glob("card-*.html")
+        server = serve(built, tmp_path / "log")
+        try:
+            opened = new_page(chromium)
+            opened.goto(server.address + card.name)
+            assert opened.get_by_role("heading", level=2).all_inner_texts() == [
+                "What it is for, and what it cannot do",
+                "What it was made from",
+                "How good it is",
+            ]
+            shown = opened.locator("main").inner_text()
+            for words in ("float32", "logits", "Keras", "cosine", "SHA256SUMS"):
+                assert words not in shown
+            opened.locator("summary").click()
+            shown = opened.locator("main").inner_text()
+            for words in ("float32", "logits", "ONNX against Keras", "cosine distance"):
+                assert words in shown
+            for words in ("SHA256SUMS", "load_classifier", "is kept when"):
+                assert words not in card.read_text(encoding="utf-8")
+            assert violations(opened, ["html"]) == []
+            opened.context.close()
+        finally:
+            server.close()
+
+    def test_what_is_still_to_fill_in_is_counted(self, with_card, tmp_path, capsys):
+        for path in with_card.parent.iterdir():
+            shutil.copy(path, tmp_path)
+        card = tmp_path / "model_card.md"
+        said = [
+            f"2 places in {card} are still TO FILL IN, and visitors will see them: "
+            "fill them in, then run this again.",
+            f"1 place in {card} is still TO FILL IN, and visitors will see it: "
+            "fill it in, then run this again.",
+            "",
+        ]
+        for line in said:
+            command = [str(tmp_path / "model.onnx"), "--to", str(tmp_path / "page")]
+            assert page.main(command) == 0
+            lines = capsys.readouterr().out.splitlines()
+            assert [each for each in lines if "card" in each] == [line] * bool(line)
+            text = card.read_text(encoding="utf-8")
+            card.write_text(
+                text.replace("**TO FILL IN:**", "Mine:", 1), encoding="utf-8"
+            )
+
+    def test_a_card_without_the_marks_of_its_parts_is_shown_whole(self):
+        """Such as one that somebody wrote anew."""
+        made = card_as_html("# mine: model card\n\n## For\n<b> & &lt;i&gt;\n")
+        assert "<h2>For</h2>" in made
+        assert "&lt;b&gt; &amp; &lt;i&gt;" in made
+        assert "details" not in made
 
     def test_without_one_there_is_no_link(self, built):
         assert not list(built.glob("card-*"))
@@ -2004,14 +2108,20 @@ class TestWhatCanBeMissing:
         expect(visit.problem).to_contain_text(said)
         expect(visit.page.get_by_role("button", name="Use the camera")).to_be_visible()
 
-    def test_a_secure_address_for_the_camera(self, visit):
-        visit.page.evaluate(
-            "Object.defineProperty(navigator, 'mediaDevices', { value: undefined })"
-        )
-        visit.page.get_by_role("button", name="Use the camera").click()
-        expect(visit.problem).to_contain_text(
-            "only where the page's address begins with https://"
-        )
+
+def test_without_a_secure_address_the_camera_is_off_and_the_reason_beside_it(
+    chromium, address, visit
+):
+    """As on a phone in the same room. Browsers then have no `mediaDevices`."""
+    reason = "The camera works only where the page's address begins with https://."
+    expect(visit.page.get_by_role("button", name="Use the camera")).to_be_enabled()
+    expect(visit.page.get_by_text(reason)).to_be_hidden()
+    script = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined })"
+    other = Visit(chromium, address, script).ready()
+    expect(other.page.get_by_role("button", name="Use the camera")).to_be_disabled()
+    expect(other.page.get_by_text(reason)).to_be_visible()
+    assert violations(other.page, ["html"]) == []
+    other.page.context.close()
 
 
 OPENED = """

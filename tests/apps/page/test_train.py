@@ -745,6 +745,23 @@ class TestForEverybody:
         page.wait_for_timeout(500)
         assert visit.counts()[0] == count, "and let go of"
 
+    def test_without_a_secure_address_the_camera_is_off_and_the_reason_beside_it(
+        self, chromium, address
+    ):
+        """As on a phone in the same room. Browsers then have no `mediaDevices`."""
+        context = chromium.new_context()
+        context.add_init_script(
+            "Object.defineProperty(navigator, 'mediaDevices', { value: undefined })"
+        )
+        visit = Visit(chromium, address, context).ready()
+        button = visit.cards.nth(0).get_by_role("button", name="Camera")
+        expect(button).to_be_disabled()
+        expect(visit.page.locator("#try-camera")).to_be_disabled()
+        reason = "The camera works only where the page's address begins with https://."
+        expect(visit.page.get_by_text(reason).first).to_be_visible()
+        assert violations(visit.page, ["html"]) == []
+        context.close()
+
 
 @pytest.mark.thorough
 class TestTheHost:

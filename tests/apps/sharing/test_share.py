@@ -25,12 +25,12 @@ from scipy.special import softmax
 from tiny import SIZE
 
 from apps.sharing import answers, exporting, saving, writers
-from apps.sharing.cards import model_card
+from apps.sharing.cards import FOR_AUTHOR, TECHNICAL, model_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.contents import raw_network
 from apps.sharing.exported import Exported, load_exported
 from apps.sharing.exporting import export_litert, export_onnx
-from apps.sharing.parity import parity
+from apps.sharing.parity import Parity, parity
 from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, models
 from helpers.datasets import load_dataset
@@ -39,7 +39,7 @@ from helpers.explain import grad_cam
 from helpers.images import ResizeRule, load_image
 from helpers.labels import Prediction
 from helpers.models import LICENCES, REGISTRY, Classifier
-from helpers.timing import memory
+from helpers.timing import Timing, memory
 from helpers.training import augmentation, base_of, fit, new_model, predict
 from safeguards.logits import logits_of
 from safeguards.model_files import ModelFileError
@@ -1525,10 +1525,21 @@ def test_card_holds_what_was_measured_and_asks_for_the_rest(
     tmp_path, learned, published
 ):
     right = accuracy([0, 1, 2, 3], [0, 1, 2, 0])
-    path = model_card(
-        learned, tmp_path / "card.md", "made-up", {"accuracy": right, "bytes": 12}
-    )
+    measured = {
+        "accuracy": right,
+        "ONNX against Keras": Parity(right, 0.01),
+        "one answer": Timing(4.0, 3.0, 5.0, 30),
+        "bytes": 12,
+    }
+    path = model_card(learned, tmp_path / "card.md", "made-up", measured)
     text = path.read_text("utf-8")
+    before, technical, after = TECHNICAL.split(text)
+    assert before.index("What it is for") < before.index("What it was made from")
+    assert before.index("What it was made from") < before.index("How good it is")
+    assert f"| ONNX against Keras | {measured['ONNX against Keras']} |" in technical
+    assert "| one answer | ≈4.0 (3.0–5.0) ms: the median of 30" in technical
+    assert "float32" not in FOR_AUTHOR.sub("", before + after)
+    assert "SHA256SUMS" not in FOR_AUTHOR.sub("", text)
     assert text.startswith("# computers: model card\n")
     assert f"| accuracy | ≈{right} |\n| bytes | 12 |\n" in text
     assert f"N×{SIZE}×{SIZE}×3" in text
