@@ -211,8 +211,7 @@ def compared(test, earlier, answers):
     now = answers[positions]
     return (
         f"Since the last run, on the {len(positions)} test pictures of both:\n"
-        f"then: ≈{accuracy(labels, then)}\n"
-        f"now:  ≈{accuracy(labels, now)}\n"
+        f"then: ≈{accuracy(labels, then)}; now: ≈{accuracy(labels, now)}; "
         f"{_more_often_right('change', labels, then, now)}"
     )
 
@@ -235,8 +234,7 @@ def compared_in_turn(pictures, earlier, votes):
     head = (
         f"Since the last run, on the {n} pictures of both, all tested in turn, by "
         "their labels as they are now:\n"
-        f"then: ≈{right_then.mean():.2f}\n"
-        f"now:  ≈{right_now.mean():.2f}\n"
+        f"then: ≈{right_then.mean():.2f}; now: ≈{right_now.mean():.2f}; "
     )
     if np.allclose(right_then, right_now):
         return f"{head}change: none, as often right about each picture."
@@ -261,7 +259,7 @@ def _more_often_right(what, labels, before, after):
 def _by_chance(found):
     """What to add to a `Difference` whose interval, as printed, includes 0."""
     if round(found.low, 2) <= 0 <= round(found.high, 2):
-        return "\nThe interval includes 0, so this may be chance."
+        return ". The interval includes 0, so this may be chance."
     return ""
 
 

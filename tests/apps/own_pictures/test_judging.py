@@ -196,7 +196,7 @@ def test_a_change_has_its_interval_on_the_pictures_of_both_runs():
     earlier = np.arange(30), np.zeros(30, int)  # it always said a
     text = compared(test, earlier, test.labels.copy())
     assert "Since the last run, on the 30 test pictures of both:" in text
-    assert "then: ≈0.50" in text and "now:  ≈1.00" in text
+    assert "then: ≈0.50 (" in text and "now: ≈1.00 (" in text
     assert "change: ≈+0.50 (" in text and "chance" not in text
 
 
@@ -221,7 +221,7 @@ def test_where_few_were_tested_in_turn_the_change_is_that_of_all():
     assert text == (
         "Since the last run, on the 30 pictures of both, all tested in turn, by their "
         "labels as they are now:\n"
-        "then: ≈0.50\nnow:  ≈1.00\nchange: ≈+0.50 (+0.50 to +0.50), n = 30"
+        "then: ≈0.50; now: ≈1.00; change: ≈+0.50 (+0.50 to +0.50), n = 30"
     )
     then[:15] = now[:15]
     then[15:] = 1 - now[15:30]  # half of them always wrong

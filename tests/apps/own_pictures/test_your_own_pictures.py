@@ -816,7 +816,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     text = text_of(made / "report.html")
     decided = "You decided on 3 labels: 2 changed (00.png: "
     assert text.count(decided) == 2 and decided in printed
-    change = r"pictures of both, all tested in turn.*\s*then: .*\s*now: .*\s*change: "
+    change = r"pictures of both, all tested in turn.*\nthen: .*; now: .*; change: "
     assert len(re.findall(change, printed)) == 1, "then and now, compared"
     assert text.count("all tested in turn, by their labels") == 2
     assert "model_card_earlier.md: the card as you had changed it" in printed
