@@ -28,7 +28,7 @@ MAX_SIDE = 400  # pixels of the picture on show
 MIN_SIDE = 320  # pixels: smaller pictures are enlarged
 
 
-def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
+def label_cleaner(pictures, suspicion, file, probabilities=None, first=None, then=""):
     """A panel to check labels, one picture at a time, the most suspicious first.
 
     Each label can be kept or replaced, or the picture discarded. Every decision is in
@@ -38,9 +38,10 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
 
     pictures: `Pictures`; suspicion: floats (n,); file: the corrections file's path;
     probabilities: (n, classes) as from `out_of_fold`, to be shown and to propose a
-    label; first: how many to go through, None: all. Returns an ipywidgets VBox with the
-    attributes `keep`, `label`, `relabel`, `discard`, `undo`, `progress`, `shown` and
-    `status`, where errors are told. Raises ValueError if the lengths differ.
+    label; first: how many to go through, None: all; then: what to do after the last
+    decision, a sentence to show. Returns an ipywidgets VBox with the attributes `keep`,
+    `label`, `relabel`, `discard`, `undo`, `progress`, `shown` and `status`, where
+    errors are told. Raises ValueError if the lengths differ.
     """
     suspicion = np.asarray(suspicion, float)
     _check_inputs(pictures, suspicion, probabilities, first)
@@ -59,11 +60,14 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None):
         for widget in (panel.keep, panel.label, panel.relabel, panel.discard):
             widget.disabled = current is None
         progress = f"{panel.progress.value} of {len(order)} decided"
-        counts = _count_text(pictures, decisions)
-        panel.status.value = status_html(f"{message}{progress}; {counts}.")
+        counts = _count_text(pictures, decisions, order)
+        panel.status.value = status_html(f"{message}{progress}: {counts}")
         if current is None:
             path = html.escape(str(file))
-            panel.shown.value = f"<p><b>Done.</b> The decisions are in {path}</p>"
+            panel.shown.value = (
+                f"<p><b>Done.</b> The decisions are in {path}</p>"
+                f"<p>{html.escape(then)}</p>"
+            )
             return
         given = classes[pictures.labels[current]]
         scores = []
@@ -187,11 +191,17 @@ def _ranked(classes, probabilities):
     return sorted(scores, key=lambda score: -score.probability)
 
 
-def _count_text(pictures, decisions):
-    """How many decisions of each kind there are, in words."""
-    counts = kinds_of(pictures, decisions)
+def _count_text(pictures, decisions, order):
+    """How many decisions of each kind there are on the pictures in `order`, in words;
+    and how many on others, if there are any: they're in the file as well."""
+    here = {i: label for i, label in decisions.items() if i in order}
+    counts = kinds_of(pictures, here)
     texts = [f"{counts[kind]} {kind}" for kind in ("kept", "relabelled", "discarded")]
-    return f"in the file: {', '.join(texts)}"
+    text = f"{', '.join(texts)}."
+    others = len(decisions) - len(here)
+    if others:
+        text += f" The file also holds decisions on other pictures: {others}."
+    return text
 
 
 def _card(pictures, position, given, scores):

@@ -64,11 +64,11 @@ def write_cards(classifier, exported, measured, intake, parts, probabilities, re
     rows = dict(measured)
     for label, name in enumerate(map(plain, test.classes)):
         own = test.labels == label
-        rows[f"found of {name}"] = accuracy(test.labels[own], answers[own])
+        rows[f"{name} found"] = accuracy(test.labels[own], answers[own])
     picture = classifier.prepare(small(test.paths[:1]))
     times = latency({"ONNX": lambda: exported.network(picture)})
     rows["one answer, ONNX, on this computer"] = times["ONNX"]
-    told = f"{len(test)} pictures of the same folder that nothing was chosen by"
+    told = f"{len(test)} pictures from the same folder, used only for testing"
     decided = intake.decided_in(test)
     if decided:
         told += (

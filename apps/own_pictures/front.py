@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from apps.own_pictures.judging import blind_guess, judge_accuracy
+from apps.own_pictures.judging import in_words
 from helpers import load_image
 from helpers.cleaning import suspicion
 from helpers.plots import confusion_figure, gallery, image_tag
@@ -85,14 +85,14 @@ def _title(pictures, row, probabilities):
     return f"{label} → {pictures.classes[answer]} ≈{probabilities[row, answer]:.2f}"
 
 
-def front_page(found, test, probabilities, result, notes, network):
+def front_page(found, test, probabilities, result, notes, settings):
     """The first page, as HTML: the question, the answer, examples, where it's from.
 
     found: an `Intake`; test, probabilities: the test `Pictures` and (n, classes);
     result: the accuracy on them, an `Estimate`; notes: more to say of it, texts, each a
-    paragraph unless it's ""; network: its name. Three right and three wrong answers are
-    shown: the likeliest right ones, and the wrong ones with the largest loss.
-    Strangers' names are escaped."""
+    paragraph unless it's ""; settings: the run's `Settings`. Three right and three
+    wrong answers are shown: the likeliest right ones, and the wrong ones with the
+    largest loss. Strangers' names are escaped."""
     answers = probabilities.argmax(axis=1)
     is_wrong = answers != test.labels
     order = hardest_first(test, probabilities)
@@ -109,7 +109,7 @@ def front_page(found, test, probabilities, result, notes, network):
         f"<p><b>The question:</b> does a picture show {_escaped(names)}?</p>",
         f"<p><b>The answer:</b> it got ≈{n_right} of {len(test)} test pictures right, "
         f"none of which it had learned from: a share of ≈{_escaped(result)}. "
-        f"{_escaped(judge_accuracy(result, blind_guess(test)))}</p>",
+        f"{_escaped(in_words(found, test, result))}</p>",
         *(f"<p>{_lines(note)}</p>" for note in notes if note),
         f"<p><small>{READING}</small></p>",
         image_tag(figure, alt),
@@ -121,9 +121,9 @@ def front_page(found, test, probabilities, result, notes, network):
         parts.append("<p>It got none of the test pictures wrong.</p>")
     facts = {
         "made": date.today().isoformat(),
-        "network": network,
+        "network": settings.network,
         "pictures": f"{len(found.pictures)}, of which {len(test)} are test pictures",
-        "command": "make mine PICTURES=… in the folder of the project",
+        "command": f"{settings.command} (in the project's folder)",
     }
     rows = [
         f"<tr><th>{what}</th><td>{_escaped(facts[what])}</td></tr>" for what in facts

@@ -9,6 +9,7 @@ import statistics
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ LEAST = 8  # different pictures a class: folds need five to learn from, and some
 LIKENESS = ALIKE  # of two pictures that count as one, see `find_near_duplicates`
 LEAST_LIKENESS = 0.5  # that may be asked for
 MOST_LINES = 20  # about single files; the lists have all
+MOST_NAMED = 3  # of the pictures with a decision, of each kind
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
 
 
@@ -116,7 +118,8 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
     retired = []
     if corrections is not None and Path(corrections).exists():
         retired = retire_corrections(once, corrections)
-        pictures = apply_corrections(once, corrections)
+        # Corrected or not, it's the same folder: its name goes into cards and pages.
+        pictures = replace(apply_corrections(once, corrections), name=once.name)
         decided = read_corrections(once, corrections)
         when = f" This is so after the decisions in {corrections}."
         pairs = _checked_pairs(pictures, threshold, left_out, when)
@@ -148,14 +151,52 @@ def write_lists(found, results):
 
 def told(found):
     """What there is to say of a folder, in lines; of many files the first."""
-    lines = [str(found.pictures), f"left out: {found.kinds}"]
+    pictures = found.pictures
+    counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
+    classes = [
+        f"{printable(name)} {count}"
+        for name, count in zip(pictures.classes, counts, strict=True)
+    ]
+    lines = [
+        f"{printable(pictures.name)}: {len(pictures)} pictures, {', '.join(classes)}",
+        f"left out: {found.kinds}",
+    ]
     lines += map(str, found.left_out[:MOST_LINES])
     for remark in found.doubtful[:MOST_LINES]:
         lines.append(f"used, but look at it: {remark}")
-    lines.append(f"labels decided on: {found.decisions}")
+    lines.append(decided_in_words(found) or "labels decided on: none")
     for reason in found.retired:
         lines.append(f"a decision that holds no longer: {reason}")
     return "\n".join(lines)
+
+
+def decided_in_words(found):
+    """What somebody decided on labels, a sentence with the first names; or ""."""
+    if not found.decided:
+        return ""
+    given = found.given
+    changed = []
+    left_out = []
+    for position, label in found.decided.items():
+        file = printable(given.paths[position].name)
+        before = given.labels[position]
+        if label is None:
+            left_out.append(file)
+        elif label != before:
+            names = f"{given.classes[before]} → {given.classes[label]}"
+            changed.append(f"{file}: {printable(names)}")
+    parts = []
+    kept = len(found.decided) - len(changed) - len(left_out)
+    if kept:
+        parts.append(f"{kept} kept")
+    for what, texts in {"changed": changed, "left out": left_out}.items():
+        if texts:
+            named = "; ".join(texts[:MOST_NAMED])
+            if len(texts) > MOST_NAMED:
+                named += f"; and {len(texts) - MOST_NAMED} more"
+            parts.append(f"{len(texts)} {what} ({named})")
+    n = len(found.decided)
+    return f"You decided on {n} label{'s' if n > 1 else ''}: {', '.join(parts)}."
 
 
 def data_card(intake, path, parts):

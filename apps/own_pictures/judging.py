@@ -1,5 +1,6 @@
 """What the accuracy on somebody's own pictures shows, in numbers and in sentences."""
 
+import math
 import re
 from pathlib import Path
 
@@ -9,17 +10,24 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from apps.own_pictures.features import USUAL
-from apps.own_pictures.intake import place
+from apps.own_pictures.intake import decided_in_words, place
 from apps.own_pictures.learn import new_head
 from helpers import sample_names
 from helpers.cleaning import suspicion
 from helpers.datasets import find_near_duplicates, groups, load_dataset
-from helpers.evaluate import Difference, Estimate, accuracy, difference
+from helpers.evaluate import (
+    Difference,
+    Estimate,
+    accuracy,
+    bootstrap_mean,
+    difference,
+)
 from helpers.images import SAMPLES
 from helpers.pictures import Pictures
 from helpers.training import extract_features
 
 FEW = 100  # pictures; of fewer, all judge in turn
+SAME_ANSWER = "guessing one class every time"
 
 
 def unpaired_difference(a, b):
@@ -40,34 +48,55 @@ def accuracy_of(pictures, probabilities):
     return accuracy(pictures.labels, probabilities.argmax(axis=1))
 
 
-def judge_accuracy(result, guess, width=0.2):
+def judge_accuracy(result, guess, pictures=None, width=0.2):
     """What an accuracy does and doesn't show, in a sentence; ≈ marks what training
     made. result: an `Estimate`;
     guess: the accuracy of always giving the same answer to these pictures, 0…1;
+    pictures: how many the folder holds, for advice on how many more it needs; None for
+    no such advice;
     width: a wider 95 % interval than this makes the sentence ask for more pictures."""
-    always = f"always giving the same answer ({guess:.2f})"
-    # Rounded as printed: “better than 0.50: 0.50 to 0.80” would contradict itself.
+    # Rounded as printed: “better than 50 %: 50 to 80 %” would contradict itself.
     guess = round(guess, 2)
     low = round(result.low, 2)
     high = round(result.high, 2)
+    always = f"{SAME_ANSWER}, which is right about {100 * guess:.0f} % of them"
+    span = f"right about ≈{100 * low:.0f} to ≈{100 * high:.0f} % of pictures like these"
+    narrow = round(high - low, 2) <= width
     if high < guess:
         return f"Worse than {always}: look at the labels and at the errors."
-    span = f"≈{low:.2f} to ≈{high:.2f}"
-    narrow = round(high - low, 2) <= width
     if low <= guess and narrow:
-        return f"Hardly better than {always}, if at all: {span} on pictures like these."
+        return f"{span.capitalize()}: hardly better than {always}, if at all."
     if low <= guess:
         return (
-            f"Too few pictures to tell: {span} is possible, and that holds what "
-            f"{always} gets. Collect more, or pictures that differ more."
+            f"Too few pictures to tell: it may be {span}, perhaps no more than "
+            f"{always}. Collect more, or pictures that differ more."
         )
     if narrow:
-        return f"Better than {always}: {span} on pictures like these."
-    n = _enough_pictures(result, width)
-    return (
-        f"Better than {always}, but too few pictures to tell by how much: {span}. "
-        f"It would take ≈{n} test pictures to say it to ±{width / 2:g}."
+        return (
+            f"{span.capitalize()}; {SAME_ANSWER} is right about {100 * guess:.0f} % of "
+            "them."
+        )
+    sentence = (
+        f"Better than {always}, but too few pictures to tell by how much: {span}."
     )
+    if pictures is None:
+        return sentence
+    # As many test pictures among the new ones as among those that are there.
+    n = _enough_pictures(result, width) - result.n
+    more = math.ceil(n * pictures / result.n)
+    return (
+        f"{sentence} ≈{more} more pictures in the folder would narrow that down to "
+        f"±{100 * width / 2:.0f} %."
+    )
+
+
+def in_words(found, test, result):
+    """What the accuracy on test `Pictures` shows, in a sentence, with advice on how
+    many more pictures are needed, unless `of_few_pictures` gives it.
+    found: an `Intake`; result: an `Estimate`."""
+    count = len(found.pictures)
+    pictures = None if count < FEW else count
+    return judge_accuracy(result, blind_guess(test), pictures)
 
 
 def _enough_pictures(result, width):
@@ -101,46 +130,52 @@ def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=
     of the pictures, so a head that learns from all is a little better.
     features: floats (n, d); labels: class positions (n,); groups: (n,), the same for
     pictures that look alike; make_head: a function that returns a fresh scikit-learn
-    classifier. Returns an `Estimate`. ValueError for fewer pictures in a class than
-    folds."""
+    classifier. Returns (an `Estimate`; votes, floats (n, classes): the share of the
+    repeats in which each class was a picture's answer). ValueError for fewer pictures
+    in a class than folds."""
     shares = []
+    n = len(labels)
+    votes = np.zeros((n, np.max(labels) + 1))
     for seed in range(repeats):
         folding = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         for rest, fold in folding.split(features, labels, groups):
             head = make_head().fit(features[rest], labels[rest])
-            shares.append(np.mean(head.predict(features[fold]) == labels[fold]))
+            answers = head.predict(features[fold])
+            shares.append(np.mean(answers == labels[fold]))
+            votes[fold, answers] += 1 / repeats
     value = float(np.mean(shares))
     variance = np.var(shares, ddof=1)
     spread = np.sqrt((1 / len(shares) + 1 / (folds - 1)) * variance)
     half = float(t.ppf(0.975, len(shares) - 1) * spread)
-    n = len(labels)
     wilson = _wilson(value, n)
     low = max(0.0, min(value - half, wilson.low))
     high = min(1.0, max(value + half, wilson.high))
-    return Estimate(value, float(low), float(high), n)
+    return Estimate(value, float(low), float(high), n), votes
 
 
 def of_few_pictures(found, learned):
-    """What all pictures say, judging in turn, where there are few; else "".
+    """What all pictures say, judging in turn, where there are few.
 
-    The text follows what the test pictures said. found: an `Intake`; learned: the
-    `Learned` whose features are used."""
+    found: an `Intake`; learned: the `Learned` whose features are used. Returns (a text
+    to follow what the test pictures said; votes as of `repeated_out_of_fold`), or
+    ("", None) where there are more."""
     pictures = found.pictures
     if len(pictures) >= FEW:
-        return ""
+        return "", None
     features = learned.features_of(pictures)
     keys = groups(pictures, found.alike)
     with threadpool_limits(1, user_api="blas"):
-        result = repeated_out_of_fold(features, pictures.labels, keys, new_head)
+        result, votes = repeated_out_of_fold(features, pictures.labels, keys, new_head)
     more = 3 * len(pictures)  # an interval halves with four times as many
-    return (
+    text = (
         "Those test pictures are few. So all "
         f"{len(pictures)} pictures were tested in turn too, each by classifiers that "
         f"hadn't learned from it (ten rounds): ≈{result}. Trust this figure more: it "
         "rests on more pictures, and its interval allows for the luck of which ones "
-        f"were learned from. About {more} more pictures would make that interval half "
-        "as wide."
+        f"were learned from. About {more} more pictures in the folder would make that "
+        "interval half as wide."
     )
+    return text, votes
 
 
 def blind_guess(test):
@@ -176,23 +211,56 @@ def compared(test, earlier, answers):
     now = answers[positions]
     return (
         f"Since the last run, on the {len(positions)} test pictures of both:\n"
-        f"then: ≈{accuracy(labels, then)}\n"
-        f"now:  ≈{accuracy(labels, now)}\n"
-        f"{_gain(labels, then, now)}"
+        f"then: ≈{accuracy(labels, then)}; now: ≈{accuracy(labels, now)}; "
+        f"{_more_often_right('change', labels, then, now)}"
     )
 
 
-def _gain(labels, before, after):
-    """How much more often `after` is right than `before`, as a line. Each: class
-    positions (n,)."""
+def compared_in_turn(pictures, earlier, votes):
+    """What changed since an earlier run that tested all pictures in turn too, in lines;
+    or "" where too few pictures are in both.
+
+    pictures: `Pictures`, with their labels as they are now; earlier: (positions, votes)
+    as from `keep.earlier_in_turn`; votes: (n, classes) now. The interval of the change
+    is a bootstrap over the pictures, paired: it doesn't know the luck of which other
+    pictures were learned from, of which ten rounds leave little."""
+    positions, then = earlier
+    n = len(positions)
+    if n < 2:
+        return ""
+    labels = pictures.labels[positions]
+    right_then = then[np.arange(n), labels]
+    right_now = votes[positions, labels]
+    head = (
+        f"Since the last run, on the {n} pictures of both, all tested in turn, by "
+        "their labels as they are now:\n"
+        f"then: ≈{right_then.mean():.2f}; now: ≈{right_now.mean():.2f}; "
+    )
+    if np.allclose(right_then, right_now):
+        return f"{head}change: none, as often right about each picture."
+    change = Difference(*bootstrap_mean(right_now - right_then))
+    return f"{head}change: ≈{change}{_by_chance(change)}"
+
+
+def _more_often_right(what, labels, before, after):
+    """How much more often `after` is right than `before`, as a line.
+    what: "gain" or "change"; the others: class positions (n,)."""
     changed = (before == labels) != (after == labels)
     if changed.any():
-        return f"gain: ≈{difference(labels, before, after)}"
+        found = difference(labels, before, after)
+        return f"{what}: ≈{found}{_by_chance(found)}"
     unseen = accuracy(np.ones(len(labels), bool), changed).high
     return (
-        f"gain: none, right about the same pictures. With {len(labels)} of them, a "
+        f"{what}: none, right about the same pictures. With {len(labels)} of them, a "
         f"change of up to ±{unseen:.2f} could go unseen."
     )
+
+
+def _by_chance(found):
+    """What to add to a `Difference` whose interval, as printed, includes 0."""
+    if round(found.low, 2) <= 0 <= round(found.high, 2):
+        return ". The interval includes 0, so this may be chance."
+    return ""
 
 
 def suspects(found, train, out_of_fold):
@@ -222,16 +290,27 @@ def write_suspects(rows, train, out_of_fold, results):
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def doubts(suspected, result, n):
-    """How many of n labels are contradicted, and how many such a head contradicts where
-    all are right, as a sentence.
-    suspected: a list, as from `suspects`; result: the head's accuracy on test, an
-    `Estimate`."""
-    least = (1 - result.high) * n
+def doubts(suspected, found, result, n):
+    """Which labels to look at, and what that can't find, in some sentences.
+
+    A head contradicts right labels, too, as often as it's wrong.
+    suspected: a list, as from `suspects`; found: an `Intake`; result: the head's
+    accuracy on test, an `Estimate`; n: how many it learned from."""
     most = (1 - result.low) * n
+    if suspected:
+        count = len(suspected)
+        text = (
+            f"Labels that may be wrong: ≈{count} picture{'s' if count > 1 else ''} to "
+            f"look at, of the {n} it learned from. Even if every label were right, up "
+            f"to ≈{most:.0f} hard ones could show up here."
+        )
+    elif found.decided:
+        text = "Labels that may be wrong: none that you haven't decided on."
+    else:
+        text = "Labels that may be wrong: none was contradicted."
     return (
-        f"Labels that may be wrong: ≈{len(suspected)} of the {n} it learned from. If "
-        f"all were right, ≈{least:.0f} to ≈{most:.0f} would still look wrong."
+        f"{text} It can't find every wrong label, and it doesn't look at the test "
+        "pictures' labels: look through your folders, too."
     )
 
 
@@ -243,7 +322,7 @@ def tuned_on_test(test, frozen, probabilities):
         "Both ways on the test pictures:\n"
         f"frozen features: ≈{accuracy(test.labels, frozen)}\n"
         f"fine-tuned:      ≈{accuracy(test.labels, answers)}\n"
-        f"{_gain(test.labels, frozen, answers)}"
+        f"{_more_often_right('gain', test.labels, frozen, answers)}"
     )
 
 
@@ -255,15 +334,15 @@ def for_the_card(result, alarms, test, train, network, learned, agreement):
     guess = blind_guess(test)
     measured = {
         "accuracy": result,
-        "always the same answer": f"{guess:.2f}",
-        "what that says": judge_accuracy(result, guess),
+        SAME_ANSWER: f"{guess:.2f}",
+        "in words": judge_accuracy(result, guess),
         "learned from": f"{len(train)} pictures",
         "base": network,
     }
     if learned.name != USUAL:
         measured["features"] = learned.name
     if alarms is not None:
-        measured["called unlike anything, though of a class"] = alarms
+        measured["test pictures wrongly called unlike anything"] = alarms
     measured["ONNX against Keras"] = agreement
     return measured
 
@@ -289,7 +368,7 @@ def unlike_anything(known, learned, test):
     features = learned.features_of(test)
     own = np.array([judged.unlike for judged in known.judge(features)])
     alarms = accuracy(np.ones(len(own), bool), own)
-    lines = [f"own test pictures called unlike anything: ≈{alarms}"]
+    lines = [f"test pictures wrongly called unlike anything: ≈{alarms}"]
     others = other_things(test.classes)
     paths = tuple(Path(SAMPLES[name].path()) for name in others)
     samples = Pictures("other things", paths, np.zeros(len(paths), int), ("any",))
@@ -298,29 +377,39 @@ def unlike_anything(known, learned, test):
         name for name, each in zip(others, judged, strict=True) if not each.unlike
     ]
     lines.append(
-        "other things called unlike anything: "
+        "other things called unlike anything, as they should be: "
         f"≈{len(others) - len(missed)} of {len(others)}"
     )
     if missed:
-        lines.append(f"not noticed: ≈{', '.join(missed)}")
+        lines.append(f"not noticed: {', '.join(missed)}")
     return alarms, "\n".join(lines)
 
 
-def summary(found, test, result, of_few, suspected, network, results):
-    """What a run found, in at most ten lines."""
+def summary(found, test, result, more, suspected, network, results):
+    """What a run found, in some lines.
+
+    more: further texts to say, as of `of_few_pictures`; those that are "" are left
+    out; suspected: as from `suspects`."""
     pictures = found.pictures
     lines = [
         f"network: {network}, on {len(pictures)} pictures of "
         f"{len(pictures.classes)} classes; files left out: {len(found.left_out)}",
         f"accuracy on {len(test)} test pictures: ≈{result}",
-        judge_accuracy(result, blind_guess(test)),
+        in_words(found, test, result),
+        decided_in_words(found),
+        *more,
     ]
-    if of_few:
-        lines.append(of_few)
     if suspected:
         lines.append(f"labels that may be wrong: ≈{len(suspected)}")
-    made = ", ".join(sorted(path.name for path in results.iterdir()))
-    return "\n".join([*lines, f"made: {made}"])
+    names = sorted(path.name for path in results.iterdir())
+    lines.append(f"made: {', '.join(names)}")
+    changed = [name for name in names if "_card_earlier" in name]
+    if changed:
+        lines.append(
+            f"{', '.join(changed)}: the card as you had changed it; what you filled in "
+            "is on the new one, too"
+        )
+    return "\n".join(line for line in lines if line)
 
 
 def renders_on(pictures, classifier):

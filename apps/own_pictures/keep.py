@@ -3,6 +3,8 @@ what was filled in on its cards."""
 
 import csv
 import json
+import os
+import shlex
 import shutil
 from datetime import date
 from pathlib import Path
@@ -10,16 +12,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from helpers.models import DEFAULT
+from safeguards.folders import file_digest
+from safeguards.look_alikes import ALIKE
 from safeguards.text import printable
 from safeguards.whole_files import SUMS, atomic_write
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "run.json"
 ANSWERS = "answers.csv"
 CORRECTIONS = "my_corrections.csv"
 OUT_OF_FOLD = "out_of_fold.npz"
+IN_TURN = "in_turn.npz"
 CARDS = ("model_card.md", "data_card.md")
 # What the next run on the same folder goes on from.
-CARRIED = (CORRECTIONS, "my_corrections_retired.csv", ANSWERS, *CARDS)
+CARRIED = (CORRECTIONS, "my_corrections_retired.csv", ANSWERS, IN_TURN, *CARDS)
 COLUMNS = ("picture", "part", "label", "answer", "probability")
 
 
@@ -36,6 +43,21 @@ class Settings(NamedTuple):
     tune: bool
     made: str
 
+    @property
+    def command(self):
+        """The command that makes it again in the project's folder, as one can see it.
+
+        Below the project or the home the folder is named from there, as you'd type it:
+        reports are for others, too."""
+        words = ["make", "mine", f"PICTURES={_short(Path(self.pictures))}"]
+        if self.network != DEFAULT:
+            words.insert(0, f"TRANSFER_MODEL={self.network}")
+        if self.likeness != ALIKE:
+            words.append(f"ALIKE={self.likeness:g}")
+        if self.tune:
+            words.append("TUNE=1")
+        return printable(" ".join(words))
+
 
 class Answer(NamedTuple):
     """What was answered for a picture: names of classes, and a probability of 0…1."""
@@ -44,6 +66,16 @@ class Answer(NamedTuple):
     label: str
     answer: str
     probability: float
+
+
+def _short(folder):
+    """The path of a folder as one types it in the project's folder, quoted."""
+    home = Path(os.path.expanduser("~")).resolve()
+    if folder.is_relative_to(ROOT):
+        return shlex.quote(folder.relative_to(ROOT).as_posix())
+    if folder != home and folder.is_relative_to(home):
+        return f"~/{shlex.quote(folder.relative_to(home).as_posix())}"
+    return shlex.quote(str(folder))
 
 
 def write_settings(results, pictures, network, likeness, tune=False):
@@ -150,6 +182,41 @@ def earlier_answers(answers, test):
     return np.array(positions, int), np.array(labels, int)
 
 
+def write_in_turn(results, pictures, votes):
+    """Keep what all pictures were answered when they were tested in turn.
+
+    pictures: `Pictures`; votes: floats (n, classes), the share of rounds in which each
+    class was the answer, or None where they weren't tested so: then an earlier run's
+    are removed. Pictures are known by their files' hashes: one that was moved into
+    another class is still the same."""
+    if votes is None:
+        (Path(results) / IN_TURN).unlink(missing_ok=True)
+        return
+    with atomic_write(Path(results) / IN_TURN) as draft, draft.open("wb") as file:
+        digests = np.array([file_digest(path).hex() for path in pictures.paths])
+        classes = np.array(pictures.classes)
+        np.savez(file, digests=digests, classes=classes, votes=votes)
+
+
+def earlier_in_turn(results, pictures):
+    """What an earlier run answered for these `Pictures` when it tested all in turn.
+
+    Returns (positions in `pictures`, ints (n,); votes, floats (n, classes), as for
+    `write_in_turn`); none where there was no such run, or with other classes."""
+    nothing = np.array([], int), np.zeros((0, len(pictures.classes)))
+    try:
+        with np.load(Path(results) / IN_TURN) as kept:
+            votes = dict(zip(kept["digests"].tolist(), kept["votes"], strict=True))
+            classes = kept["classes"].tolist()
+    except FileNotFoundError:
+        return nothing
+    digests = [file_digest(path).hex() for path in pictures.paths]
+    both = [row for row, digest in enumerate(digests) if digest in votes]
+    if classes != list(pictures.classes) or not both:
+        return nothing
+    return np.array(both), np.stack([votes[digests[row]] for row in both])
+
+
 def name_of(path):
     """A picture's path below the folder of class folders."""
     return f"{path.parent.name}/{path.name}"
@@ -199,4 +266,5 @@ def labels_panel(results):
     doubt = suspicion(said, given.labels)
     contradicted = int((said.argmax(axis=1) != given.labels).sum())
     first = max(1, contradicted, len(intake.decided))
-    return label_cleaner(given, doubt, corrections, said, first)
+    then = f"Now close this, and run the same command again: {settings.command}"
+    return label_cleaner(given, doubt, corrections, said, first, then)

@@ -47,6 +47,10 @@ Run the cell below (Shift+Enter). It shows the pictures whose label was contradi
 the surest first. Each decision is kept at once, in `my_corrections.csv`; your pictures
 stay as they are. Then make the classifier again, by the same command as before: it uses
 your decisions, and says what they changed."""
+LASTING = {  # sections that may take long: {heading: how long, about}
+    "Learn": "some ten seconds, or more with many pictures",
+    "Export": "half a minute",
+}
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
@@ -116,7 +120,8 @@ def _heading_printer(notebook):
         skipped = cell.cell_type != "code" or _has_tag(cell, "template")
         if not skipped and heading not in printed:
             printed.add(heading)
-            print(f"{heading} …", flush=True)
+            how_long = f" ({LASTING[heading]})" if heading in LASTING else ""
+            print(f"{heading} …{how_long}", flush=True)
 
     return print_heading
 
@@ -160,8 +165,9 @@ def report(notebook, pictures, folder):
 
     The notebook goes on from here: it names the folder, the choices and its own place
     for results. The page needs nothing else. It begins with its first page for somebody
-    who has to decide, and has no code, no instructions for the notebook, and no section
-    in which there's nothing. pictures: the path of the folder it was run on."""
+    who has to decide and with what to do next. It has no instructions for the notebook,
+    no code of it, and no section in which there's nothing. pictures: the path of the
+    folder it was run on."""
     _write_notebook(notebook, folder)
     cells = [cell for cell in notebook.cells if not _has_tag(cell, "template")]
     (summary,) = (cell for cell in cells if _has_tag(cell, "summary"))
@@ -172,8 +178,9 @@ def report(notebook, pictures, folder):
     details = nbformat.v4.new_markdown_cell(
         "# Details\n\nThe code that made all this is in `report.ipynb`."
     )
-    rest = _without_empty_sections(cell for cell in cells if cell is not summary)
-    page = nbformat.from_dict({**notebook, "cells": [head, summary, details, *rest]})
+    first = [head, summary, *(cell for cell in cells if _has_tag(cell, "next"))]
+    rest = _without_empty_sections(cell for cell in cells if cell not in first)
+    page = nbformat.from_dict({**notebook, "cells": [*first, details, *rest]})
     exporter = HTMLExporter(
         exclude_input=True,
         exclude_output_prompt=True,
@@ -287,8 +294,12 @@ def make_classifier(folder, alike, tune=False):
         carried = keep.carry_over(mine, results, pictures)
         if keep.CORRECTIONS in carried:
             print(f"Decisions on labels are carried over from {shown_path(mine)}.")
-        # Python and the network take seconds to start: nobody should wonder.
-        print("A few hundred pictures take a minute or two.", flush=True)
+        # Nobody should wonder why nothing happens.
+        print(
+            "Python and the network start, up to half a minute. A few hundred pictures "
+            "take a minute or two.",
+            flush=True,
+        )
         notebook = run(pictures, results, alike, tune)
         summary = report(notebook, pictures, results)
         if os.path.lexists(mine):

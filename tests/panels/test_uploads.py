@@ -63,7 +63,7 @@ def test_in_jupyterlab(page, folder):
     command = [sys.executable, "tools/setup/lab.py", "--no-browser", "--port=0"]
     command += ["--ServerApp.token=", "--LabApp.expose_app_in_browser=True"]
     command += [f"--ServerApp.root_dir={folder}", f"--ServerApp.{LIMIT}"]
-    server = Server(command, r"http://127\.0\.0\.1:\d+/lab", folder / "log")
+    server = Server(command, r"http://localhost:\d+/lab", folder / "log")
     try:
         page.goto(server.address)
         page.wait_for_function("window.jupyterapp")

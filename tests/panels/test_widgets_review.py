@@ -341,9 +341,7 @@ def test_most_suspicious_picture_is_shown_with_what_was_said_of_it(
     ]
     assert panel.keep.description == "Keep: red <b>"
     assert panel.label.options == ("green",)
-    assert "0 of 20 decided; in the file: 0 kept, 0 relabelled, 0 discarded." in text(
-        panel.status
-    )
+    assert "0 of 20 decided: 0 kept, 0 relabelled, 0 discarded." in text(panel.status)
     assert not file.exists(), "looking decides nothing"
 
 
@@ -354,9 +352,7 @@ def test_each_decision_is_in_the_file_at_once(panel, pictures, file):
     assert read_corrections(pictures, file) == {0: 0, 1: 1}
     panel.discard.click()
     assert read_corrections(pictures, file) == {0: 0, 1: 1, 2: None}
-    assert "3 of 4 decided; in the file: 1 kept, 1 relabelled, 1 discarded." in text(
-        panel.status
-    )
+    assert "3 of 4 decided: 1 kept, 1 relabelled, 1 discarded." in text(panel.status)
     assert panel.progress.value == 3 and panel.progress.max == 4
     assert "green/3.png</figcaption>" in text(panel.shown)
 
@@ -395,12 +391,27 @@ def test_run_again_it_goes_on_where_the_file_ends(panel, pictures, probabilities
     panel.discard.click()
     panel.keep.click()
     again = label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
-    assert "2 of 4 decided; in the file: 1 kept, 0 relabelled, 1 discarded." in text(
-        again.status
-    )
+    assert "2 of 4 decided: 1 kept, 0 relabelled, 1 discarded." in text(again.status)
     assert "green/2.png</figcaption>" in text(again.shown)
     again.undo.click()
     assert read_corrections(pictures, file) == {0: None}
+
+
+def test_decisions_on_other_pictures_are_counted_apart(pictures, probabilities, file):
+    write_corrections(pictures, file, {0: 0, 9: 1, 10: None})
+    panel = label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
+    assert (
+        "1 of 4 decided: 1 kept, 0 relabelled, 0 discarded. The file also holds "
+        "decisions on other pictures: 2."
+    ) in text(panel.status)
+
+
+def test_after_the_last_decision_it_says_what_to_do(pictures, file):
+    panel = label_cleaner(pictures, SUSPICION, file, first=1, then="Now <run> it.")
+    assert "Now" not in panel.shown.value
+    panel.keep.click()
+    assert "Done." in panel.shown.value
+    assert "<p>Now &lt;run&gt; it.</p>" in panel.shown.value
 
 
 def test_when_all_are_decided(panel, pictures, file):

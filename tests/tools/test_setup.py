@@ -436,13 +436,14 @@ def test_make_lab_passes_arguments_on(machine):
 )
 def test_lab_gets_the_flags_it_needs(root, system, variables, flags):
     given = lab["arguments_for_lab"](["--port=9999"], variables, system, root)
-    page, uploads, *folders = given[:6]
+    page, uploads, log, *folders = given[:7]
     assert page == "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
     assert uploads == (
         "--ServerApp.tornado_settings={'websocket_max_message_size': 67108864}"
     )
+    assert log == "--Application.log_level=WARN"
     assert all("_dir=" in folder for folder in folders)
-    assert given[6:] == [*(f"--{flag}" for flag in flags), "--port=9999"]
+    assert given[7:] == [*(f"--{flag}" for flag in flags), "--port=9999"]
 
 
 @pytest.mark.parametrize(
@@ -452,6 +453,35 @@ def test_another_folder_may_be_asked_for(asked):
     given = lab["arguments_for_lab"]([asked], {}, "linux", False)
     assert [argument for argument in given if "_dir=" in argument or argument == asked]
     assert len([argument for argument in given if "dir=" in argument]) == 1
+
+
+@pytest.mark.parametrize("asked", ["--debug", "--log-level=INFO"])
+def test_more_of_the_log_may_be_asked_for(asked):
+    given = lab["arguments_for_lab"]([asked], {}, "linux", False)
+    assert [word for word in given if "log" in word or "debug" in word] == [asked]
+
+
+@pytest.mark.parametrize(
+    ("asked", "page"),
+    [
+        ("build/mine/labels.ipynb", "build/mine/labels.ipynb"),
+        (f"{ROOT}/notebooks/a b.ipynb", "notebooks/a%20b.ipynb"),
+        ("../elsewhere.ipynb", "notebooks/00_start_here.ipynb"),
+    ],
+)
+def test_a_notebook_that_is_named_is_in_the_address(asked, page):
+    given = lab["arguments_for_lab"]([asked, "--port=9"], {}, "linux", False)
+    assert given[0] == f"--LabApp.default_url=/lab/tree/{page}"
+    left = [asked] if page.startswith("notebooks/00") else []
+    assert [word for word in given if word == asked] == left
+    assert given[-1] == "--port=9"
+
+
+def test_labels_before_make_mine_get_a_line():
+    assert lab["problem"]("build/mine/none.ipynb") == (
+        "There is no build/mine/none.ipynb. Make it first: make mine "
+        "PICTURES=~/Pictures/pets"
+    )
 
 
 def test_what_is_asked_for_is_not_said_twice():
@@ -475,11 +505,11 @@ def answer(address):
 
 @contextmanager
 def started_lab(*arguments, **variables):
-    """The real JupyterLab, on this machine only → the address of the first lesson."""
-    command = [sys.executable, "tools/setup/lab.py", "--no-browser", "--port=0"]
+    """The real JupyterLab, on this machine only → the address that it prints."""
+    command = [sys.executable, "tools/setup/lab.py", *arguments]
     inherited = {name: os.environ[name] for name in ("PATH", "HOME")}
     process = subprocess.Popen(
-        [*command, *arguments],
+        [*command, "--no-browser", "--port=0"],
         cwd=ROOT,
         env=inherited | variables,
         stdout=subprocess.PIPE,
@@ -490,7 +520,7 @@ def started_lab(*arguments, **variables):
     deadline = threading.Timer(60, process.kill)
     deadline.start()
     try:
-        pattern = r"http://127\.0\.0\.1:\d+/lab/tree/notebooks/00_start_here\.ipynb\?token=\w+"
+        pattern = r"^Open this: (http://localhost:\d+/lab/tree/\S+\.ipynb\?token=\w+)$"
         printed = ""
         for line in process.stdout:
             printed += line
@@ -498,7 +528,7 @@ def started_lab(*arguments, **variables):
                 break
         else:
             pytest.fail(printed)
-        yield found[0]
+        yield found[1]
     finally:
         deadline.cancel()
         process.kill()
@@ -539,6 +569,14 @@ def test_old_settings_of_the_user_do_not_hide_the_lessons(tmp_path, exists):
         page = opened(address)
     assert Path(page["serverRoot"]).expanduser() == ROOT
     assert page["preferredPath"] in ("", "/")
+
+
+@pytest.mark.thorough
+def test_a_lesson_that_is_named_is_what_the_address_opens():
+    lesson = "notebooks/05_reuse_features.ipynb"
+    with started_lab(lesson) as address:
+        assert f"/lab/tree/{lesson}?" in address
+        opened(address)
 
 
 @pytest.mark.thorough

@@ -1,7 +1,9 @@
 """Open JupyterLab on the first lesson, whatever settings a user has kept from before.
 
-python tools/setup/lab.py [JupyterLab's arguments], with the Python of the lessons'
-environment, from any folder. The arguments go last, so they win.
+python tools/setup/lab.py [NOTEBOOK] [JupyterLab's arguments], with the Python of the
+lessons' environment, from any folder. The arguments go last, so they win. NOTEBOOK, a
+path in the project's folder, is opened instead of the first lesson. One line says which
+address to open; after that only warnings and errors are printed.
 """
 
 import glob
@@ -11,24 +13,31 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST_LESSON = "/lab/tree/notebooks/00_start_here.ipynb"
+FIRST_LESSON = "notebooks/00_start_here.ipynb"
 MAX_MESSAGE = 64 * 2**20  # bytes of an upload; tornado's own limit is 10 MiB
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 OTHER_FOLDER = re.compile(r"--(.*root_dir|notebook[_-]dir)\b")  # asks for another one
+OTHER_LOG = re.compile(r"--(debug|show-config|.*log[_-]level)\b")  # asks for more of it
 
 
 def arguments_for_lab(given, environment, system, is_root):
     """What JupyterLab is told, as arguments: they win over any file of settings.
 
-    given: the user's arguments, which come last; environment: the variables; system:
-    as in sys.platform."""
+    given: the user's arguments, which come last, but for a notebook at their beginning;
+    environment: the variables; system: as in sys.platform."""
+    notebook = notebook_in(given)
+    if notebook:
+        given = given[1:]
     arguments = [
         # As the default page, not as a file to open, it's also in the printed address.
-        f"--LabApp.default_url={FIRST_LESSON}",
+        f"--LabApp.default_url=/lab/tree/{quote(notebook or FIRST_LESSON)}",
         f"--ServerApp.tornado_settings={{'websocket_max_message_size': {MAX_MESSAGE}}}",
     ]
+    if not any(map(OTHER_LOG.match, given)):
+        arguments.append("--Application.log_level=WARN")
     if not any(map(OTHER_FOLDER.match, given)):
         arguments += [
             f"--ServerApp.root_dir={ROOT}",
@@ -60,8 +69,19 @@ def arguments_for_lab(given, environment, system, is_root):
     return [*ours, *given]
 
 
-def problem():
-    """Why JupyterLab can't be opened with this Python, in a line; None if it can."""
+def notebook_in(given):
+    """The notebook that arguments begin with, a path in the project's folder; or None.
+    A notebook that lies elsewhere is JupyterLab's own matter."""
+    if not given or not given[0].endswith(".ipynb") or given[0].startswith("-"):
+        return None
+    path = Path(os.path.normpath(ROOT / given[0]))
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else None
+
+
+def problem(notebook=None):
+    """Why JupyterLab can't be opened with this Python, in a line; None if it can.
+
+    notebook: the path in the project's folder of the one to open, if it's asked for."""
     # JupyterLab looks for its extensions by patterns, in which [ ] mean something.
     if not glob.glob(sys.prefix):
         return (
@@ -73,6 +93,11 @@ def problem():
             f"JupyterLab isn't installed for {sys.executable}. README.md says under "
             "“Start” how to set the lessons up; then name that Python instead."
         )
+    if notebook and not (ROOT / notebook).is_file():
+        text = f"There is no {notebook}."
+        if notebook.startswith("build/mine/"):
+            text += " Make it first: make mine PICTURES=~/Pictures/pets"
+        return text
     return None
 
 
@@ -84,9 +109,41 @@ def find_a_place_to_write(environment):
         environment["HOME"] = tempfile.mkdtemp(prefix="lessons-home-")
 
 
+def open_lab():
+    """Start JupyterLab with the arguments in sys.argv, and wait until it ends.
+
+    It logs its address in several lines, among others; here it's one, printed once."""
+    from jupyter_server.serverapp import ServerApp
+    from jupyterlab.labapp import LabApp
+    from traitlets import default
+
+    class Server(ServerApp):
+        """JupyterLab's server, which says in one line where it is."""
+
+        @default("token")
+        def _deprecated_token_access(self):
+            # Extensions still ask for it, and nobody here could mend what it warns of.
+            return self.identity_provider.token
+
+        def start_app(self):
+            address = self.connect_url.partition("\n")[0]
+
+            def says_more(record):
+                return address not in record.getMessage()
+
+            # Printed first: a browser in the terminal has it to itself.
+            print(f"Open this: {address}", flush=True)
+            self.log.addFilter(says_more)
+            super().start_app()
+            self.log.removeFilter(says_more)
+
+    LabApp.serverapp_class = Server
+    return LabApp.launch_instance()
+
+
 def main():
     """The command line; returns the exit status, once JupyterLab has ended."""
-    reason = problem()
+    reason = problem(notebook_in(sys.argv[1:]))
     if reason:
         print(reason, file=sys.stderr)
         return 1
@@ -96,8 +153,6 @@ def main():
     os.chdir(ROOT)
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     sys.argv[1:] = arguments_for_lab(sys.argv[1:], os.environ, sys.platform, is_root)
-    from jupyterlab.labapp import main as open_lab
-
     return open_lab()
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from apps.own_pictures.front import front_page, hardest_first, small
 from apps.own_pictures.intake import Intake
+from apps.own_pictures.keep import Settings
 from helpers.evaluate import accuracy
 from helpers.pictures import Pictures
 
@@ -22,6 +23,7 @@ def test_pictures(tmp_path):
     return Pictures("pets", tuple(paths), np.array([0, 1, 0, 1, 0]), classes)
 
 
+SETTINGS = Settings("/a <b>/pets", "efficientnet_lite1", 0.98, True, "2026-11-30")
 PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8], [0.05, 0.95]])
 
 
@@ -33,7 +35,7 @@ def test_what_somebody_reads_who_has_to_decide(test_pictures):
     result = accuracy(test_pictures.labels, PROBABILITIES.argmax(axis=1))
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
     notes = ["Few.", "", "a\n<b>"]
-    page = front_page(found, test_pictures, PROBABILITIES, result, notes, "lite0")
+    page = front_page(found, test_pictures, PROBABILITIES, result, notes, SETTINGS)
     parts = [
         "does a picture show &lt;b&gt;ants&lt;/b&gt; or bees?",
         "it got ≈3 of 5 test pictures right",
@@ -46,8 +48,10 @@ def test_what_somebody_reads_who_has_to_decide(test_pictures):
         "a&lt;i&gt;.png",
         "It got these wrong",
         "→ bees ≈0.95<br>e.png",
-        "lite0",
-        "make mine PICTURES=",
+        "<td>efficientnet_lite1</td>",
+        "TRANSFER_MODEL=efficientnet_lite1 make mine PICTURES=",
+        "/a &lt;b&gt;/pets",
+        "ALIKE=0.98 TUNE=1",
     ]
     places = [page.index(part) for part in parts]
     assert places == sorted(places)
@@ -59,7 +63,7 @@ def test_no_wrong_answer_is_said_in_words(test_pictures):
     right = np.eye(2)[test_pictures.labels]
     result = accuracy(test_pictures.labels, test_pictures.labels)
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
-    page = front_page(found, test_pictures, right, result, [], "lite0")
+    page = front_page(found, test_pictures, right, result, [], SETTINGS)
     assert "It got these wrong" not in page
     assert "It got none of the test pictures wrong." in page
 

@@ -12,10 +12,14 @@ from apps.own_pictures.intake import Intake
 from apps.own_pictures.judging import (
     accuracy_of,
     compared,
+    compared_in_turn,
     doubts,
+    for_the_card,
+    in_words,
     judge_accuracy,
     other_things,
     repeated_out_of_fold,
+    summary,
     suspects,
     unpaired_difference,
 )
@@ -46,24 +50,35 @@ def test_difference_has_the_interval_that_was_published():
 @pytest.mark.parametrize(
     "right, n, start",
     [
-        (2, 10, "Worse than always giving the same answer (0.60)"),
-        (6, 10, "Too few pictures to tell: ≈0.31 to ≈0.83 is possible, and that holds"),
+        (
+            2,
+            10,
+            "Worse than guessing one class every time, which is right about 60 % of "
+            "them: look",
+        ),
+        (
+            6,
+            10,
+            "Too few pictures to tell: it may be right about ≈31 to ≈83 % of pictures "
+            "like these, perhaps no more than guessing one class every time,",
+        ),
         (
             10,
             10,
-            "Better than always giving the same answer (0.60), but too few pictures "
-            "to tell by",
+            "Better than guessing one class every time, which is right about 60 % of "
+            "them, but too few pictures to tell by how much: right about ≈72 to ≈100 %",
         ),
         (
             600,
             1000,
-            "Hardly better than always giving the same answer (0.60), if at all: ≈0.57",
+            "Right about ≈57 to ≈63 % of pictures like these: hardly better than "
+            "guessing",
         ),
         (
             950,
             1000,
-            "Better than always giving the same answer (0.60): ≈0.93 to ≈0.96 on "
-            "pictures",
+            "Right about ≈93 to ≈96 % of pictures like these; guessing one class every "
+            "time is right about 60 % of them.",
         ),
     ],
 )
@@ -72,22 +87,35 @@ def test_judgement_says_what_an_accuracy_shows(right, n, start):
 
 
 def test_judgement_goes_by_what_it_prints():
-    """“Better than 0.50: 0.50 to 0.80” would contradict itself."""
+    """“Better than 50 %: 50 to 80 %” would contradict itself."""
     result = counted(24, 36)
     assert 0.5 < result.low < 0.505
     assert judge_accuracy(result, 0.5).startswith(
-        "Too few pictures to tell: ≈0.50 to ≈0.80"
+        "Too few pictures to tell: it may be right about ≈50 to ≈80 %"
     )
-    assert judge_accuracy(counted(54, 86), 0.5).endswith(
-        ": ≈0.52 to ≈0.72 on pictures like these."
+    assert judge_accuracy(counted(54, 86), 0.5).startswith(
+        "Right about ≈52 to ≈72 % of pictures like these; "
     )
 
 
 def test_judgement_says_how_many_pictures_would_do():
-    sentence = judge_accuracy(counted(24, 30), 0.5)
-    assert "It would take ≈60 test pictures to say it to ±0.1." in sentence
+    """In pictures for the folder, three of ten of which become test pictures."""
+    sentence = judge_accuracy(counted(24, 30), 0.5, pictures=100)
+    assert sentence.endswith(
+        " ≈100 more pictures in the folder would narrow that down to ±10 %."
+    )
+    assert "more" not in judge_accuracy(counted(24, 30), 0.5)
     span = [np.ptp(counted(round(0.8 * n), n)[1:3]) for n in (59, 60)]
     assert span[0] > 0.2 >= span[1]
+
+
+@pytest.mark.parametrize(("count", "advice"), [(99, False), (100, True)])
+def test_only_one_number_says_how_many_more(count, advice):
+    """Where there are few, what all of them say in turn has it."""
+    pictures = some_pictures(np.arange(count) % 2)
+    found = Intake(pictures, [], [], [], "", pictures, {}, [])
+    sentence = in_words(found, pictures[:30], counted(24, 30))
+    assert ("more pictures" in sentence) == advice
 
 
 # -- few pictures ----------------------------------------------------------------------
@@ -110,7 +138,7 @@ def test_of_few_pictures_the_interval_knows_the_luck_of_the_draw():
     held = []
     for seed in range(40):
         features, labels = clouds(24, 2.5, seed)
-        found = repeated_out_of_fold(features, labels, np.arange(24), new_head, 3)
+        found, _ = repeated_out_of_fold(features, labels, np.arange(24), new_head, 3)
         others, truth = clouds(4000, 2.5, 1000 + seed)
         share = np.mean(new_head().fit(features, labels).predict(others) == truth)
         held.append(found.low <= share <= found.high)
@@ -121,8 +149,9 @@ def test_of_few_pictures_the_interval_knows_the_luck_of_the_draw():
 def test_no_mistakes_are_no_certainty():
     features, labels = clouds(24, 50, 0)
     features += 50 * labels[:, None]
-    found = repeated_out_of_fold(features, labels, np.arange(24), new_head, 2)
+    found, votes = repeated_out_of_fold(features, labels, np.arange(24), new_head, 2)
     assert found.value == found.high == 1
+    np.testing.assert_allclose(votes, np.eye(2)[labels])
     assert found.low == pytest.approx(accuracy(labels, labels).low)
 
 
@@ -136,8 +165,9 @@ def test_look_alikes_do_not_judge_each_other():
     def by_heart():
         return KNeighborsClassifier(1)
 
-    found = repeated_out_of_fold(features, labels, groups, by_heart, 5)
-    leaking = repeated_out_of_fold(features, labels, np.arange(80), by_heart, 5)
+    found, votes = repeated_out_of_fold(features, labels, groups, by_heart, 5)
+    leaking, _ = repeated_out_of_fold(features, labels, np.arange(80), by_heart, 5)
+    np.testing.assert_allclose(votes.sum(axis=1), 1)
     assert found.low < 0.5 < found.high
     assert leaking.value > found.value + 0.2
 
@@ -166,8 +196,8 @@ def test_a_change_has_its_interval_on_the_pictures_of_both_runs():
     earlier = np.arange(30), np.zeros(30, int)  # it always said a
     text = compared(test, earlier, test.labels.copy())
     assert "Since the last run, on the 30 test pictures of both:" in text
-    assert "then: ≈0.50" in text and "now:  ≈1.00" in text
-    assert "gain: ≈+0.50 (" in text
+    assert "then: ≈0.50 (" in text and "now: ≈1.00 (" in text
+    assert "change: ≈+0.50 (" in text and "chance" not in text
 
 
 def test_no_change_is_no_certainty():
@@ -176,8 +206,31 @@ def test_no_change_is_no_certainty():
     then = test.labels.copy()
     then[0] = 1 - then[0]
     text = compared(test, (np.arange(18), then), then)
-    assert "gain: none" in text and "With 18 of them, a change of up to ±0.18 " in text
-    assert "gain: ≈+0.06" in compared(test, (np.arange(18), then), test.labels)
+    assert "change: none" in text
+    assert "With 18 of them, a change of up to ±0.18 " in text
+    little = compared(test, (np.arange(18), then), test.labels)
+    assert "change: ≈+0.06" in little
+    assert little.endswith("The interval includes 0, so this may be chance.")
+
+
+def test_where_few_were_tested_in_turn_the_change_is_that_of_all():
+    pictures = some_pictures([0, 1] * 20)
+    then = np.full((30, 2), 0.5)
+    now = np.eye(2)[pictures.labels]
+    text = compared_in_turn(pictures, (np.arange(5, 35), then), now)
+    assert text == (
+        "Since the last run, on the 30 pictures of both, all tested in turn, by their "
+        "labels as they are now:\n"
+        "then: ≈0.50; now: ≈1.00; change: ≈+0.50 (+0.50 to +0.50), n = 30"
+    )
+    then[:15] = now[:15]
+    then[15:] = 1 - now[15:30]  # half of them always wrong
+    mixed = compared_in_turn(pictures, (np.arange(30), then), now * 0 + 0.5)
+    assert "change: ≈+0.00 (-0." in mixed and mixed.endswith("may be chance.")
+    same = compared_in_turn(pictures, (np.arange(30), now[:30]), now)
+    assert same.endswith("change: none, as often right about each picture.")
+    nothing = np.array([], int), np.zeros((0, 2))
+    assert compared_in_turn(pictures, nothing, now) == ""
 
 
 def test_suspects_are_those_that_nobody_has_decided_on():
@@ -185,9 +238,69 @@ def test_suspects_are_those_that_nobody_has_decided_on():
     out_of_fold = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
     found = Intake(train, [], [], [], "", train, {3: 1}, [])
     assert suspects(found, train, out_of_fold) == [1, 2], "the surest first"
-    sentence = doubts([1, 2], counted(90, 100), 50)
-    assert "≈2 of the 50 it learned from" in sentence
-    assert "If all were right, ≈3 to ≈9 would" in sentence
+
+
+LOOK = (
+    " It can't find every wrong label, and it doesn't look at the test pictures' "
+    "labels: look through your folders, too."
+)
+
+
+@pytest.mark.parametrize(
+    ("suspected", "decided", "said"),
+    [
+        (
+            [1, 2],
+            {},
+            "Labels that may be wrong: ≈2 pictures to look at, of the 50 it learned "
+            "from. Even if every label were right, up to ≈9 hard ones could show up "
+            "here.",
+        ),
+        ([], {}, "Labels that may be wrong: none was contradicted."),
+        (
+            [],
+            {3: 1},
+            "Labels that may be wrong: none that you haven't decided on.",
+        ),
+    ],
+)
+def test_what_is_said_of_labels_that_may_be_wrong(suspected, decided, said):
+    train = some_pictures([0, 0, 1, 1])
+    found = Intake(train, [], [], [], "", train, decided, [])
+    assert doubts(suspected, found, counted(90, 100), 50) == said + LOOK
+
+
+def test_the_summary_explains_a_card_that_was_put_aside(tmp_path):
+    pictures = some_pictures([0, 1] * 20)
+    found = Intake(pictures, [], [], [], "", pictures, {0: 1}, [])
+    (tmp_path / "model_card.md").touch()
+    test = pictures[:12]
+    few = [counted(9, 12), ["Few.", ""], [2], "lite0", tmp_path]
+    text = summary(found, test, *few)
+    assert "You decided on 1 label: 1 changed (0.png: a → b).\nFew.\nlabels" in text
+    assert text.endswith("made: model_card.md")
+    (tmp_path / "model_card_earlier.md").touch()
+    assert summary(found, test, *few).endswith(
+        "\nmodel_card_earlier.md: the card as you had changed it; what you filled in "
+        "is on the new one, too"
+    )
+
+
+def test_the_card_says_it_in_words_that_need_no_explanation():
+    test = some_pictures([0, 1] * 20)
+    learned = SimpleNamespace(name="others")
+    alarms = counted(2, 40)
+    rows = for_the_card(counted(39, 40), alarms, test, test, "lite0", learned, "same")
+    assert [*rows] == [
+        "accuracy",
+        "guessing one class every time",
+        "in words",
+        "learned from",
+        "base",
+        "features",
+        "test pictures wrongly called unlike anything",
+        "ONNX against Keras",
+    ]
 
 
 def test_accuracy_of_probabilities():

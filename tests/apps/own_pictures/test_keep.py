@@ -63,6 +63,48 @@ def test_settings_come_back_as_they_were(tmp_path, name):
     assert json.loads((tmp_path / keep.SETTINGS).read_text("utf-8"))["tune"] is True
 
 
+@pytest.mark.parametrize(
+    ("folder", "more", "command"),
+    [
+        ("~/Pictures/pets", (), "make mine PICTURES=~/Pictures/pets"),
+        ("~/my pets", (), "make mine PICTURES=~/'my pets'"),
+        (keep.ROOT / "data" / "computers", (), "make mine PICTURES=data/computers"),
+        ("/x/a$b", (), "make mine PICTURES='/x/a$b'"),
+        ("/x/\x1b[2J", (), "make mine PICTURES='/x/�[2J'"),
+        ("/x", (0.98, True), "make mine PICTURES=/x ALIKE=0.98 TUNE=1"),
+    ],
+)
+def test_the_command_is_one_to_type(tmp_path, monkeypatch, folder, more, command):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    network = "efficientnet_lite0"
+    settings = keep.write_settings(tmp_path, folder, network, *(more or (0.95,)))
+    assert settings.command == command
+    other = settings._replace(network="mobilenet_v2")
+    assert other.command == f"TRANSFER_MODEL=mobilenet_v2 {command}"
+
+
+def test_what_was_answered_in_turn_comes_back_for_pictures_of_both_runs(tmp_path):
+    """Also for one that was moved into another class meanwhile."""
+    for name in ("cats/0", "cats/1", "dogs/2", "dogs/3"):
+        path = tmp_path / "pets" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    votes = np.array([[1, 0], [0.2, 0.8], [0.3, 0.7], [0, 1]])
+    nothing, _ = keep.earlier_in_turn(tmp_path, pictures(tmp_path / "pets"))
+    assert len(nothing) == 0
+    keep.write_in_turn(tmp_path, pictures(tmp_path / "pets"), votes)
+    (tmp_path / "pets" / "cats" / "1.png").rename(tmp_path / "pets" / "dogs" / "1.png")
+    (tmp_path / "pets" / "cats" / "0.png").write_text("another picture")
+    now = pictures(tmp_path / "pets", (0, 1, 1, 1))
+    positions, then = keep.earlier_in_turn(tmp_path, now)
+    assert positions.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(then, votes[1:])
+    other = Pictures(now.name, now.paths, now.labels, ("cats", "owls"))
+    assert len(keep.earlier_in_turn(tmp_path, other)[0]) == 0
+    keep.write_in_turn(tmp_path, now, None)
+    assert len(keep.earlier_in_turn(tmp_path, now)[0]) == 0
+
+
 def test_answers_come_back_for_the_pictures_of_both_tests(tmp_path):
     learned = pictures(tmp_path / "pets", (0, 1))
     judged = pictures(tmp_path / "pets", (0, 0, 1, 1))[2:]

@@ -23,7 +23,14 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from apps.own_pictures import intake as intake_module
-from apps.own_pictures.intake import LEAST, Intake, data_card, look_through
+from apps.own_pictures.intake import (
+    LEAST,
+    Intake,
+    data_card,
+    decided_in_words,
+    look_through,
+    told,
+)
 from apps.sharing.exported import load_exported
 from helpers.datasets import find_near_duplicates, groups, split
 from panels.corrections import CorrectionsError, read_corrections, write_corrections
@@ -545,6 +552,26 @@ def test_decisions_outlive_a_tidied_folder(tmp_path):
     )
 
 
+def test_decisions_are_named(pets, tmp_path):
+    file, given = tmp_path / "my_corrections.csv", look_through(pets).pictures
+    assert decided_in_words(look_through(pets)) == ""
+    write_corrections(given, file, {0: 0, 1: 0, 2: 1})
+    found = look_through(pets, corrections=file)
+    sentence = "You decided on 3 labels: 2 kept, 1 changed (02.png: cats → dogs)."
+    assert decided_in_words(found) == sentence
+    assert told(found).splitlines() == [
+        "pets: 24 pictures, cats 11, dogs 13",
+        "left out: none",
+        sentence,
+    ]
+    assert found.pictures.name == "pets", "the folder's name goes into cards and pages"
+    write_corrections(given, file, {12: 0, 13: 0, 14: 0, 15: 0, 0: None})
+    assert decided_in_words(look_through(pets, corrections=file)) == (
+        "You decided on 5 labels: 4 changed (00.png: dogs → cats; 01.png: dogs → cats; "
+        "02.png: dogs → cats; and 1 more), 1 left out (00.png)."
+    )
+
+
 def test_decisions_that_leave_too_few_pictures_are_named(pets, tmp_path):
     file, given = tmp_path / "my_corrections.csv", look_through(pets).pictures
     write_corrections(given, file, dict.fromkeys(range(5)))
@@ -582,7 +609,10 @@ def command(monkeypatch, tmp_path, capfd):
     return run
 
 
-HOW_LONG = "A few hundred pictures take a minute or two.\n"
+HOW_LONG = (
+    "Python and the network start, up to half a minute. A few hundred pictures take a "
+    "minute or two.\n"
+)
 
 
 def test_earlier_results_get_the_next_number(tmp_path):
@@ -596,8 +626,12 @@ def test_earlier_results_get_the_next_number(tmp_path):
 
 def test_cells_are_as_the_command_needs_them():
     """Each section begins a cell, so that the report can leave it out where its code
-    put nothing out; and what takes minutes says so while it runs."""
-    for cell in nbformat.read(mine.NOTEBOOK, as_version=4).cells:
+    put nothing out; and what takes long says so while it runs."""
+    cells = nbformat.read(mine.NOTEBOOK, as_version=4).cells
+    assert {f"## {name}" for name in mine.LASTING} <= {
+        cell.source.partition("\n")[0] for cell in cells
+    }
+    for cell in cells:
         if "learn.tune(" in cell.source:
             assert "live" in cell.metadata.tags, "it says how long it'll take"
         in_report = "template" not in cell.metadata.get("tags", ())
@@ -678,6 +712,7 @@ def test_mine_says_a_fault_of_the_folder_in_one_line(command, tmp_path):
 
 def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkeypatch):
     faulty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")])
+    monkeypatch.setattr(mine, "LASTING", {"Title": "an hour"})
     codes = ("print('so far')", "print('at once')", "{}['a']")
     faulty.cells += map(nbformat.v4.new_code_cell, codes)
     faulty.cells[2].metadata["tags"] = ["live"]
@@ -685,7 +720,7 @@ def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkey
     monkeypatch.setattr(mine, "NOTEBOOK", tmp_path / "faulty.ipynb")
     status, printed, complaint = command(tmp_path)
     stopped = tmp_path / "build" / "mine-stopped.ipynb"
-    assert (status, printed) == (1, f"{HOW_LONG}Title …\nat once\n")
+    assert (status, printed) == (1, f"{HOW_LONG}Title … (an hour)\nat once\n")
     assert (
         complaint == f"It stopped with KeyError: 'a' The run so far is in {stopped}.\n"
     )
@@ -748,7 +783,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     made = build / "mine"
     cards = {"model_card.md", "data_card.md", "SHA256SUMS", "run.json", "answers.csv"}
     cards |= {"left_out.txt", "look_alike.txt", "suspected_labels.txt"}
-    cards.add("nearest_pairs.txt")
+    cards |= {"nearest_pairs.txt", "in_turn.npz"}
     models = {"model.keras", "model.onnx", "out_of_fold.npz"}
     notebooks = {"report.ipynb", "labels.ipynb", "report.html"}
     assert {p.name for p in made.iterdir()} == cards | models | notebooks
@@ -779,8 +814,12 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
         2: None,
     }
     text = text_of(made / "report.html")
-    assert "labels decided on: 2 relabelled, 1 discarded" in text
-    assert re.search(r"gain: (≈[+-]|none)", text), "then and now, compared"
+    decided = "You decided on 3 labels: 2 changed (00.png: "
+    assert text.count(decided) == 2 and decided in printed
+    change = r"pictures of both, all tested in turn.*\nthen: .*; now: .*; change: "
+    assert len(re.findall(change, printed)) == 1, "then and now, compared"
+    assert text.count("all tested in turn, by their labels") == 2
+    assert "model_card_earlier.md: the card as you had changed it" in printed
     assert "Mine: pictures it learned from" in (made / "model_card.md").read_text(
         encoding="utf-8"
     )
@@ -823,12 +862,15 @@ def check_report(made):
     assert not re.search(r"""\b(src|href)=["']""" + allowed, page)
     text = text_of(made / "report.html")
     assert text.split()[:3] == ["two", "by", "ten"]
-    order = ["The question:", "The answer:", "It got these", "made", "Details"]
+    order = ["The question:", "The answer:", "It got these", "made"]
+    order += ["What next", "make classify", "make page", "predict_folder(", "Details"]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert "Fine-tune, if it pays" not in text, "no section without content"
     assert "Better than last time" not in text
-    assert not re.search("import|Before this:|label_cleaner", text), (
+    folder = made.parent.parent / "two by ten"
+    assert f"make mine PICTURES='{folder}'" in text, "the command that made it"
+    assert not re.search("import os|Before this:|label_cleaner|<[a-z]+:", text), (
         "no code, no instructions"
     )
     report = nbformat.read(made / "report.ipynb", as_version=4)
@@ -870,10 +912,14 @@ def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
     said = "".join(
         o.get("text", "") for c in notebook.cells for o in c.get("outputs", ())
     )
-    assert "<pets, corrected: 23 pictures, cats 10, dogs 13>" in said
-    assert "labels decided on: 1 kept, 1 relabelled, 1 discarded" in said
+    assert "pets: 23 pictures, cats 10, dogs 13" in said
+    assert (
+        "You decided on 3 labels: 1 kept, 1 changed (01.png: cats → dogs), 1 left out "
+        "(02.png)."
+    ) in said
     card = (results / "data_card.md").read_text(encoding="utf-8")
-    assert "# pets, corrected: data card" in card
+    assert "# pets: data card" in card
+    assert "corrected" not in (results / "model_card.md").read_text(encoding="utf-8")
     counts = [
         re.search(rf"\| {name} \| (\d+) \| (\d+) \|", card) for name in ("cats", "dogs")
     ]
@@ -892,7 +938,7 @@ def test_mine_on_photographs(command, shared_data, record_property, tmp_path):
     status, printed, complaint = command(shared_data / "hymenoptera" / "train")
     assert (status, complaint) == (0, "")
     record_property("ants and bees", re.search(r"test pictures: (.*)", printed)[1])
-    assert "Better than always giving the same answer (0.5" in printed
+    assert "guessing one class every time is right about 5" in printed
     found = load_exported(tmp_path / "build" / "mine" / "model.onnx")
     others = look_through(shared_data / "hymenoptera" / "val").pictures
     logits = np.concatenate([found.probabilities(image) for image in others.images()])

@@ -555,7 +555,7 @@ class TestJupyterLab(PanelTests):
         server = Server(
             [sys.executable, "tools/setup/lab.py", "--no-browser", "--port=0", *OPTIONS]
             + [f"--ServerApp.root_dir={folder / 'root'}"],
-            r"http://127\.0\.0\.1:\d+/lab",
+            r"http://localhost:\d+/lab",
             folder / "lab.log",
             JUPYTERLAB_SETTINGS_DIR=str(folder / "settings"),
         )
