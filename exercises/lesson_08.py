@@ -63,22 +63,31 @@ def _measure(answer, n_pictures, duration):
     """
     batch = np.zeros((n_pictures, 8, 8, 3), "float32")
     now = 100.0  # seconds
-    shapes = []
+    handed_over = []  # (positional arguments, named ones) of each call
 
-    def timed_call(argument):
+    def timed_call(*arguments, **named):
         nonlocal now
-        now += duration(len(shapes))
-        shapes.append(np.shape(argument))
+        now += duration(len(handed_over))
+        handed_over.append((arguments, named))
 
     def clock():
         return now
 
+    clock.__qualname__ = "clock"  # so that an error calls it what the learner does
     result = numbers(call(answer, timed_call, batch, clock, REPEATS))
     if result.ndim:
         raise Hint(f"One number is asked for; this has shape {result.shape}.")
-    if set(shapes) != {batch.shape}:
-        raise Hint("Call the function with the whole batch, as it is.")
-    return float(result), len(shapes)
+    if ((), {}) in handed_over:
+        raise Hint("`call()` was called without the batch: it should be `call(batch)`.")
+    as_it_is = [
+        len(arguments) == 1 and not named and np.shape(arguments[0]) == batch.shape
+        for arguments, named in handed_over
+    ]
+    if not handed_over or not all(as_it_is):
+        raise Hint(
+            "Call the function with the whole batch, as it is, and nothing else."
+        )
+    return float(result), len(handed_over)
 
 
 def _recognise_units(steady, expected, n_pictures):

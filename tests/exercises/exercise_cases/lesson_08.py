@@ -32,6 +32,18 @@ CASES = {
             + "    return 1000 * np.median(times) / len(batch)\n": "Which clock",
             WARM.replace("call(batch)", "call(batch[:1])")
             + "    return 1000 * np.median(times) / len(batch)\n": "the whole batch",
+            WARM.replace("call(batch)", "call()")
+            + "    return 1000 * np.median(times) / len(batch)\n": "without the batch",
+            START
+            + "    call(batch)\n"
+            + LOOP.replace("call(batch)", "call()")
+            + "    return 1000 * np.median(times) / len(batch)\n": "without the batch",
+            WARM.replace("call(batch)", "call(*batch)")
+            + "    return 1000 * np.median(times) / len(batch)\n": "the whole batch",
+            WARM.replace("call(batch)", "call(batch, training=False)")
+            + "    return 1000 * np.median(times) / len(batch)\n": "nothing else",
+            WARM.replace("clock()", "clock(batch)")
+            + "    return 1000 * np.median(times)\n": "TypeError: clock() takes 0",
             WARM.replace("range(repeats)", "range(repeats - 1)")
             + "    return 1000 * np.median(times) / len(batch)\n": "made 5 calls",
             WARM.replace("range(repeats)", "range(3)")
