@@ -106,7 +106,8 @@ def _recognise_paths(paths, task):
     if left_out and sorted([*paths, *left_out]) == sorted(task.expected):
         name = left_out[0]
         raise Hint(
-            f"{name} {task.overlooked[name]}. Name, size or time alone do not tell."
+            f"{name} {task.overlooked[name]}. No single one of name, size "
+            "and time is enough."
         )
 
 

@@ -408,7 +408,7 @@ def _time_in(exif):
 
 def _damaged(what="It"):
     return ImageError(
-        f"{what} is damaged or not complete: save or download the picture again.",
+        f"{what} is damaged or incomplete: save or download the picture again.",
         DAMAGED,
     )
 

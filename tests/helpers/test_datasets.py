@@ -210,7 +210,7 @@ WHOLE_FAULTS = {
     ),
     "cut": (
         lambda f: (f / "cats" / "003.png").write_bytes(encoded(picture(3))[:500]),
-        r"pets/cats/003.png cannot be used. It is damaged or not complete",
+        r"pets/cats/003.png cannot be used. It is damaged or incomplete",
     ),
     "no bytes": (
         lambda f: (f / "cats" / "003.png").write_bytes(b""),

@@ -44,7 +44,7 @@ async function explained(file) {
     return "This is a TIFF picture, which browsers cannot read: save it as JPEG or PNG.";
   }
   if (/^(\xff\xd8|\x89PNG|RIFF....WEBP|GIF8|BM)/s.test(text)) {
-    return "This picture is damaged or not complete: save or download it again.";
+    return "This picture is damaged or incomplete: save or download it again.";
   }
   return "This is no picture, or of a kind this browser cannot read: choose a JPEG or PNG file.";
 }

@@ -266,7 +266,7 @@ def test_every_file_is_used_or_left_out_for_a_reason(pets):
     put(dogs / "notes.txt", b"a cat", "unreadable", "No picture in a known format")
     put(dogs / "web.jpg", b"<html>", "unreadable", "This is a web page")
     put(cats / "empty.jpg", b"", "unreadable", "is empty")
-    put(cats / "cut.png", png(500)[:-300], "unreadable", "damaged or not complete")
+    put(cats / "cut.png", png(500)[:-300], "unreadable", "damaged or incomplete")
     put(cats / "copy.png", png(3), "copy", "shows the same as cats/03.png: counts once")
     put(pets / "loose.png", png(501), "in no class folder", "is it a picture of one?")
     both = (

@@ -773,7 +773,7 @@ class TestSameAnswersAsInPython:
         for kind, data in cut_off().items():
             with raises(DAMAGED):
                 load_image(data)
-            with pytest.raises(PlaywrightError, match="damaged or not complete"):
+            with pytest.raises(PlaywrightError, match="damaged or incomplete"):
                 visit.run(PIXELS.replace("RULE", WHOLE), data)
                 pytest.fail(kind)
 
@@ -905,7 +905,7 @@ class TestFirefox:
 
     def test_files_that_are_cut_off_are_refused_as_elsewhere(self, tab):
         for kind, data in cut_off().items():
-            assert "damaged or not complete" in str(self.pixels(tab, data)), kind
+            assert "damaged or incomplete" in str(self.pixels(tab, data)), kind
 
     @pytest.mark.parametrize("fault", ["a kind of file is refused", "no WebAssembly"])
     def test_faults_of_hosts_are_told(self, tab, built, address, fault):
@@ -1033,7 +1033,7 @@ class TestInUse:
                 "save or export it as JPEG",
             ),
             ("scan.tif", b"II*\0" + bytes(99), "save it as JPEG or PNG"),
-            ("half.png", png[: len(png) // 2], "damaged or not complete"),
+            ("half.png", png[: len(png) // 2], "damaged or incomplete"),
         ]:
             visit.send(name, data)
             expect(visit.problem).to_contain_text(f"{name}: This ")
