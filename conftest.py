@@ -16,6 +16,8 @@ from statistics import median
 import psutil
 import pytest
 
+from safeguards.memory import FEW_ARENAS
+
 ROOT = Path(__file__).resolve().parent
 NEEDS = ROOT / "docs" / "lesson_needs.tsv"
 GROWN, ROOM, ENOUGH = (
@@ -53,6 +55,7 @@ def pytest_configure(config):
     # Lessons run side by side here. The threads that OpenBLAS would start for small
     # matrices then wait for each other, for most of lesson 07's time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ |= FEW_ARENAS
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     for name in ("HOME", "USERPROFILE", "KERAS_HOME"):
         os.environ[name] = home.name

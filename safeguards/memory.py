@@ -6,6 +6,10 @@ import sys
 
 import numpy as np
 
+# A variable for kernels. C's library of Linux (glibc) keeps free memory apart for each
+# thread, hundreds of MB for TensorFlow's and ours. It reads this when a program starts.
+FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
+
 
 def one_at_a_time(network, pictures, **options):
     """A network's outputs for pictures that it gets one by one: an array (n, …).

@@ -28,6 +28,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
 from apps.own_pictures import keep
+from safeguards.memory import FEW_ARENAS
 from safeguards.printing import run_tool
 from safeguards.text import plain, printable
 from safeguards.whole_files import atomic_write, temporary_folder_in
@@ -89,6 +90,7 @@ def run(folder, results, alike=None, tune=False):
     )
     environment = {
         **os.environ,
+        **FEW_ARENAS,
         "TRANSFER_PICTURES": str(folder),
         "TRANSFER_RESULTS": str(results),
         "TRANSFER_ALIKE": "" if alike is None else str(alike),

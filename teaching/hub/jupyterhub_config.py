@@ -141,6 +141,8 @@ c.Spawner.environment = {
     # TensorFlow otherwise keeps what it once took; measured in docs/teaching.md.
     "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
     "MPLCONFIGDIR": str(PROJECT / ".venv" / "matplotlib"),
+    # Else C's library keeps free memory apart for each thread.
+    "MALLOC_ARENA_MAX": "2",
 } | {
     name: os.environ[name]
     for name in ("TRANSFER_MODEL", "TRANSFER_WEIGHTS")

@@ -16,6 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from safeguards.memory import FEW_ARENAS
 from safeguards.printing import run_tool
 from safeguards.whole_files import atomic_write
 
@@ -45,12 +46,13 @@ def run(path):
 
 def alone(folder):
     """A machine without a network, as variables: an empty `folder` for Keras, a closed
-    port."""
+    port; and what `make lab` sets for kernels."""
     closed = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
     return (
         dict.fromkeys(closed, "http://127.0.0.1:9")
         | dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
         | {"KERAS_HOME": str(folder)}
+        | FEW_ARENAS
     )
 
 

@@ -150,6 +150,8 @@ def main():
     find_a_place_to_write(os.environ)
     # The environment's own kernel, whatever kernels the user has installed elsewhere.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    # Else C's library keeps free memory apart for each thread: safeguards/memory.py.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.chdir(ROOT)
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     sys.argv[1:] = arguments_for_lab(sys.argv[1:], os.environ, sys.platform, is_root)
