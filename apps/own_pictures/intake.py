@@ -33,6 +33,7 @@ from safeguards.text import plain, printable
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
 LIKENESS = ALIKE  # of two pictures that count as one, see `find_near_duplicates`
 LEAST_LIKENESS = 0.5  # that may be asked for
+NAMED = 3  # of the files that show the same in two classes, or one of each class
 MOST_LINES = 20  # about single files; the lists have all
 MOST_NAMED = 3  # of the pictures with a decision, of each kind
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
@@ -405,16 +406,21 @@ def _without_copies(pictures):
     kept = []
     left_out = []
     for positions in same.values():
-        places = [place(pictures.paths[position]) for position in positions]
-        if len(set(pictures.labels[positions].tolist())) == 1:
+        first_of = {}  # class → its first picture
+        for position in positions:
+            first_of.setdefault(int(pictures.labels[position]), position)
+        if len(first_of) == 1:
             kept.append(positions[0])
             left = positions[1:]
             kind = "copy"
-            reason = f"shows the same as {places[0]}: counts once."
+            first = place(pictures.paths[positions[0]])
+            reason = f"shows the same as {first}: counts once."
         else:
             left = positions
             kind = "in two classes"
-            where = " and ".join(places[:3])
+            named = dict.fromkeys([*first_of.values(), *positions])
+            named = list(named)[: max(NAMED, len(first_of))]
+            where = " and ".join(place(pictures.paths[i]) for i in sorted(named))
             reason = f"shows the same in two classes ({where}): remove the wrong one."
         for position in left:
             left_out.append(Remark(pictures.paths[position], kind, reason))

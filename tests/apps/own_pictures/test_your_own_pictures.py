@@ -301,6 +301,31 @@ def test_every_file_is_used_or_left_out_for_a_reason(pets):
     assert not {*intake.pictures.paths} & found.keys()
 
 
+@pytest.mark.parametrize(
+    ("counts", "named"),
+    [
+        ({"cats": 3, "dogs": 1}, "cats/a0.png and cats/a1.png and dogs/a0.png"),
+        ({"cats": 1, "dogs": 3}, "cats/a0.png and dogs/a0.png and dogs/a1.png"),
+        (
+            {"ants": 5, "bees": 1, "cats": 2, "dogs": 1},
+            "ants/a0.png and bees/a0.png and cats/a0.png and dogs/a0.png",
+        ),
+    ],
+)
+def test_a_file_of_each_class_is_named_where_the_same_lies_in_several(
+    tmp_path, counts, named
+):
+    """Of three copies in one class and one in another, those three were named."""
+    folder = fill(tmp_path / "pets", **dict.fromkeys(counts, 12))
+    for name, count in counts.items():
+        for i in range(count):
+            (folder / name / f"a{i}.png").write_bytes(png(77))
+    left = look_through(folder).left_out
+    assert len(left) == sum(counts.values())
+    for remark in left:
+        assert f"in two classes ({named}): remove the wrong one" in remark.reason
+
+
 def test_a_good_folder_is_used_whole(pets):
     intake = look_through(str(pets))
     assert (intake.left_out, intake.alike, intake.kinds) == ([], [], "none")
