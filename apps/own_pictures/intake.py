@@ -125,7 +125,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         when = f" This is so after the decisions in {corrections}."
         pairs = _checked_pairs(pictures, threshold, left_out, when)
     used = set(pictures.paths)
-    doubtful = [remark for remark in _doubtful(once) if remark.path in used]
+    doubtful = _doubtful(path for path in once.paths if path in used)
     return Intake(
         pictures=pictures,
         left_out=left_out,
@@ -389,10 +389,10 @@ def _fault(path):
     return None
 
 
-def _doubtful(pictures):
-    """A `Remark` on each picture that may not show what was meant."""
+def _doubtful(paths):
+    """A `Remark` on each readable picture that may not show what was meant."""
     remarks = []
-    for path in pictures.paths:
+    for path in paths:
         for reason in fingerprint(path).doubts:
             remarks.append(Remark(path, "doubtful", reason))
     return remarks
@@ -423,7 +423,10 @@ def _without_copies(pictures):
             where = " and ".join(place(pictures.paths[i]) for i in sorted(named))
             reason = f"shows the same in two classes ({where}): remove the wrong one."
         for position in left:
-            left_out.append(Remark(pictures.paths[position], kind, reason))
+            path = pictures.paths[position]
+            # That may be why it seems to show the same.
+            doubts = [f" It {doubt}" for doubt in fingerprint(path).doubts]
+            left_out.append(Remark(path, kind, "".join([reason, *doubts])))
     return pictures[np.sort(np.array(kept, int))], left_out
 
 
@@ -453,7 +456,7 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
         raise DataError(
             f"Nearly all pictures of {printable(mixed[0])} look like some of other "
             f"classes, as do {_described(pair)}: sort them out."
-            f"{_to_use_all(pictures, pairs)}{when}"
+            f"{_doubts_in_words(pair[1:])}{_to_use_all(pictures, pairs)}{when}"
         )
     return pairs
 
@@ -512,8 +515,14 @@ def _too_few(pictures, pairs, few, left_out):
         least_alike = min(joined)
         text += " The least alike of those that count as one are "
         text += f"{_described(least_alike)}."
+        text += _doubts_in_words(least_alike[1:])
         text += _to_use_all(pictures, pairs)
     return text
+
+
+def _doubts_in_words(paths):
+    """Why pictures that look alike may show two things nevertheless, or ""."""
+    return "".join(f" Look at it: {remark}" for remark in _doubtful(paths)[:1])
 
 
 def _described(pair):

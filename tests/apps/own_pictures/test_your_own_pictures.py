@@ -219,6 +219,48 @@ def test_a_folder_that_cannot_be_used_gets_one_clear_line(tmp_path, prepare):
     assert content(tmp_path) == before, "nothing is lost"
 
 
+def white_on_nothing(path, seed):
+    image = Image.new("RGBA", (60, 40), (255, 255, 255, 0))
+    image.paste("white", (5, 5, 10 + seed % 40, 30))
+    image.save(path.with_suffix(".png"))
+
+
+def after_a_black_frame(path, seed):
+    frames = [Image.new("RGB", (60, 40))]
+    frames += [Image.open(io.BytesIO(png(seed, (60, 40))))] * 2
+    frames[0].save(path.with_suffix(".gif"), save_all=True, append_images=frames[1:])
+
+
+def eight_bits_in_sixteen(path, seed):
+    with Image.open(io.BytesIO(png(seed, (60, 40)))) as image:
+        pixels = np.asarray(image.convert("L"))
+    Image.fromarray(pixels.astype("uint16")).save(path.with_suffix(".png"))
+
+
+DOUBTFUL = {
+    white_on_nothing: "has transparent parts, which are seen as white",
+    after_a_black_frame: "has 2 frames or pages, of which only the first is seen",
+    eight_bits_in_sixteen: "has 16 bits, but uses under an eighth of their range",
+}
+
+
+@pytest.mark.parametrize("classes", [["cats", "dogs"], ["cats"], []])
+@pytest.mark.parametrize("write", DOUBTFUL, ids=lambda write: write.__name__)
+def test_a_refusal_says_why_pictures_may_be_seen_alike(tmp_path, write, classes):
+    """Of white drawings on nothing it only said to remove the wrong ones."""
+    folder = fill(tmp_path / "pets", cats=12, dogs=12)
+    for number, name in enumerate(classes):
+        for i, path in enumerate(sorted((folder / name).glob("*.png"))):
+            path.unlink()
+            write(path, 20 * number + i)
+    if not classes:
+        look_through(folder)
+        return
+    with pytest.raises(DataError) as error:
+        look_through(folder)
+    assert str(error.value).count(DOUBTFUL[write]) == 1
+
+
 @pytest.mark.parametrize("nothing", ["", "  "])
 def test_no_name_at_all(nothing):
     with pytest.raises(DataError, match="No folder was named"):
