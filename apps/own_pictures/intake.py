@@ -569,7 +569,8 @@ def _to_use_all(pictures, pairs):
         return ""
     return (
         " If they show two things, let fewer count as one: make mine "
-        f"ALIKE={threshold} …, or look_through(folder, threshold={threshold})."
+        f"ALIKE={threshold} …, or look_through(folder, threshold={threshold}); "
+        f"{_at(threshold, pictures, pairs)}."
     )
 
 
@@ -628,7 +629,21 @@ def _to_part(pictures, pair, pairs):
         return not _are_one(pictures, pair, pairs)
 
     threshold = _threshold_for(is_well, pictures, pairs)
-    return f" If these show two things, make mine ALIKE={threshold} … parts them."
+    return (
+        f" If these show two things, make mine ALIKE={threshold} … parts them; "
+        f"{_at(threshold, pictures, pairs)}."
+    )
+
+
+def _at(threshold, pictures, pairs):
+    """What else another threshold does, to end a sentence. pairs: those that look alike
+    at the threshold of now."""
+    others = _look_alikes(pictures, threshold)
+    count = sum(_count_as_one(pictures, others).values())
+    text = f"{count} of {len(pictures)} pictures then count as one with another"
+    if threshold > ALIKE and any(pair[0] == ALIKE for pair in pairs):
+        text += ", and films are no longer told by their order"
+    return text
 
 
 def _undecided(pictures, pairs, threshold):
@@ -640,6 +655,12 @@ def _undecided(pictures, pairs, threshold):
         sentences.append(
             f"Of the pictures, {tiny} have fewer than {SMALLEST} x {SMALLEST} pixels: "
             "of these, only exact copies count as one."
+        )
+    most = max(Counter(path.parent for path in pictures.paths).values())
+    if threshold > ALIKE and most >= SHORTEST:
+        sentences.append(
+            f"Above a likeness of {ALIKE}, frames of a film aren't looked for: some "
+            "may be learned from, and others of the same film judged by."
         )
     unsure = undecided(looks, groups(pictures, [pair[1:] for pair in pairs]))
     if unsure is None:
@@ -661,15 +682,14 @@ def _undecided(pictures, pairs, threshold):
     # Whoever asks for a stricter one has parted some.
     is_lower = LEAST_LIKENESS <= lower < threshold <= LIKENESS
     if is_of_one_class and is_lower:
-        pairs = _look_alikes(pictures, lower)
+        lower_pairs = _look_alikes(pictures, lower)
         # Steps of a series are joined by no threshold, or only with all others.
-        if _are_one(pictures, pair, pairs) and not any(
-            _faulty_classes(pictures, pairs)
+        if _are_one(pictures, pair, lower_pairs) and not any(
+            _faulty_classes(pictures, lower_pairs)
         ):
-            count = sum(_count_as_one(pictures, pairs).values())
             advice = (
-                f"make mine ALIKE={lower} … lets them count as one; {count} of "
-                f"{len(pictures)} pictures then count as one with another."
+                f"make mine ALIKE={lower} … lets them count as one; "
+                f"{_at(lower, pictures, pairs)}."
             )
     sentences.append(f"If those two show one thing, {advice}")
     return " ".join(sentences)

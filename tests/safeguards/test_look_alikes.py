@@ -19,7 +19,7 @@ from helpers.datasets import find_near_duplicates, groups, split
 from helpers.images import load_image
 from helpers.pictures import Fingerprint, Pictures
 from safeguards.folders import DataError, filming_order
-from safeguards.look_alikes import Look, look, look_alikes
+from safeguards.look_alikes import SHORTEST, Look, look, look_alikes
 
 
 def written(folder, pictures, quality=85, form="jpg", time=False):
@@ -709,7 +709,9 @@ JOINED |= {
 }
 LEAST_ALIKE = re.compile(
     r"(Pairs .+): (\d+), the least alike (.+) and (.+) \(likeness ([\d.]+)( .+)?\)\. "
-    r"If these show two things, make mine ALIKE=([\d.]+) … parts them\."
+    r"If these show two things, make mine ALIKE=([\d.]+) … parts them; (\d+) of \d+ "
+    r"pictures then count as one with another(, and films are no longer told by their "
+    r"order)?\."
 )
 
 
@@ -753,10 +755,18 @@ def test_what_counts_as_one_is_told_and_how_to_part_it(kind, tmp_path):
     across = sum(one.parent != other.parent for one, other in intake.alike)
     assert across == sum(int(one[1]) for one in found if "two classes" in one[0])
     assert not across or "two classes" in found[0][0]
-    for what, _, one, other, likeness, how, threshold in found:
+    is_film = any("film" in what for what, *_ in found)
+    for what, _, one, other, likeness, how, threshold, left, gone in found:
         assert (how is None) != what.endswith("film")
         assert how is None or likeness == "0.950"
-        assert not are_one(look_through(tmp_path / "set", float(threshold)), one, other)
+        then = look_through(tmp_path / "set", float(threshold))
+        assert not are_one(then, one, other)
+        keys = groups(then.pictures, then.alike).tolist()
+        assert int(left) == sum(keys.count(key) > 1 for key in keys)
+        assert (gone is not None) == is_film
+        assert "frames of a film" not in then.joined_in_words
+        too_few = max(np.bincount(then.pictures.labels)) < SHORTEST
+        assert ("frames of a film aren't looked for" in then.undecided) != too_few
 
 
 @pytest.mark.parametrize(
