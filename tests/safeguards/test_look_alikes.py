@@ -552,7 +552,7 @@ def test_split_says_what_helps(tmp_path):
     pictures = listed(tmp_path / "set")
     pairs = find_near_duplicates(pictures)
     words = (
-        r"different pictures of good \(those that look alike .*something else.*raise "
+        r"different pictures? of good \(those that look alike .*something else.*raise "
         r"the threshold"
     )
     with pytest.raises(DataError, match=words):
