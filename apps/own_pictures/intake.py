@@ -25,7 +25,14 @@ from panels.corrections import (
     retire_corrections,
 )
 from safeguards.folders import DataError, check_class_names, part_of, visible
-from safeguards.look_alikes import ALIKE, SHORTEST, SMALLEST, is_tiny, undecided
+from safeguards.look_alikes import (
+    ALIKE,
+    SHORTEST,
+    SMALLEST,
+    is_tiny,
+    turned_pairs,
+    undecided,
+)
 from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.progress import progress_bar
 from safeguards.text import plain, printable
@@ -656,13 +663,23 @@ def _undecided(pictures, pairs, threshold):
             f"Of the pictures, {tiny} have fewer than {SMALLEST} x {SMALLEST} pixels: "
             "of these, only exact copies count as one."
         )
+    keys = groups(pictures, [pair[1:] for pair in pairs])
+    turned = turned_pairs(looks, keys)
+    if turned:
+        count = len({position for pair in turned for position in pair})
+        first, second = (place(pictures.paths[position]) for position in turned[0])
+        sentences.append(
+            f"Mirrored or turned: {count} pictures show the same as another that was "
+            f"mirrored or turned, such as {first} and {second}. They count as "
+            "different things: remove one of each two."
+        )
     most = max(Counter(path.parent for path in pictures.paths).values())
     if threshold > ALIKE and most >= SHORTEST:
         sentences.append(
             f"Above a likeness of {ALIKE}, frames of a film aren't looked for: some "
             "may be learned from, and others of the same film judged by."
         )
-    unsure = undecided(looks, groups(pictures, [pair[1:] for pair in pairs]))
+    unsure = undecided(looks, keys)
     if unsure is None:
         return " ".join(sentences)
     count, (likeness, first, second) = unsure

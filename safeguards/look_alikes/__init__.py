@@ -34,6 +34,7 @@ from safeguards.look_alikes.joining import (
 )
 from safeguards.look_alikes.movements import cut_pairs, moved_pairs
 from safeguards.look_alikes.slopes import mates
+from safeguards.look_alikes.turned import turned_pairs
 from safeguards.progress import progress_bar
 
 # the likeness of two pictures that differ by as much as noise may change at most

@@ -10,7 +10,7 @@ import alike_sets as sets
 import numpy as np
 import pytest
 from cases import thorough_but
-from PIL import ExifTags, Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from apps.own_pictures.intake import LEAST, look_through, place
 from helpers import datasets, pictures
@@ -19,7 +19,7 @@ from helpers.datasets import find_near_duplicates, groups, split
 from helpers.images import load_image
 from helpers.pictures import Fingerprint, Pictures
 from safeguards.folders import DataError, filming_order
-from safeguards.look_alikes import SHORTEST, Look, look, look_alikes
+from safeguards.look_alikes import SHORTEST, Look, look, look_alikes, turned_pairs
 
 
 def written(folder, pictures, quality=85, form="jpg", time=False):
@@ -823,3 +823,112 @@ def followed(folder, threshold):
         return None
     assert are_one(look_through(folder, float(advised[1])), *pair.groups())
     return float(advised[1])
+
+
+# -- mirrored and turned copies --------------------------------------------------------
+
+TURNS = {
+    "mirrored": ImageOps.mirror,
+    "upside down": ImageOps.flip,
+    "mirrored and smaller": lambda image: ImageOps.mirror(image).resize((160, 120)),
+    "half a turn": lambda image: image.rotate(180),
+    "a quarter": lambda image: image.rotate(90, expand=True),
+    "the other quarter": lambda image: image.rotate(270, expand=True),
+    "transposed": lambda image: image.transpose(Image.Transpose.TRANSPOSE),
+    "transposed the other way": lambda image: image.transpose(
+        Image.Transpose.TRANSVERSE
+    ),
+}
+TOLD = re.compile(
+    r"Mirrored or turned: (\d+) pictures show the same as another that was mirrored or "
+    r"turned, such as (.+) and (.+)\. They count as different things: remove one of "
+    r"each two\."
+)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_mirrored_and_turned_copies_are_told(turn, tmp_path):
+    """They were on both sides of the split, and nothing said so."""
+    photos = [
+        (f"class {i % 2}", f"photo {i}", sets.photo(i, size=(320, 240)))
+        for i in range(24)
+    ]
+    turned = [(label, thing, TURNS[turn](one)) for label, thing, one in photos[:6]]
+    things = written(tmp_path / "set", photos)
+    for number, (label, thing, image) in enumerate(turned):
+        path = tmp_path / "set" / label / f"turned_{number}.jpg"
+        image.save(path, quality=80)
+        things[path] = thing
+    found = listed(tmp_path / "set")
+    looks = [pictures.fingerprint(path).look for path in found.paths]
+    pairs = turned_pairs(looks, range(len(looks)))
+    named = [[things[found.paths[i]] for i in pair] for pair in pairs]
+    assert all(one == other for one, other in named)
+    assert len(named) == 6
+    count, *two = TOLD.search(look_through(tmp_path / "set").undecided).groups()
+    assert int(count) == 12
+    one, other = (things[tmp_path / "set" / path] for path in two)
+    assert one == other
+
+
+SYMMETRIC = {
+    "a ball": lambda i: _with_circle(150, 60 + i),
+    "black": lambda i: Image.new("RGB", (300, 300)),
+    "a colour": lambda i: Image.new("RGB", (300, 300), (5 * i, 100, 200 - 5 * i)),
+    "stripes": lambda i: Image.fromarray(
+        np.tile(np.arange(300) // (12 + i) % 2 * 200, (300, 1)).astype("uint8")
+    ).convert("RGB"),
+    "a textured pattern": lambda i: _kaleidoscope(i),
+}
+
+
+def _kaleidoscope(seed):
+    quarter = sets.photo(seed, size=(150, 150))
+    whole = Image.new("RGB", (300, 300))
+    for x, one in ((0, quarter), (150, ImageOps.mirror(quarter))):
+        whole.paste(one, (x, 0))
+        whole.paste(ImageOps.flip(one), (x, 150))
+    return whole
+
+
+@pytest.mark.parametrize("turn", [1, 20, 50, 80])
+def test_needles_to_the_left_and_right_are_not_told(turn):
+    """“Remove one of each two” cost a class its pictures."""
+    views = []
+    for x, y in ((turn, 100), (-turn, 100), (turn, -100), (-turn, -100)):
+        gauge = _kaleidoscope(1)
+        draw = ImageDraw.Draw(gauge)
+        draw.line((150, 150, 150 + x, 150 + y), fill="white", width=12)
+        views.append(look(gauge))
+    assert turned_pairs(views, range(4)) == []
+
+
+@pytest.mark.parametrize("kind", SYMMETRIC)
+def test_what_looks_the_same_when_turned_is_not_told(kind):
+    """Whatever counts as one: here nothing does."""
+    random = np.random.default_rng(0)
+    views = [sets.grained(SYMMETRIC[kind](i // 2), random) for i in range(24)]
+    assert turned_pairs([look(view) for view in views], range(24)) == []
+
+
+@pytest.mark.parametrize("kind", sorted(sets.APART))
+def test_different_things_are_not_told_as_turned(kind):
+    looks = [look(image) for _, _, image in sets.APART[kind]()]
+    assert turned_pairs(looks, range(len(looks))) == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_few_pictures_are_not_told_as_turned(n):
+    assert turned_pairs(list(looks(n)), range(n)) == []
+
+
+def test_thousands_are_looked_for_turned_in_a_second(record_property):
+    scenes = photographs(np.random.default_rng(0), 1000).clip(0, 255).astype("uint8")
+    scenes[500:] = scenes[:500, :, ::-1]
+    grey = np.full((32, 32, 2), 128, "uint8")
+    views = [Look(scene, grey, (640, 640)) for scene in scenes]
+    start = time.process_time()
+    assert len(turned_pairs(views, range(1000))) == 500
+    seconds = time.process_time() - start
+    record_property("seconds", seconds)
+    assert seconds < 2
