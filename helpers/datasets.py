@@ -32,6 +32,7 @@ from safeguards.folders import (
 from safeguards.look_alikes import ALIKE, look_alikes
 from safeguards.progress import progress_bar
 from safeguards.tables import read_table
+from safeguards.text import counted
 from safeguards.whole_files import temporary_folder_in
 
 COMPUTERS = ROOT / "data" / "computers"
@@ -92,7 +93,7 @@ class Dataset:
             )
         _openings[self.folder] += 1
         count = _openings[self.folder]
-        times = "1 time" if count == 1 else f"{count} times"
+        times = counted(count, "time")
         print(f"Test set of {self.name} opened: {times} in this session")
         return self._test
 
@@ -228,9 +229,10 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     others, as few pairs are given as join them: each picture is in at least one.
     Missed are mirrored copies, those turned by more than a few degrees, tinted, framed
     or marked, in 256 colours, of another gamma, some of a quality below 30 or of less
-    than 100 pixels a side, small parts of a picture, some that were sharpened or made a
-    sixth brighter, shots in little light, in fog or with somebody passing, films from
-    the hand and of a talking head in part; of things on a plain ground, such as forms,
+    than 100 pixels a side, small parts of a picture, panoramas 16 times as wide as high
+    with a tenth of each side cut off, some that were sharpened or made a sixth
+    brighter, shots in little light, in fog or with somebody passing, films from the
+    hand and of a talking head in part; of things on a plain ground, such as forms,
     scans and QR codes, shots from the hand and copies made brighter, of other contrast
     or cut off the middle; frames of a film that lie in different folders. Of pictures
     below 32 x 32 pixels only exact copies are found. In two classes, what moved has to

@@ -6,6 +6,7 @@
 import numpy as np
 
 from safeguards.look_alikes import SMALLEST, is_tiny
+from safeguards.text import counted
 
 
 def told(folder, parts, known, pairs):
@@ -58,10 +59,10 @@ def _of_tiny(files):
     count = sum(is_tiny(known.look) for _, _, known in files)
     if not count:
         return []
-    have = "picture has" if count == 1 else "pictures have"
+    have = "has" if count == 1 else "have"
     return [
-        f"{count} {have} fewer than {SMALLEST} x {SMALLEST} pixels: of such, only "
-        "exact copies count as one."
+        f"{counted(count, 'picture')} {have} fewer than {SMALLEST} x {SMALLEST} "
+        "pixels: of such, only exact copies count as one."
     ]
 
 
@@ -81,11 +82,10 @@ def too_few(pictures, label, count, n, keys, exact, alike):
     if before:
         alone += f"; some show the same as pictures of {' and '.join(before)}: "
         alone += "remove the wrong ones"
-    noun = "picture" if count == 1 else "pictures"
     text = (
-        f"{pictures.name} has {count} different {noun} of {pictures.classes[label]} "
-        f"({alone}), too few for {n} parts: add some that show something else, or "
-        "remove this class."
+        f"{pictures.name} has {counted(count, 'different picture')} of "
+        f"{pictures.classes[label]} ({alone}), too few for {n} parts: add some that "
+        "show something else, or remove this class."
     )
     if joined:
         first, second = (path.name for path in joined[-1])

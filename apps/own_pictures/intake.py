@@ -35,7 +35,7 @@ from safeguards.look_alikes import (
 )
 from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.progress import progress_bar
-from safeguards.text import plain, printable
+from safeguards.text import counted, plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
 LIKENESS = ALIKE  # of two pictures that count as one, see `find_near_duplicates`
@@ -659,9 +659,10 @@ def _undecided(pictures, pairs, threshold):
     sentences = []
     tiny = sum(map(is_tiny, looks))
     if tiny:
+        have = "has" if tiny == 1 else "have"
         sentences.append(
-            f"Of the pictures, {tiny} have fewer than {SMALLEST} x {SMALLEST} pixels: "
-            "of these, only exact copies count as one."
+            f"Of the pictures, {tiny} {have} fewer than {SMALLEST} x {SMALLEST} "
+            "pixels: of these, only exact copies count as one."
         )
     keys = groups(pictures, [pair[1:] for pair in pairs])
     turned = turned_pairs(looks, keys)
@@ -684,8 +685,11 @@ def _undecided(pictures, pairs, threshold):
         return " ".join(sentences)
     count, (likeness, first, second) = unsure
     pair = likeness, pictures.paths[first], pictures.paths[second]
+    resembling = "resemble another and differ"
+    if count == 1:
+        resembling = "resembles another and differs"
     sentences.append(
-        f"Not decided: {count} pictures resemble another and differ in places, as do "
+        f"Not decided: {counted(count, 'picture')} {resembling} in places, as do "
         f"{_described(pair)}. They count as different things."
     )
     is_of_one_class = pictures.labels[first] == pictures.labels[second]

@@ -631,6 +631,23 @@ def test_of_few_pixels_only_exact_copies_are_told(kind, side, tmp_path):
     assert bool(find_near_duplicates(*parts)) == bool(same)
 
 
+def test_one_picture_is_one(tmp_path):
+    """It said “1 pictures”, “1 have” and “1 different pictures”."""
+    folder = tmp_path / "set"
+    photos = sets.APART["photographs"]()
+    written(folder, photos + tiny(photos[:1], 28), form="png")
+    told = look_through(folder).undecided
+    assert "Of the pictures, 1 has fewer" in told
+    written(tmp_path / "other", sets.copies("half the size", 3))
+    one = listed(tmp_path / "other")
+    with pytest.raises(DataError, match="has 1 picture of class 1, but 2 were asked"):
+        one.subset(2)
+    with pytest.raises(DataError, match="has 1 different picture of class 1 "):
+        split(one)
+    with pytest.raises(ValueError, match="^1 picture of class 1 for 5 folds"):
+        out_of_fold(np.eye(len(one)), one)
+
+
 def test_that_pictures_are_too_small_is_told(tmp_path):
     written(tmp_path / "set", tiny(sets.APART["photographs"](), 28), form="png")
     assert look_through(tmp_path / "set").undecided == (

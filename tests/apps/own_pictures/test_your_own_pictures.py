@@ -556,6 +556,16 @@ def test_what_is_advised_of_undecided_pictures_helps(
     assert advised in text and not_told not in text
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 picture resembles another and differs in"), (2, "2 pictures resemble ano")],
+)
+def test_one_undecided_picture_is_one(pets, monkeypatch, count, said):
+    found = (count, Pair(0.9, 0, 1))
+    monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
+    assert f"Not decided: {said}" in look_through(pets).undecided
+
+
 # -- the data card ---------------------------------------------------------------------
 
 
