@@ -38,6 +38,9 @@ from safeguards.progress import progress_bar
 from safeguards.text import counted, plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
+# Of these, as many look like none of another class. Seven tenths of them are to learn
+# from, and `out_of_fold` needs five; others may all be among those to judge by.
+LEAST_OWN = 7
 LIKENESS = ALIKE  # of two pictures that count as one, see `find_near_duplicates`
 LEAST_LIKENESS = 0.5  # that may be asked for
 NAMED = 3  # of the files that show the same in two classes, or one of each class
@@ -446,8 +449,8 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
     """The (likeness, path, path) of pairs that look alike, those in two classes first.
 
     Raises a DataError, which names them all, if classes have too few different
-    pictures; or if nearly all pictures of a class look like some of others. when: a
-    sentence to add to what the error says."""
+    pictures, or too few that look like none of another class. when: a sentence to add
+    to what the error says."""
     pairs = _look_alikes(pictures, threshold)
     few, mixed = _faulty_classes(pictures, pairs)
     if few:
@@ -456,13 +459,16 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
     label_of = _label_of(pictures)
     pairs.sort(key=lambda pair: label_of[pair[1]] == label_of[pair[2]])
     if mixed:
-        label = pictures.classes.index(mixed[0])
+        name = next(iter(mixed))
+        own, different = mixed[name]
+        label = pictures.classes.index(name)
         pair = next(
             pair for pair in pairs if label in (label_of[pair[1]], label_of[pair[2]])
         )
         raise DataError(
-            f"Nearly all pictures of {printable(mixed[0])} look like some of other "
-            f"classes, as do {_described(pair)}: sort them out."
+            f"Different pictures of {printable(name)} that look like none of another "
+            f"class: {own} of {different}, but at least {LEAST_OWN} are needed. Sort "
+            f"out those that look alike in two classes, as do {_described(pair)}."
             f"{_doubts_in_words(pair[1:])}{_to_use_all(pictures, pairs)}{when}"
         )
     return pairs
@@ -474,21 +480,21 @@ def _look_alikes(pictures, threshold):
 
 
 def _faulty_classes(pictures, pairs):
-    """The classes that can't be learned and judged, as two collections.
+    """The classes that can't be learned and judged, as two dicts.
 
-    {class: how many different pictures} of those with too few; and a list of those of
-    which nearly all pictures look like others'."""
+    {class: how many different pictures} of those with too few; and {class: (how many
+    look like none of another class, how many there are)} where these are too few."""
     keys = groups(pictures, [pair[1:] for pair in pairs])
     few = {}
-    mixed = []
+    mixed = {}
     for label, name in enumerate(pictures.classes):
         is_own = pictures.labels == label
         own_keys = set(keys[is_own].tolist())
         other_keys = set(keys[~is_own].tolist())
         if len(own_keys) < LEAST:
             few[name] = len(own_keys)
-        elif len(own_keys - other_keys) < 2:
-            mixed.append(name)
+        elif len(own_keys - other_keys) < LEAST_OWN:
+            mixed[name] = len(own_keys - other_keys), len(own_keys)
     return few, mixed
 
 

@@ -540,7 +540,8 @@ def test_a_class_of_pictures_like_those_of_another(tmp_path):
     written(tmp_path / "set", [("a", *rest) for _, *rest in pictures[:24]])
     written(tmp_path / "set", [("b", *rest) for _, *rest in pictures[24:]])
     with pytest.raises(
-        DataError, match=r"Nearly all pictures of b look .*\(likeness .*\): sort"
+        DataError,
+        match=r"of b that look like none .*: 0 of 12, .* Sort .*\(likeness",
     ) as caught:
         look_through(tmp_path / "set")
     threshold = float(ADVICE.search(str(caught.value))[1])

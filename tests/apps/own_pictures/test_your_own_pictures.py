@@ -23,8 +23,10 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from apps.own_pictures import intake as intake_module
+from apps.own_pictures import learn
 from apps.own_pictures.intake import (
     LEAST,
+    LEAST_OWN,
     Intake,
     data_card,
     decided_in_words,
@@ -32,6 +34,8 @@ from apps.own_pictures.intake import (
     told,
 )
 from apps.sharing.exported import load_exported
+from helpers import datasets
+from helpers.cleaning import out_of_fold
 from helpers.datasets import find_near_duplicates, groups, split
 from panels.corrections import CorrectionsError, read_corrections, write_corrections
 from safeguards.folders import DataError
@@ -507,7 +511,7 @@ def test_a_class_that_looks_like_another_is_named(pets):
         path.unlink()
     with pytest.raises(
         DataError,
-        match=r"Nearly all pictures of cats look .*, as do cats/\d\d.png and dogs",
+        match=r"of cats that look .*: 0 of 12, .*, as do cats/\d\d.png and dogs",
     ):
         look_through(pets)
 
@@ -564,6 +568,40 @@ def test_one_undecided_picture_is_one(pets, monkeypatch, count, said):
     found = (count, Pair(0.9, 0, 1))
     monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
     assert f"Not decided: {said}" in look_through(pets).undecided
+
+
+@pytest.mark.parametrize("own", [4, 6, 7])
+def test_what_is_accepted_can_be_learned(tmp_path, own):
+    """Of a class with four pictures of its own three were left to learn from, and five
+    folds of them stopped with a ValueError."""
+    folder = fill(tmp_path / "pets", ants=12, bees=12, cats=own)
+    for name in ("ants", "bees"):
+        for number in range(4):
+            with Image.open(folder / name / f"{number:02}.png") as image:
+                image.resize((60, 45)).save(folder / "cats" / f"{name}{number}.png")
+    if own < 7:
+        with pytest.raises(
+            DataError, match=rf"of cats that look .* class: {own} of {own + 8}, but at"
+        ) as error:
+            look_through(folder)
+        assert "ALIKE=" in str(error.value)
+        return
+    found = look_through(folder)
+    train, test = learn.part(found)
+    assert np.bincount(train.labels).min() >= 5
+    assert np.bincount(test.labels).min() >= 1
+    noise = np.random.default_rng(0).normal(size=(len(train), 4))
+    out_of_fold(noise, train, alike=found.alike)
+    assert len(split(train, [1 / learn.FOLDS] * learn.FOLDS, alike=found.alike)) == 3
+
+
+@pytest.mark.parametrize("own", [LEAST_OWN, 8, 9, 10, 13])
+@pytest.mark.parametrize("shared", [0, 1, 5])
+def test_so_many_of_its_own_suffice(own, shared):
+    """Whatever else there is: the first part of a split gets five of a class."""
+    for count in range(own, own + shared + 1):
+        first, _ = np.split(np.arange(count), datasets._cuts(count, learn.SHARES))
+        assert len(first) >= 5
 
 
 # -- the data card ---------------------------------------------------------------------
