@@ -48,6 +48,10 @@ MOST_LINES = 20  # about single files; the lists have all
 MOST_NAMED = 3  # of the pictures with a decision, of each kind
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
 
+# Kinds of files that are left out though they can be read
+COPY = "copy"
+IN_TWO = "in two classes"
+
 
 class Remark(NamedTuple):
     """What there is to say of a file.
@@ -422,12 +426,12 @@ def _without_copies(pictures):
         if len(first_of) == 1:
             kept.append(positions[0])
             left = positions[1:]
-            kind = "copy"
+            kind = COPY
             first = place(pictures.paths[positions[0]])
             reason = f"shows the same as {first}: counts once."
         else:
             left = positions
-            kind = "in two classes"
+            kind = IN_TWO
             named = dict.fromkeys([*first_of.values(), *positions])
             named = list(named)[: max(NAMED, len(first_of))]
             where = " and ".join(place(pictures.paths[i]) for i in sorted(named))
@@ -523,19 +527,26 @@ def _too_few(pictures, pairs, few, left_out):
     lost = [remark for remark in left_out if remark.path.parent.name in few]
     if lost:
         text += f" Files left out there: {len(lost)}, such as {lost[0]}"
+    alike = [remark.path for remark in lost if remark.kind in (COPY, IN_TWO)]
     if joined:
         # The pair that is joined least surely shows best whether that is right.
         least_alike = min(joined)
         text += " The least alike of those that count as one are "
         text += f"{_described(least_alike)}."
-        text += _doubts_in_words(least_alike[1:])
+        alike += least_alike[1:]
+    text += _doubts_in_words(alike, text)
+    if joined:
         text += _to_use_all(pictures, pairs)
     return text
 
 
-def _doubts_in_words(paths):
-    """Why pictures that look alike may show two things nevertheless, or ""."""
-    return "".join(f" Look at it: {remark}" for remark in _doubtful(paths)[:1])
+def _doubts_in_words(paths, said=""):
+    """Why pictures that look alike may show two things nevertheless; or "" where that
+    was said, or there is no doubt."""
+    doubtful = _doubtful(paths)
+    if not doubtful or doubtful[0].reason in said:
+        return ""
+    return f" Look at it: {doubtful[0]}"
 
 
 def _described(pair):

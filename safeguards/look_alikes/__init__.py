@@ -6,7 +6,8 @@ compared; `differences` says how much two differ in the cell where they differ m
 `movements` looks for one picture in the other where that is much, and `cuts` where the
 sizes tell the place; `joining` takes those that are alike together, but no chains of
 things of slightly different shades. `copies` makes what is compared; `films` tells
-frames where pixels cannot."""
+frames where pixels cannot; `turned` tells mirrored and turned copies, which stay two.
+"""
 
 from typing import NamedTuple
 

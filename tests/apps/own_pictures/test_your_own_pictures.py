@@ -248,9 +248,12 @@ DOUBTFUL = {
 }
 
 
+@pytest.mark.parametrize("has_text", [False, True], ids=["alone", "with a text"])
 @pytest.mark.parametrize("classes", [["cats", "dogs"], ["cats"], []])
 @pytest.mark.parametrize("write", DOUBTFUL, ids=lambda write: write.__name__)
-def test_a_refusal_says_why_pictures_may_be_seen_alike(tmp_path, write, classes):
+def test_a_refusal_says_why_pictures_may_be_seen_alike(
+    tmp_path, write, classes, has_text
+):
     """Of white drawings on nothing it only said to remove the wrong ones."""
     folder = fill(tmp_path / "pets", cats=12, dogs=12)
     for number, name in enumerate(classes):
@@ -260,6 +263,8 @@ def test_a_refusal_says_why_pictures_may_be_seen_alike(tmp_path, write, classes)
     if not classes:
         look_through(folder)
         return
+    if has_text:
+        (folder / "cats" / "0.txt").write_text("a cat")
     with pytest.raises(DataError) as error:
         look_through(folder)
     assert str(error.value).count(DOUBTFUL[write]) == 1
