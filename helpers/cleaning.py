@@ -3,6 +3,7 @@
 import numpy as np
 
 from helpers.datasets import find_near_duplicates, groups
+from safeguards.text import counted
 
 
 def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
@@ -30,8 +31,8 @@ def out_of_fold(features, pictures, folds=5, seed=0, alike=None):
     if counts.min(initial=folds) < folds:
         rarest = pictures.classes[counts.argmin()]
         raise ValueError(
-            f"{counts.min()} pictures of {rarest} for {folds} folds: add pictures, or "
-            "take fewer folds."
+            f"{counted(counts.min(), 'picture')} of {rarest} for {folds} folds: add "
+            "pictures, or take fewer folds."
         )
     if alike is None:
         alike = find_near_duplicates(pictures)

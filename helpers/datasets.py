@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from helpers.models import ROOT
 from helpers.pictures import Pictures, fingerprint, listed
+from safeguards import alike_in_words
 from safeguards.addresses import FetchError
 from safeguards.archives import ArchiveError, fetch_archive
 from safeguards.folders import (
@@ -31,6 +32,7 @@ from safeguards.folders import (
 from safeguards.look_alikes import ALIKE, look_alikes
 from safeguards.progress import progress_bar
 from safeguards.tables import read_table
+from safeguards.text import counted
 from safeguards.whole_files import temporary_folder_in
 
 COMPUTERS = ROOT / "data" / "computers"
@@ -91,7 +93,7 @@ class Dataset:
             )
         _openings[self.folder] += 1
         count = _openings[self.folder]
-        times = "1 time" if count == 1 else f"{count} times"
+        times = counted(count, "time")
         print(f"Test set of {self.name} opened: {times} in this session")
         return self._test
 
@@ -132,20 +134,12 @@ def load_dataset(source="computers", seed=0):
 
 
 def _report_look_alikes(name, folder, splits):
-    """Say which pictures look like one in another split."""
+    """Say which pictures look like one in another split, show the same in two classes,
+    or are too small to tell."""
     pairs = find_near_duplicates(*splits, return_likeness=True)
-    if not pairs:
-        return
-    alike = set()
-    for _, first, second in pairs:
-        alike |= {first, second}
-    likeness, first, second = pairs[0]
-    print(
-        f"{name}: at least {len(alike)} pictures look like one in another part, which "
-        f"may flatter scores. Most alike: {first.relative_to(folder)} and "
-        f"{second.relative_to(folder)} (likeness {likeness:.2f}). See "
-        "find_near_duplicates."
-    )
+    known = [_fingerprints(pictures) for pictures in splits]
+    for sentence in alike_in_words.told(folder, splits, known, pairs):
+        print(f"{name}: {sentence}")
 
 
 def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
@@ -162,7 +156,12 @@ def split(pictures, shares=(0.6, 0.2, 0.2), seed=0, alike=()):
         own_keys = dict.fromkeys(keys[pictures.labels == label])
         own_keys = [key for key in own_keys if key not in split_of_key]
         if len(own_keys) < n:
-            raise DataError(_too_few(pictures, label, len(own_keys), n, alike))
+            exact = groups(pictures)
+            raise DataError(
+                alike_in_words.too_few(
+                    pictures, label, len(own_keys), n, keys, exact, alike
+                )
+            )
         own_keys.sort(key=partial(_rank, seed))
         chunks = np.split(own_keys, _cuts(len(own_keys), shares))
         for number, chunk in enumerate(chunks):
@@ -188,30 +187,6 @@ def _cuts(count, shares):
     spare = np.maximum(cuts, least) - least
     cuts = np.maximum.accumulate(spare) + least
     return np.minimum(cuts, count - least[::-1])
-
-
-def _too_few(pictures, label, count, n, alike):
-    """What to say where a class has too few different pictures for n splits."""
-    own = pictures[pictures.labels == label]
-    joined = []
-    if (
-        len(set(groups(own))) >= n
-    ):  # without those that look alike there would be enough
-        own_paths = set(own.paths)
-        joined = [pair for pair in alike if own_paths.intersection(pair)]
-    alone = "those that look alike count once" if joined else "copies count once"
-    text = (
-        f"{pictures.name} has {count} different pictures of {pictures.classes[label]} "
-        f"({alone}), too few for {n} parts: add some that show something else, or "
-        "remove this class."
-    )
-    if joined:
-        first, second = (path.name for path in joined[-1])
-        text += (
-            f" If {first} and {second} do not show the same, raise the threshold for "
-            "the pairs."
-        )
-    return text
 
 
 def groups(pictures, alike=()):
@@ -254,9 +229,10 @@ def find_near_duplicates(*several, threshold=ALIKE, return_likeness=False):
     others, as few pairs are given as join them: each picture is in at least one.
     Missed are mirrored copies, those turned by more than a few degrees, tinted, framed
     or marked, in 256 colours, of another gamma, some of a quality below 30 or of less
-    than 100 pixels a side, small parts of a picture, some that were sharpened or made a
-    sixth brighter, shots in little light, in fog or with somebody passing, films from
-    the hand and of a talking head in part; of things on a plain ground, such as forms,
+    than 100 pixels a side, small parts of a picture, panoramas 16 times as wide as high
+    with a tenth of each side cut off, some that were sharpened or made a sixth
+    brighter, shots in little light, in fog or with somebody passing, films from the
+    hand and of a talking head in part; of things on a plain ground, such as forms,
     scans and QR codes, shots from the hand and copies made brighter, of other contrast
     or cut off the middle; frames of a film that lie in different folders. Of pictures
     below 32 x 32 pixels only exact copies are found. In two classes, what moved has to

@@ -20,6 +20,7 @@ from safeguards.keys import picture_key
 from safeguards.look_alikes import look
 from safeguards.pictures import ImageError, stored, taken
 from safeguards.rgb import load_with_doubts
+from safeguards.text import counted
 
 SQUARE = ResizeRule()
 
@@ -68,7 +69,8 @@ class Pictures:
             own = np.flatnonzero(self.labels == label)
             if not 1 <= per_class <= len(own):
                 raise DataError(
-                    f"{self.name} has {len(own)} pictures of {name}, but {per_class} "
+                    f"{self.name} has {counted(len(own), 'picture')} of {name}, but "
+                    f"{per_class} "
                     "were asked for: ask for 1 or more, and no more than its smallest "
                     "class has."
                 )

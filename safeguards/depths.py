@@ -46,6 +46,7 @@ TOP_12 = 2**12 - 1
 DARK = (
     8  # 16-bit pictures that stay under this fraction of the range mostly have 13 bits
 )
+NEARLY_WHITE = 240  # the darkest that nobody tells from white at a glance
 GREY = (100, 156)  # a JPEG decoder fills gaps with 128, give or take rounding
 ROWS = 8  # of pixels, a JPEG's smallest block
 
@@ -156,12 +157,18 @@ def as_grey(array, scale, numbers=Numbers()):  # noqa: B008
     return pixels
 
 
-def doubts(image, numbers):
+def doubts(image, numbers, frames=1):
     """Why a picture, its pixels just read, may not show what was meant.
 
-    A list of ends of sentences that begin with its name. None of them is certain: a
-    dark room or a grey floor may have been meant."""
+    frames: how many its file holds, of which it is the first. A list of ends of
+    sentences that begin with its name. None of them is certain: a dark room or a grey
+    floor may have been meant."""
     reasons = []
+    if frames > 1:
+        reasons.append(
+            f"has {frames} frames or pages, of which only the first is seen. If "
+            "another one shows what was meant, save that as a file of its own."
+        )
     if _uses_few_bits(image, numbers):
         shade = "white" if numbers.inverted else "black"
         reasons.append(
@@ -181,6 +188,22 @@ def doubts(image, numbers):
             "missing. If a part of it is missing, save or download it again."
         )
     return reasons
+
+
+def doubts_on_white(image, numbers, seen):
+    """As `doubts`, of a decoded picture and what is seen of it: RGB, what is
+    transparent on white."""
+    is_transparent = numbers.transparent is not None or image.has_transparency_data
+    if not is_transparent or numbers.halved:  # of these, `doubts` has said it
+        return []
+    if "A" in image.getbands() and image.getchannel("A").getextrema()[0] == 255:
+        return []  # it might have been, but it's opaque
+    if min(low for low, _ in seen.getextrema()) < NEARLY_WHITE:
+        return []
+    return [
+        "has transparent parts, which are seen as white, and so nothing but white is "
+        "left of it. If it shows something, save it anew on a ground of another colour."
+    ]
 
 
 def _uses_few_bits(image, numbers):

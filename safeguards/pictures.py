@@ -33,6 +33,10 @@ from safeguards.text import printable
 
 # JPEG includes phones' MPO; HEIC is read besides where pillow-heif is installed.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+SEVERAL = ("PNG", "WEBP", "GIF", "TIFF")  # may hold several frames or pages
+MOST_PAGES = 1000  # of a TIFF that are counted
+SUBFILE_TYPE = 254  # a tag of a TIFF, of each page, …
+NO_PAGE = 0b101  # … and its bits of smaller copies and masks
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs
 FETCHING_SECONDS = 30  # for what is at an address
@@ -211,7 +215,8 @@ def decode(source, short_side=None):
         turn = _turn_of(image)
         upright = image.transpose(TURNS[turn]) if turn else image
         whole = _whole(size, scale, upright.size, turn)
-        return Decoded(upright, numbers, doubts(image, numbers), whole)
+        frames = 1 if image is source else _frames(image.format, source)
+        return Decoded(upright, numbers, doubts(image, numbers, frames), whole)
 
 
 @contextmanager
@@ -274,6 +279,23 @@ def _opened(data):
     if misread(image):
         raise UnidentifiedImageError
     return image
+
+
+def _frames(kind, data):
+    """How many frames or pages a file holds that was decoded well. Smaller copies of
+    another page, and masks, don't count."""
+    if kind not in SEVERAL:
+        return 1
+    count = 1
+    # Anew, as a picture that was decoded loses its pixels; what's damaged after the
+    # first frame was never seen, and does no harm.
+    with suppress(Exception), Image.open(_Bounded(data), formats=[kind]) as image:
+        if kind != "TIFF":
+            return image.n_frames
+        while count < MOST_PAGES:
+            image.seek(image.tell() + 1)
+            count += not image.tag_v2.get(SUBFILE_TYPE, 0) & NO_PAGE
+    return count
 
 
 def _reduce(image, short_side):

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from safeguards import pictures
-from safeguards.depths import Numbers, as_grey
+from safeguards.depths import Numbers, as_grey, doubts_on_white
 from safeguards.pictures import NOT_AN_IMAGE, ImageError, Whole
 
 WHITE = 255
@@ -78,8 +78,9 @@ def _load(source, advice, short_side=None):
         source
     ):  # some show only as the pixels are converted
         image = _to_rgb(decoded.image, decoded.numbers, is_file)
+        on_white = doubts_on_white(decoded.image, decoded.numbers, image)
     image.info.clear()  # it is upright and RGB now, whatever its metadata say
-    return Picture(image, decoded.whole), decoded.doubts
+    return Picture(image, decoded.whole), decoded.doubts + on_white
 
 
 def _from_array(array, numbers=Numbers(), is_file=False):  # noqa: B008

@@ -12,6 +12,11 @@ def printable(text):
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
+def counted(number, noun):
+    """A number of things, as in “1 picture” and “2 pictures”."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def plain(text):
     """A text, such as a stranger's class name, that Markdown shows as it is.
 

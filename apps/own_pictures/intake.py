@@ -25,17 +25,32 @@ from panels.corrections import (
     retire_corrections,
 )
 from safeguards.folders import DataError, check_class_names, part_of, visible
-from safeguards.look_alikes import ALIKE, SHORTEST, SMALLEST, is_tiny, undecided
+from safeguards.look_alikes import (
+    ALIKE,
+    SHORTEST,
+    SMALLEST,
+    is_tiny,
+    turned_pairs,
+    undecided,
+)
 from safeguards.pictures import MAX_BYTES, TOO_LARGE_ADVICE
 from safeguards.progress import progress_bar
-from safeguards.text import plain, printable
+from safeguards.text import counted, plain, printable
 
 LEAST = 8  # different pictures a class: folds need five to learn from, and some others
+# Of these, as many look like none of another class. Seven tenths of them are to learn
+# from, and `out_of_fold` needs five; others may all be among those to judge by.
+LEAST_OWN = 7
 LIKENESS = ALIKE  # of two pictures that count as one, see `find_near_duplicates`
 LEAST_LIKENESS = 0.5  # that may be asked for
+NAMED = 3  # of the files that show the same in two classes, or one of each class
 MOST_LINES = 20  # about single files; the lists have all
 MOST_NAMED = 3  # of the pictures with a decision, of each kind
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".rar", ".7z")
+
+# Kinds of files that are left out though they can be read
+COPY = "copy"
+IN_TWO = "in two classes"
 
 
 class Remark(NamedTuple):
@@ -124,7 +139,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         when = f" This is so after the decisions in {corrections}."
         pairs = _checked_pairs(pictures, threshold, left_out, when)
     used = set(pictures.paths)
-    doubtful = [remark for remark in _doubtful(once) if remark.path in used]
+    doubtful = _doubtful(path for path in once.paths if path in used)
     return Intake(
         pictures=pictures,
         left_out=left_out,
@@ -388,10 +403,10 @@ def _fault(path):
     return None
 
 
-def _doubtful(pictures):
-    """A `Remark` on each picture that may not show what was meant."""
+def _doubtful(paths):
+    """A `Remark` on each readable picture that may not show what was meant."""
     remarks = []
-    for path in pictures.paths:
+    for path in paths:
         for reason in fingerprint(path).doubts:
             remarks.append(Remark(path, "doubtful", reason))
     return remarks
@@ -405,19 +420,27 @@ def _without_copies(pictures):
     kept = []
     left_out = []
     for positions in same.values():
-        places = [place(pictures.paths[position]) for position in positions]
-        if len(set(pictures.labels[positions].tolist())) == 1:
+        first_of = {}  # class → its first picture
+        for position in positions:
+            first_of.setdefault(int(pictures.labels[position]), position)
+        if len(first_of) == 1:
             kept.append(positions[0])
             left = positions[1:]
-            kind = "copy"
-            reason = f"shows the same as {places[0]}: counts once."
+            kind = COPY
+            first = place(pictures.paths[positions[0]])
+            reason = f"shows the same as {first}: counts once."
         else:
             left = positions
-            kind = "in two classes"
-            where = " and ".join(places[:3])
+            kind = IN_TWO
+            named = dict.fromkeys([*first_of.values(), *positions])
+            named = list(named)[: max(NAMED, len(first_of))]
+            where = " and ".join(place(pictures.paths[i]) for i in sorted(named))
             reason = f"shows the same in two classes ({where}): remove the wrong one."
         for position in left:
-            left_out.append(Remark(pictures.paths[position], kind, reason))
+            path = pictures.paths[position]
+            # That may be why it seems to show the same.
+            doubts = [f" It {doubt}" for doubt in fingerprint(path).doubts]
+            left_out.append(Remark(path, kind, "".join([reason, *doubts])))
     return pictures[np.sort(np.array(kept, int))], left_out
 
 
@@ -430,8 +453,8 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
     """The (likeness, path, path) of pairs that look alike, those in two classes first.
 
     Raises a DataError, which names them all, if classes have too few different
-    pictures; or if nearly all pictures of a class look like some of others. when: a
-    sentence to add to what the error says."""
+    pictures, or too few that look like none of another class. when: a sentence to add
+    to what the error says."""
     pairs = _look_alikes(pictures, threshold)
     few, mixed = _faulty_classes(pictures, pairs)
     if few:
@@ -440,14 +463,17 @@ def _checked_pairs(pictures, threshold, left_out, when=""):
     label_of = _label_of(pictures)
     pairs.sort(key=lambda pair: label_of[pair[1]] == label_of[pair[2]])
     if mixed:
-        label = pictures.classes.index(mixed[0])
+        name = next(iter(mixed))
+        own, different = mixed[name]
+        label = pictures.classes.index(name)
         pair = next(
             pair for pair in pairs if label in (label_of[pair[1]], label_of[pair[2]])
         )
         raise DataError(
-            f"Nearly all pictures of {printable(mixed[0])} look like some of other "
-            f"classes, as do {_described(pair)}: sort them out."
-            f"{_to_use_all(pictures, pairs)}{when}"
+            f"Different pictures of {printable(name)} that look like none of another "
+            f"class: {own} of {different}, but at least {LEAST_OWN} are needed. Sort "
+            f"out those that look alike in two classes, as do {_described(pair)}."
+            f"{_doubts_in_words(pair[1:])}{_to_use_all(pictures, pairs)}{when}"
         )
     return pairs
 
@@ -458,21 +484,21 @@ def _look_alikes(pictures, threshold):
 
 
 def _faulty_classes(pictures, pairs):
-    """The classes that can't be learned and judged, as two collections.
+    """The classes that can't be learned and judged, as two dicts.
 
-    {class: how many different pictures} of those with too few; and a list of those of
-    which nearly all pictures look like others'."""
+    {class: how many different pictures} of those with too few; and {class: (how many
+    look like none of another class, how many there are)} where these are too few."""
     keys = groups(pictures, [pair[1:] for pair in pairs])
     few = {}
-    mixed = []
+    mixed = {}
     for label, name in enumerate(pictures.classes):
         is_own = pictures.labels == label
         own_keys = set(keys[is_own].tolist())
         other_keys = set(keys[~is_own].tolist())
         if len(own_keys) < LEAST:
             few[name] = len(own_keys)
-        elif len(own_keys - other_keys) < 2:
-            mixed.append(name)
+        elif len(own_keys - other_keys) < LEAST_OWN:
+            mixed[name] = len(own_keys - other_keys), len(own_keys)
     return few, mixed
 
 
@@ -501,13 +527,26 @@ def _too_few(pictures, pairs, few, left_out):
     lost = [remark for remark in left_out if remark.path.parent.name in few]
     if lost:
         text += f" Files left out there: {len(lost)}, such as {lost[0]}"
+    alike = [remark.path for remark in lost if remark.kind in (COPY, IN_TWO)]
     if joined:
         # The pair that is joined least surely shows best whether that is right.
         least_alike = min(joined)
         text += " The least alike of those that count as one are "
         text += f"{_described(least_alike)}."
+        alike += least_alike[1:]
+    text += _doubts_in_words(alike, text)
+    if joined:
         text += _to_use_all(pictures, pairs)
     return text
+
+
+def _doubts_in_words(paths, said=""):
+    """Why pictures that look alike may show two things nevertheless; or "" where that
+    was said, or there is no doubt."""
+    doubtful = _doubtful(paths)
+    if not doubtful or doubtful[0].reason in said:
+        return ""
+    return f" Look at it: {doubtful[0]}"
 
 
 def _described(pair):
@@ -554,7 +593,8 @@ def _to_use_all(pictures, pairs):
         return ""
     return (
         " If they show two things, let fewer count as one: make mine "
-        f"ALIKE={threshold} …, or look_through(folder, threshold={threshold})."
+        f"ALIKE={threshold} …, or look_through(folder, threshold={threshold}); "
+        f"{_at(threshold, pictures, pairs)}."
     )
 
 
@@ -613,7 +653,21 @@ def _to_part(pictures, pair, pairs):
         return not _are_one(pictures, pair, pairs)
 
     threshold = _threshold_for(is_well, pictures, pairs)
-    return f" If these show two things, make mine ALIKE={threshold} … parts them."
+    return (
+        f" If these show two things, make mine ALIKE={threshold} … parts them; "
+        f"{_at(threshold, pictures, pairs)}."
+    )
+
+
+def _at(threshold, pictures, pairs):
+    """What else another threshold does, to end a sentence. pairs: those that look alike
+    at the threshold of now."""
+    others = _look_alikes(pictures, threshold)
+    count = sum(_count_as_one(pictures, others).values())
+    text = f"{count} of {len(pictures)} pictures then count as one with another"
+    if threshold > ALIKE and any(pair[0] == ALIKE for pair in pairs):
+        text += ", and films are no longer told by their order"
+    return text
 
 
 def _undecided(pictures, pairs, threshold):
@@ -622,17 +676,37 @@ def _undecided(pictures, pairs, threshold):
     sentences = []
     tiny = sum(map(is_tiny, looks))
     if tiny:
+        have = "has" if tiny == 1 else "have"
         sentences.append(
-            f"Of the pictures, {tiny} have fewer than {SMALLEST} x {SMALLEST} pixels: "
-            "of these, only exact copies count as one."
+            f"Of the pictures, {tiny} {have} fewer than {SMALLEST} x {SMALLEST} "
+            "pixels: of these, only exact copies count as one."
         )
-    unsure = undecided(looks, groups(pictures, [pair[1:] for pair in pairs]))
+    keys = groups(pictures, [pair[1:] for pair in pairs])
+    turned = turned_pairs(looks, keys)
+    if turned:
+        count = len({position for pair in turned for position in pair})
+        first, second = (place(pictures.paths[position]) for position in turned[0])
+        sentences.append(
+            f"Mirrored or turned: {count} pictures show the same as another that was "
+            f"mirrored or turned, such as {first} and {second}. They count as "
+            "different things: remove one of each two."
+        )
+    most = max(Counter(path.parent for path in pictures.paths).values())
+    if threshold > ALIKE and most >= SHORTEST:
+        sentences.append(
+            f"Above a likeness of {ALIKE}, frames of a film aren't looked for: some "
+            "may be learned from, and others of the same film judged by."
+        )
+    unsure = undecided(looks, keys)
     if unsure is None:
         return " ".join(sentences)
     count, (likeness, first, second) = unsure
     pair = likeness, pictures.paths[first], pictures.paths[second]
+    resembling = "resemble another and differ"
+    if count == 1:
+        resembling = "resembles another and differs"
     sentences.append(
-        f"Not decided: {count} pictures resemble another and differ in places, as do "
+        f"Not decided: {counted(count, 'picture')} {resembling} in places, as do "
         f"{_described(pair)}. They count as different things."
     )
     is_of_one_class = pictures.labels[first] == pictures.labels[second]
@@ -646,15 +720,14 @@ def _undecided(pictures, pairs, threshold):
     # Whoever asks for a stricter one has parted some.
     is_lower = LEAST_LIKENESS <= lower < threshold <= LIKENESS
     if is_of_one_class and is_lower:
-        pairs = _look_alikes(pictures, lower)
+        lower_pairs = _look_alikes(pictures, lower)
         # Steps of a series are joined by no threshold, or only with all others.
-        if _are_one(pictures, pair, pairs) and not any(
-            _faulty_classes(pictures, pairs)
+        if _are_one(pictures, pair, lower_pairs) and not any(
+            _faulty_classes(pictures, lower_pairs)
         ):
-            count = sum(_count_as_one(pictures, pairs).values())
             advice = (
-                f"make mine ALIKE={lower} … lets them count as one; {count} of "
-                f"{len(pictures)} pictures then count as one with another."
+                f"make mine ALIKE={lower} … lets them count as one; "
+                f"{_at(lower, pictures, pairs)}."
             )
     sentences.append(f"If those two show one thing, {advice}")
     return " ".join(sentences)

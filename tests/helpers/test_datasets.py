@@ -815,6 +815,52 @@ def test_near_duplicates_in_two_parts_are_reported(parts, capsys):
     assert "Most alike: train/cats/001.png and val/cats/copy.png (" in said
 
 
+@pytest.mark.parametrize("where", ["parts", "whole"])
+def test_the_same_in_two_classes_is_reported(where, request, capsys):
+    """Both labels stayed, without a word."""
+    folder = request.getfixturevalue(where)
+    load_dataset(folder)
+    assert capsys.readouterr().out == ""
+    one = folder / "train" if where == "parts" else folder
+    for number in (1, 2):
+        data = (one / "cats" / f"00{number}.png").read_bytes()
+        (one / "dogs" / f"again{number}.png").write_bytes(data)
+    load_dataset(folder)
+    inner = "train/" if where == "parts" else ""
+    assert re.search(
+        rf"{folder.name}: 4 files show the same in two classes, such as {inner}cats/"
+        rf"00(\d)\.png and {inner}dogs/again\1\.png: remove the wrong one of each\.\n",
+        capsys.readouterr().out,
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 picture has"), (3, "3 pictures have")]
+)
+def test_pictures_too_small_to_compare_are_counted(whole, count, said, capsys):
+    for i in range(count):
+        picture(900 + i, (31, 33)).save(whole / "cats" / f"small{i}.png")
+    load_dataset(whole)
+    assert capsys.readouterr().out == (
+        f"pets: {said} fewer than 32 x 32 pixels: of such, only exact copies count as "
+        "one.\n"
+    )
+
+
+def test_of_which_class_its_pictures_are_copies_is_said(whole):
+    """It had “0 different pictures of dogs (copies count once)”."""
+    for path in (whole / "dogs").iterdir():
+        path.unlink()
+    for path in (whole / "cats").iterdir():
+        (whole / "dogs" / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(
+        DataError,
+        match=r"0 different pictures of dogs \(copies count once; some show the same "
+        r"as pictures of cats: remove the wrong ones\), too few",
+    ):
+        load_dataset(whole)
+
+
 def test_near_duplicates_that_a_split_parts_are_reported(whole, capsys):
     for path in list(whole.glob("*/*.png")):
         load_image(path).save(path.with_suffix(".jpg"), quality=50)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hostile import chunk, encoded, picture, png
 from image_errors import raises
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from helpers.images import load_image
 from safeguards.depths import misses_data
@@ -339,7 +339,7 @@ def test_a_transparent_colour_of_16_bits_is_named():
     assert "16 bits, one of which is transparent" in doubt
     assert load_with_doubts(png_of(values, 16, 2))[1] == []
     deep = (values >> 8, 8, 2, chunk(b"tRNS", struct.pack(">HHH", 0xF2, 0xF2, 0xF2)))
-    assert load_with_doubts(png_of(*deep))[1] == []
+    assert "16 bits" not in "".join(load_with_doubts(png_of(*deep))[1])
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -446,3 +446,83 @@ def test_whole_jpegs_miss_no_data(options):
         data = encoded(picture("RGB", (320, 240)), "JPEG", **options, **extra)
         assert not misses_data(data)
         assert load_with_doubts(data)[1] == []
+
+
+# -- what is transparent, and what comes after the first frame -------------------------
+
+
+def drawing(ink, ground, mode="RGBA"):
+    image = Image.new("RGBA", (60, 40), ground)
+    ImageDraw.Draw(image).ellipse((10, 5, 45, 30), fill=ink)
+    return image.convert(mode)
+
+
+CLEAR = (255, 255, 255, 0)
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "GIF"])
+@pytest.mark.parametrize("ink", ["white", "#f8f8f8", (0, 0, 0, 0)])
+def test_white_on_nothing_is_doubted(ink, format):
+    """White drawings were seen as white alone, as copies, and nothing said so."""
+    data = encoded(drawing(ink, CLEAR), format)
+    image, (doubt,) = load_with_doubts(data)
+    assert np.asarray(image).min() >= 240
+    assert doubt.startswith("has transparent parts, which are seen as white")
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "GIF"])
+@pytest.mark.parametrize(
+    ("ink", "ground", "mode"),
+    [
+        ("black", CLEAR, "RGBA"),
+        ("#ccc", CLEAR, "RGBA"),
+        (CLEAR, "green", "RGBA"),
+        ("white", "white", "RGB"),
+        ("white", "white", "RGBA"),
+        ("white", "black", "L"),
+    ],
+)
+def test_what_can_be_seen_or_is_opaque_is_not_doubted(ink, ground, mode, format):
+    assert load_with_doubts(encoded(drawing(ink, ground, mode), format))[1] == []
+
+
+def test_white_of_which_one_value_is_transparent_is_doubted():
+    values = np.full((4, 4), 255)
+    values[1, 1] = 7
+    data = png_of(values, 8, 0, chunk(b"tRNS", struct.pack(">H", 7)))
+    (doubt,) = load_with_doubts(data)[1]
+    assert "transparent" in doubt
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "GIF"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_only_the_first_of_several_frames_is_seen_and_that_is_said(count, format):
+    frames = [picture("RGB", (60, 40)).rotate(40 * i) for i in range(count)]
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    image, doubts = load_with_doubts(data)
+    assert np.abs(np.asarray(image, int) - np.asarray(frames[0])).mean() < 12
+    if count == 1:
+        assert doubts == []
+    else:
+        (doubt,) = doubts
+        assert doubt.startswith(f"has {count} frames or pages, of which only the first")
+
+
+def test_a_smaller_copy_in_a_tiff_is_no_page():
+    page = picture("RGB", (60, 40))
+    small = page.resize((30, 20))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    data = encoded(page, "TIFF", save_all=True, append_images=[small])
+    with Image.open(io.BytesIO(data)) as image:
+        image.seek(1)
+        assert image.tag_v2[254] == 1, "else this shows nothing"
+    assert load_with_doubts(data)[1] == []
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
+def test_a_gif_that_is_damaged_after_its_first_frame_is_read(share):
+    frames = [picture("RGB", (60, 40)).rotate(40 * i) for i in range(5)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    whole, _ = load_with_doubts(data)
+    cut, _ = load_with_doubts(data[: int(len(data) * share)])
+    assert np.array_equal(whole, cut)

@@ -10,7 +10,7 @@ import alike_sets as sets
 import numpy as np
 import pytest
 from cases import thorough_but
-from PIL import ExifTags, Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from apps.own_pictures.intake import LEAST, look_through, place
 from helpers import datasets, pictures
@@ -19,7 +19,7 @@ from helpers.datasets import find_near_duplicates, groups, split
 from helpers.images import load_image
 from helpers.pictures import Fingerprint, Pictures
 from safeguards.folders import DataError, filming_order
-from safeguards.look_alikes import Look, look, look_alikes
+from safeguards.look_alikes import SHORTEST, Look, look, look_alikes, turned_pairs
 
 
 def written(folder, pictures, quality=85, form="jpg", time=False):
@@ -540,7 +540,8 @@ def test_a_class_of_pictures_like_those_of_another(tmp_path):
     written(tmp_path / "set", [("a", *rest) for _, *rest in pictures[:24]])
     written(tmp_path / "set", [("b", *rest) for _, *rest in pictures[24:]])
     with pytest.raises(
-        DataError, match=r"Nearly all pictures of b look .*\(likeness .*\): sort"
+        DataError,
+        match=r"of b that look like none .*: 0 of 12, .* Sort .*\(likeness",
     ) as caught:
         look_through(tmp_path / "set")
     threshold = float(ADVICE.search(str(caught.value))[1])
@@ -552,7 +553,7 @@ def test_split_says_what_helps(tmp_path):
     pictures = listed(tmp_path / "set")
     pairs = find_near_duplicates(pictures)
     words = (
-        r"different pictures of good \(those that look alike .*something else.*raise "
+        r"different pictures? of good \(those that look alike .*something else.*raise "
         r"the threshold"
     )
     with pytest.raises(DataError, match=words):
@@ -629,6 +630,23 @@ def test_of_few_pixels_only_exact_copies_are_told(kind, side, tmp_path):
     parts = [found[found.labels == label] for label in (0, 1)]
     same = {*exact[found.labels == 0]} & {*exact[found.labels == 1]}
     assert bool(find_near_duplicates(*parts)) == bool(same)
+
+
+def test_one_picture_is_one(tmp_path):
+    """It said “1 pictures”, “1 have” and “1 different pictures”."""
+    folder = tmp_path / "set"
+    photos = sets.APART["photographs"]()
+    written(folder, photos + tiny(photos[:1], 28), form="png")
+    told = look_through(folder).undecided
+    assert "Of the pictures, 1 has fewer" in told
+    written(tmp_path / "other", sets.copies("half the size", 3))
+    one = listed(tmp_path / "other")
+    with pytest.raises(DataError, match="has 1 picture of class 1, but 2 were asked"):
+        one.subset(2)
+    with pytest.raises(DataError, match="has 1 different picture of class 1 "):
+        split(one)
+    with pytest.raises(ValueError, match="^1 picture of class 1 for 5 folds"):
+        out_of_fold(np.eye(len(one)), one)
 
 
 def test_that_pictures_are_too_small_is_told(tmp_path):
@@ -709,7 +727,9 @@ JOINED |= {
 }
 LEAST_ALIKE = re.compile(
     r"(Pairs .+): (\d+), the least alike (.+) and (.+) \(likeness ([\d.]+)( .+)?\)\. "
-    r"If these show two things, make mine ALIKE=([\d.]+) … parts them\."
+    r"If these show two things, make mine ALIKE=([\d.]+) … parts them; (\d+) of \d+ "
+    r"pictures then count as one with another(, and films are no longer told by their "
+    r"order)?\."
 )
 
 
@@ -753,10 +773,18 @@ def test_what_counts_as_one_is_told_and_how_to_part_it(kind, tmp_path):
     across = sum(one.parent != other.parent for one, other in intake.alike)
     assert across == sum(int(one[1]) for one in found if "two classes" in one[0])
     assert not across or "two classes" in found[0][0]
-    for what, _, one, other, likeness, how, threshold in found:
+    is_film = any("film" in what for what, *_ in found)
+    for what, _, one, other, likeness, how, threshold, left, gone in found:
         assert (how is None) != what.endswith("film")
         assert how is None or likeness == "0.950"
-        assert not are_one(look_through(tmp_path / "set", float(threshold)), one, other)
+        then = look_through(tmp_path / "set", float(threshold))
+        assert not are_one(then, one, other)
+        keys = groups(then.pictures, then.alike).tolist()
+        assert int(left) == sum(keys.count(key) > 1 for key in keys)
+        assert (gone is not None) == is_film
+        assert "frames of a film" not in then.joined_in_words
+        too_few = max(np.bincount(then.pictures.labels)) < SHORTEST
+        assert ("frames of a film aren't looked for" in then.undecided) != too_few
 
 
 @pytest.mark.parametrize(
@@ -813,3 +841,112 @@ def followed(folder, threshold):
         return None
     assert are_one(look_through(folder, float(advised[1])), *pair.groups())
     return float(advised[1])
+
+
+# -- mirrored and turned copies --------------------------------------------------------
+
+TURNS = {
+    "mirrored": ImageOps.mirror,
+    "upside down": ImageOps.flip,
+    "mirrored and smaller": lambda image: ImageOps.mirror(image).resize((160, 120)),
+    "half a turn": lambda image: image.rotate(180),
+    "a quarter": lambda image: image.rotate(90, expand=True),
+    "the other quarter": lambda image: image.rotate(270, expand=True),
+    "transposed": lambda image: image.transpose(Image.Transpose.TRANSPOSE),
+    "transposed the other way": lambda image: image.transpose(
+        Image.Transpose.TRANSVERSE
+    ),
+}
+TOLD = re.compile(
+    r"Mirrored or turned: (\d+) pictures show the same as another that was mirrored or "
+    r"turned, such as (.+) and (.+)\. They count as different things: remove one of "
+    r"each two\."
+)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_mirrored_and_turned_copies_are_told(turn, tmp_path):
+    """They were on both sides of the split, and nothing said so."""
+    photos = [
+        (f"class {i % 2}", f"photo {i}", sets.photo(i, size=(320, 240)))
+        for i in range(24)
+    ]
+    turned = [(label, thing, TURNS[turn](one)) for label, thing, one in photos[:6]]
+    things = written(tmp_path / "set", photos)
+    for number, (label, thing, image) in enumerate(turned):
+        path = tmp_path / "set" / label / f"turned_{number}.jpg"
+        image.save(path, quality=80)
+        things[path] = thing
+    found = listed(tmp_path / "set")
+    looks = [pictures.fingerprint(path).look for path in found.paths]
+    pairs = turned_pairs(looks, range(len(looks)))
+    named = [[things[found.paths[i]] for i in pair] for pair in pairs]
+    assert all(one == other for one, other in named)
+    assert len(named) == 6
+    count, *two = TOLD.search(look_through(tmp_path / "set").undecided).groups()
+    assert int(count) == 12
+    one, other = (things[tmp_path / "set" / path] for path in two)
+    assert one == other
+
+
+SYMMETRIC = {
+    "a ball": lambda i: _with_circle(150, 60 + i),
+    "black": lambda i: Image.new("RGB", (300, 300)),
+    "a colour": lambda i: Image.new("RGB", (300, 300), (5 * i, 100, 200 - 5 * i)),
+    "stripes": lambda i: Image.fromarray(
+        np.tile(np.arange(300) // (12 + i) % 2 * 200, (300, 1)).astype("uint8")
+    ).convert("RGB"),
+    "a textured pattern": lambda i: _kaleidoscope(i),
+}
+
+
+def _kaleidoscope(seed):
+    quarter = sets.photo(seed, size=(150, 150))
+    whole = Image.new("RGB", (300, 300))
+    for x, one in ((0, quarter), (150, ImageOps.mirror(quarter))):
+        whole.paste(one, (x, 0))
+        whole.paste(ImageOps.flip(one), (x, 150))
+    return whole
+
+
+@pytest.mark.parametrize("turn", [1, 20, 50, 80])
+def test_needles_to_the_left_and_right_are_not_told(turn):
+    """“Remove one of each two” cost a class its pictures."""
+    views = []
+    for x, y in ((turn, 100), (-turn, 100), (turn, -100), (-turn, -100)):
+        gauge = _kaleidoscope(1)
+        draw = ImageDraw.Draw(gauge)
+        draw.line((150, 150, 150 + x, 150 + y), fill="white", width=12)
+        views.append(look(gauge))
+    assert turned_pairs(views, range(4)) == []
+
+
+@pytest.mark.parametrize("kind", SYMMETRIC)
+def test_what_looks_the_same_when_turned_is_not_told(kind):
+    """Whatever counts as one: here nothing does."""
+    random = np.random.default_rng(0)
+    views = [sets.grained(SYMMETRIC[kind](i // 2), random) for i in range(24)]
+    assert turned_pairs([look(view) for view in views], range(24)) == []
+
+
+@pytest.mark.parametrize("kind", sorted(sets.APART))
+def test_different_things_are_not_told_as_turned(kind):
+    looks = [look(image) for _, _, image in sets.APART[kind]()]
+    assert turned_pairs(looks, range(len(looks))) == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_few_pictures_are_not_told_as_turned(n):
+    assert turned_pairs(list(looks(n)), range(n)) == []
+
+
+def test_thousands_are_looked_for_turned_in_a_second(record_property):
+    scenes = photographs(np.random.default_rng(0), 1000).clip(0, 255).astype("uint8")
+    scenes[500:] = scenes[:500, :, ::-1]
+    grey = np.full((32, 32, 2), 128, "uint8")
+    views = [Look(scene, grey, (640, 640)) for scene in scenes]
+    start = time.process_time()
+    assert len(turned_pairs(views, range(1000))) == 500
+    seconds = time.process_time() - start
+    record_property("seconds", seconds)
+    assert seconds < 2

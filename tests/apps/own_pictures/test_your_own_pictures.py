@@ -23,8 +23,10 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from apps.own_pictures import intake as intake_module
+from apps.own_pictures import learn
 from apps.own_pictures.intake import (
     LEAST,
+    LEAST_OWN,
     Intake,
     data_card,
     decided_in_words,
@@ -32,6 +34,8 @@ from apps.own_pictures.intake import (
     told,
 )
 from apps.sharing.exported import load_exported
+from helpers import datasets
+from helpers.cleaning import out_of_fold
 from helpers.datasets import find_near_duplicates, groups, split
 from panels.corrections import CorrectionsError, read_corrections, write_corrections
 from safeguards.folders import DataError
@@ -219,6 +223,53 @@ def test_a_folder_that_cannot_be_used_gets_one_clear_line(tmp_path, prepare):
     assert content(tmp_path) == before, "nothing is lost"
 
 
+def white_on_nothing(path, seed):
+    image = Image.new("RGBA", (60, 40), (255, 255, 255, 0))
+    image.paste("white", (5, 5, 10 + seed % 40, 30))
+    image.save(path.with_suffix(".png"))
+
+
+def after_a_black_frame(path, seed):
+    frames = [Image.new("RGB", (60, 40))]
+    frames += [Image.open(io.BytesIO(png(seed, (60, 40))))] * 2
+    frames[0].save(path.with_suffix(".gif"), save_all=True, append_images=frames[1:])
+
+
+def eight_bits_in_sixteen(path, seed):
+    with Image.open(io.BytesIO(png(seed, (60, 40)))) as image:
+        pixels = np.asarray(image.convert("L"))
+    Image.fromarray(pixels.astype("uint16")).save(path.with_suffix(".png"))
+
+
+DOUBTFUL = {
+    white_on_nothing: "has transparent parts, which are seen as white",
+    after_a_black_frame: "has 2 frames or pages, of which only the first is seen",
+    eight_bits_in_sixteen: "has 16 bits, but uses under an eighth of their range",
+}
+
+
+@pytest.mark.parametrize("has_text", [False, True], ids=["alone", "with a text"])
+@pytest.mark.parametrize("classes", [["cats", "dogs"], ["cats"], []])
+@pytest.mark.parametrize("write", DOUBTFUL, ids=lambda write: write.__name__)
+def test_a_refusal_says_why_pictures_may_be_seen_alike(
+    tmp_path, write, classes, has_text
+):
+    """Of white drawings on nothing it only said to remove the wrong ones."""
+    folder = fill(tmp_path / "pets", cats=12, dogs=12)
+    for number, name in enumerate(classes):
+        for i, path in enumerate(sorted((folder / name).glob("*.png"))):
+            path.unlink()
+            write(path, 20 * number + i)
+    if not classes:
+        look_through(folder)
+        return
+    if has_text:
+        (folder / "cats" / "0.txt").write_text("a cat")
+    with pytest.raises(DataError) as error:
+        look_through(folder)
+    assert str(error.value).count(DOUBTFUL[write]) == 1
+
+
 @pytest.mark.parametrize("nothing", ["", "  "])
 def test_no_name_at_all(nothing):
     with pytest.raises(DataError, match="No folder was named"):
@@ -299,6 +350,31 @@ def test_every_file_is_used_or_left_out_for_a_reason(pets):
     )
     assert np.bincount(intake.pictures.labels).tolist() == [11, 12]
     assert not {*intake.pictures.paths} & found.keys()
+
+
+@pytest.mark.parametrize(
+    ("counts", "named"),
+    [
+        ({"cats": 3, "dogs": 1}, "cats/a0.png and cats/a1.png and dogs/a0.png"),
+        ({"cats": 1, "dogs": 3}, "cats/a0.png and dogs/a0.png and dogs/a1.png"),
+        (
+            {"ants": 5, "bees": 1, "cats": 2, "dogs": 1},
+            "ants/a0.png and bees/a0.png and cats/a0.png and dogs/a0.png",
+        ),
+    ],
+)
+def test_a_file_of_each_class_is_named_where_the_same_lies_in_several(
+    tmp_path, counts, named
+):
+    """Of three copies in one class and one in another, those three were named."""
+    folder = fill(tmp_path / "pets", **dict.fromkeys(counts, 12))
+    for name, count in counts.items():
+        for i in range(count):
+            (folder / name / f"a{i}.png").write_bytes(png(77))
+    left = look_through(folder).left_out
+    assert len(left) == sum(counts.values())
+    for remark in left:
+        assert f"in two classes ({named}): remove the wrong one" in remark.reason
 
 
 def test_a_good_folder_is_used_whole(pets):
@@ -440,7 +516,7 @@ def test_a_class_that_looks_like_another_is_named(pets):
         path.unlink()
     with pytest.raises(
         DataError,
-        match=r"Nearly all pictures of cats look .*, as do cats/\d\d.png and dogs",
+        match=r"of cats that look .*: 0 of 12, .*, as do cats/\d\d.png and dogs",
     ):
         look_through(pets)
 
@@ -487,6 +563,50 @@ def test_what_is_advised_of_undecided_pictures_helps(
         monkeypatch.setattr(intake_module, "_look_alikes", lambda *_: [])
     text = look_through(pets, threshold).undecided
     assert advised in text and not_told not in text
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "1 picture resembles another and differs in"), (2, "2 pictures resemble ano")],
+)
+def test_one_undecided_picture_is_one(pets, monkeypatch, count, said):
+    found = (count, Pair(0.9, 0, 1))
+    monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
+    assert f"Not decided: {said}" in look_through(pets).undecided
+
+
+@pytest.mark.parametrize("own", [4, 6, 7])
+def test_what_is_accepted_can_be_learned(tmp_path, own):
+    """Of a class with four pictures of its own three were left to learn from, and five
+    folds of them stopped with a ValueError."""
+    folder = fill(tmp_path / "pets", ants=12, bees=12, cats=own)
+    for name in ("ants", "bees"):
+        for number in range(4):
+            with Image.open(folder / name / f"{number:02}.png") as image:
+                image.resize((60, 45)).save(folder / "cats" / f"{name}{number}.png")
+    if own < 7:
+        with pytest.raises(
+            DataError, match=rf"of cats that look .* class: {own} of {own + 8}, but at"
+        ) as error:
+            look_through(folder)
+        assert "ALIKE=" in str(error.value)
+        return
+    found = look_through(folder)
+    train, test = learn.part(found)
+    assert np.bincount(train.labels).min() >= 5
+    assert np.bincount(test.labels).min() >= 1
+    noise = np.random.default_rng(0).normal(size=(len(train), 4))
+    out_of_fold(noise, train, alike=found.alike)
+    assert len(split(train, [1 / learn.FOLDS] * learn.FOLDS, alike=found.alike)) == 3
+
+
+@pytest.mark.parametrize("own", [LEAST_OWN, 8, 9, 10, 13])
+@pytest.mark.parametrize("shared", [0, 1, 5])
+def test_so_many_of_its_own_suffice(own, shared):
+    """Whatever else there is: the first part of a split gets five of a class."""
+    for count in range(own, own + shared + 1):
+        first, _ = np.split(np.arange(count), datasets._cuts(count, learn.SHARES))
+        assert len(first) >= 5
 
 
 # -- the data card ---------------------------------------------------------------------
