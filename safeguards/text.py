@@ -13,8 +13,8 @@ def printable(text):
 
 
 def counted(number, noun):
-    """A number of things, as in “1 picture” and “2 pictures”."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """A number of things, as in “1 picture” and “2,000 pictures”."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def plain(text):

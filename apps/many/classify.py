@@ -26,7 +26,7 @@ from apps.many.folder import (
 )
 from helpers.models import DEFAULT
 from safeguards.printing import run_tool
-from safeguards.text import printable
+from safeguards.text import counted, printable
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 MODEL_FILES = (*EXPORTED, ".keras")
@@ -51,13 +51,13 @@ def classify(folder, model="", table="", top=1):
 
 def account(done):
     """A `Summary` in two lines: what became of the files, and where the table is."""
-    kept = f"{done.kept:,} {_plural(done.kept, 'line')}"
+    kept = counted(done.kept, "line")
     if not done.rows:
         text = f"No new files: {kept} of earlier runs stay."
     else:
         new = "new file" if done.kept else "file"
         answered = done.rows - done.unreadable
-        text = f"{done.rows:,} {_plural(done.rows, new)}: {answered:,} answered"
+        text = f"{counted(done.rows, new)}: {answered:,} answered"
         if done.unlike:
             text += f" ({done.unlike:,} of them {UNLIKE})"
         if done.unreadable:
@@ -67,10 +67,6 @@ def account(done):
             )
         text += f"; {kept} of earlier runs stay." if done.kept else "."
     return f"{text}\nTable: {_shown(done.out)} (one line a picture)"
-
-
-def _plural(number, noun):
-    return noun if number == 1 else f"{noun}s"
 
 
 def _folder(text):
