@@ -144,7 +144,7 @@ class Card:
         if self.file.exists():
             text = self.file.read_text("utf-8")
             assert text.count("| measure ") == 501 and text.endswith(
-                "what they cost.\n<!-- end -->\n"
+                "the one that was measured.\n<!-- end -->\n"
             )
             yield self.file
 

@@ -24,7 +24,7 @@ def test_answers_that_depend_on_the_pictures_beside_are_refused_by_name(kind, tm
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.Conv2D(8, 3, activation="relu")(layers.Rescaling(1 / 255)(inputs))
     x = layers.Dense(4)(layers.GlobalAveragePooling2D()(change(x)))
-    one = as_classifier(keras.Model(inputs, x), "abcd", rule=ResizeRule())
+    one = as_classifier(keras.Model(inputs, x), [*"abcd"], rule=ResizeRule())
     with pytest.raises(ValueError, match=f"others are beside it.*'{name}"):
         save_classifier(one, tmp_path / "one.keras")
     assert not list(tmp_path.glob("*.keras"))
