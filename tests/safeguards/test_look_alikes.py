@@ -718,7 +718,7 @@ JOINED = {
         sets.bursts(30, 2), lambda i: "ab"[(i < 30) != (i % 10 == 0)]
     ),
     "copies in two classes": lambda: in_classes(
-        sets.copies("half the size"), lambda i: "ab"[i % 2]
+        sets.copies("half the size", n=32), lambda i: "ab"[i % 2]
     ),
     "nothing": lambda: sets.APART["photographs"](),
 }
