@@ -25,6 +25,10 @@ READING = (
     "this kind (a 95 % interval). ≈ marks what may come out a little different when "
     "it's trained again. n: how many pictures were judged."
 )
+WRONG_LABEL = (
+    "Is a label plainly wrong here? Then move that file into the right folder, and "
+    "make the classifier again."
+)
 NAME_END = 18  # letters of a file's name that fit over a picture
 
 
@@ -117,7 +121,9 @@ def front_page(found, test, probabilities, result, notes, settings):
     for heading, rows in (("It got these right", right), ("It got these wrong", wrong)):
         if rows:
             parts += [f"<h3>{heading}</h3>", _examples(test, rows, probabilities)]
-    if not wrong:
+    if wrong:
+        parts.append(f"<p>{WRONG_LABEL}</p>")
+    else:
         parts.append("<p>It got none of the test pictures wrong.</p>")
     facts = {
         "made": date.today().isoformat(),

@@ -266,5 +266,8 @@ def labels_panel(results):
     doubt = suspicion(said, given.labels)
     contradicted = int((said.argmax(axis=1) != given.labels).sum())
     first = max(1, contradicted, len(intake.decided))
-    then = f"Now close this, and run the same command again: {settings.command}"
+    then = (
+        "Now end make labels (Ctrl+C in its terminal, then y), and run the same "
+        f"command again: {settings.command}"
+    )
     return label_cleaner(given, doubt, corrections, said, first, then)

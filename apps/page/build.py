@@ -648,7 +648,7 @@ def main(arguments=None):
     serve = ["-m", "http.server", "--bind", "127.0.0.1", "--directory", page]
     print(f"{page}: {megabytes:.1f} MB, to be put on any web host as it is.")
     _say_of_card(options.model, page)
-    print("Set caching as apps/page/README.md says.")
+    print("How to put it online is in apps/page/README.md.")
     print(
         "To look at it here, this serves it at http://127.0.0.1:8000 until you press "
         "Ctrl+C:"

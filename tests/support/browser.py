@@ -115,7 +115,8 @@ def outside(context):
 
     def note(request):
         if not re.match(
-            r"(https?|wss?)://127\.0\.0\.1[:/]|(data|blob|about):", request.url
+            r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|(data|blob|about):",
+            request.url,
         ):
             asked.append(request.url)
 
