@@ -17,6 +17,12 @@ class DataError(ValueError):
     next."""
 
 
+def as_meant(text):
+    """A path that was typed, without blanks at its ends unless a file's name has them:
+    mostly they were typed by mistake."""
+    return text if os.path.lexists(os.path.expanduser(text)) else text.strip()
+
+
 def visible(folder):
     """What's in a folder, by name, without what systems hide or leave there."""
     paths = [

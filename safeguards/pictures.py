@@ -215,7 +215,9 @@ def decode(source, short_side=None):
         turn = _turn_of(image)
         upright = image.transpose(TURNS[turn]) if turn else image
         whole = _whole(size, scale, upright.size, turn)
-        frames = 1 if image is source else _frames(image.format, source)
+        # Whoever wants it reduced, many pictures mostly, doesn't ask for doubts.
+        is_asked = image is not source and short_side is None
+        frames = _frames(image.format, source) if is_asked else 1
         return Decoded(upright, numbers, doubts(image, numbers, frames), whole)
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 
+INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 NOBODY_READS = {errno.EPIPE, errno.EINVAL}  # the latter on Windows
 # What our tools print beyond ASCII, for consoles that can't write it.
 STAND_INS = {

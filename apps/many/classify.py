@@ -25,12 +25,12 @@ from apps.many.folder import (
     predict_folder,
 )
 from helpers.models import DEFAULT
-from safeguards.printing import run_tool
+from safeguards.folders import as_meant
+from safeguards.printing import INTERRUPTED, run_tool
 from safeguards.text import counted, printable
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 MODEL_FILES = (*EXPORTED, ".keras")
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
 def classify(folder, model="", table="", top=1):
@@ -71,9 +71,7 @@ def account(done):
 
 def _folder(text):
     """The folder of pictures that was typed; BatchError if it can't be used."""
-    # A name may have blanks at its ends, but mostly they were typed by mistake.
-    if not os.path.lexists(os.path.expanduser(text)):
-        text = text.strip()
+    text = as_meant(text)
     if not text:
         raise BatchError(
             "Which pictures? Name the folder they are in, as in: make classify "

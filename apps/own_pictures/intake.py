@@ -210,8 +210,8 @@ def decided_in_words(found):
             if len(texts) > MOST_NAMED:
                 named += f"; and {len(texts) - MOST_NAMED} more"
             parts.append(f"{len(texts)} {what} ({named})")
-    n = len(found.decided)
-    return f"You decided on {n} label{'s' if n > 1 else ''}: {', '.join(parts)}."
+    labels = counted(len(found.decided), "label")
+    return f"You decided on {labels}: {', '.join(parts)}."
 
 
 def data_card(intake, path, parts):

@@ -25,6 +25,7 @@ from helpers.evaluate import (
 from helpers.images import SAMPLES
 from helpers.pictures import Pictures
 from helpers.training import extract_features
+from safeguards.text import counted
 
 FEW = 100  # pictures; of fewer, all judge in turn
 SAME_ANSWER = "guessing one class every time"
@@ -298,9 +299,8 @@ def doubts(suspected, found, result, n):
     accuracy on test, an `Estimate`; n: how many it learned from."""
     most = (1 - result.low) * n
     if suspected:
-        count = len(suspected)
         text = (
-            f"Labels that may be wrong: ≈{count} picture{'s' if count > 1 else ''} to "
+            f"Labels that may be wrong: ≈{counted(len(suspected), 'picture')} to "
             f"look at, of the {n} it learned from. Even if every label were right, up "
             f"to ≈{most:.0f} hard ones could show up here."
         )

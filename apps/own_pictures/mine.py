@@ -28,8 +28,9 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbconvert import HTMLExporter
 
 from apps.own_pictures import keep
+from safeguards.folders import as_meant
 from safeguards.memory import FEW_ARENAS
-from safeguards.printing import run_tool
+from safeguards.printing import INTERRUPTED, run_tool
 from safeguards.text import plain, printable
 from safeguards.whole_files import atomic_write, temporary_folder_in
 
@@ -52,7 +53,6 @@ LASTING = {  # sections that may take long: {heading: how long, about}
     "Learn": "some ten seconds, or more with many pictures",
     "Export": "half a minute",
 }
-INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 
 class StoppedError(Exception):
@@ -346,10 +346,7 @@ def main():
         "chance explains",
     )
     options = parser.parse_args()
-    folder = options.folder
-    # A name may have blanks at its ends, but mostly they were typed by mistake.
-    if not os.path.lexists(os.path.expanduser(folder)):
-        folder = folder.strip()
+    folder = as_meant(options.folder)
     try:
         alike = likeness(options.alike.strip())
         if not folder:
