@@ -15,6 +15,7 @@ from statistics import median
 
 import psutil
 import pytest
+from nbval import kernel as nbval_kernel
 
 from safeguards.memory import FEW_ARENAS
 
@@ -26,6 +27,7 @@ GROWN, ROOM, ENOUGH = (
     5,
 )  # times what is recorded, CPU seconds, lessons to judge a machine by
 CLOSED = "http://127.0.0.1:9"  # nothing listens there: a download fails at once
+STARTS = 3  # of a lesson's kernel
 
 
 def pytest_configure(config):
@@ -65,6 +67,25 @@ def pytest_configure(config):
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         os.environ["PYTHONPATH"] = str(ROOT / "tests" / "support" / "guard")
         os.environ["GUARD_LOG"] = str(Path(home.name) / "guard.log")
+
+
+def started(start=nbval_kernel.start_new_kernel):
+    """nbval's function that starts a kernel, but for one that dies before its first
+    word.
+
+    Its ports were free when they were chosen, and a second later, when it opens them,
+    they may be another worker's. Nothing of the lesson has run by then."""
+
+    def start_new_kernel(*arguments, **named):
+        for _ in range(STARTS - 1):
+            with contextlib.suppress(RuntimeError):
+                return start(*arguments, **named)
+        return start(*arguments, **named)
+
+    return start_new_kernel
+
+
+nbval_kernel.start_new_kernel = started()
 
 
 def pytest_report_header():

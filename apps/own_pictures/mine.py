@@ -104,6 +104,11 @@ def run(folder, results, alike=None, tune=False):
         if hasattr(client, "_async_cleanup_kernel_future"):
             raise KeyboardInterrupt from None
         raise StoppedError(reason(error, notebook)) from error
+    except RuntimeError as error:
+        raise StoppedError(
+            f"Python did not start for the notebook ({error}). That can happen once: "
+            "run the command again."
+        ) from error
     _make_readable_elsewhere(notebook)
     return notebook
 

@@ -41,16 +41,37 @@ def project(tmp_path):
     return project
 
 
-@pytest.mark.parametrize(
-    "place", thorough_but(["project", "project/notebooks", "elsewhere"], "elsewhere")
-)
-def test_lessons_are_compared_alike_from_every_folder(project, tmp_path, place):
-    (tmp_path / place).mkdir(exist_ok=True)
-    lesson = project / "notebooks" / "lesson.ipynb"
+TAKEN = """# Hold the first port that is chosen for a kernel, as another process may.
+import socket
+
+from jupyter_client.connect import LocalPortCache
+
+choose = LocalPortCache.find_available_port
+held = []
+
+
+def find_available_port(self, ip):
+    port = choose(self, ip)
+    if not held:
+        held.append(socket.create_server((ip, port)))
+    return port
+
+
+LocalPortCache.find_available_port = find_available_port
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"ports held: {len(held)}")
+"""
+
+
+def run_lesson(lesson, folder, *options):
+    """What pytest says of the lesson, started in the folder."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(lesson)],
-        cwd=tmp_path / place,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+        + [str(lesson)],
+        cwd=folder,
         # as on a computer whose files are not in UTF-8
         env=inherited | {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
         capture_output=True,
@@ -58,4 +79,21 @@ def test_lessons_are_compared_alike_from_every_folder(project, tmp_path, place):
         errors="replace",
         timeout=120,
     )
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "place", thorough_but(["project", "project/notebooks", "elsewhere"], "elsewhere")
+)
+def test_lessons_are_compared_alike_from_every_folder(project, tmp_path, place):
+    (tmp_path / place).mkdir(exist_ok=True)
+    said = run_lesson(project / "notebooks" / "lesson.ipynb", tmp_path / place)
+    assert "1 passed" in said, said
+
+
+def test_a_kernel_whose_port_was_taken_meanwhile_starts_again(project):
+    (project / "taken.py").write_text(TAKEN, encoding="utf-8")
+    lesson = project / "notebooks" / "lesson.ipynb"
+    said = run_lesson(lesson, project, "-p", "taken")
+    assert "ports held: 1" in said, said
+    assert "1 passed" in said, said
