@@ -18,6 +18,7 @@ Stopped, it goes on where it was: what is there, of the same weights, size, pict
 recipe, is kept. It takes about ten minutes on two idle cores.
 """
 
+import ast
 import datetime
 import inspect
 import json
@@ -53,7 +54,7 @@ TEST_NOISE = 1002
 
 
 def by_night(pictures, seed):
-    """Grey, half the contrast, and noise: uint8 (n, side, side, 3), as it came in."""
+    """Pictures in grey, with half the contrast and with noise: uint8 in, uint8 out."""
     grey = pictures.mean(axis=3, keepdims=True)
     dim = 127.5 + 0.5 * (grey - 127.5)
     noise = np.random.default_rng(seed).normal(0, 0.3 * 255, dim.shape)
@@ -78,7 +79,11 @@ def warm_up(peak, steps):
 def fine_tune(model, x, y, validation, epochs, rate):
     base = model.get_layer("base")
     base.trainable = True  # every layer inside it, too …
-    norms = [x for x in base.layers if isinstance(x, keras.layers.BatchNormalization)]
+    norms = [
+        layer
+        for layer in base.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     for layer in base.layers[: len(base.layers) // 3] + norms:
         layer.trainable = False  # … but not the first third, and no BatchNorm
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -87,7 +92,13 @@ def fine_tune(model, x, y, validation, epochs, rate):
         "val_accuracy", patience=2, restore_best_weights=True
     )
     return model.fit(
-        x, y, 16, epochs, validation_data=validation, callbacks=[best], verbose=2
+        x,
+        y,
+        batch_size=16,
+        epochs=epochs,
+        validation_data=validation,
+        callbacks=[best],
+        verbose=2,
     )
 
 
@@ -95,7 +106,8 @@ def frozen_features(classifier):
     """A network: pictures, uint8 → {place: features, (n, d)} from four places."""
     network, layers = classifier.network, keras.layers
     found = {"pooled at the end": network.layers[-2].output}
-    for block in [x for x in network.layers if isinstance(x, layers.Add)][2::3]:
+    blocks = [layer for layer in network.layers if isinstance(layer, layers.Add)]
+    for block in blocks[2::3]:
         averaged = layers.GlobalAveragePooling2D()(block.output)
         found[f"{block.name}, averaged"] = averaged
         found[f"{block.name}, in place"] = layers.Flatten()(block.output)
@@ -236,14 +248,24 @@ SETTINGS = (
 )
 
 
+def statements(function):
+    """A function's source without what it says for readers: docstring, comments,
+    layout."""
+    tree = ast.parse(inspect.getsource(function))
+    body = tree.body[0].body
+    if ast.get_docstring(tree.body[0]) is not None:
+        del body[0]
+    return ast.unparse(tree)
+
+
 def about(dataset):
     """What the recording holds for: the network's weights and size, and the start of
-    the SHA-256 of all pictures with their labels, and of the recipe's source."""
+    the SHA-256 of all pictures with their labels, and of the recipe's statements."""
     pictures = sha256()
     for part in (dataset.train, dataset.validation, dataset.open_test()):
         for path, label in zip(part.paths, part.labels, strict=True):
             pictures.update(path.read_bytes() + bytes([label]))
-    source = "".join(inspect.getsource(function) for function in RECIPE)
+    source = "\n".join(statements(function) for function in RECIPE)
     recipe = sha256(f"{source}{SETTINGS}".encode())
     return {
         "tool": "tools/record/record_fine_tuning.py",
