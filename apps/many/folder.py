@@ -16,7 +16,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b, sha256
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from threading import Semaphore
 from typing import NamedTuple
@@ -37,10 +37,11 @@ from safeguards.pictures import UNREACHABLE, ImageError
 from safeguards.progress import progress_bar
 from safeguards.whole_files import atomic_write
 
-FILE_COLUMNS = ("path", "bytes", "modified", "model", "error")
-NOTE = "note"  # the column after these, where it's known what a classifier learned from
-UNLIKE = "like nothing it learned from"  # what it says of such a picture
-CLASS_COLUMNS = ("wnid", "name", "probability")
+# A table's columns, what people look for first: path, then those of the classes, then …
+CLASS_COLUMNS = ("name", "probability", "wnid")
+NOTE = "note"  # … this one, where it's known what a classifier learned from, and …
+FILE_COLUMNS = ("error", "bytes", "modified", "model")
+UNLIKE = "like nothing it learned from"  # what the note says of such a picture
 EXPORTED = (".onnx", ".tflite")  # suffixes of the files that load_exported takes
 FORMULA = "=+-@\t\r"  # a spreadsheet runs a text that begins with one of these
 AT_ONCE = 2  # batches in the network: one alone leaves cores idle between its layers
@@ -197,11 +198,10 @@ class Predictor:
         """What a row says of the likeliest classes: {column: value}."""
         values = []
         for prediction in classes:
-            values.append(_no_formula(prediction.wnid))
             values.append(_no_formula(prediction.name))
             values.append(round(prediction.probability, DECIMALS))
-        class_columns = self.columns[len(FILE_COLUMNS) + self.notes :]
-        return dict(zip(class_columns, values, strict=True))
+            values.append(_no_formula(prediction.wnid))
+        return dict(zip(_class_columns(len(classes)), values, strict=True))
 
 
 def predict_folder(
@@ -217,10 +217,11 @@ def predict_folder(
     """Predict every picture in and below a folder, into a CSV table → `Summary`.
 
     All files but hidden ones count, in the order of their names. A row says path (below
-    `folder`), bytes, modified (nanoseconds, as the system keeps it), model, error, and
-    wnid, name and probability of the `top` likeliest classes. A file that is no
-    readable picture has an error instead. A classifier that knows what it learned from
-    adds a note after the error: "like nothing it learned from", or nothing.
+    `folder`); name, probability and wnid of the `top` likeliest classes; error, which a
+    file has instead if it's no readable picture; bytes, modified (nanoseconds, as the
+    system keeps it) and model. A classifier that knows what it learned from adds a note
+    before the error: "like nothing it learned from", or nothing. The table is UTF-8
+    with a mark at its beginning, without which Excel would guess another encoding.
 
     Run again after an interruption, or with more pictures, it adds what is missing and
     replaces rows of files that have changed since. Files that couldn't be opened are
@@ -301,9 +302,14 @@ def fitting(classifier):
 def columns(top=1, notes=False):
     """The columns of a table with the `top` likeliest classes.
 
-    Those of the second class are called wnid_2 and so on. notes: whether it's known
+    Those of the second class are called name_2 and so on. notes: whether it's known
     what the classifier learned from, which adds one."""
-    names = [*FILE_COLUMNS, *([NOTE] if notes else []), *CLASS_COLUMNS]
+    return ["path", *_class_columns(top), *([NOTE] if notes else []), *FILE_COLUMNS]
+
+
+def _class_columns(top):
+    """Those of the `top` likeliest classes."""
+    names = list(CLASS_COLUMNS)
     for rank in range(2, top + 1):
         names += [f"{name}_{rank}" for name in CLASS_COLUMNS]
     return names
@@ -415,8 +421,10 @@ def _explained(table):
 
 
 def _open(table, mode):
-    # File names may be no UTF-8: surrogates keep their bytes.
-    return open(table, mode, newline="\n", encoding="utf-8", errors="surrogateescape")
+    # File names may be no UTF-8: surrogates keep their bytes. The mark at the beginning
+    # is written once, and not read as a part of the first column's name.
+    encoding = "utf-8" if mode == "a" else "utf-8-sig"
+    return open(table, mode, newline="\n", encoding=encoding, errors="surrogateescape")
 
 
 def _writer(file, names):
@@ -430,8 +438,8 @@ def _read_rows(file, table):
     """The rows of a table's open file, without the last one if it's cut off."""
     header = file.readline()
     if not header.endswith("\n"):
-        top = header.count(",") // len(CLASS_COLUMNS) + 1
-        for notes in (False, True):
+        most = header.count(",") // len(CLASS_COLUMNS) + 1
+        for top, notes in product(range(1, most + 1), (False, True)):
             if _header(top, notes).startswith(header):
                 return  # nothing was written yet, or not even the whole header
     names = next(csv.reader([header]), [])
@@ -461,7 +469,7 @@ def _header(top, notes):
 
 def _top_of(names):
     """How many of the likeliest classes a table with these columns has."""
-    return (len(names) - len(FILE_COLUMNS)) // len(CLASS_COLUMNS)
+    return (len(names) - 1 - len(FILE_COLUMNS)) // len(CLASS_COLUMNS)
 
 
 def _parsed(names, texts):

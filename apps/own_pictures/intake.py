@@ -206,12 +206,37 @@ def decided_in_words(found):
         parts.append(f"{kept} kept")
     for what, texts in {"changed": changed, "left out": left_out}.items():
         if texts:
-            named = "; ".join(texts[:MOST_NAMED])
-            if len(texts) > MOST_NAMED:
-                named += f"; and {len(texts) - MOST_NAMED} more"
-            parts.append(f"{len(texts)} {what} ({named})")
+            parts.append(f"{len(texts)} {what} ({_named(texts)})")
     labels = counted(len(found.decided), "label")
     return f"You decided on {labels}: {', '.join(parts)}."
+
+
+def moved_in_words(found, earlier):
+    """Which files lie in another class's folder than at an earlier run, a sentence with
+    the first names; or "".
+
+    found: an `Intake`; earlier: names of files then, such as "cats/1.jpg". A file of
+    which there were two by that name isn't followed."""
+    names = {f"{path.parent.name}/{path.name}" for path in found.given.paths}
+    gone = {}  # {a file's name: the folders that it's no longer in}
+    for name in set(earlier) - names:
+        folder, file = name.split("/", 1)
+        gone.setdefault(file, []).append(folder)
+    moves = []
+    for name in sorted(names - set(earlier)):
+        folder, file = name.split("/", 1)
+        if len(gone.get(file, ())) == 1:
+            moves.append(printable(f"{file}: {gone[file][0]} → {folder}"))
+    if not moves:
+        return ""
+    files = counted(len(moves), "file")
+    return f"You moved {files} since the last run ({_named(moves)})."
+
+
+def _named(texts):
+    """The first of some texts, and how many more there are."""
+    more = len(texts) - MOST_NAMED
+    return "; ".join([*texts[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def data_card(intake, path, parts):

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from apps.own_pictures.features import USUAL
 from apps.own_pictures.intake import decided_in_words, place
+from apps.own_pictures.keep import SUSPECTS
 from apps.own_pictures.learn import new_head
 from helpers import sample_names
 from helpers.cleaning import suspicion
@@ -60,25 +61,25 @@ def judge_accuracy(result, guess, pictures=None, width=0.2):
     guess = round(guess, 2)
     low = round(result.low, 2)
     high = round(result.high, 2)
-    always = f"{SAME_ANSWER}, which is right about {100 * guess:.0f} % of them"
-    span = f"right about ≈{100 * low:.0f} to ≈{100 * high:.0f} % of pictures like these"
+    always = f"{SAME_ANSWER}, which gets {100 * guess:.0f} % right"
+    span = f"≈{100 * low:.0f} to ≈{100 * high:.0f} % of pictures like these right"
     narrow = round(high - low, 2) <= width
     if high < guess:
         return f"Worse than {always}: look at the labels and at the errors."
     if low <= guess and narrow:
-        return f"{span.capitalize()}: hardly better than {always}, if at all."
+        return (
+            f"It probably gets {span}. That's hardly better than {always}, if at all."
+        )
     if low <= guess:
         return (
-            f"Too few pictures to tell: it may be {span}, perhaps no more than "
+            f"Too few pictures to tell: it may get {span}, perhaps no more than "
             f"{always}. Collect more, or pictures that differ more."
         )
     if narrow:
-        return (
-            f"{span.capitalize()}; {SAME_ANSWER} is right about {100 * guess:.0f} % of "
-            "them."
-        )
+        return f"It probably gets {span}, so it's better than {always}."
     sentence = (
-        f"Better than {always}, but too few pictures to tell by how much: {span}."
+        f"Better than {always}, but too few pictures to tell by how much: it may get "
+        f"{span}."
     )
     if pictures is None:
         return sentence
@@ -158,11 +159,11 @@ def of_few_pictures(found, learned):
     """What all pictures say, judging in turn, where there are few.
 
     found: an `Intake`; learned: the `Learned` whose features are used. Returns (a text
-    to follow what the test pictures said; votes as of `repeated_out_of_fold`), or
-    ("", None) where there are more."""
+    to follow what the test pictures said; the accuracy, an `Estimate`, and votes as of
+    `repeated_out_of_fold`), or ("", None, None) where there are more."""
     pictures = found.pictures
     if len(pictures) >= FEW:
-        return "", None
+        return "", None, None
     features = learned.features_of(pictures)
     keys = groups(pictures, found.alike)
     with threadpool_limits(1, user_api="blas"):
@@ -176,7 +177,7 @@ def of_few_pictures(found, learned):
         f"were learned from. About {more} more pictures in the folder would make that "
         "interval half as wide."
     )
-    return text, votes
+    return text, result, votes
 
 
 def blind_guess(test):
@@ -287,7 +288,7 @@ def write_suspects(rows, train, out_of_fold, results):
         probability = out_of_fold[row, answer]
         name = place(train.paths[row])
         lines.append(f"{name}: {train.classes[answer]}? ≈{probability:.2f}\n")
-    path = results / "suspected_labels.txt"
+    path = results / SUSPECTS
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -326,14 +327,17 @@ def tuned_on_test(test, frozen, probabilities):
     )
 
 
-def for_the_card(result, alarms, test, train, network, learned, agreement):
+def for_the_card(result, in_turn, alarms, test, train, network, learned, agreement):
     """What a model card says was measured: {measure: `Estimate`, `Parity` or text}.
 
-    alarms: the share of test pictures called unlike anything, or None where the
-    classifier doesn't say so."""
+    in_turn: the accuracy of `of_few_pictures`, or None where there's none; alarms: the
+    share of test pictures called unlike anything, or None where the classifier doesn't
+    say so."""
     guess = blind_guess(test)
-    measured = {
-        "accuracy": result,
+    measured = {"accuracy": result}
+    if in_turn:
+        measured["accuracy, all pictures tested in turn"] = in_turn
+    measured |= {
         SAME_ANSWER: f"{guess:.2f}",
         "in words": judge_accuracy(result, guess),
         "learned from": f"{len(train)} pictures",

@@ -16,12 +16,13 @@ from helpers.models import DEFAULT
 from safeguards.folders import file_digest
 from safeguards.look_alikes import ALIKE
 from safeguards.text import printable
-from safeguards.whole_files import SUMS, atomic_write
+from safeguards.whole_files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "run.json"
 ANSWERS = "answers.csv"
 CORRECTIONS = "my_corrections.csv"
+SUSPECTS = "suspected_labels.txt"
 OUT_OF_FOLD = "out_of_fold.npz"
 IN_TURN = "in_turn.npz"
 CARDS = ("model_card.md", "data_card.md")
@@ -114,11 +115,6 @@ def carry_over(earlier, results, pictures):
         if (earlier / name).is_file():
             shutil.copyfile(earlier / name, results / name)
             copied.append(name)
-    sums = earlier / SUMS
-    if sums.is_file():  # they tell whether somebody has changed a card
-        lines = sums.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.rstrip().endswith(CARDS)]
-        (results / SUMS).write_text("".join(kept), encoding="utf-8")
     return copied
 
 

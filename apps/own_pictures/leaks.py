@@ -47,9 +47,10 @@ def nearest_pairs(test, learned):
     return _sorted(distances, positions)
 
 
-def closest_pairs(test, learned):
+def closest_pairs(by_distance, test, learned):
     """The pairs to look at, an `Across` each, the most suspicious first: by turns from
-    `nearest_pairs`, and from those that are much nearer than the next picture."""
+    `by_distance`, what `nearest_pairs` returned, and from those that are much nearer
+    than the next picture."""
     scaler = StandardScaler().fit(learned.features)
     search = NearestNeighbors(n_neighbors=2, metric="cosine")
     search.fit(scaler.transform(learned.features))
@@ -57,7 +58,7 @@ def closest_pairs(test, learned):
     distances, positions = search.kneighbors(features)
     shares = distances[:, 0] / np.maximum(distances[:, 1], SMALLEST)
     by_share = _sorted(shares, positions[:, 0])
-    both = chain.from_iterable(zip(nearest_pairs(test, learned), by_share, strict=True))
+    both = chain.from_iterable(zip(by_distance, by_share, strict=True))
     pairs = {}  # the first place counts
     for pair in both:
         pairs.setdefault(pair[1:], pair)

@@ -371,8 +371,10 @@ def main():
         return INTERRUPTED
     page = shown_path(mine / "report.html")
     model = shown_path(mine / "model.onnx")
-    labels = shown_path(mine / "labels.ipynb")
-    print(f"Read {page} first. Decide on labels: make labels, or open {labels}")
+    print(f"Read {page} first.")
+    if (mine / keep.SUSPECTS).stat().st_size:
+        labels = shown_path(mine / "labels.ipynb")
+        print(f"Decide on labels: make labels, or open {labels}")
     print(f"As a page for others: make page MODEL={model}")
     return 0
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from apps.sharing.parity import Parity
 from helpers.timing import Timing
 from safeguards.text import plain
-from safeguards.whole_files import atomic_write, note_digest, shipped
+from safeguards.whole_files import atomic_write
 
 # What it's for comes first: whoever reads a card decides whether to use the model. A
 # page shows it without what's for its author, and folds what's technical.
@@ -65,9 +66,9 @@ file is the one that was measured.
 """
 ALWAYS = 'It always answers with one of its classes: there is no "none of these".'
 KNOWS = (
-    "It names one of its classes whatever it's shown, but says so where an image is "
-    "like nothing it learned from. It notices most other things, but seldom close "
-    "relatives of its classes."
+    "It names one of its classes whatever it's shown. If an image is like nothing it "
+    "learned from, it says that as well. Most other things are noticed that way; close "
+    "relatives of its classes seldom are."
 )
 LIMIT = (
     "further than {within:.3f} (cosine distance of the features) from the nearest of "
@@ -78,6 +79,7 @@ FOR_AUTHOR = re.compile(r"(?s)<!-- for its author -->\n.*?<!-- end -->\n*")
 TECHNICAL = re.compile(r"(?s)<!-- technical -->\n(.*?)<!-- end -->\n*")
 TO_FILL_IN = "**TO FILL IN:**"
 FILL_IN = re.compile(r"(?s)(<!-- to fill in: (\w+) -->\n)(.*?)(\n<!-- end -->)")
+AS_MADE = re.compile(r"<!-- as made: (\w+) -->\n")  # a card's last line; see `_mark`
 CROPS = {  # the shapes of a `ResizeRule`, in words
     "square": "its short side, from the centre",
     "each_side": "each side, then squashed",
@@ -158,31 +160,41 @@ def _described(rule):
 def write_card(path, text):
     """Write a card's text at `path`, whole or not at all, and return its path.
     What somebody filled in on the card that was there is carried over. If that card was
-    changed since it was written, by the hash in SHA256SUMS beside it, it stays as
-    NAME_earlier, NAME_earlier2, …: nothing is lost."""
+    changed in other places, it stays as NAME_earlier, NAME_earlier2, …: nothing is
+    lost."""
     path = Path(path).expanduser()
     if path.is_file():
         earlier = path.read_text(encoding="utf-8")
         text = _carried_over(earlier, text)
-        if not shipped(path):
+        if _was_changed(earlier):
             with atomic_write(_free_path(path)) as draft:
                 draft.write_text(earlier, encoding="utf-8")
     with atomic_write(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-    note_digest(path)
+        draft.write_text(f"{text}\n<!-- as made: {_mark(text)} -->\n", encoding="utf-8")
     return path
 
 
+def _mark(text):
+    """Hexadecimal digits for a card's text, but for what is there to be filled in."""
+    rest = FILL_IN.sub(r"\1\4", text)
+    return sha256(rest.encode()).hexdigest()[:16]
+
+
+def _was_changed(card):
+    """Whether a card says anything else than when it was made, but for what was filled
+    in."""
+    made = AS_MADE.search(card)
+    return not made or made[1] != _mark(AS_MADE.sub("", card).removesuffix("\n"))
+
+
 def _carried_over(earlier, text):
-    """A new card's text, with what was filled in on the earlier one."""
+    """A new card's text, with what was filled in on the earlier one, in part or
+    whole."""
     filled_in = {name: content for _, name, content, _ in FILL_IN.findall(earlier)}
 
     def with_content(match):
         start, name, content, end = match.groups()
-        earlier_content = filled_in.get(name, content)
-        if TO_FILL_IN in earlier_content:
-            earlier_content = content
-        return f"{start}{earlier_content}{end}"
+        return f"{start}{filled_in.get(name, '').strip() or content}{end}"
 
     return FILL_IN.sub(with_content, text)
 

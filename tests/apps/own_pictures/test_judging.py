@@ -53,32 +53,31 @@ def test_difference_has_the_interval_that_was_published():
         (
             2,
             10,
-            "Worse than guessing one class every time, which is right about 60 % of "
-            "them: look",
+            "Worse than guessing one class every time, which gets 60 % right: look",
         ),
         (
             6,
             10,
-            "Too few pictures to tell: it may be right about ≈31 to ≈83 % of pictures "
-            "like these, perhaps no more than guessing one class every time,",
+            "Too few pictures to tell: it may get ≈31 to ≈83 % of pictures like these "
+            "right, perhaps no more than guessing one class every time, which gets 60",
         ),
         (
             10,
             10,
-            "Better than guessing one class every time, which is right about 60 % of "
-            "them, but too few pictures to tell by how much: right about ≈72 to ≈100 %",
+            "Better than guessing one class every time, which gets 60 % right, but too "
+            "few pictures to tell by how much: it may get ≈72 to ≈100 % of pictures",
         ),
         (
             600,
             1000,
-            "Right about ≈57 to ≈63 % of pictures like these: hardly better than "
-            "guessing",
+            "It probably gets ≈57 to ≈63 % of pictures like these right. That's hardly "
+            "better than guessing one class every time, which gets 60 % right, if at",
         ),
         (
             950,
             1000,
-            "Right about ≈93 to ≈96 % of pictures like these; guessing one class every "
-            "time is right about 60 % of them.",
+            "It probably gets ≈93 to ≈96 % of pictures like these right, so it's "
+            "better than guessing one class every time, which gets 60 % right.",
         ),
     ],
 )
@@ -91,10 +90,10 @@ def test_judgement_goes_by_what_it_prints():
     result = counted(24, 36)
     assert 0.5 < result.low < 0.505
     assert judge_accuracy(result, 0.5).startswith(
-        "Too few pictures to tell: it may be right about ≈50 to ≈80 %"
+        "Too few pictures to tell: it may get ≈50 to ≈80 % of"
     )
     assert judge_accuracy(counted(54, 86), 0.5).startswith(
-        "Right about ≈52 to ≈72 % of pictures like these; "
+        "It probably gets ≈52 to ≈72 % of pictures like these right, so"
     )
 
 
@@ -290,7 +289,9 @@ def test_the_card_says_it_in_words_that_need_no_explanation():
     test = some_pictures([0, 1] * 20)
     learned = SimpleNamespace(name="others")
     alarms = counted(2, 40)
-    rows = for_the_card(counted(39, 40), alarms, test, test, "lite0", learned, "same")
+    rows = for_the_card(
+        counted(39, 40), None, alarms, test, test, "lite0", learned, "same"
+    )
     assert [*rows] == [
         "accuracy",
         "guessing one class every time",
@@ -301,6 +302,11 @@ def test_the_card_says_it_in_words_that_need_no_explanation():
         "test pictures wrongly called unlike anything",
         "ONNX against Keras",
     ]
+    few = for_the_card(
+        counted(9, 12), counted(39, 40), alarms, test, test, "lite0", learned, "same"
+    )
+    assert list(few)[:2] == ["accuracy", "accuracy, all pictures tested in turn"]
+    assert few["accuracy, all pictures tested in turn"].n == 40
 
 
 def test_accuracy_of_probabilities():

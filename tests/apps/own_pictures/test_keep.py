@@ -7,7 +7,6 @@ import pytest
 
 from apps.own_pictures import keep
 from helpers.pictures import Pictures
-from safeguards.whole_files import SUMS
 
 
 def pictures(folder, labels=(0, 0, 1, 1)):
@@ -26,7 +25,6 @@ def earlier_run(tmp_path, folder):
     keep.write_settings(earlier, folder, "efficientnet_lite0", 0.95)
     for name in (*keep.CARRIED, "model.onnx", "report.html"):
         (earlier / name).write_text(name)
-    (earlier / SUMS).write_text("a  model_card.md\nb  model.onnx\nc  data_card.md\n")
     return earlier
 
 
@@ -36,8 +34,7 @@ def test_the_same_folder_goes_on_from_what_is_there(tmp_path):
     results.mkdir()
     copied = keep.carry_over(earlier, results, f"{tmp_path}/other/../pets")
     assert copied == list(keep.CARRIED)
-    assert {path.name for path in results.iterdir()} == {*keep.CARRIED, SUMS}
-    assert (results / SUMS).read_text() == "a  model_card.md\nc  data_card.md\n"
+    assert {path.name for path in results.iterdir()} == {*keep.CARRIED}
 
 
 @pytest.mark.parametrize("case", ["another folder", "no run", "nothing"])

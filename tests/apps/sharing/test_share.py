@@ -1571,14 +1571,34 @@ def test_what_was_filled_in_on_a_card_is_carried_over(tmp_path, learned):
         assert f"Measured on: {said}." in text
         assert "-->\nThree boxes\nof mine.\n<!-- end" in text
         assert text.count("**TO FILL IN:**") == 1, "only what is still open"
-    # The edited card stays as it was; one that nobody touched is replaced.
-    earlier = tmp_path / "card_earlier.md"
-    assert earlier.read_text("utf-8") == filled
-    path.write_text(text + "## Contact\nme\n", "utf-8")
-    (tmp_path / "card_earlier2.md").mkdir()
+    assert [file.name for file in tmp_path.iterdir()] == ["card.md"]
+    # What was filled in in part is kept as well, with what it still asks for.
+    partly = text.replace("**TO FILL IN:**", "For my aunt. **TO FILL IN:**")
+    path.write_text(partly, "utf-8")
     model_card(learned, path, "a fifth", measured)
-    assert "## Contact" in (tmp_path / "card_earlier3.md").read_text("utf-8")
-    assert "Three boxes" in path.read_text("utf-8")
+    assert "For my aunt. **TO FILL IN:** what it was" in path.read_text("utf-8")
+    assert [file.name for file in tmp_path.iterdir()] == ["card.md"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: f"{text}## Contact\nme\n",
+        lambda text: text.replace("made-up", "photos of mine"),
+        lambda text: re.sub(r"<!-- (to fill in|as made): .*\n", "", text),
+        lambda text: text.replace("<!-- to fill in: use -->\n", "Contact: me\n"),
+    ],
+    ids=["at the end", "in the middle", "without comments", "without one of them"],
+)
+def test_a_card_changed_elsewhere_stays_beside_the_new_one(tmp_path, learned, change):
+    measured = {"accuracy": accuracy([0, 1], [0, 1])}
+    path = model_card(learned, tmp_path / "card.md", "made-up", measured)
+    for free in ("card_earlier.md", "card_earlier3.md"):
+        changed = change(path.read_text("utf-8"))
+        path.write_text(changed, "utf-8")
+        (tmp_path / "card_earlier2.md").mkdir(exist_ok=True)
+        model_card(learned, path, "made-up", measured)
+        assert (tmp_path / free).read_text("utf-8") == changed
 
 
 def test_a_card_shows_names_as_they_are(tmp_path, learned):
