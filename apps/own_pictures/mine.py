@@ -85,6 +85,7 @@ def run(folder, results, alike=None, tune=False):
         ],
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
         coalesce_streams=True,
+        shutdown_kernel="immediate",  # it has written all; TensorFlow takes 2 s to end
         skip_cells_with_tag="template",  # what you do in the notebook itself
         on_cell_start=_heading_printer(notebook),
     )
