@@ -79,6 +79,11 @@ def _short(folder):
     return shlex.quote(str(folder))
 
 
+def shown_path(path):
+    """A path as you would type it in the project's folder."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
 def write_settings(results, pictures, network, likeness, tune=False):
     """Note how a run is made, in run.json in its folder of results → `Settings`."""
     today = date.today().isoformat()

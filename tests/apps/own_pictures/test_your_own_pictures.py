@@ -10,20 +10,23 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import zipfile
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from jupyter_client.connect import LocalPortCache
 from nbclient import NotebookClient
 from PIL import Image
 
 from apps.own_pictures import intake as intake_module
-from apps.own_pictures import learn
+from apps.own_pictures import kernel, learn, run
 from apps.own_pictures.intake import (
     LEAST,
     LEAST_OWN,
@@ -730,6 +733,23 @@ def command(monkeypatch, tmp_path, capfd):
     return run
 
 
+def without_a_run(monkeypatch, suspects=""):
+    """Let the command start nothing and find so many suspects → a list of what it would
+    have been started with."""
+    given = []
+
+    @contextmanager
+    def started(folder, results, alike, tune):
+        given.append((folder, results, alike, tune))
+        (results / "suspected_labels.txt").write_text(suspects)
+        yield
+
+    monkeypatch.setattr(mine, "started", started)
+    monkeypatch.setattr(run, "run", lambda *_, **__: None)
+    monkeypatch.setattr(run, "report", lambda *_: "")
+    return given
+
+
 HOW_LONG = (
     "Python and the network start, up to half a minute. A few hundred pictures take a "
     "minute or two.\n"
@@ -748,8 +768,8 @@ def test_earlier_results_get_the_next_number(tmp_path):
 def test_cells_are_as_the_command_needs_them():
     """Each section begins a cell, so that the report can leave it out where its code
     put nothing out; and what takes long says so while it runs."""
-    cells = nbformat.read(mine.NOTEBOOK, as_version=4).cells
-    assert {f"## {name}" for name in mine.LASTING} <= {
+    cells = nbformat.read(kernel.NOTEBOOK, as_version=4).cells
+    assert {f"## {name}" for name in run.LASTING} <= {
         cell.source.partition("\n")[0] for cell in cells
     }
     for cell in cells:
@@ -787,9 +807,7 @@ def test_mine_refuses_what_is_no_likeness(command, tmp_path, wrong):
 def test_mine_passes_the_likeness_on(
     command, tmp_path, monkeypatch, asked, likeness, how
 ):
-    given = []
-    monkeypatch.setattr(mine, "run", lambda *arguments: given.append(arguments))
-    monkeypatch.setattr(mine, "report", lambda *_: "")
+    given = without_a_run(monkeypatch)
     monkeypatch.setenv("ALIKE", asked if how == "variable" else "0.7")
     arguments = (f"--alike={asked}",) if how == "option" else ()
     assert command(tmp_path, *arguments)[0] == 0
@@ -802,7 +820,7 @@ def test_make_mine_passes_the_likeness_on():
     root = Path(mine.__file__).parents[2]
     lines = (root / "Makefile").read_text(encoding="utf-8").splitlines()
     assert {"export PICTURES", "export ALIKE"} <= {*lines}
-    notebook = nbformat.read(mine.NOTEBOOK, as_version=4)
+    notebook = nbformat.read(kernel.NOTEBOOK, as_version=4)
     code = "".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert (
         'os.environ.get("TRANSFER_ALIKE")' in code
@@ -810,15 +828,42 @@ def test_make_mine_passes_the_likeness_on():
     )
 
 
+@pytest.mark.parametrize("suspects", ["", "cats/1.png: dogs? ≈0.98\n"])
+def test_labels_are_to_be_decided_on_where_one_is_suspected(
+    command, tmp_path, monkeypatch, suspects
+):
+    without_a_run(monkeypatch, suspects)
+    _, printed, _ = command(tmp_path)
+    assert "report.html first.\n" in printed
+    assert ("make labels" in printed) == bool(suspects)
+
+
+def test_python_that_does_not_start_is_said_in_a_sentence(command, pets, monkeypatch):
+    """Its ports may be another program's by the time it opens them."""
+    choose = LocalPortCache.find_available_port
+    with ExitStack() as held:
+
+        def taken(self, ip):
+            port = choose(self, ip)
+            held.enter_context(socket.create_server((ip, port)))
+            return port
+
+        monkeypatch.setattr(LocalPortCache, "find_available_port", taken)
+        status, _, complaint = command(pets)
+    assert status == 1
+    last = complaint.splitlines()[-1]  # after what the kernel itself says
+    assert last.startswith("Python did not start for the notebook (")
+    assert last.endswith("run the command again.")
+
+
 def test_a_folder_whose_name_ends_in_a_blank(command, tmp_path, monkeypatch):
-    given = []
-    monkeypatch.setattr(mine, "run", lambda folder, *_: given.append(folder))
-    monkeypatch.setattr(mine, "report", lambda *_: "")
+    given = without_a_run(monkeypatch)
     (tmp_path / "pets ").mkdir()
     command(f"{tmp_path}/pets ")
     (tmp_path / "pets ").rename(tmp_path / "pets")
     command(f" {tmp_path}/pets ")
-    assert given == [tmp_path / "pets ", tmp_path / "pets"]
+    folders = [folder for folder, *_ in given]
+    assert folders == [tmp_path / "pets ", tmp_path / "pets"]
 
 
 def test_mine_says_a_fault_of_the_folder_in_one_line(command, tmp_path):
@@ -833,12 +878,12 @@ def test_mine_says_a_fault_of_the_folder_in_one_line(command, tmp_path):
 
 def test_mine_keeps_a_run_that_nobody_expected_to_stop(command, tmp_path, monkeypatch):
     faulty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")])
-    monkeypatch.setattr(mine, "LASTING", {"Title": "an hour"})
+    monkeypatch.setattr(run, "LASTING", {"Title": "an hour"})
     codes = ("print('so far')", "print('at once')", "{}['a']")
     faulty.cells += map(nbformat.v4.new_code_cell, codes)
     faulty.cells[2].metadata["tags"] = ["live"]
     nbformat.write(faulty, tmp_path / "faulty.ipynb")
-    monkeypatch.setattr(mine, "NOTEBOOK", tmp_path / "faulty.ipynb")
+    monkeypatch.setattr(run, "NOTEBOOK", tmp_path / "faulty.ipynb")
     status, printed, complaint = command(tmp_path)
     stopped = tmp_path / "build" / "mine-stopped.ipynb"
     assert (status, printed) == (1, f"{HOW_LONG}Title … (an hour)\nat once\n")
@@ -860,8 +905,8 @@ def test_results_are_in_place_before_any_of_them_is_printed(
     made.cells.append(nbformat.v4.new_code_cell(code))
     made.cells[1].metadata["tags"] = ["summary"]
     nbformat.write(made, tmp_path / "made.ipynb")
-    monkeypatch.setattr(mine, "NOTEBOOK", tmp_path / "made.ipynb")
-    monkeypatch.setattr(mine, "_write_notebook", lambda *_: None)
+    monkeypatch.setattr(run, "NOTEBOOK", tmp_path / "made.ipynb")
+    monkeypatch.setattr(run, "_write_notebook", lambda *_: None)
     results = tmp_path / "build" / "mine"
 
     def only_when_kept(*arguments, **options):
@@ -1046,7 +1091,8 @@ def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
     file = results / "my_corrections.csv"
     write_corrections(given, file, {0: 0, 1: 1, 2: None})  # kept, relabelled, discarded
     before = file.read_bytes()
-    notebook = mine.run(pets, results)
+    with kernel.started(pets, results) as python:
+        notebook = run.run(python, tmp_path / "stopped.ipynb")
     said = "".join(
         o.get("text", "") for c in notebook.cells for o in c.get("outputs", ())
     )
