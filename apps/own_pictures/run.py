@@ -1,5 +1,6 @@
 """Run the template notebook on somebody's pictures, and make a report of the run."""
 
+import atexit
 import copy
 import re
 
@@ -60,6 +61,8 @@ def run(kernel, rest):
             raise KeyboardInterrupt from None
         raise StoppedError(reason(error, notebook, rest)) from error
     except RuntimeError as error:
+        # nbclient would clean up again when Python ends, and stumble.
+        atexit.unregister(client._cleanup_kernel)
         raise StoppedError(
             f"Python did not start for the notebook ({error}). That can happen once: "
             "run the command again."
