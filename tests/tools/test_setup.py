@@ -443,7 +443,15 @@ def test_lab_gets_the_flags_it_needs(root, system, variables, flags):
     )
     assert log == "--Application.log_level=WARN"
     assert all("_dir=" in folder for folder in folders)
-    assert given[7:] == [*(f"--{flag}" for flag in flags), "--port=9999"]
+    encrypted = "--KernelManager.transport_encryption=auto"
+    assert given[7:] == [encrypted, *(f"--{flag}" for flag in flags), "--port=9999"]
+
+
+def test_kernels_are_not_encrypted_where_zeromq_cannot(monkeypatch):
+    """Nor would they start: Jupyter refuses the setting there."""
+    monkeypatch.setattr("zmq.has", lambda capability: capability != "curve")
+    given = lab["arguments_for_lab"]([], {}, "linux", False)
+    assert not [argument for argument in given if "encryption" in argument]
 
 
 @pytest.mark.parametrize(
