@@ -210,8 +210,8 @@ def alert_html(error, title="No picture"):
     return f"<p role='alert'><b>{html.escape(title)}:</b> {message}</p>"
 
 
-def figure_html(image, alt, caption, min_side=0):
-    """A picture with a caption, as HTML.
+def figure_html(image, alt, caption="", min_side=0):
+    """A picture with a caption, if there is one, as HTML.
 
     A picture with a side shorter than `min_side` pixels is enlarged by a whole number,
     without smoothing, until it isn't.
@@ -220,10 +220,10 @@ def figure_html(image, alt, caption, min_side=0):
     enlarged = image.resize(
         (image.width * factor, image.height * factor), Resampling.NEAREST
     )
+    below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     return (
         f"<figure style='margin: 0; max-width: {enlarged.width}px'>"
-        f"{image_tag(enlarged, alt)}"
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        f"{image_tag(enlarged, alt)}{below}</figure>"
     )
 
 

@@ -159,7 +159,7 @@ def _make_widgets(n_pictures):
     panel.keep = ipywidgets.Button(description="Keep", icon="check")
     panel.label = ipywidgets.Dropdown(description="New label", style=LABELS)
     panel.relabel = ipywidgets.Button(description="Relabel", icon="tag")
-    panel.discard = ipywidgets.Button(description="Discard", icon="trash")
+    panel.discard = ipywidgets.Button(description="Leave out", icon="ban")
     panel.undo = ipywidgets.Button(description="Undo", icon="undo")
     panel.progress = ipywidgets.IntProgress(0, 0, n_pictures, description="Decided")
     panel.status = ipywidgets.HTML()
@@ -167,7 +167,7 @@ def _make_widgets(n_pictures):
     tooltips = {
         panel.keep: "The label is right",
         panel.relabel: "Give the label beside it",
-        panel.discard: "Leave this picture out: none of the classes",
+        panel.discard: "It's none of the classes: don't learn from it. The file stays.",
         panel.undo: "Take the last decision back",
     }
     for button, tooltip in tooltips.items():
@@ -196,8 +196,10 @@ def _count_text(pictures, decisions, order):
     and how many on others, if there are any: they're in the file as well."""
     here = {i: label for i, label in decisions.items() if i in order}
     counts = kinds_of(pictures, here)
-    texts = [f"{counts[kind]} {kind}" for kind in ("kept", "relabelled", "discarded")]
-    text = f"{', '.join(texts)}."
+    text = (
+        f"{counts['kept']} kept, {counts['relabelled']} relabelled, "
+        f"{counts['discarded']} left out."
+    )
     others = len(decisions) - len(here)
     if others:
         text += f" The file also holds decisions on other pictures: {others}."
@@ -210,12 +212,14 @@ def _card(pictures, position, given, scores):
     path = pictures.paths[position]
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     min_side = MIN_SIDE if max(image.size) < MIN_SIDE else 0
-    caption = f"{path.parent.name}/{path.name}"
-    figure = figure_html(image, f"The picture labelled {given}", caption, min_side)
+    name = html.escape(f"{path.parent.name}/{path.name}")
+    figure = figure_html(image, f"The picture labelled {given}", min_side=min_side)
     beside = ""
     if scores:
-        beside = f"<div>Learned from the other pictures:{bar_table(scores)}</div>"
+        says = "What a classifier says that learned from other pictures only:"
+        beside = f"<div>{says}{bar_table(scores)}</div>"
     return (
-        f"<p>Labelled <b>{html.escape(given)}</b>. Is it?</p>"
+        f"<p>The label of {name} is <b>{html.escape(given)}</b>. Is "
+        "that right?</p>"
         f"<div style='display: flex; flex-wrap: wrap; gap: 1em'>{figure}{beside}</div>"
     )

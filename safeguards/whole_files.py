@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -65,6 +66,18 @@ def atomic_write(path):
             f"{path} is not written: make room there, or name a folder of yours."
         )
         raise
+
+
+def next_numbered(path):
+    """Where what is at a path goes to make room: the name with the next number, as in
+    mine-3 or table-1.csv."""
+    latest = 0
+    pattern = rf"{re.escape(path.stem)}-(\d+){re.escape(path.suffix)}"
+    for other in path.parent.iterdir():
+        match = re.fullmatch(pattern, other.name)
+        if match:
+            latest = max(latest, int(match[1]))
+    return path.with_stem(f"{path.stem}-{latest + 1}")
 
 
 def digest(path, algorithm="sha256"):

@@ -4,8 +4,9 @@ make classify PICTURES=FOLDER, or python -m apps.many.classify FOLDER.
 
 The model is what `make mine` left in build/mine, if that's there, or else the network
 that the lessons use; --model, or make classify MODEL=mine.onnx, names another. The
-table is build/NAME.csv, after the folder's name; --out, or make classify
-TABLE=other.csv, names another. It says for each picture the likeliest class and its
+table is build/NAME.csv, after the folder's name; one of another model is kept as
+build/NAME-1.csv and so on. --out, or make classify TABLE=other.csv, names another. It
+says for each picture the likeliest class and its
 probability, whether it's like nothing the classifier learned from, and why a file
 couldn't be read. The pictures stay as they are. Stopped, or with more pictures, the
 same command goes on where it was.
@@ -20,6 +21,7 @@ from apps.many.folder import (
     EXPORTED,
     UNLIKE,
     BatchError,
+    OtherTableError,
     TableError,
     names_below,
     predict_folder,
@@ -28,6 +30,7 @@ from helpers.models import DEFAULT
 from safeguards.folders import as_meant
 from safeguards.printing import INTERRUPTED, run_tool
 from safeguards.text import counted, printable
+from safeguards.whole_files import next_numbered
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 MODEL_FILES = (*EXPORTED, ".keras")
@@ -40,13 +43,24 @@ def classify(folder, model="", table="", top=1):
     BatchError, ValueError, OSError or RuntimeError that says what's wrong."""
     pictures = _folder(folder)
     model = _model(model)
-    table = Path(table).expanduser() if table else _table_for(pictures)
+    out = Path(table).expanduser() if table else _table_for(pictures)
     print(
         f"Classifying what is in {_shown(pictures)} with {_shown(model)}; starting "
         "takes some seconds …",
         flush=True,
     )
-    return predict_folder(pictures, model, table, top)
+    try:
+        return predict_folder(pictures, model, out, top)
+    except OtherTableError:
+        if table:
+            raise
+        earlier = out.rename(next_numbered(out))
+        print(
+            f"{_shown(out)} was made with another model, or another version of it: "
+            f"it's {_shown(earlier)} now.",
+            flush=True,
+        )
+        return predict_folder(pictures, model, out, top)
 
 
 def account(done):

@@ -37,9 +37,9 @@ from safeguards.pictures import UNREACHABLE, ImageError
 from safeguards.progress import progress_bar
 from safeguards.whole_files import atomic_write
 
-# A table's columns, what people look for first: path, then those of the classes, then …
-CLASS_COLUMNS = ("name", "probability", "wnid")
-NOTE = "note"  # … this one, where it's known what a classifier learned from, and …
+# A table's columns begin with what people look for: path, then …
+NOTE = "note"  # … this one, where it's known what a classifier learned from, then …
+CLASS_COLUMNS = ("name", "probability", "wnid")  # … of each of the likeliest, then …
 FILE_COLUMNS = ("error", "bytes", "modified", "model")
 UNLIKE = "like nothing it learned from"  # what the note says of such a picture
 EXPORTED = (".onnx", ".tflite")  # suffixes of the files that load_exported takes
@@ -55,6 +55,10 @@ class BatchError(ValueError):
 
 class TableError(BatchError):
     """A table is of something else, or can't be written: another name helps."""
+
+
+class OtherTableError(TableError):
+    """A table holds rows of another model, or with other columns."""
 
 
 class Summary(NamedTuple):
@@ -217,11 +221,11 @@ def predict_folder(
     """Predict every picture in and below a folder, into a CSV table → `Summary`.
 
     All files but hidden ones count, in the order of their names. A row says path (below
-    `folder`); name, probability and wnid of the `top` likeliest classes; error, which a
-    file has instead if it's no readable picture; bytes, modified (nanoseconds, as the
-    system keeps it) and model. A classifier that knows what it learned from adds a note
-    before the error: "like nothing it learned from", or nothing. The table is UTF-8
-    with a mark at its beginning, without which Excel would guess another encoding.
+    `folder`); note, of a classifier that knows what it learned from: "like nothing it
+    learned from", or nothing; name, probability and wnid of the `top` likeliest
+    classes; error, which a file has instead if it's no readable picture; bytes,
+    modified (nanoseconds, as the system keeps it) and model. The table is UTF-8 with a
+    mark at its beginning, without which Excel would guess another encoding.
 
     Run again after an interruption, or with more pictures, it adds what is missing and
     replaces rows of files that have changed since. Files that couldn't be opened are
@@ -304,7 +308,7 @@ def columns(top=1, notes=False):
 
     Those of the second class are called name_2 and so on. notes: whether it's known
     what the classifier learned from, which adds one."""
-    return ["path", *_class_columns(top), *([NOTE] if notes else []), *FILE_COLUMNS]
+    return ["path", *([NOTE] if notes else []), *_class_columns(top), *FILE_COLUMNS]
 
 
 def _class_columns(top):
@@ -529,10 +533,13 @@ def _resume(table, predictor):
 
 
 def _check_row(row, table, predictor):
-    """TableError where a row is of another model, another number of classes, or
-    without notes, as earlier versions wrote them."""
+    """OtherTableError where a row is of another model, another number of classes, or
+    without notes."""
     if row["model"] != predictor.model:
-        reason = f"was made with {row['model']}, not with {predictor.model}"
+        reason = (
+            f"was made with {row['model']}, not with {predictor.model}, another model "
+            "or another version of it"
+        )
     elif _top_of(row) != _top_of(predictor.columns):
         reason = (
             f"holds the {_top_of(row)} likeliest classes of {row['model']}, not "
@@ -542,4 +549,4 @@ def _check_row(row, table, predictor):
         reason = f"doesn't say what is {UNLIKE}"
     else:
         return
-    raise TableError(f"{table} {reason}: name another file.")
+    raise OtherTableError(f"{table} {reason}: name another file.")

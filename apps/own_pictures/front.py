@@ -29,6 +29,7 @@ WRONG_LABEL = (
     "Is a label plainly wrong here? Then move that file into the right folder, and "
     "make the classifier again."
 )
+CELL = 'style="text-align: left; white-space: normal; overflow-wrap: anywhere"'
 NAME_END = 18  # letters of a file's name that fit over a picture
 
 
@@ -100,8 +101,8 @@ def front_page(found, test, probabilities, result, notes, settings):
     answers = probabilities.argmax(axis=1)
     is_wrong = answers != test.labels
     order = hardest_first(test, probabilities)
-    wrong = [row for row in order if is_wrong[row]][:EXAMPLES]
-    right = [row for row in order[::-1] if not is_wrong[row]][:EXAMPLES]
+    wrong = [row for row in order if is_wrong[row]]
+    right = [row for row in order[::-1] if not is_wrong[row]]
     counts = confusion_matrix(test.labels, answers, labels=range(len(test.classes)))
     figure = confusion_figure(
         counts, test.classes, "Rows: what it is. Columns: answers."
@@ -118,9 +119,12 @@ def front_page(found, test, probabilities, result, notes, settings):
         f"<p><small>{READING}</small></p>",
         image_tag(figure, alt),
     ]
-    for heading, rows in (("It got these right", right), ("It got these wrong", wrong)):
+    for how, rows in (("right", right), ("wrong", wrong)):
         if rows:
-            parts += [f"<h3>{heading}</h3>", _examples(test, rows, probabilities)]
+            shown = rows[:EXAMPLES]
+            some = f" ({len(shown)} of ≈{len(rows)})" if len(rows) > len(shown) else ""
+            heading = f"<h3>It got these {how}{some}</h3>"
+            parts += [heading, _examples(test, shown, probabilities)]
     if wrong:
         parts.append(f"<p>{WRONG_LABEL}</p>")
     else:
@@ -132,7 +136,8 @@ def front_page(found, test, probabilities, result, notes, settings):
         "command": f"{settings.command} (in the project's folder)",
     }
     rows = [
-        f"<tr><th>{what}</th><td>{_escaped(facts[what])}</td></tr>" for what in facts
+        f"<tr><th {CELL}>{what}</th><td {CELL}>{_escaped(facts[what])}</td></tr>"
+        for what in facts
     ]
     return "\n".join([*parts, f"<table>{''.join(rows)}</table>"])
 

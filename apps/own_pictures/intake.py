@@ -211,26 +211,35 @@ def decided_in_words(found):
     return f"You decided on {labels}: {', '.join(parts)}."
 
 
-def moved_in_words(found, earlier):
-    """Which files lie in another class's folder than at an earlier run, a sentence with
-    the first names; or "".
+def changes_in_words(found, earlier):
+    """What changed in the folder since an earlier run, a sentence, with the first files
+    that lie in another class's folder now; or "".
 
-    found: an `Intake`; earlier: names of files then, such as "cats/1.jpg". A file of
-    which there were two by that name isn't followed."""
+    found: an `Intake`; earlier: names of files then, such as "cats/1.jpg"; none at a
+    first run. A file of which there were two by that name isn't followed."""
+    if not earlier:
+        return ""
     names = {f"{path.parent.name}/{path.name}" for path in found.given.paths}
     gone = {}  # {a file's name: the folders that it's no longer in}
     for name in set(earlier) - names:
         folder, file = name.split("/", 1)
         gone.setdefault(file, []).append(folder)
+    new = sorted(names - set(earlier))
     moves = []
-    for name in sorted(names - set(earlier)):
+    for name in new:
         folder, file = name.split("/", 1)
         if len(gone.get(file, ())) == 1:
             moves.append(printable(f"{file}: {gone[file][0]} → {folder}"))
-    if not moves:
-        return ""
-    files = counted(len(moves), "file")
-    return f"You moved {files} since the last run ({_named(moves)})."
+    n_gone = len(set(earlier) - names) - len(moves)
+    n_new = len(new) - len(moves)
+    parts = []
+    if moves:
+        parts.append(f"{counted(len(moves), 'picture')} moved ({_named(moves)})")
+    if n_new:
+        parts.append(f"{counted(n_new, 'picture')} new")
+    if n_gone:
+        parts.append(f"{counted(n_gone, 'picture')} no longer used")
+    return f"Since the last run: {', '.join(parts)}." if parts else ""
 
 
 def _named(texts):

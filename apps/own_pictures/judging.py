@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from apps.own_pictures.features import USUAL
-from apps.own_pictures.intake import decided_in_words, place
+from apps.own_pictures.intake import place
 from apps.own_pictures.keep import SUSPECTS
 from apps.own_pictures.learn import new_head
 from helpers import sample_names
@@ -168,7 +168,7 @@ def of_few_pictures(found, learned):
     keys = groups(pictures, found.alike)
     with threadpool_limits(1, user_api="blas"):
         result, votes = repeated_out_of_fold(features, pictures.labels, keys, new_head)
-    more = 3 * len(pictures)  # an interval halves with four times as many
+    more = round(3 * len(pictures), -1)  # an interval halves with four times as many
     text = (
         "Those test pictures are few. So all "
         f"{len(pictures)} pictures were tested in turn too, each by classifiers that "
@@ -222,11 +222,11 @@ def compared_in_turn(pictures, earlier, votes):
     """What changed since an earlier run that tested all pictures in turn too, in lines;
     or "" where too few pictures are in both.
 
-    pictures: `Pictures`, with their labels as they are now; earlier: (positions, votes)
-    as from `keep.earlier_in_turn`; votes: (n, classes) now. The interval of the change
-    is a bootstrap over the pictures, paired: it doesn't know the luck of which other
-    pictures were learned from, of which ten rounds leave little."""
-    positions, then = earlier
+    pictures: `Pictures`, with their labels as they are now; earlier: (positions, votes,
+    labels of then) as from `keep.earlier_in_turn`; votes: (n, classes) now. The
+    interval of the change is a bootstrap over the pictures, paired: it doesn't know the
+    luck of which other pictures were learned from, of which ten rounds leave little."""
+    positions, then, labels_then = earlier
     n = len(positions)
     if n < 2:
         return ""
@@ -236,12 +236,17 @@ def compared_in_turn(pictures, earlier, votes):
     head = (
         f"Since the last run, on the {n} pictures of both, all tested in turn, by "
         "their labels as they are now:\n"
-        f"then: ≈{right_then.mean():.2f}; now: ≈{right_now.mean():.2f}; "
+        f"then: ≈{right_then.mean():.3f}; now: ≈{right_now.mean():.3f}; "
     )
     if np.allclose(right_then, right_now):
-        return f"{head}change: none, as often right about each picture."
-    change = Difference(*bootstrap_mean(right_now - right_then))
-    return f"{head}change: ≈{change}{_by_chance(change)}"
+        text = f"{head}change: none, as often right about each picture."
+    else:
+        change = Difference(*bootstrap_mean(right_now - right_then))
+        text = f"{head}change: ≈{change}{_by_chance(change)}"
+    if (labels_then != labels).any():
+        by_old_labels = then[np.arange(n), labels_then].mean()
+        text += f"\n(By the labels of then, it was ≈{by_old_labels:.3f} then.)"
+    return text
 
 
 def _more_often_right(what, labels, before, after):
@@ -260,6 +265,8 @@ def _more_often_right(what, labels, before, after):
 
 def _by_chance(found):
     """What to add to a `Difference` whose interval, as printed, includes 0."""
+    if round(found.value, 2) == 0:
+        return ". No change to be seen."
     if round(found.low, 2) <= 0 <= round(found.high, 2):
         return ". The interval includes 0, so this may be chance."
     return ""
@@ -300,10 +307,11 @@ def doubts(suspected, found, result, n):
     accuracy on test, an `Estimate`; n: how many it learned from."""
     most = (1 - result.low) * n
     if suspected:
+        hard = "They may all" if most >= len(suspected) else f"Up to ≈{most:.0f} may"
         text = (
             f"Labels that may be wrong: ≈{counted(len(suspected), 'picture')} to "
-            f"look at, of the {n} it learned from. Even if every label were right, up "
-            f"to ≈{most:.0f} hard ones could show up here."
+            f"look at, of the {n} it learned from. {hard} be hard pictures with the "
+            "right label: look before you change anything."
         )
     elif found.decided:
         text = "Labels that may be wrong: none that you haven't decided on."
@@ -336,7 +344,7 @@ def for_the_card(result, in_turn, alarms, test, train, network, learned, agreeme
     guess = blind_guess(test)
     measured = {"accuracy": result}
     if in_turn:
-        measured["accuracy, all pictures tested in turn"] = in_turn
+        measured["accuracy, all pictures tested in turn (the one to trust)"] = in_turn
     measured |= {
         SAME_ANSWER: f"{guess:.2f}",
         "in words": judge_accuracy(result, guess),
@@ -400,7 +408,6 @@ def summary(found, test, result, more, suspected, network, results):
         f"{len(pictures.classes)} classes; files left out: {len(found.left_out)}",
         f"accuracy on {len(test)} test pictures: ≈{result}",
         in_words(found, test, result),
-        decided_in_words(found),
         *more,
     ]
     if suspected:

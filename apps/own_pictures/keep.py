@@ -186,36 +186,40 @@ def earlier_answers(answers, test):
 def write_in_turn(results, pictures, votes):
     """Keep what all pictures were answered when they were tested in turn.
 
-    pictures: `Pictures`; votes: floats (n, classes), the share of rounds in which each
-    class was the answer, or None where they weren't tested so: then an earlier run's
-    are removed. Pictures are known by their files' hashes: one that was moved into
-    another class is still the same."""
+    pictures: `Pictures`, with their labels as they are now; votes: floats (n, classes),
+    the share of rounds in which each class was the answer, or None where they weren't
+    tested so: then an earlier run's are removed. Pictures are known by their files'
+    hashes: one that was moved into another class is still the same."""
     if votes is None:
         (Path(results) / IN_TURN).unlink(missing_ok=True)
         return
     with atomic_write(Path(results) / IN_TURN) as draft, draft.open("wb") as file:
         digests = np.array([file_digest(path).hex() for path in pictures.paths])
         classes = np.array(pictures.classes)
-        np.savez(file, digests=digests, classes=classes, votes=votes)
+        labels = pictures.labels
+        np.savez(file, digests=digests, classes=classes, votes=votes, labels=labels)
 
 
 def earlier_in_turn(results, pictures):
     """What an earlier run answered for these `Pictures` when it tested all in turn.
 
     Returns (positions in `pictures`, ints (n,); votes, floats (n, classes), as for
-    `write_in_turn`); none where there was no such run, or with other classes."""
-    nothing = np.array([], int), np.zeros((0, len(pictures.classes)))
+    `write_in_turn`; the labels of then, ints (n,)); none where there was no such run,
+    or with other classes."""
+    no_rows = np.array([], int)
+    nothing = no_rows, np.zeros((0, len(pictures.classes))), no_rows
     try:
         with np.load(Path(results) / IN_TURN) as kept:
-            votes = dict(zip(kept["digests"].tolist(), kept["votes"], strict=True))
-            classes = kept["classes"].tolist()
+            rows = {digest: row for row, digest in enumerate(kept["digests"].tolist())}
+            classes, votes, labels = kept["classes"], kept["votes"], kept["labels"]
     except FileNotFoundError:
         return nothing
     digests = [file_digest(path).hex() for path in pictures.paths]
-    both = [row for row, digest in enumerate(digests) if digest in votes]
-    if classes != list(pictures.classes) or not both:
+    both = [position for position, digest in enumerate(digests) if digest in rows]
+    if classes.tolist() != list(pictures.classes) or not both:
         return nothing
-    return np.array(both), np.stack([votes[digests[row]] for row in both])
+    then = [rows[digests[position]] for position in both]
+    return np.array(both), votes[then], labels[then]
 
 
 def name_of(path):
@@ -233,11 +237,14 @@ def write_out_of_fold(results, pictures, probabilities):
 
 
 def labels_panel(results):
-    """A panel to decide on the labels that a run suspected, the worst first.
+    """A panel to decide on the labels that a run suspected, the worst first, and to
+    look again at what was decided.
 
     results: the run's folder. Decisions go to my_corrections.csv there, where the next
-    run finds them. Returns what `label_cleaner` returns. ValueError where the folder
-    holds no run."""
+    run finds them. Returns what `label_cleaner` returns, or a widget that says so where
+    there is nothing to decide. ValueError where the folder holds no run."""
+    import ipywidgets
+
     from apps.own_pictures.intake import look_through
     from helpers.cleaning import suspicion
     from panels import label_cleaner
@@ -264,9 +271,15 @@ def labels_panel(results):
     said = np.eye(len(given.classes))[given.labels]
     for position, path in enumerate(given.paths):
         said[position] = probabilities.get(name_of(path), said[position])
-    doubt = suspicion(said, given.labels)
-    contradicted = int((said.argmax(axis=1) != given.labels).sum())
-    first = max(1, contradicted, len(intake.decided))
+    decided = np.isin(np.arange(len(given)), list(intake.decided))
+    suspected = (said.argmax(axis=1) != given.labels) & ~decided
+    first = int((suspected | decided).sum())
+    if not first:
+        return ipywidgets.HTML("No label is suspected: there is nothing to decide.")
+    # The suspected come first, then the decided, then the rest, which isn't shown.
+    order = np.lexsort((-suspicion(said, given.labels), ~decided, ~suspected))
+    doubt = np.empty(len(given))
+    doubt[order] = np.arange(len(given), 0, -1)
     then = (
         "Now end make labels (Ctrl+C in its terminal, then y), and run the same "
         f"command again: {settings.command}"

@@ -16,7 +16,6 @@ decisions on labels and what was filled in on cards are carried over from there.
 
 import argparse
 import os
-import re
 import sys
 from asyncio import CancelledError
 from pathlib import Path
@@ -26,7 +25,7 @@ from apps.own_pictures.kernel import StoppedError, started
 from safeguards.folders import as_meant
 from safeguards.printing import INTERRUPTED, run_tool
 from safeguards.text import printable
-from safeguards.whole_files import temporary_folder_in
+from safeguards.whole_files import next_numbered, temporary_folder_in
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 
@@ -45,16 +44,6 @@ def likeness(text):
             "more two pictures count as one without it; at 1 only copies do."
         )
     return value
-
-
-def next_numbered(folder):
-    """Where earlier results in a folder go: its name with the next number."""
-    latest = 0
-    for path in folder.parent.iterdir():
-        match = re.fullmatch(rf"{folder.name}-(\d+)", path.name)
-        if match:
-            latest = max(latest, int(match[1]))
-    return folder.with_name(f"{folder.name}-{latest + 1}")
 
 
 def stopped_run():
@@ -87,7 +76,7 @@ def make_classifier(folder, alike, tune=False):
             # A second's import: the kernel starts meanwhile.
             from apps.own_pictures.run import report, run
 
-            notebook = run(kernel, rest=stopped_run())
+            notebook = run(kernel, stopped_run(), tune)
         summary = report(notebook, pictures, results)
         if os.path.lexists(mine):
             earlier = mine.rename(next_numbered(mine))

@@ -14,13 +14,16 @@ from apps.own_pictures.kernel import NOTEBOOK, StoppedError
 from safeguards.text import plain, printable
 from safeguards.whole_files import atomic_write
 
+TUNING = "Fine-tune, if it pays"
 PANEL = "application/vnd.jupyter.widget-view+json"
 LABELS = """# Are these labels wrong?
 
-Run the cell below (Shift+Enter). It shows the pictures whose label was contradicted,
-the surest first. Each decision is kept at once, in `my_corrections.csv`; your pictures
-stay as they are. Then make the classifier again, by the same command as before: it uses
+Click into the grey box below, then press Shift+Enter. That runs the line in it, and
+shows the pictures whose label was contradicted, the surest first. Each decision is kept
+at once, in `my_corrections.csv`; your pictures stay as they are. Then make the classifier again, by the same command as before: it uses
 your decisions, and says what they changed."""
+# Lines are broken between words.
+STYLE = "<style>pre { word-break: normal !important }</style>"
 LASTING = {  # sections that may take long: {heading: how long, about}
     "Learn": "some ten seconds, or more with many pictures",
     "Export": "half a minute",
@@ -36,12 +39,12 @@ class _Client(NotebookClient):
         return super().process_message(msg, cell, cell_index)
 
 
-def run(kernel, rest):
+def run(kernel, rest, tune=False):
     """Run the notebook in a kernel, which ends with it → the notebook.
 
     kernel: as from `apps.own_pictures.kernel.started`; rest: a path for the run so far
-    where it stops with an error that the notebook doesn't know. Raises a
-    StoppedError."""
+    where it stops with an error that the notebook doesn't know; tune: whether it tries
+    fine-tuning, and says so. Raises a StoppedError."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = _Client(
         notebook,
@@ -50,7 +53,7 @@ def run(kernel, rest):
         coalesce_streams=True,
         shutdown_kernel="immediate",  # it has written all; TensorFlow takes 2 s to end
         skip_cells_with_tag="template",  # what you do in the notebook itself
-        on_cell_start=_heading_printer(notebook),
+        on_cell_start=_heading_printer(notebook, () if tune else (TUNING,)),
     )
     try:
         client.execute(cleanup_kc=True)
@@ -71,14 +74,15 @@ def run(kernel, rest):
     return notebook
 
 
-def _heading_printer(notebook):
-    """A function that prints a section's heading when its first code cell starts."""
+def _heading_printer(notebook, without):
+    """A function that prints a section's heading when its first code cell starts, but
+    for some headings."""
     headings = {}  # of the section that a cell is in
     for i, cell in enumerate(notebook.cells):
         source = cell.source if cell.cell_type == "markdown" else ""
         own_headings = re.findall(r"(?m)^#+ (.*)", source)
         headings[i] = own_headings[-1] if own_headings else headings[i - 1]
-    printed = set()
+    printed = set(without)
 
     def print_heading(cell, cell_index):
         heading = headings[cell_index]
@@ -141,7 +145,8 @@ def report(notebook, pictures, folder):
     title = printable(pictures.name)
     head = nbformat.v4.new_markdown_cell(f"# {plain(title)}")
     details = nbformat.v4.new_markdown_cell(
-        "# Details\n\nThe code that made all this is in `report.ipynb`."
+        "# Details\n\nFor whoever wants to know more. You can stop reading here. The "
+        "code that made all this is in `report.ipynb`."
     )
     first = [head, summary, *(cell for cell in cells if _has_tag(cell, "next"))]
     rest = _without_empty_sections(cell for cell in cells if cell not in first)
@@ -154,6 +159,7 @@ def report(notebook, pictures, folder):
     html, _ = exporter.from_notebook_node(page, {"metadata": {"name": title}})
     # Nothing here needs the scripts, some of which would come from other hosts.
     html = re.sub(r"(?s)<script\b.*?</script>", "", html)
+    html = html.replace("</head>", f"{STYLE}</head>", 1)
     (folder / "report.html").write_text(html, encoding="utf-8")
     return text
 

@@ -330,8 +330,8 @@ def test_most_suspicious_picture_is_shown_with_what_was_said_of_it(
     pictures, probabilities, file
 ):
     panel = label_cleaner(pictures, SUSPICION[::-1], file, probabilities)
-    assert "Labelled <b>red &lt;b&gt;</b>. Is it?" in text(panel.shown)
-    assert "red &lt;b&gt;/9.png</figcaption>" in text(panel.shown)
+    assert "is <b>red &lt;b&gt;</b>. Is that right?" in text(panel.shown)
+    assert "red &lt;b&gt;/9.png is <b>" in text(panel.shown)
     assert alts(panel.shown) == ["The picture labelled red <b>"]
     assert re.findall(
         r"<td style='padding: 2px 8px'>(.*?)</td>", panel.shown.value
@@ -341,7 +341,7 @@ def test_most_suspicious_picture_is_shown_with_what_was_said_of_it(
     ]
     assert panel.keep.description == "Keep: red <b>"
     assert panel.label.options == ("green",)
-    assert "0 of 20 decided: 0 kept, 0 relabelled, 0 discarded." in text(panel.status)
+    assert "0 of 20 decided: 0 kept, 0 relabelled, 0 left out." in text(panel.status)
     assert not file.exists(), "looking decides nothing"
 
 
@@ -352,9 +352,9 @@ def test_each_decision_is_in_the_file_at_once(panel, pictures, file):
     assert read_corrections(pictures, file) == {0: 0, 1: 1}
     panel.discard.click()
     assert read_corrections(pictures, file) == {0: 0, 1: 1, 2: None}
-    assert "3 of 4 decided: 1 kept, 1 relabelled, 1 discarded." in text(panel.status)
+    assert "3 of 4 decided: 1 kept, 1 relabelled, 1 left out." in text(panel.status)
     assert panel.progress.value == 3 and panel.progress.max == 4
-    assert "green/3.png</figcaption>" in text(panel.shown)
+    assert "green/3.png is <b>" in text(panel.shown)
 
 
 def test_the_chosen_label_is_given_and_the_likeliest_proposed(made, file):
@@ -379,7 +379,7 @@ def test_undo_takes_the_last_one_back(panel, pictures, file):
     panel.undo.click()
     assert read_corrections(pictures, file) == {0: 0}
     assert "green/1.png is open again. 1 of 4 decided" in text(panel.status)
-    assert "green/1.png</figcaption>" in text(panel.shown)
+    assert "green/1.png is <b>" in text(panel.shown)
     panel.undo.click()
     assert read_corrections(pictures, file) == {}
     assert panel.undo.disabled
@@ -391,8 +391,8 @@ def test_run_again_it_goes_on_where_the_file_ends(panel, pictures, probabilities
     panel.discard.click()
     panel.keep.click()
     again = label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
-    assert "2 of 4 decided: 1 kept, 0 relabelled, 1 discarded." in text(again.status)
-    assert "green/2.png</figcaption>" in text(again.shown)
+    assert "2 of 4 decided: 1 kept, 0 relabelled, 1 left out." in text(again.status)
+    assert "green/2.png is <b>" in text(again.shown)
     again.undo.click()
     assert read_corrections(pictures, file) == {0: None}
 
@@ -401,7 +401,7 @@ def test_decisions_on_other_pictures_are_counted_apart(pictures, probabilities, 
     write_corrections(pictures, file, {0: 0, 9: 1, 10: None})
     panel = label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
     assert (
-        "1 of 4 decided: 1 kept, 0 relabelled, 0 discarded. The file also holds "
+        "1 of 4 decided: 1 kept, 0 relabelled, 0 left out. The file also holds "
         "decisions on other pictures: 2."
     ) in text(panel.status)
 
@@ -424,7 +424,7 @@ def test_when_all_are_decided(panel, pictures, file):
     )
     assert len(apply_corrections(pictures, file)) == 16
     panel.undo.click()
-    assert not panel.keep.disabled and "green/3.png</figcaption>" in text(panel.shown)
+    assert not panel.keep.disabled and "green/3.png is <b>" in text(panel.shown)
 
 
 def test_decisions_made_elsewhere_meanwhile_are_kept(panel, pictures, file):
@@ -432,7 +432,7 @@ def test_decisions_made_elsewhere_meanwhile_are_kept(panel, pictures, file):
     write_corrections(pictures, file, {0: 0, 2: None, 12: 0})
     panel.relabel.click()
     assert read_corrections(pictures, file) == {0: 0, 2: None, 12: 0, 1: 1}
-    assert "green/3.png</figcaption>" in text(panel.shown)
+    assert "green/3.png is <b>" in text(panel.shown)
 
 
 def test_a_second_click_at_once_is_a_slip(panel, pictures, file, monkeypatch):
@@ -482,7 +482,7 @@ def test_a_file_of_another_kind_is_told_and_kept(pictures, tmp_path):
     file.unlink()
     panel.discard.click()
     assert read_corrections(pictures, file) == {}, "it was not shown a picture before"
-    assert "green/0.png</figcaption>" in text(panel.shown)
+    assert "green/0.png is <b>" in text(panel.shown)
 
 
 def test_a_picture_that_cannot_be_shown_is_told_and_the_decision_before_it_kept(
@@ -519,7 +519,7 @@ def test_cleaner_parts_are_labelled(panel):
     assert [b.description for b in buttons] == [
         "Keep: green",
         "Relabel",
-        "Discard",
+        "Leave out",
         "Undo",
     ]
     assert (panel.label.description, panel.progress.description) == (

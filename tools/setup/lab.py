@@ -20,6 +20,9 @@ import zmq
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 MAX_MESSAGE = 64 * 2**20  # bytes of an upload; tornado's own limit is 10 MiB
+# What Jupyter warns of each time: of notebooks that it hasn't saved itself, and of two
+# defaults of its own that don't agree.
+HARMLESS = ("is not trusted", "websocket_ping_timeout")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 OTHER_FOLDER = re.compile(r"--(.*root_dir|notebook[_-]dir)\b")  # asks for another one
 OTHER_LOG = re.compile(r"--(debug|show-config|.*log[_-]level)\b")  # asks for more of it
@@ -113,6 +116,11 @@ def find_a_place_to_write(environment):
         environment["HOME"] = tempfile.mkdtemp(prefix="lessons-home-")
 
 
+def needs_somebody(record):
+    """Whether anybody has to do something about a message of Jupyter's log."""
+    return not any(text in record.getMessage() for text in HARMLESS)
+
+
 def open_lab():
     """Start JupyterLab with the arguments in sys.argv, and wait until it ends.
 
@@ -137,6 +145,8 @@ def open_lab():
 
             # Printed first: a browser in the terminal has it to itself.
             print(f"Open this: {address}", flush=True)
+            print("To end it: Ctrl+C, then y.", flush=True)
+            self.log.addFilter(needs_somebody)
             self.log.addFilter(says_more)
             super().start_app()
             self.log.removeFilter(says_more)

@@ -53,10 +53,12 @@ fi
 echo unfinished >"$state"
 # Just the files that were tried, by their hashes; what builds our own package is among them.
 pip() { PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check --no-input "$@"; }
+echo "pip fetches the packages, then unpacks them without a word, for a minute or two …"
 pip --require-hashes -r requirements/base.lock && pip --quiet --no-deps --no-build-isolation -e . || {
     echo "The packages could not be installed (pip says why above). The same command tries again." >&2
     exit 1
 }
+echo "The packages are there; a first start takes half a minute …"
 .venv/bin/python -c "import tensorflow" 2>/dev/null || {
     echo "TensorFlow does not start on this machine; it needs a processor with AVX or an Apple M chip." >&2
     exit 1

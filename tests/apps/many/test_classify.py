@@ -174,6 +174,27 @@ def test_what_cannot_be_used_is_said_in_a_line(case, unsorted, tmp_path, capsys)
     assert not list(tmp_path.rglob("*.csv"))
 
 
+def test_a_table_of_the_classifier_before_is_put_aside(
+    mine, unsorted, tmp_path, capsys
+):
+    """Classify, correct labels, make mine, classify again: nobody names tables."""
+    assert classify.main([str(unsorted), "--top", "2"]) == 0
+    table = tmp_path / "build" / "un $orted.csv"
+    before = table.read_bytes()
+    for number in (1, 2):
+        capsys.readouterr()
+        assert classify.main([str(unsorted), "--top", str(3 - number)]) == 0
+        printed, complaint = capsys.readouterr()
+        aside = f"un $orted-{number}.csv"
+        assert f"or another version of it: it's build/{aside} now.\n" in printed
+        assert complaint.count("TABLE=") == 0
+        assert (table.parent / aside).read_bytes() == before
+        before = table.read_bytes()
+    # Who has named a table is asked for another name.
+    assert classify.main([str(unsorted), "--out", str(table)]) == 1
+    assert table.read_bytes() == before
+
+
 def test_another_table_is_left_alone_and_the_way_out_is_named(
     mine, unsorted, tmp_path, capsys
 ):

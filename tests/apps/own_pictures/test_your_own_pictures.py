@@ -34,7 +34,7 @@ from apps.own_pictures.intake import (
     data_card,
     decided_in_words,
     look_through,
-    moved_in_words,
+    changes_in_words,
     told,
 )
 from apps.sharing.exported import load_exported
@@ -1069,18 +1069,18 @@ def run_in_place(notebook, folder, stop_before=None):
 def test_files_that_were_moved_by_hand_are_named(pets):
     found = look_through(pets)
     then = [f"{path.parent.name}/{path.name}" for path in found.given.paths]
-    assert moved_in_words(found, then) == ""
-    assert moved_in_words(found, []) == "", "a first run"
+    assert changes_in_words(found, then) == ""
+    assert changes_in_words(found, []) == "", "a first run"
     (pets / "cats" / "00.png").rename(pets / "dogs" / "zero.png")  # another name
     (pets / "cats" / "01.png").rename(pets / "dogs" / "new.png")
     (pets / "dogs" / "new.png").rename(pets / "dogs" / "01b.png")
-    assert moved_in_words(look_through(pets), then) == "", "names that nobody knows"
+    assert changes_in_words(look_through(pets), then) == "", "names that nobody knows"
     (pets / "dogs" / "02.png").unlink()
     (pets / "cats" / "02.png").rename(pets / "dogs" / "02.png")
     (pets / "dogs" / "11.png").rename(pets / "cats" / "eleven.png")
     known = [*then, "cats/zero.png", "cats/01b.png"]
     said = "You moved 2 files since the last run (01b.png: cats → dogs; zero.png: cats "
-    assert moved_in_words(look_through(pets), known) == said + "→ dogs)."
+    assert changes_in_words(look_through(pets), known) == said + "→ dogs)."
 
 
 @pytest.mark.thorough
