@@ -20,8 +20,9 @@ LABELS = """# Are these labels wrong?
 
 Click into the grey box below, then press Shift+Enter. That runs the line in it, and
 shows the pictures whose label was contradicted, the surest first. Each decision is kept
-at once, in `my_corrections.csv`; your pictures stay as they are. Then make the classifier again, by the same command as before: it uses
-your decisions, and says what they changed."""
+at once, in `my_corrections.csv`; your pictures stay as they are. Then make the
+classifier again, by the same command as before: it uses your decisions, and says what
+they changed."""
 # Lines are broken between words.
 STYLE = "<style>pre { word-break: normal !important }</style>"
 LASTING = {  # sections that may take long: {heading: how long, about}

@@ -44,11 +44,11 @@ def test_what_somebody_reads_who_has_to_decide(test_pictures):
         "<p>a<br>&lt;b&gt;</p>",
         "In brackets:",
         "Confusion matrix: 3 of 5 pictures on the diagonal",
-        "It got these right",
+        "It got these right</h3>",
         "a&lt;i&gt;.png",
-        "It got these wrong",
+        "It got these wrong</h3>",
         "→ bees ≈0.95<br>e.png",
-        "<td>efficientnet_lite1</td>",
+        ">efficientnet_lite1</td>",
         "TRANSFER_MODEL=efficientnet_lite1 make mine PICTURES=",
         "/a &lt;b&gt;/pets",
         "ALIKE=0.98 TUNE=1",
@@ -57,6 +57,15 @@ def test_what_somebody_reads_who_has_to_decide(test_pictures):
     assert places == sorted(places)
     assert "<b>ants" not in page and "<i>" not in page
     assert "<p></p>" not in page and "none of the test pictures" not in page
+
+
+def test_examples_are_said_to_be_some_of_them_where_there_are_more(test_pictures):
+    wrong = np.eye(2)[1 - test_pictures.labels]
+    result = accuracy(test_pictures.labels, 1 - test_pictures.labels)
+    found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
+    page = front_page(found, test_pictures, wrong, result, [], SETTINGS)
+    assert "<h3>It got these wrong (3 of ≈5)</h3>" in page
+    assert "It got these right" not in page
 
 
 def test_no_wrong_answer_is_said_in_words(test_pictures):

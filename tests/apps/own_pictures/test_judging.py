@@ -216,19 +216,28 @@ def test_where_few_were_tested_in_turn_the_change_is_that_of_all():
     pictures = some_pictures([0, 1] * 20)
     then = np.full((30, 2), 0.5)
     now = np.eye(2)[pictures.labels]
-    text = compared_in_turn(pictures, (np.arange(5, 35), then), now)
+    labels = pictures.labels
+    text = compared_in_turn(pictures, (np.arange(5, 35), then, labels[5:35]), now)
     assert text == (
         "Since the last run, on the 30 pictures of both, all tested in turn, by their "
         "labels as they are now:\n"
-        "then: ≈0.50; now: ≈1.00; change: ≈+0.50 (+0.50 to +0.50), n = 30"
+        "then: ≈0.500; now: ≈1.000; change: ≈+0.50 (+0.50 to +0.50), n = 30"
     )
     then[:15] = now[:15]
     then[15:] = 1 - now[15:30]  # half of them always wrong
-    mixed = compared_in_turn(pictures, (np.arange(30), then), now * 0 + 0.5)
-    assert "change: ≈+0.00 (-0." in mixed and mixed.endswith("may be chance.")
-    same = compared_in_turn(pictures, (np.arange(30), now[:30]), now)
+    first = np.arange(30), then, labels[:30]
+    mixed = compared_in_turn(pictures, first, now * 0 + 0.5)
+    assert "change: ≈+0.00 (-0." in mixed and mixed.endswith("No change to be seen.")
+    better = compared_in_turn(pictures, first, now * 0.2 + 0.4)
+    assert better.endswith("The interval includes 0, so this may be chance.")
+    same = compared_in_turn(pictures, (np.arange(30), now[:30], labels[:30]), now)
     assert same.endswith("change: none, as often right about each picture.")
-    nothing = np.array([], int), np.zeros((0, 2))
+    old = labels[:30].copy()
+    old[:3] = 1 - old[:3]
+    corrected = compared_in_turn(pictures, (np.arange(30), now[:30], old), now)
+    assert "then: ≈1.000; now: ≈1.000; " in corrected
+    assert corrected.endswith("\n(By the labels of then, it was ≈0.900 then.)")
+    nothing = np.array([], int), np.zeros((0, 2)), np.array([], int)
     assert compared_in_turn(pictures, nothing, now) == ""
 
 
@@ -252,8 +261,15 @@ LOOK = (
             [1, 2],
             {},
             "Labels that may be wrong: ≈2 pictures to look at, of the 50 it learned "
-            "from. Even if every label were right, up to ≈9 hard ones could show up "
-            "here.",
+            "from. They may all be hard pictures with the right label: look before you "
+            "change anything.",
+        ),
+        (
+            list(range(12)),
+            {},
+            "Labels that may be wrong: ≈12 pictures to look at, of the 50 it learned "
+            "from. Up to ≈9 may be hard pictures with the right label: look before you "
+            "change anything.",
         ),
         ([], {}, "Labels that may be wrong: none was contradicted."),
         (
@@ -276,7 +292,7 @@ def test_the_summary_explains_a_card_that_was_put_aside(tmp_path):
     test = pictures[:12]
     few = [counted(9, 12), ["Few.", ""], [2], "lite0", tmp_path]
     text = summary(found, test, *few)
-    assert "You decided on 1 label: 1 changed (0.png: a → b).\nFew.\nlabels" in text
+    assert "pictures like these right" in text and "\nFew.\nlabels that" in text
     assert text.endswith("made: model_card.md")
     (tmp_path / "model_card_earlier.md").touch()
     assert summary(found, test, *few).endswith(
@@ -305,8 +321,11 @@ def test_the_card_says_it_in_words_that_need_no_explanation():
     few = for_the_card(
         counted(9, 12), counted(39, 40), alarms, test, test, "lite0", learned, "same"
     )
-    assert list(few)[:2] == ["accuracy", "accuracy, all pictures tested in turn"]
-    assert few["accuracy, all pictures tested in turn"].n == 40
+    assert list(few)[:2] == [
+        "accuracy",
+        "accuracy, all pictures tested in turn (the one to trust)",
+    ]
+    assert few["accuracy, all pictures tested in turn (the one to trust)"].n == 40
 
 
 def test_accuracy_of_probabilities():

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from apps.own_pictures import keep
+from apps.own_pictures.intake import look_through
 from helpers.pictures import Pictures
+from panels.corrections import write_corrections
 
 
 def pictures(folder, labels=(0, 0, 1, 1)):
@@ -87,14 +90,15 @@ def test_what_was_answered_in_turn_comes_back_for_pictures_of_both_runs(tmp_path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     votes = np.array([[1, 0], [0.2, 0.8], [0.3, 0.7], [0, 1]])
-    nothing, _ = keep.earlier_in_turn(tmp_path, pictures(tmp_path / "pets"))
+    nothing, *_ = keep.earlier_in_turn(tmp_path, pictures(tmp_path / "pets"))
     assert len(nothing) == 0
     keep.write_in_turn(tmp_path, pictures(tmp_path / "pets"), votes)
     (tmp_path / "pets" / "cats" / "1.png").rename(tmp_path / "pets" / "dogs" / "1.png")
     (tmp_path / "pets" / "cats" / "0.png").write_text("another picture")
     now = pictures(tmp_path / "pets", (0, 1, 1, 1))
-    positions, then = keep.earlier_in_turn(tmp_path, now)
+    positions, then, labels = keep.earlier_in_turn(tmp_path, now)
     assert positions.tolist() == [1, 2, 3]
+    assert labels.tolist() == [0, 1, 1], "as they were"
     np.testing.assert_array_equal(then, votes[1:])
     other = Pictures(now.name, now.paths, now.labels, ("cats", "owls"))
     assert len(keep.earlier_in_turn(tmp_path, other)[0]) == 0
@@ -129,6 +133,37 @@ def test_a_class_that_is_gone_is_no_answer(tmp_path):
         keep.read_answers(path), pictures(tmp_path / "pets")
     )
     assert len(positions) == 0
+
+
+def finished_run(folder, results, said):
+    """A run's folder whose heads said this of 20 pictures: (20, 2)."""
+    for i in range(20):
+        path = folder / ("cats", "dogs")[i // 10] / f"{i:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(i).integers(0, 256, (40, 40, 3), "uint8")
+        Image.fromarray(noise).save(path)
+    results.mkdir()
+    keep.write_settings(results, folder, "efficientnet_lite0", 0.95)
+    given = look_through(folder).given
+    keep.write_out_of_fold(results, given, np.asarray(said))
+    return given
+
+
+def test_the_panel_shows_what_is_suspected_and_what_was_decided(tmp_path):
+    """And no other, as it had to show one: the report names none then."""
+    sure = np.repeat([[0.9, 0.1], [0.1, 0.9]], 10, axis=0)
+    sure[0] = [0.55, 0.45]  # the least sure of those it agrees with
+    results = tmp_path / "mine"
+    given = finished_run(tmp_path / "pets", results, sure)
+    assert "nothing to decide" in keep.labels_panel(results).value
+    write_corrections(given, results / keep.CORRECTIONS, {2: 0, 15: 0})
+    panel = keep.labels_panel(results)
+    assert "2 of 2 decided: 1 kept, 1 relabelled, 0 left out.<" in panel.status.value
+    sure[16] = [0.8, 0.2]
+    keep.write_out_of_fold(results, given, sure)
+    panel = keep.labels_panel(results)
+    assert "2 of 3 decided" in panel.status.value
+    assert "dogs/16.png" in panel.shown.value
 
 
 def test_the_panel_needs_a_finished_run(tmp_path):

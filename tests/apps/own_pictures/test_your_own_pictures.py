@@ -31,10 +31,10 @@ from apps.own_pictures.intake import (
     LEAST,
     LEAST_OWN,
     Intake,
+    changes_in_words,
     data_card,
     decided_in_words,
     look_through,
-    changes_in_words,
     told,
 )
 from apps.sharing.exported import load_exported
