@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from safeguards.look_alikes import SMALLEST, is_tiny
+from safeguards.look_alikes import SMALLEST, is_tiny, turned_pairs
 from safeguards.text import counted
 
 
@@ -18,7 +18,12 @@ def told(folder, parts, known, pairs):
     for pictures, prints in zip(parts, known, strict=True):
         labels = pictures.labels.tolist()
         files += zip(pictures.paths, labels, prints, strict=True)
-    return [*_of_parts(folder, pairs), *_of_classes(folder, files), *_of_tiny(files)]
+    return [
+        *_of_parts(folder, pairs),
+        *_of_turned(folder, parts, files),
+        *_of_classes(folder, files),
+        *_of_tiny(files),
+    ]
 
 
 def _of_parts(folder, pairs):
@@ -34,6 +39,21 @@ def _of_parts(folder, pairs):
         f"flatter scores. Most alike: {first.relative_to(folder)} and "
         f"{second.relative_to(folder)} (likeness {likeness:.2f}). See "
         "find_near_duplicates."
+    ]
+
+
+def _of_turned(folder, parts, files):
+    """That pictures are mirrored or turned copies of ones in other parts."""
+    part_of_each = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    pairs = turned_pairs([known.look for *_, known in files], part_of_each)
+    if not pairs:
+        return []
+    count = len({position for pair in pairs for position in pair})
+    first, second = (files[position][0].relative_to(folder) for position in pairs[0])
+    return [
+        f"{count} pictures show the same as one in another part that was mirrored or "
+        f"turned, such as {first} and {second}, which may flatter scores: remove one "
+        "of each two."
     ]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import thorough_but
-from PIL import Image
+from PIL import Image, ImageOps
 from server import Server
 
 from helpers import datasets, keras, load_classifier, load_image
@@ -811,6 +811,29 @@ def test_near_duplicates_in_two_parts_are_reported(parts, capsys):
     said = capsys.readouterr().out
     assert said.startswith("given: at least 3 pictures look")
     assert "Most alike: train/cats/001.png and val/cats/copy.png (" in said
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [ImageOps.mirror, ImageOps.flip, lambda image: image.rotate(90, expand=True)],
+    ids=["mirrored", "upside down", "a quarter"],
+)
+def test_turned_copies_in_another_part_are_reported(parts, photos, capsys, turned):
+    """`make mine` named them; here they were in two parts without a word."""
+    cat = load_image(photos.paths[0])
+    cat.save(parts / "train" / "cats" / "own.png")
+    load_dataset(parts)
+    assert capsys.readouterr().out == ""
+    turned(cat).save(parts / "train" / "cats" / "within.png")
+    load_dataset(parts)
+    assert capsys.readouterr().out == "", "in one part, it can't flatter scores"
+    (parts / "train" / "cats" / "within.png").rename(parts / "val" / "cats" / "t.png")
+    load_dataset(parts)
+    assert capsys.readouterr().out == (
+        "given: 2 pictures show the same as one in another part that was mirrored or "
+        "turned, such as train/cats/own.png and val/cats/t.png, which may flatter "
+        "scores: remove one of each two.\n"
+    )
 
 
 @pytest.mark.parametrize("where", ["parts", "whole"])
