@@ -79,7 +79,8 @@ class Intake(NamedTuple):
     decided: {position in `given`: label, or None for discard}.
     retired: why earlier decisions hold no longer, a text each.
     joined_in_words: how many count as one and what may be wrong with that, some lines,
-        or "" for nothing."""
+        or "" for nothing.
+    likeness: of each pair in `alike`."""
 
     pictures: Pictures
     left_out: list
@@ -90,6 +91,7 @@ class Intake(NamedTuple):
     decided: dict
     retired: list
     joined_in_words: str = ""
+    likeness: tuple = ()
 
     @property
     def kinds(self):
@@ -150,14 +152,16 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         decided=decided,
         retired=retired,
         joined_in_words=_joined_in_words(pictures, pairs),
+        likeness=tuple(pair[0] for pair in pairs),
     )
 
 
 def write_lists(found, results):
     """Write left_out.txt and look_alike.txt, a line for each file or pair."""
+    pairs = zip(found.likeness, found.alike, strict=True)
     lists = {
         "left_out.txt": [str(remark) for remark in found.left_out],
-        "look_alike.txt": [" and ".join(map(place, pair)) for pair in found.alike],
+        "look_alike.txt": [_described((likeness, *pair)) for likeness, pair in pairs],
     }
     for name, lines in lists.items():
         text = "".join(f"{line}\n" for line in lines)
@@ -647,13 +651,16 @@ def _count_as_one(pictures, pairs):
 
 def _joined_in_words(pictures, pairs):
     """How many pictures count as one; and of each kind of pairs, the riskiest first,
-    how many there are, the least alike, and how to part these. "" for none."""
+    how many there are, the least alike, and how to part these, or all in two classes.
+    "" for none."""
     if not pairs:
         return ""
     counts = list(_count_as_one(pictures, pairs).values())
     lines = [
         f"{sum(counts)} of {len(pictures)} pictures count as one with another. Groups: "
-        f"{len(counts)}, the largest of {counts[0]}. look_alike.txt lists the pairs."
+        f"{len(counts)}, the largest of {counts[0]}. look_alike.txt lists the pairs, "
+        "each with its likeness: to part several at once, choose an ALIKE just above "
+        "that of the most alike pair that's wrong, and look again."
     ]
     label_of = _label_of(pictures)
     in_two_classes = []
@@ -673,10 +680,11 @@ def _joined_in_words(pictures, pairs):
     }.items():
         if found:
             least = min(found)
-            lines.append(
-                f"Pairs {kind}: {len(found)}, the least alike {_described(least)}."
-                f"{_to_part(pictures, least, pairs)}"
-            )
+            line = f"Pairs {kind}: {len(found)}, the least alike {_described(least)}."
+            line += _to_part(pictures, least, pairs)
+            if found is in_two_classes and len(found) > 1:
+                line += _to_part_classes(pictures, pairs)
+            lines.append(line)
     return "\n".join(lines)
 
 
@@ -689,6 +697,21 @@ def _to_part(pictures, pair, pairs):
     threshold = _threshold_for(is_well, pictures, pairs)
     return (
         f" If these show two things, make mine ALIKE={threshold} … parts them; "
+        f"{_at(threshold, pictures, pairs)}."
+    )
+
+
+def _to_part_classes(pictures, pairs):
+    """How to let no picture count as one with one of another class."""
+
+    def is_well(pairs):
+        keys = groups(pictures, [pair[1:] for pair in pairs]).tolist()
+        classes = set(zip(keys, pictures.labels.tolist(), strict=True))
+        return len(classes) == len(set(keys))
+
+    threshold = _threshold_for(is_well, pictures, pairs)
+    return (
+        f" If all of them do, make mine ALIKE={threshold} … parts all; "
         f"{_at(threshold, pictures, pairs)}."
     )
 
