@@ -19,6 +19,7 @@ from helpers.datasets import split
 from helpers.evaluate import difference
 from helpers.models import load_classifier
 from helpers.neighbours import familiar_within
+from helpers.pictures import Pictures
 from helpers.training import augmentation, fit, new_model, predict, unfreeze
 from safeguards.familiar import familiar
 
@@ -40,7 +41,8 @@ class Learned(NamedTuple):
     name: which features; base: a `Classifier` whose features they are; features: floats
     (n, d) of the training pictures; head: a fitted scikit-learn pipeline; out_of_fold:
     probabilities (n, classes) from heads that hadn't learned from the picture;
-    features_of: a function that returns those of any `Pictures`, each computed once."""
+    features_of: a function that returns those of any `Pictures`, each computed once;
+    pictures: the training `Pictures`."""
 
     name: str
     base: object
@@ -48,6 +50,7 @@ class Learned(NamedTuple):
     head: object
     out_of_fold: np.ndarray
     features_of: Callable
+    pictures: Pictures
 
 
 class Tuned(NamedTuple):
@@ -97,7 +100,7 @@ def learn(classifier, train, alike):
         with threadpool_limits(1, user_api="blas"):
             head = new_head().fit(features, train.labels)
         known = Known(choices, name, train, features)
-        learned[name] = Learned(name, base, features, head, by_others, known)
+        learned[name] = Learned(name, base, features, head, by_others, known, train)
     answers = {name: each.out_of_fold.argmax(axis=1) for name, each in learned.items()}
     usual = answers.pop(USUAL)
     gains = {

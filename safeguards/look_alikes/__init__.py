@@ -6,7 +6,8 @@ compared; `differences` says how much two differ in the cell where they differ m
 `movements` looks for one picture in the other where that is much, and `cuts` where the
 sizes tell the place; `joining` takes those that are alike together, but no chains of
 things of slightly different shades. `copies` makes what is compared; `films` tells
-frames where pixels cannot; `turned` tells mirrored and turned copies, which stay two.
+frames where pixels cannot; `turned` tells mirrored and turned copies, which stay two;
+`shifted` only says which pictures of two parts are worth a look.
 """
 
 from typing import NamedTuple
@@ -34,6 +35,7 @@ from safeguards.look_alikes.joining import (
     without_chains,
 )
 from safeguards.look_alikes.movements import cut_pairs, moved_pairs
+from safeguards.look_alikes.shifted import nearest_shifted
 from safeguards.look_alikes.slopes import mates
 from safeguards.look_alikes.turned import turned_pairs
 from safeguards.progress import progress_bar

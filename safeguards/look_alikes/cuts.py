@@ -32,14 +32,14 @@ def cuts(copies):
     for whole, part in zip(wholes[many[:PAIRS]], parts[many[:PAIRS]], strict=True):
         a = np.flatnonzero(size_of.ravel() == often[whole])
         b = np.flatnonzero(size_of.ravel() == often[part])
-        goal = _centred(copies.light[16][b])
+        goal = centred(copies.light[16][b])
         finer = softened(copies.light[32][a])
         across, down = share[whole, part]
         for x, y in ANCHORS:
             place = x * (1 - across), across, 0, y * (1 - down), 0, down
             place = np.array([place], "float32")
             cut = places.at(finer, place.repeat(len(a), 0), 16)
-            found = goal @ _centred(cut).T
+            found = goal @ centred(cut).T
             best = found.argmax(1)
             found = found[np.arange(len(b)), best]
             is_better = found > likeness[b]
@@ -51,7 +51,7 @@ def cuts(copies):
     return whole_of[b], b, place_of[b]
 
 
-def _centred(grids):
+def centred(grids):
     """Grids (n, side, side) as rows whose products are correlations."""
     rows = grids.reshape(len(grids), -1)
     rows = rows - rows.mean(1, keepdims=True)

@@ -19,7 +19,15 @@ from helpers.datasets import find_near_duplicates, groups, split
 from helpers.images import load_image
 from helpers.pictures import Fingerprint, Pictures
 from safeguards.folders import DataError, filming_order
-from safeguards.look_alikes import SHORTEST, Look, look, look_alikes, turned_pairs
+from safeguards.look_alikes import (
+    SHORTEST,
+    Look,
+    look,
+    look_alikes,
+    nearest_shifted,
+    shifted,
+    turned_pairs,
+)
 
 
 def written(folder, pictures, quality=85, form="jpg", time=False):
@@ -982,3 +990,83 @@ def test_thousands_are_looked_for_turned_in_a_second(record_property):
     seconds = time.process_time() - start
     record_property("seconds", seconds)
     assert seconds < 2
+
+
+# -- nearest by pixels -----------------------------------------------------------------
+
+
+def pages(n=40):
+    """Pages of text: lines of words of different lengths, and some empty ones."""
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(n):
+        page = Image.new("RGB", (420, 600), (252, 252, 250))
+        draw = ImageDraw.Draw(page)
+        for top in range(40, 560, 15):
+            if rng.random() < 0.15:
+                continue
+            left, end = 40, int(rng.choice([380, 380, 380, rng.integers(100, 380)]))
+            while left < end:
+                right = left + int(rng.integers(8, 45))
+                draw.rectangle((left, top, min(right, end), top + 7), fill=(70, 70, 70))
+                left = right + 8
+        found.append(page)
+    return found
+
+
+def cells(n=40):
+    return [image for *_, image in sets.APART["cells under a microscope"]()][:n]
+
+
+def again(image):
+    """Laid on the scanner once more."""
+    width, height = image.size
+    turned = image.rotate(1, Image.Resampling.BICUBIC, fillcolor=(250, 250, 250))
+    return turned.transform(
+        image.size,
+        Image.Transform.AFFINE,
+        (1, 0, -0.02 * width, 0, 1, 0.015 * height),
+        fillcolor=(250, 250, 250),
+    )
+
+
+def nearer(image):
+    width, height = image.size
+    box = (0.06 * width, 0.04 * height, 0.96 * width, 0.94 * height)
+    return image.crop([round(value) for value in box])
+
+
+@pytest.mark.parametrize("kind", [pages, cells])
+@pytest.mark.parametrize("change", [again, nearer])
+@pytest.mark.parametrize("swapped", [False, True], ids=["copies", "originals"])
+def test_who_is_nearest_by_pixels(kind, change, swapped):
+    """To a network, pages of text are all the same: none of these came first."""
+    images = kind()
+    looks = [look(image) for image in images]
+    changed = [look(change(image)) for image in images[:10]]
+    others = looks[:10] + looks[20:]
+    tested = changed + looks[10:20]
+    if swapped:
+        tested = looks[:20]
+        others = changed + looks[20:]
+    rows, positions, shares = nearest_shifted(tested, others)
+    assert rows.tolist() == list(range(20))
+    assert (shares >= 0).all() and (shares <= 1).all()
+    assert (positions[:10] == range(10)).sum() >= 8
+    first = np.argsort(shares)[:8]
+    assert (first < 10).sum() >= 7, "those that have a copy come before the others"
+
+
+def test_of_many_pairs_some_are_drawn(monkeypatch):
+    monkeypatch.setattr(shifted, "MOST", 12)
+    looks = [look(image) for image in pages(10)]
+    rows, positions, shares = nearest_shifted(looks[:6], looks[6:])
+    assert len(rows) == len(positions) == len(shares) == 3
+    assert len(set(rows.tolist())) == 3 and rows.max() < 6
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_empty_pictures_are_as_near_as_any(shade):
+    looks = [look(Image.new("RGB", (90, 60), (shade,) * 3))] * 3
+    _, _, shares = nearest_shifted(looks, looks + [look(pages(1)[0])])
+    assert shares.tolist() == [1, 1, 1]

@@ -1,11 +1,12 @@
 """Copies that pixels can't tell are shown: test pictures beside the nearest that was
 learned from."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 
 from apps.own_pictures import leaks
 from apps.own_pictures.leaks import Across
@@ -24,13 +25,23 @@ def pictures(paths):
 
 
 def in_parts(tmp_path, tested, learned_from):
-    """(test `Pictures`, a `Learned` of sorts) with features by hand."""
-    paths = [tmp_path / f"{i}.png" for i in range(len(tested))]
+    """(test `Pictures`, a `Learned` of sorts) with features by hand, and noise."""
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{i}.png" for i in range(len(tested) + len(learned_from))]
+    for path in paths:
+        noise_of(rng).save(path)
     learned = SimpleNamespace(
         features=np.array(learned_from, float),
         features_of=lambda _: np.array(tested, float),
+        pictures=pictures(paths[len(tested) :]),
     )
-    return pictures(paths), learned
+    return pictures(paths[: len(tested)]), learned
+
+
+def noise_of(rng, cells=12):
+    """A picture that is like no other."""
+    values = rng.integers(0, 256, (cells, cells, 3), "uint8")
+    return Image.fromarray(values).resize((96, 96), Image.Resampling.BICUBIC)
 
 
 def test_nearest_pairs_come_first(tmp_path):
@@ -62,6 +73,59 @@ def test_who_is_much_nearer_than_the_next_stands_beside_the_nearest(tmp_path):
     assert (1, 4) in {pair[1:] for pair in pairs[:2]}
     assert len({pair[1:] for pair in pairs}) == len(pairs), "each pair once"
     assert {pair.tested for pair in pairs} == {0, 1, 2}
+
+
+def test_copies_that_features_miss_are_shown_by_their_pixels(tmp_path):
+    """Of text pages photographed again, not one was among the first eight pairs."""
+    same = [[10, 10 + i / 100, 1] for i in range(20)]
+    test, learned = in_parts(tmp_path, same, same[::-1])
+    for i in (3, 7):
+        copy = load_image(learned.pictures.paths[i + 5]).rotate(2)
+        copy.point(lambda value: 0.8 * value).save(test.paths[i])
+    pairs = leaks.closest_pairs(leaks.nearest_pairs(test, learned), test, learned)
+    assert {(3, 8), (7, 12)} <= {pair[1:] for pair in pairs[:8]}
+
+
+def tried(tmp_path, images, features_of):
+    """(how many of 20 originals were found; what's said) after a trial.
+
+    images: 40; features_of: of an image → (d,)."""
+    paths = [tmp_path / f"{i}.png" for i in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        image.save(path)
+
+    def features(some):
+        return np.array([features_of(load_image(path)) for path in some.paths], float)
+
+    train = pictures(paths)
+    learned = SimpleNamespace(
+        features=features(train), features_of=features, pictures=train
+    )
+    said = leaks.on_trial(learned)
+    return int(re.search(r"Tried on 20 copies .+ for (\d+) of them", said)[1]), said
+
+
+def quarters(image):
+    means = image.resize((2, 2), Image.Resampling.BOX)
+    return np.asarray(means).astype(float).ravel() - 128
+
+
+def test_on_trial_it_finds_the_originals_of_copies(tmp_path):
+    rng = np.random.default_rng(1)
+    images = [noise_of(rng, cells=6) for _ in range(40)]
+    count, said = tried(tmp_path, images, quarters)
+    assert count >= 16 and "missed" not in said
+
+
+def test_that_copies_may_be_missed_is_told(tmp_path):
+    """As of parts on one ground, that differ in a dot: what was taken from one side is
+    nearer than what shows the same."""
+    images = []
+    for i in range(40):
+        images.append(noise_of(np.random.default_rng(1)))
+        images[-1].paste((0, 0, 0), (10 + 2 * i, 40, 12 + 2 * i, 42))
+    count, said = tried(tmp_path, images, quarters)
+    assert count < 16 and "copies may be missed" in said
 
 
 def by_nearness(n, wrong):
@@ -124,6 +188,7 @@ def test_copies_of_what_was_learned_from_come_first(tmp_path, change):
     learned = SimpleNamespace(
         features=extract_features(classifier, train, tmp_path / "cache"),
         features_of=lambda some: extract_features(classifier, some, tmp_path / "cache"),
+        pictures=train,
     )
     pairs = leaks.closest_pairs(leaks.nearest_pairs(test, learned), test, learned)
     first = pairs[: 2 * PLANTED]

@@ -1166,7 +1166,7 @@ class TestNoneOfThese:
         names = [path.name for path in train.paths]
         known = familiar(features, names, familiar_within(features))
         head = new_head().fit(features, train.labels)
-        learned = Learned("as they are", base, features, head, None, None)
+        learned = Learned("as they are", base, features, head, None, None, None)
         network = with_head(learned, train.classes)
         mine = as_classifier(network, train.classes, "mine", familiar=known)
         built = build_page(mine, tmp_path / "page")
