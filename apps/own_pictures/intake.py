@@ -80,7 +80,8 @@ class Intake(NamedTuple):
     retired: why earlier decisions hold no longer, a text each.
     joined_in_words: how many count as one and what may be wrong with that, some lines,
         or "" for nothing.
-    likeness: of each pair in `alike`."""
+    likeness: of each pair in `alike`.
+    unsure: the (likeness, path, path) of pairs that pixels couldn't decide."""
 
     pictures: Pictures
     left_out: list
@@ -92,6 +93,7 @@ class Intake(NamedTuple):
     retired: list
     joined_in_words: str = ""
     likeness: tuple = ()
+    unsure: tuple = ()
 
     @property
     def kinds(self):
@@ -140,6 +142,7 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         decided = read_corrections(once, corrections)
         when = f" This is so after the decisions in {corrections}."
         pairs = _checked_pairs(pictures, threshold, left_out, when)
+    resembling, unsure = _unsure(pictures, pairs)
     used = set(pictures.paths)
     doubtful = _doubtful(path for path in once.paths if path in used)
     return Intake(
@@ -147,21 +150,26 @@ def look_through(folder, threshold=LIKENESS, corrections=None):
         left_out=left_out,
         doubtful=doubtful,
         alike=[pair[1:] for pair in pairs],
-        undecided=_undecided(pictures, pairs, threshold),
+        undecided=_undecided(pictures, pairs, threshold, resembling, unsure),
         given=once,
         decided=decided,
         retired=retired,
         joined_in_words=_joined_in_words(pictures, pairs),
         likeness=tuple(pair[0] for pair in pairs),
+        unsure=tuple(unsure),
     )
 
 
 def write_lists(found, results):
     """Write left_out.txt and look_alike.txt, a line for each file or pair."""
-    pairs = zip(found.likeness, found.alike, strict=True)
+    alike = []
+    for likeness, pair in zip(found.likeness, found.alike, strict=True):
+        alike.append(_described((likeness, *pair)))
+    for pair in found.unsure:
+        alike.append(f"not decided: {_described(pair)}")
     lists = {
         "left_out.txt": [str(remark) for remark in found.left_out],
-        "look_alike.txt": [_described((likeness, *pair)) for likeness, pair in pairs],
+        "look_alike.txt": alike,
     }
     for name, lines in lists.items():
         text = "".join(f"{line}\n" for line in lines)
@@ -727,8 +735,22 @@ def _at(threshold, pictures, pairs):
     return text
 
 
-def _undecided(pictures, pairs, threshold):
-    """What to say of pictures that may be of one thing or two, or ""."""
+def _unsure(pictures, pairs):
+    """How many pictures resemble another and differ in places, and the (likeness, path,
+    path) of those that some threshold might join, the most alike first."""
+    looks = [fingerprint(path).look for path in pictures.paths]
+    count, found = undecided(looks, groups(pictures, [pair[1:] for pair in pairs]))
+    unsure = []
+    for likeness, first, second in found:
+        if not unsure or likeness >= LEAST_LIKENESS:
+            unsure.append((likeness, pictures.paths[first], pictures.paths[second]))
+    return count, unsure
+
+
+def _undecided(pictures, pairs, threshold, resembling, unsure):
+    """What to say of pictures that may be of one thing or two, or "".
+
+    resembling, unsure: as from `_unsure`."""
     looks = [fingerprint(path).look for path in pictures.paths]
     sentences = []
     tiny = sum(map(is_tiny, looks))
@@ -754,26 +776,26 @@ def _undecided(pictures, pairs, threshold):
             f"Above a likeness of {ALIKE}, frames of a film aren't looked for: some "
             "may be learned from, and others of the same film judged by."
         )
-    unsure = undecided(looks, keys)
-    if unsure is None:
+    if not unsure:
         return " ".join(sentences)
-    count, (likeness, first, second) = unsure
-    pair = likeness, pictures.paths[first], pictures.paths[second]
-    resembling = "resemble another and differ"
-    if count == 1:
-        resembling = "resembles another and differs"
+    pair = unsure[0]
+    how = "resemble another and differ"
+    if resembling == 1:
+        how = "resembles another and differs"
     sentences.append(
-        f"Not decided: {counted(count, 'picture')} {resembling} in places, as do "
-        f"{_described(pair)}. They count as different things."
+        f"Not decided: {counted(resembling, 'picture')} {how} in places, as do "
+        f"{_described(pair)}. They count as different things. look_alike.txt ends "
+        "with such pairs."
     )
-    is_of_one_class = pictures.labels[first] == pictures.labels[second]
+    label_of = _label_of(pictures)
+    is_of_one_class = label_of[pair[1]] == label_of[pair[2]]
     if is_of_one_class and threshold <= LIKENESS:  # stricter, nothing counts as a film
         sentences.append(
             "Frames of a film are recognised only by the order of their names or "
             f"times, in a class folder of {SHORTEST} or more; these two weren't."
         )
     advice = "keep one of them."
-    lower = math.floor(100 * likeness) / 100
+    lower = math.floor(100 * pair[0]) / 100
     # Whoever asks for a stricter one has parted some.
     is_lower = LEAST_LIKENESS <= lower < threshold <= LIKENESS
     if is_of_one_class and is_lower:
@@ -784,7 +806,8 @@ def _undecided(pictures, pairs, threshold):
         ):
             advice = (
                 f"make mine ALIKE={lower} … lets them count as one; "
-                f"{_at(lower, pictures, pairs)}."
+                f"{_at(lower, pictures, pairs)}. To join more of the pairs, choose the "
+                "likeness of the last that shows one thing."
             )
     sentences.append(f"If those two show one thing, {advice}")
     return " ".join(sentences)

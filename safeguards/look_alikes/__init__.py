@@ -46,7 +46,6 @@ NEAREST = 6  # pictures with which each is compared as it is
 LOOKED_FOR = 3  # of these, in which it is looked for at another place
 AMBASSADORS = 4  # pictures of a group that look for pictures of other groups
 RESEMBLING = 0.95  # correlation of pictures that may be frames of one film
-NEARLY = 2  # units of difference of pictures that nearly count as one
 HOPELESS = 14  # units of difference, from which on nobody needs to know how much
 
 
@@ -144,10 +143,11 @@ def _pair(a, b, difference):
 
 def undecided(looks, keys):
     """How many pictures resemble one of another key as a whole, though they differ
-    somewhere, and the `Pair` of the nearest of them; None where there are none. looks:
-    a `Look` a picture; keys: (n,), the same for pictures that count as one."""
+    somewhere, and the `Pair`s of each with the nearest such picture, the most alike
+    first. looks: a `Look` a picture; keys: (n,), the same for pictures that count as
+    one."""
     if len(looks) < 2:
-        return None
+        return 0, []
     copies, rows = Copies(looks, keys), np.arange(len(looks))
     numbers = np.unique(keys, return_inverse=True)[1]
     other = nearest(copies, rows, numbers, 1)[:, 0]
@@ -155,11 +155,7 @@ def undecided(looks, keys):
     is_like = correlations(copies, a, b) >= RESEMBLING
     is_like &= ~copies.is_tiny[a] & ~copies.is_tiny[b]
     a, b = a[is_like], b[is_like]
-    if not len(a):
-        return None
-    for limit in (NEARLY, HOPELESS):  # the nearest is mostly near: that is told sooner
-        found = pairs(a, b, differences(copies, a, b, limit))
-        if found[2].min() <= limit:
-            break
-    best = found[2].argmin()
-    return len(a), _pair(*found[:, best])
+    found = pairs(a, b, differences(copies, a, b, HOPELESS))
+    # Often each is the other's nearest.
+    found = {_pair(*column) for column in found.T}
+    return len(a), sorted(found, key=lambda pair: (-pair.likeness, *pair[1:]))

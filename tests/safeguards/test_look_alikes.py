@@ -808,13 +808,9 @@ def test_the_likeness_in_the_list_parts_many_at_once(kind, tmp_path):
     written(tmp_path / "set", JOINED[kind]())
     intake = look_through(tmp_path / "set")
     write_lists(intake, tmp_path)
-    lines = (tmp_path / "look_alike.txt").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(intake.alike)
-    told = [
-        re.fullmatch(r"(.+) and (.+) \(likeness ([\d.]+)( by .+)?\)", line).groups()
-        for line in lines
-    ]
-    pairs = sorted((float(one[2]), *one[:2]) for one in told if one[3] is None)
+    decided, _ = in_the_list(tmp_path)
+    assert len(decided) == len(intake.alike)
+    pairs = sorted((float(one[2]), *one[:2]) for one in decided if one[3] is None)
     if not pairs:
         return
     middle = pairs[len(pairs) // 2][0]
@@ -825,6 +821,36 @@ def test_the_likeness_in_the_list_parts_many_at_once(kind, tmp_path):
     # Shots that moved may be one by way of others, and that's told anew.
     assert still_one <= len(parted) / 2
     assert len(then.alike) < len(intake.alike)
+
+
+def in_the_list(folder):
+    """Of look_alike.txt, the pairs that count as one and those not decided: lists of
+    (first, second, likeness, how) as texts."""
+    parts = ([], [])
+    text = (folder / "look_alike.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        pair = line.removeprefix("not decided: ")
+        found = re.fullmatch(r"(.+) and (.+) \(likeness ([\d.]+)( by .+)?\)", pair)
+        parts[pair != line].append(found.groups())
+    return parts
+
+
+@pytest.mark.parametrize(
+    "kind", thorough_but(["walkers in no order", "copies", "pages"], "copies")
+)
+def test_the_likeness_in_the_list_joins_many_at_once(kind, tmp_path):
+    """Else many missed copies would be joined one pair at a time."""
+    written(tmp_path / "set", with_photographs(ADVISED[kind]()))
+    intake = look_through(tmp_path / "set")
+    write_lists(intake, tmp_path)
+    _, undecided = in_the_list(tmp_path)
+    assert len(undecided) == len(intake.unsure) > 1
+    likenesses = [float(likeness) for _, _, likeness, _ in undecided]
+    assert likenesses == sorted(likenesses, reverse=True)
+    middle = len(undecided) // 2
+    then = look_through(tmp_path / "set", likenesses[middle])
+    joined = [are_one(then, *pair[:2]) for pair in undecided[: middle + 1]]
+    assert all(joined)
 
 
 @pytest.mark.parametrize(

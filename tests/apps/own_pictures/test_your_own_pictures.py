@@ -560,7 +560,7 @@ def test_what_is_advised_of_undecided_pictures_helps(
         count = {"nothing": 1, "all": 12}.get(joined, 2)
         return [(likeness, paths[0], path) for path in paths[1:count]]
 
-    found = (2, Pair(likeness, 0, 12 if joined == "two of two classes" else 1))
+    found = (2, [Pair(likeness, 0, 12 if joined == "two of two classes" else 1)])
     monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
     monkeypatch.setattr(intake_module, "_look_alikes", look_alikes)
     if likeness > threshold:  # no threshold joins the steps of a long series
@@ -574,7 +574,7 @@ def test_what_is_advised_of_undecided_pictures_helps(
     [(1, "1 picture resembles another and differs in"), (2, "2 pictures resemble ano")],
 )
 def test_one_undecided_picture_is_one(pets, monkeypatch, count, said):
-    found = (count, Pair(0.9, 0, 1))
+    found = (count, [Pair(0.9, 0, 1)])
     monkeypatch.setattr(intake_module, "undecided", lambda *_: found)
     assert f"Not decided: {said}" in look_through(pets).undecided
 
