@@ -18,7 +18,7 @@ from cases import thorough_but
 from lessons import SUPPORT
 from PIL import Image
 
-from apps.sharing.cards import model_card
+from apps.sharing.cards import model_card, write_card
 from apps.sharing.classifier import as_classifier
 from apps.sharing.saving import save_classifier
 from helpers import keras, load_classifier, training
@@ -32,7 +32,7 @@ from panels import corrections
 from panels.collect import collect_widget
 from safeguards.feature_files import write_features
 from safeguards.folders import DataError
-from safeguards.whole_files import atomic_write, note_digest, temporary_folder_in
+from safeguards.whole_files import atomic_write, temporary_folder_in
 
 
 @pytest.mark.parametrize("kills", thorough_but([40, 200], 40))
@@ -173,12 +173,9 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(
 ):
     folder = tmp_path / "mine"
     folder.mkdir()
-    for name in ("c.csv", "m.keras", "card.md"):
-        (folder / name).write_text("before")
-    note_digest(
-        folder / "card.md"
-    )  # else it is somebody's, and the new one goes beside it
-    (folder / "c.csv").unlink()
+    (folder / "m.keras").write_text("before")
+    # Changed by somebody, the earlier card would be put aside first.
+    card = write_card(folder / "card.md", "before\n").read_text()
     corrections.write_corrections(pictures, folder / "c.csv", {0: 1})
     before = (folder / "c.csv").read_bytes()
 
@@ -198,14 +195,12 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(
     with pytest.raises(OSError, match="too large") as caught:
         model_card(model, folder / "card.md", "x", rows)
     assert "card.md is not written: make room there" in caught.value.__notes__[0]
-    assert [(folder / name).read_text() for name in ("m.keras", "card.md")] == [
-        "before"
-    ] * 2
+    assert (folder / "m.keras").read_text() == "before"
+    assert (folder / "card.md").read_text() == card
 
     write_features(folder / "f.npz", "key", np.zeros(5000, "float32"))
     assert "Features are not kept" in capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {
-        "SHA256SUMS",
         "c.csv",
         "card.md",
         "m.keras",

@@ -34,7 +34,8 @@ from tools.release import hosted, launch
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted({name.partition(".")[0] for name in PACKAGES})
-COMMANDS = ("mine.py", "predict_many.py", "train_many.py")  # which no lesson imports
+# which no lesson imports
+COMMANDS = ("kernel.py", "mine.py", "predict_many.py", "run.py", "train_many.py")
 
 ADDRESS = "https://github.com/owner/lessons"
 COMMIT = "0123456789" * 4

@@ -113,6 +113,6 @@ def test_its_card_says_so(knowing, tmp_path):
     measured = {"accuracy": accuracy([0, 1], [0, 1])}
     card = model_card(knowing, tmp_path / "card.md", "made-up", measured)
     text = card.read_text("utf-8")
-    assert "like nothing it learned from. It notices most other things" in text
+    assert "like nothing it learned from, it says that as well." in text
     assert "| like nothing it learned from | further than " in text
     assert 'there is no "none of these"' not in text
