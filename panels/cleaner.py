@@ -28,7 +28,7 @@ MAX_SIDE = 400  # pixels of the picture on show
 MIN_SIDE = 320  # pixels: smaller pictures are enlarged
 
 
-def label_cleaner(pictures, suspicion, file, probabilities=None, first=None, then=""):
+def label_cleaner(pictures, suspicion, file, probabilities=None, first=None, then=None):
     """A panel to check labels, one picture at a time, the most suspicious first.
 
     Each label can be kept or replaced, or the picture discarded. Every decision is in
@@ -38,10 +38,10 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None, the
 
     pictures: `Pictures`; suspicion: floats (n,); file: the corrections file's path;
     probabilities: (n, classes) as from `out_of_fold`, to be shown and to propose a
-    label; first: how many to go through, None: all; then: what to do after the last
-    decision, a sentence to show. Returns an ipywidgets VBox with the attributes `keep`,
-    `label`, `relabel`, `discard`, `undo`, `progress`, `shown` and `status`, where
-    errors are told. Raises ValueError if the lengths differ.
+    label; first: how many to go through, None: all; then: None, or a function that says
+    what to do after the last decision. Returns an ipywidgets VBox with the attributes
+    `keep`, `label`, `relabel`, `discard`, `undo`, `progress`, `shown` and `status`,
+    where errors are told. Raises ValueError if the lengths differ.
     """
     suspicion = np.asarray(suspicion, float)
     _check_inputs(pictures, suspicion, probabilities, first)
@@ -66,7 +66,7 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None, the
             path = html.escape(str(file))
             panel.shown.value = (
                 f"<p><b>Done.</b> The decisions are in {path}</p>"
-                f"<p>{html.escape(then)}</p>"
+                f"<p>{html.escape(then() if then else '')}</p>"
             )
             return
         given = classes[pictures.labels[current]]

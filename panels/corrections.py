@@ -214,7 +214,7 @@ def _decision(pictures, positions, row):
         raise CorrectionsError(f"{len(row)} values instead of {len(COLUMNS)}")
     name, digest, given, decision, new_class = row
     if name not in positions:
-        raise _Outdated(f"{name} is not among the pictures of {pictures.name}")
+        raise _Outdated(f"{name} is not there any more")
     position = positions[name]
     classes = pictures.classes
     if digest != _digest(pictures.paths[position]):

@@ -30,6 +30,7 @@ WRONG_LABEL = (
     "make the classifier again."
 )
 CELL = 'style="text-align: left; white-space: normal; overflow-wrap: anywhere"'
+HEAD = 'style="text-align: left; white-space: nowrap"'
 NAME_END = 18  # letters of a file's name that fit over a picture
 
 
@@ -136,7 +137,7 @@ def front_page(found, test, probabilities, result, notes, settings):
         "command": f"{settings.command} (in the project's folder)",
     }
     rows = [
-        f"<tr><th {CELL}>{what}</th><td {CELL}>{_escaped(facts[what])}</td></tr>"
+        f"<tr><th {HEAD}>{what}</th><td {CELL}>{_escaped(facts[what])}</td></tr>"
         for what in facts
     ]
     return "\n".join([*parts, f"<table>{''.join(rows)}</table>"])

@@ -186,14 +186,17 @@ def told(found):
     ]
     lines = [
         f"{printable(pictures.name)}: {len(pictures)} pictures, {', '.join(classes)}",
-        f"left out: {found.kinds}",
+        f"files that can't be used, or copies: {found.kinds}",
     ]
     lines += map(str, found.left_out[:MOST_LINES])
     for remark in found.doubtful[:MOST_LINES]:
         lines.append(f"used, but look at it: {remark}")
     lines.append(decided_in_words(found) or "labels decided on: none")
     for reason in found.retired:
-        lines.append(f"a decision that holds no longer: {reason}")
+        lines.append(
+            f"a decision that isn't needed or doesn't apply any more: {reason} (kept "
+            "in my_corrections_retired.csv)"
+        )
     return "\n".join(lines)
 
 
@@ -231,7 +234,7 @@ def changes_in_words(found, earlier):
     first run. A file of which there were two by that name isn't followed."""
     if not earlier:
         return ""
-    names = {f"{path.parent.name}/{path.name}" for path in found.given.paths}
+    names = {f"{path.parent.name}/{path.name}" for path in found.pictures.paths}
     gone = {}  # {a file's name: the folders that it's no longer in}
     for name in set(earlier) - names:
         folder, file = name.split("/", 1)
@@ -327,7 +330,7 @@ what you write there is kept when the card is made again.
 | width in pixels, as stored | {width} |
 | height in pixels, as stored | {height} |
 | pairs that look alike | {alike}; pictures that look alike are in the same part |
-| files left out | {left}: {kinds} |
+| files that can't be used, or copies | {left}: {kinds} |
 | used, but perhaps read wrongly | {doubtful} |
 | labels that a person decided on | {decided}: {decisions}; {places} |
 

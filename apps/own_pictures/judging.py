@@ -233,20 +233,21 @@ def compared_in_turn(pictures, earlier, votes):
     labels = pictures.labels[positions]
     right_then = then[np.arange(n), labels]
     right_now = votes[positions, labels]
-    head = (
-        f"Since the last run, on the {n} pictures of both, all tested in turn, by "
-        "their labels as they are now:\n"
-        f"then: ≈{right_then.mean():.3f}; now: ≈{right_now.mean():.3f}; "
+    text = (
+        f"Since the last run, on the {n} pictures that were in both, all tested in "
+        "turn:\n"
     )
-    if np.allclose(right_then, right_now):
-        text = f"{head}change: none, as often right about each picture."
-    else:
-        change = Difference(*bootstrap_mean(right_now - right_then))
-        text = f"{head}change: ≈{change}{_by_chance(change)}"
     if (labels_then != labels).any():
         by_old_labels = then[np.arange(n), labels_then].mean()
-        text += f"\n(By the labels of then, it was ≈{by_old_labels:.3f} then.)"
-    return text
+        text += (
+            f"With the labels you had then, it was ≈{by_old_labels:.3f}. Judged by "
+            "the labels of now, both times:\n"
+        )
+    text += f"then: ≈{right_then.mean():.3f}; now: ≈{right_now.mean():.3f}; "
+    if np.allclose(right_then, right_now):
+        return f"{text}no change: it got each picture right just as often."
+    change = Difference(*bootstrap_mean(right_now - right_then))
+    return f"{text}change: ≈{change}{_by_chance(change)}"
 
 
 def _more_often_right(what, labels, before, after):
@@ -307,11 +308,15 @@ def doubts(suspected, found, result, n):
     accuracy on test, an `Estimate`; n: how many it learned from."""
     most = (1 - result.low) * n
     if suspected:
-        hard = "They may all" if most >= len(suspected) else f"Up to ≈{most:.0f} may"
+        hard = "They may all be hard pictures"
+        if len(suspected) == 1:
+            hard = "It may be a hard picture"
+        elif most < len(suspected):
+            hard = f"Up to ≈{most:.0f} may be hard pictures"
         text = (
             f"Labels that may be wrong: ≈{counted(len(suspected), 'picture')} to "
-            f"look at, of the {n} it learned from. {hard} be hard pictures with the "
-            "right label: look before you change anything."
+            f"look at, of the {n} it learned from. {hard} with the right label: look "
+            "before you change anything."
         )
     elif found.decided:
         text = "Labels that may be wrong: none that you haven't decided on."
@@ -405,13 +410,16 @@ def summary(found, test, result, more, suspected, network, results):
     pictures = found.pictures
     lines = [
         f"network: {network}, on {len(pictures)} pictures of "
-        f"{len(pictures.classes)} classes; files left out: {len(found.left_out)}",
+        f"{len(pictures.classes)} classes; files that can't be used, or copies: "
+        f"{len(found.left_out)}",
         f"accuracy on {len(test)} test pictures: ≈{result}",
         in_words(found, test, result),
         *more,
     ]
+    left = "none that you haven't decided on" if found.decided else "none"
     if suspected:
-        lines.append(f"labels that may be wrong: ≈{len(suspected)}")
+        left = f"≈{len(suspected)}"
+    lines.append(f"labels that may be wrong: {left}")
     names = sorted(path.name for path in results.iterdir())
     lines.append(f"made: {', '.join(names)}")
     changed = [name for name in names if "_card_earlier" in name]

@@ -280,8 +280,16 @@ def labels_panel(results):
     order = np.lexsort((-suspicion(said, given.labels), ~decided, ~suspected))
     doubt = np.empty(len(given))
     doubt[order] = np.arange(len(given), 0, -1)
-    then = (
-        "Now end make labels (Ctrl+C in its terminal, then y), and run the same "
-        f"command again: {settings.command}"
-    )
+
+    def then():
+        used = (results / SETTINGS).stat().st_mtime_ns
+        if corrections.stat().st_mtime_ns < used:
+            return (
+                "The classifier was made with these decisions: nothing is left to do."
+            )
+        return (
+            "Now end make labels (Ctrl+C in its terminal, then y), and run the same "
+            f"command again: {settings.command}"
+        )
+
     return label_cleaner(given, doubt, corrections, said, first, then)

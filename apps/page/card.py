@@ -85,5 +85,5 @@ def measured(card):
             f"A{shown.removeprefix('a')}: {value}, on {pictures}; 95 % interval {low} "
             f"to {high}. "
         )
-    link = '<a href="card.html">Model card</a>'
+    link = '<a href="card.html" target="_blank">Model card</a>'
     return f'<p id="measured">{"".join(sentences)}{link}</p>'

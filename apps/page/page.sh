@@ -14,7 +14,7 @@ if ! cmp -s apps/page/package-lock.json "$state"; then
         exit 1
     fi
     echo "Fetching onnxruntime-web into apps/page/node_modules: once." >&2
-    (cd apps/page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || {
+    (cd apps/page && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error) || {
         echo "It could not be fetched (npm says why above). The same command tries again." >&2
         exit 1
     }

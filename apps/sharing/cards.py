@@ -17,8 +17,9 @@ from safeguards.whole_files import atomic_write
 CARD = """# {name}: model card
 
 <!-- for its author -->
-What only its author can know is marked **TO FILL IN**; what you write there is kept \
-when the card is made again.
+Write over each paragraph that begins with **TO FILL IN**: only you can know that. \
+Leave the lines in `<!-- … -->` as they are; then what you wrote is kept when the \
+card is made again.
 <!-- end -->
 
 ## What it is for, and what it cannot do

@@ -407,7 +407,9 @@ def test_decisions_on_other_pictures_are_counted_apart(pictures, probabilities, 
 
 
 def test_after_the_last_decision_it_says_what_to_do(pictures, file):
-    panel = label_cleaner(pictures, SUSPICION, file, first=1, then="Now <run> it.")
+    panel = label_cleaner(
+        pictures, SUSPICION, file, first=1, then=lambda: "Now <run> it."
+    )
     assert "Now" not in panel.shown.value
     panel.keep.click()
     assert "Done." in panel.shown.value

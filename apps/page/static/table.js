@@ -56,9 +56,11 @@ export function newTable(total, show) {
     if (name === undefined) {
       Object.assign(answer, { className: "bad", colSpan: 2 });
     } else {
-      if (note) answer.append(make("small", `most likely: ${readable(name)}`));
+      // Beside a doubt, a number would be taken for how sure the doubt is.
+      const likeliest = `if it had to be one: ${readable(name)}, ${probability.toFixed(2)}`;
+      if (note) answer.append(make("small", likeliest));
       else answer.textContent = readable(name);
-      line.append(make("td", probability.toFixed(2)));
+      line.append(make("td", note ? "–" : probability.toFixed(2)));
     }
     body.append(line);
     rows.push(row);

@@ -219,8 +219,8 @@ def test_where_few_were_tested_in_turn_the_change_is_that_of_all():
     labels = pictures.labels
     text = compared_in_turn(pictures, (np.arange(5, 35), then, labels[5:35]), now)
     assert text == (
-        "Since the last run, on the 30 pictures of both, all tested in turn, by their "
-        "labels as they are now:\n"
+        "Since the last run, on the 30 pictures that were in both, all tested in turn:"
+        "\n"
         "then: ≈0.500; now: ≈1.000; change: ≈+0.50 (+0.50 to +0.50), n = 30"
     )
     then[:15] = now[:15]
@@ -231,12 +231,12 @@ def test_where_few_were_tested_in_turn_the_change_is_that_of_all():
     better = compared_in_turn(pictures, first, now * 0.2 + 0.4)
     assert better.endswith("The interval includes 0, so this may be chance.")
     same = compared_in_turn(pictures, (np.arange(30), now[:30], labels[:30]), now)
-    assert same.endswith("change: none, as often right about each picture.")
+    assert same.endswith("no change: it got each picture right just as often.")
     old = labels[:30].copy()
     old[:3] = 1 - old[:3]
     corrected = compared_in_turn(pictures, (np.arange(30), now[:30], old), now)
     assert "then: ≈1.000; now: ≈1.000; " in corrected
-    assert corrected.endswith("\n(By the labels of then, it was ≈0.900 then.)")
+    assert "\nWith the labels you had then, it was ≈0.900. Judged by" in corrected
     nothing = np.array([], int), np.zeros((0, 2)), np.array([], int)
     assert compared_in_turn(pictures, nothing, now) == ""
 

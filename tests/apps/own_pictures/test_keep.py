@@ -159,6 +159,9 @@ def test_the_panel_shows_what_is_suspected_and_what_was_decided(tmp_path):
     write_corrections(given, results / keep.CORRECTIONS, {2: 0, 15: 0})
     panel = keep.labels_panel(results)
     assert "2 of 2 decided: 1 kept, 1 relabelled, 0 left out.<" in panel.status.value
+    assert "run the same command again: make mine" in panel.shown.value
+    keep.write_settings(results, tmp_path / "pets", "efficientnet_lite0", 0.95)
+    assert "nothing is left to do" in keep.labels_panel(results).shown.value
     sure[16] = [0.8, 0.2]
     keep.write_out_of_fold(results, given, sure)
     panel = keep.labels_panel(results)

@@ -634,7 +634,7 @@ def test_data_card_holds_what_was_counted(tmp_path):
         "| pictures that were used | 20: 19 PNG, 1 JPEG; 0.0 MB |",
         "| width in pixels, as stored | 40 to 80, median 40 |",
         "| height in pixels, as stored | 30 to 200, median 30 |",
-        "| files left out | 1: 1 copy |",
+        "| files that can't be used, or copies | 1: 1 copy |",
         "| labels that a person decided on | 0: none; 0 of them train, 0 of them test "
         "|",
     ):
@@ -685,7 +685,7 @@ def test_decisions_are_named(pets, tmp_path):
     assert decided_in_words(found) == sentence
     assert told(found).splitlines() == [
         "pets: 24 pictures, cats 11, dogs 13",
-        "left out: none",
+        "files that can't be used, or copies: none",
         sentence,
     ]
     assert found.pictures.name == "pets", "the folder's name goes into cards and pages"
@@ -937,7 +937,10 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     status, printed, complaint = command(folder)
     assert (status, complaint) == (0, ""), complaint
     assert content(folder) == before, "the pictures stay as they are"
-    assert "on 20 pictures of 2 classes; files left out: 1\n" in printed
+    assert (
+        "on 20 pictures of 2 classes; files that can't be used, or copies: 1\n"
+        in printed
+    )
     assert "Too few pictures to tell" in printed, (
         "noise cannot be learned, and six do not tell"
     )
@@ -982,9 +985,11 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     text = text_of(made / "report.html")
     decided = "You decided on 3 labels: 2 changed (00.png: "
     assert text.count(decided) == 2 and decided in printed
-    change = r"pictures of both, all tested in turn.*\nthen: .*; now: .*; change: "
+    change = (
+        r"in both, all tested in turn:\nWith the labels you had .*\nthen: .*; now: "
+    )
     assert len(re.findall(change, printed)) == 1, "then and now, compared"
-    assert text.count("all tested in turn, by their labels") == 2
+    assert text.count("were in both, all tested in turn:") == 2
     assert not list(made.glob("*_earlier*")), "it was only filled in"
     assert "Mine: pictures it learned from" in (made / "model_card.md").read_text(
         encoding="utf-8"
@@ -1077,6 +1082,11 @@ def test_what_changed_in_the_folder_is_said(pets):
     assert changes_in_words(look_through(pets), then) == (
         "Since the last run: 2 pictures new, 2 pictures no longer used."
     )
+    file = pets.with_name("decisions.csv")
+    write_corrections(look_through(pets).given, file, {0: None})
+    used = [name for name in then if name != "cats/02.png"]
+    without = look_through(pets, corrections=file)
+    assert changes_in_words(without, used).startswith("Since the last run: 2 pictures")
     (pets / "cats" / "02.png").replace(pets / "dogs" / "02.png")  # in another's place
     (pets / "cats" / "a.png").rename(pets / "dogs" / "a.png")
     known = [*then, "cats/a.png", "dogs/one.png"]
