@@ -103,7 +103,7 @@ def fine_tune(model, x, y, validation, epochs, rate):
 
 
 def frozen_features(classifier):
-    """A network: pictures, uint8 → {place: features, (n, d)} from four places."""
+    """A network: pictures, uint8 → {name: features, (n, d)}, from four places."""
     network, layers = classifier.network, keras.layers
     found = {"pooled at the end": network.layers[-2].output}
     blocks = [layer for layer in network.layers if isinstance(layer, layers.Add)]
