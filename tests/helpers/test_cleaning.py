@@ -263,9 +263,9 @@ def test_no_file_to_apply(pictures, file):
     [
         (
             {"picture": "train/cat/9.png"},
-            "train/cat/9.png is not among the pictures of set/train",
+            "train/cat/9.png is not there any more",
         ),
-        ({"picture": "validation/cat/0.png"}, "is not among the pictures"),
+        ({"picture": "validation/cat/0.png"}, "is not there any more"),
         ({"sha256": "0" * 64}, "train/cat/0.png was changed since"),
         ({"given": "eel"}, "was labelled 'eel' then, but is 'cat' now"),
         ({"new": "bird"}, "there is no class 'bird', only cat, dog, big, eel"),

@@ -52,7 +52,7 @@ def decide(panel):
     panel.get_by_text(re.compile(r"^2 of \d+ decided")).wait_for()
     # Counter and buttons change first; the picture follows, its label and bars.
     label = panel.get_by_role("button", name="Keep").inner_text().split(":")[-1].strip()
-    panel.get_by_text(f"Labelled {label}. Is it?").wait_for()
+    panel.get_by_text(f"is {label}. Is that right?").wait_for()
     panel.page.wait_for_timeout(3000)
 
 
