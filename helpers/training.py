@@ -333,7 +333,7 @@ def predict(model, pictures):
 
 
 def _base(network):
-    """What `base_of` returns, and that `Compiled`; made once for each network."""
+    """What `base_of` returns, and that `compiled`; made once for each network."""
     from helpers import keras
 
     output = network.outputs[0]
@@ -344,7 +344,7 @@ def _base(network):
         if len(features.shape) > 2:  # MobileNetV3 classifies by a 1×1 convolution
             features = keras.layers.Flatten()(features)
         base = assembled(before.inputs, [features], "base")
-        known = output, base, Compiled(base)
+        known = output, base, compiled(base)
         _bases[network] = known
     return known[1:]
 

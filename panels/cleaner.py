@@ -50,11 +50,14 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None, the
     panel = _make_widgets(len(order))
     worker = Worker(panel.status)
     current = None  # the position of the picture on show; None: no picture is
+    reopened = None  # that of the last decision taken back, which is shown again
 
     def draw(decisions, message=""):
         nonlocal current
         undecided = [i for i in order if i not in decisions]
         current = undecided[0] if undecided else None
+        if reopened in undecided:
+            current = reopened
         panel.progress.value = len(order) - len(undecided)
         panel.undo.disabled = not decisions
         for widget in (panel.keep, panel.label, panel.relabel, panel.discard):
@@ -99,10 +102,11 @@ def label_cleaner(pictures, suspicion, file, probabilities=None, first=None, the
         return ""
 
     def undo(decisions):
+        nonlocal reopened
         if not decisions:
             return ""
-        position, _ = decisions.popitem()
-        path = pictures.paths[position]
+        reopened, _ = decisions.popitem()
+        path = pictures.paths[reopened]
         return f"{path.parent.name}/{path.name} is open again. "
 
     def given_label():
@@ -216,7 +220,7 @@ def _card(pictures, position, given, scores):
     figure = figure_html(image, f"The picture labelled {given}", min_side=min_side)
     beside = ""
     if scores:
-        says = "What a classifier says that learned from other pictures only:"
+        says = "What a classifier that learned only from other pictures says:"
         beside = f"<div>{says}{bar_table(scores)}</div>"
     return (
         f"<p>The label of {name} is <b>{html.escape(given)}</b>. Is "

@@ -347,12 +347,13 @@ def for_the_card(result, in_turn, alarms, test, train, network, learned, agreeme
     share of test pictures called unlike anything, or None where the classifier doesn't
     say so."""
     guess = blind_guess(test)
-    measured = {"accuracy": result}
+    measured = {}
     if in_turn:
         measured["accuracy, all pictures tested in turn (the one to trust)"] = in_turn
     measured |= {
+        "accuracy": result,
         SAME_ANSWER: f"{guess:.2f}",
-        "in words": judge_accuracy(result, guess),
+        "in words": judge_accuracy(in_turn or result, guess),
         "learned from": f"{len(train)} pictures",
         "base": network,
     }

@@ -372,6 +372,17 @@ def test_the_chosen_label_is_given_and_the_likeliest_proposed(made, file):
     assert "<table" not in plain.shown.value
 
 
+def test_undo_shows_the_picture_that_it_opens_again(pictures, file, probabilities):
+    write_corrections(pictures, file, {1: 0})  # in an earlier session
+    panel = label_cleaner(pictures, SUSPICION, file, probabilities, first=4)
+    assert "green/1.png is" not in text(panel.shown)
+    panel.undo.click()
+    assert "green/1.png is open again" in text(panel.status)
+    assert "The label of green/1.png is" in text(panel.shown)
+    panel.keep.click()
+    assert read_corrections(pictures, file) == {1: pictures.labels[1]}
+
+
 def test_undo_takes_the_last_one_back(panel, pictures, file):
     assert panel.undo.disabled
     panel.keep.click()

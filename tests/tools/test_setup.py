@@ -439,8 +439,7 @@ def test_lab_gets_the_flags_it_needs(root, system, variables, flags):
     page, uploads, log, *folders = given[:7]
     assert page == "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"
     assert uploads == (
-        "--ServerApp.tornado_settings={'websocket_max_message_size': 67108864, "
-        "'ws_ping_timeout': 30000}"
+        "--ServerApp.tornado_settings={'websocket_max_message_size': 67108864}"
     )
     assert log == "--Application.log_level=WARN"
     assert all("_dir=" in folder for folder in folders)

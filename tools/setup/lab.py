@@ -18,11 +18,11 @@ from urllib.parse import quote
 import zmq
 
 ROOT = Path(__file__).resolve().parents[2]
-PING_TIMEOUT = 30_000  # milliseconds, no longer than between two pings
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 MAX_MESSAGE = 64 * 2**20  # bytes of an upload; tornado's own limit is 10 MiB
-# What Jupyter warns of each time: of notebooks that it hasn't saved itself.
-HARMLESS = ("is not trusted",)
+# What Jupyter warns of each time: of notebooks that it hasn't saved itself, and of a
+# default of its own that tornado mends.
+HARMLESS = ("is not trusted", "The websocket_ping_timeout")
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 OTHER_FOLDER = re.compile(r"--(.*root_dir|notebook[_-]dir)\b")  # asks for another one
 OTHER_LOG = re.compile(r"--(debug|show-config|.*log[_-]level)\b")  # asks for more of it
@@ -39,9 +39,7 @@ def arguments_for_lab(given, environment, system, is_root):
     arguments = [
         # As the default page, not as a file to open, it's also in the printed address.
         f"--LabApp.default_url=/lab/tree/{quote(notebook or FIRST_LESSON)}",
-        # The time-out is Jupyter's own; tornado refuses its default, with a warning.
-        f"--ServerApp.tornado_settings={{'websocket_max_message_size': {MAX_MESSAGE}, "
-        f"'ws_ping_timeout': {PING_TIMEOUT}}}",
+        f"--ServerApp.tornado_settings={{'websocket_max_message_size': {MAX_MESSAGE}}}",
     ]
     if not any(map(OTHER_LOG.match, given)):
         arguments.append("--Application.log_level=WARN")
@@ -129,6 +127,7 @@ def open_lab():
     It logs its address in several lines, among others; here it's one, printed once."""
     from jupyter_server.serverapp import ServerApp
     from jupyterlab.labapp import LabApp
+    from tornado.log import gen_log
     from traitlets import default
 
     class Server(ServerApp):
@@ -148,7 +147,8 @@ def open_lab():
             # Printed first: a browser in the terminal has it to itself.
             print(f"Open this: {address}", flush=True)
             print("To end it: Ctrl+C, then y.", flush=True)
-            self.log.addFilter(needs_somebody)
+            for log in (self.log, gen_log):
+                log.addFilter(needs_somebody)
             self.log.addFilter(says_more)
             super().start_app()
             self.log.removeFilter(says_more)
