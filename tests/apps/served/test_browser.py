@@ -212,7 +212,9 @@ def check_names_stay_text(page, shown, folder, keep):
     expect(collect.locator("li").nth(1)).to_contain_text(f"{address} cannot be read")
     expect(errors.locator("figcaption").first).to_contain_text(BAD)
     expect(errors.get_by_label("Really").locator("option").nth(1)).to_have_text(BAD)
-    expect(cleaner.locator("figcaption")).to_contain_text(f"{BAD}/{BAD}.png")
+    expect(cleaner.get_by_text("Is that right?")).to_contain_text(
+        f"The label of {BAD}/{BAD}.png is {BAD}"
+    )
     expect(cleaner.get_by_role("button", name="Keep:")).to_have_text(f"Keep: {BAD}")
     expect(cleaner.locator("th").first).to_contain_text(BAD)
     cleaner.get_by_role("button", name="Keep:").click()
