@@ -25,10 +25,10 @@ from PIL import Image, ImageEnhance
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from apps.own_pictures.front import small
 from apps.own_pictures.intake import place
 from apps.own_pictures.judging import unpaired_difference
 from helpers.evaluate import accuracy
-from helpers.images import load_image
 from helpers.neighbours import nearest
 from helpers.pictures import fingerprint
 from safeguards.look_alikes import nearest_shifted
@@ -39,8 +39,7 @@ TRIALS = 20  # pictures of which a copy is looked for; as many more are beside t
 # … as if taken again from elsewhere, with its corners here, in sides: upper left, lower
 # left, lower right, upper right, …
 CORNERS = ((0.14, 0.03), (0.05, 0.86), (0.97, 0.94), (0.99, 0.12))
-DARKER = 0.85  # … so many times as bright, …
-LARGEST = 512  # … and at most so many pixels a side
+DARKER = 0.85  # … and so many times as bright
 ENOUGH = 0.8  # of these copies should be recognised
 
 
@@ -117,17 +116,15 @@ def on_trial(learned):
 
 def _copies(pictures, rows, folder):
     """Changed copies of some `Pictures`, written into a folder."""
-    paths = []
-    for row in rows:
-        paths.append(folder / f"{row}.jpg")
-        _changed(load_image(pictures.paths[row])).save(paths[-1], quality=90)
-    return replace(pictures[rows], paths=tuple(paths))
+    originals = pictures[rows]
+    paths = [folder / f"{row}.jpg" for row in rows]
+    for path, image in zip(paths, small(originals.paths), strict=True):
+        _changed(image).save(path, quality=90)
+    return replace(originals, paths=tuple(paths))
 
 
 def _changed(image):
     """A copy of an image, about as a second shot of it would be."""
-    image = image.copy()
-    image.thumbnail((LARGEST, LARGEST))
     corners = (np.array(CORNERS) * image.size).ravel().tolist()
     seen = image.transform(
         image.size, Image.Transform.QUAD, corners, Image.Resampling.BICUBIC

@@ -10,8 +10,9 @@ import tiny
 from PIL import Image
 
 import helpers
-from apps.own_pictures import keep, mine
+from apps.own_pictures import keep
 from apps.own_pictures.intake import look_through
+from apps.own_pictures.kernel import NOTEBOOK
 from helpers import pictures
 from helpers.datasets import load_dataset
 from panels.corrections import write_corrections
@@ -47,7 +48,7 @@ def pets(tmp_path):
 def run_template():
     """Run the template's cells in this process, as `make mine` runs them in another."""
     names = {}
-    for cell in nbformat.read(mine.NOTEBOOK, as_version=4).cells:
+    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
         if cell.cell_type == "code" and "template" not in cell.metadata.get("tags", ()):
             exec(cell.source, names)
     return names

@@ -1062,6 +1062,7 @@ def run_in_place(notebook, folder, stop_before=None):
         some,
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
+        shutdown_kernel="immediate",  # else it may end with a traceback of its own
     ).execute()
     texts = []
     for cell in some.cells:
