@@ -6,10 +6,9 @@ The model is what `make mine` left in build/mine, if that's there, or else the n
 that the lessons use; --model, or make classify MODEL=mine.onnx, names another. The
 table is build/NAME.csv, after the folder's name; one of another model is kept as
 build/NAME-1.csv and so on. --out, or make classify TABLE=other.csv, names another. It
-says for each picture the likeliest class and its
-probability, whether it's like nothing the classifier learned from, and why a file
-couldn't be read. The pictures stay as they are. Stopped, or with more pictures, the
-same command goes on where it was.
+says for each picture the likeliest class and its probability, whether it's like nothing
+the classifier learned from, and why a file couldn't be read. The pictures stay as they
+are. Stopped, or with more pictures, the same command goes on where it was.
 """
 
 import argparse

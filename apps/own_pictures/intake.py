@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from apps.own_pictures.keep import name_of
 from apps.sharing.cards import write_card
 from helpers.datasets import find_near_duplicates, groups
 from helpers.pictures import Pictures, fingerprint, listed
@@ -234,18 +235,19 @@ def changes_in_words(found, earlier):
     first run. A file of which there were two by that name isn't followed."""
     if not earlier:
         return ""
-    names = {f"{path.parent.name}/{path.name}" for path in found.pictures.paths}
+    then = set(earlier)
+    names = {name_of(path) for path in found.pictures.paths}
     gone = {}  # {a file's name: the folders that it's no longer in}
-    for name in set(earlier) - names:
+    for name in then - names:
         folder, file = name.split("/", 1)
         gone.setdefault(file, []).append(folder)
-    new = sorted(names - set(earlier))
+    new = sorted(names - then)
     moves = []
     for name in new:
         folder, file = name.split("/", 1)
         if len(gone.get(file, ())) == 1:
             moves.append(printable(f"{file}: {gone[file][0]} → {folder}"))
-    n_gone = len(set(earlier) - names) - len(moves)
+    n_gone = len(then - names) - len(moves)
     n_new = len(new) - len(moves)
     parts = []
     if moves:
@@ -495,7 +497,7 @@ def _without_copies(pictures):
 
 def place(path):
     """A file below its class folder, as it can be shown."""
-    return printable(f"{path.parent.name}/{path.name}")
+    return printable(name_of(path))
 
 
 def _checked_pairs(pictures, threshold, left_out, when=""):

@@ -447,6 +447,13 @@ def test_lab_gets_the_flags_it_needs(root, system, variables, flags):
     assert given[7:] == [encrypted, *(f"--{flag}" for flag in flags), "--port=9999"]
 
 
+def test_a_python_without_jupyter_is_told_so(monkeypatch):
+    """Instead of a traceback about a package that came with it."""
+    for name in ("zmq", "jupyter_server", "jupyterlab", "tornado", "traitlets"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "find_a_place_to_write" in runpy.run_path(str(ROOT / "tools/setup/lab.py"))
+
+
 def test_kernels_are_not_encrypted_where_zeromq_cannot(monkeypatch):
     """Nor would they start: Jupyter refuses the setting there."""
     monkeypatch.setattr("zmq.has", lambda capability: capability != "curve")

@@ -15,8 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-import zmq
-
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
 MAX_MESSAGE = 64 * 2**20  # bytes of an upload; tornado's own limit is 10 MiB
@@ -51,6 +49,9 @@ def arguments_for_lab(given, environment, system, is_root):
             f"--AsyncLargeFileManager.root_dir={ROOT}",
             "--AsyncLargeFileManager.preferred_dir=",
         ]
+    # Not before `problem` had its say: another Python may be without Jupyter.
+    import zmq
+
     if zmq.has("curve"):  # so that nobody on the same machine can listen to kernels
         arguments.append("--KernelManager.transport_encryption=auto")
     if is_root:  # as in a container; root has to say that it means it
