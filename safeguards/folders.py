@@ -87,6 +87,11 @@ def part_of(folder):
     return PARTS.get(folder.name.lower())
 
 
+def name_of(path):
+    """A picture's path below the folder of class folders, as kept from run to run."""
+    return f"{path.parent.name}/{path.name}"
+
+
 def check_class_names(folder):
     """DataError where a class folder has the name of a part (see `part_of`)."""
     for path in visible(folder):

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from apps.own_pictures.keep import name_of
 from apps.sharing.cards import write_card
 from helpers.datasets import find_near_duplicates, groups
 from helpers.pictures import Pictures, fingerprint, listed
@@ -25,7 +24,13 @@ from panels.corrections import (
     read_corrections,
     retire_corrections,
 )
-from safeguards.folders import DataError, check_class_names, part_of, visible
+from safeguards.folders import (
+    DataError,
+    check_class_names,
+    name_of,
+    part_of,
+    visible,
+)
 from safeguards.look_alikes import (
     ALIKE,
     SHORTEST,

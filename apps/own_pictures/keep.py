@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from helpers.models import DEFAULT
-from safeguards.folders import file_digest
+from safeguards.folders import file_digest, name_of
 from safeguards.look_alikes import ALIKE
 from safeguards.text import printable
 from safeguards.whole_files import atomic_write
@@ -220,11 +220,6 @@ def earlier_in_turn(results, pictures):
         return nothing
     then = [rows[digests[position]] for position in both]
     return np.array(both), votes[then], labels[then]
-
-
-def name_of(path):
-    """A picture's path below the folder of class folders."""
-    return f"{path.parent.name}/{path.name}"
 
 
 def write_out_of_fold(results, pictures, probabilities):

@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from apps.many.fast import seconds_a_picture
 from apps.own_pictures.features import USUAL, Compared, Known, feature_choices
-from apps.own_pictures.keep import name_of
 from helpers.cleaning import out_of_fold
 from helpers.datasets import split
 from helpers.evaluate import difference
@@ -22,6 +21,7 @@ from helpers.neighbours import familiar_within
 from helpers.pictures import Pictures
 from helpers.training import augmentation, fit, new_model, predict, unfreeze
 from safeguards.familiar import familiar
+from safeguards.folders import name_of
 
 SHARES = (0.7, 0.3)  # of the pictures, to learn from and to judge by
 COMPARED = 100  # test pictures that the exported file answers as well
