@@ -10,11 +10,11 @@ from apps.sharing.contents import documents_of, path_ending_in, raw_network
 from apps.sharing.faults import check_answers
 from apps.sharing.portable import for_older_keras
 from helpers.models import load_classifier
+from safeguards.compiled import compiled
 from safeguards.copies import check_configuration
 from safeguards.familiar import written
 from safeguards.keys import undescribed
 from safeguards.logits import check_logits
-from safeguards.memory import one_at_a_time
 from safeguards.model_files import ModelFileError, check_finite
 from safeguards.whole_files import atomic_write
 
@@ -54,7 +54,7 @@ def save_classifier(classifier, path):
         check_answers(classifier)
         pictures = trial_pictures(classifier.size)
         with np.errstate(invalid="ignore"):  # `difference` tells what isn't a number
-            logits = one_at_a_time(network, pictures, training=False)
+            logits = compiled(network)(pictures).numpy()
             probabilities = softmax(logits, axis=-1)
         reason = difference(classifier, pictures, probabilities)
         if reason is not None:
