@@ -6,9 +6,10 @@ The model is what `make mine` left in build/mine, if that's there, or else the n
 that the lessons use; --model, or make classify MODEL=mine.onnx, names another. The
 table is build/NAME.csv, after the folder's name; one of another model is kept as
 build/NAME-1.csv and so on. --out, or make classify TABLE=other.csv, names another. It
-says for each picture the likeliest class and its probability, whether it's like nothing
-the classifier learned from, and why a file couldn't be read. The pictures stay as they
-are. Stopped, or with more pictures, the same command goes on where it was.
+says for each picture the likeliest class and its probability, whether the classifier
+isn't sure, or the picture is like nothing it learned from, and why a file couldn't be
+read. The pictures stay as they are. Stopped, or with more pictures, the same command
+goes on where it was.
 """
 
 import argparse
@@ -18,13 +19,13 @@ from pathlib import Path
 
 from apps.many.folder import (
     EXPORTED,
-    UNLIKE,
     BatchError,
     OtherTableError,
     TableError,
     names_below,
     predict_folder,
 )
+from apps.sharing.doubts import UNLIKE, UNSURE
 from helpers.models import DEFAULT
 from safeguards.folders import as_meant
 from safeguards.printing import INTERRUPTED, run_tool
@@ -71,8 +72,10 @@ def account(done):
         new = "new file" if done.kept else "file"
         answered = done.rows - done.unreadable
         text = f"{counted(done.rows, new)}: {answered:,} answered"
-        if done.unlike:
-            text += f" ({done.unlike:,} of them {UNLIKE})"
+        kinds = ((done.unsure, UNSURE), (done.unlike, UNLIKE))
+        doubts = [f"{number:,} {what}" for number, what in kinds if number]
+        if doubts:
+            text += f" (of them {', '.join(doubts)}: see the column note)"
         if done.unreadable:
             text += (
                 f", {done.unreadable:,} that could not be read (the column error says "

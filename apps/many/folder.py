@@ -16,7 +16,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from hashlib import blake2b, sha256
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from threading import Semaphore
 from typing import NamedTuple
@@ -25,6 +25,7 @@ import numpy as np
 
 from apps.many.answers import answering
 from apps.many.fast import faster
+from apps.sharing.doubts import UNLIKE, UNSURE, doubt
 from apps.sharing.exported import load_exported
 from helpers.images import resize
 from helpers.labels import decode
@@ -38,10 +39,9 @@ from safeguards.progress import progress_bar
 from safeguards.whole_files import atomic_write
 
 # A table's columns begin with what people look for: path, then …
-NOTE = "note"  # … this one, where it's known what a classifier learned from, then …
+NOTE = "note"  # … why the likeliest class is no answer, then …
 CLASS_COLUMNS = ("name", "probability", "wnid")  # … of each of the likeliest, then …
 FILE_COLUMNS = ("error", "bytes", "modified", "model")
-UNLIKE = "like nothing it learned from"  # what the note says of such a picture
 EXPORTED = (".onnx", ".tflite")  # suffixes of the files that load_exported takes
 FORMULA = "=+-@\t\r"  # a spreadsheet runs a text that begins with one of these
 AT_ONCE = 2  # batches in the network: one alone leaves cores idle between its layers
@@ -69,14 +69,16 @@ class Summary(NamedTuple):
     kept: how many rows of earlier runs are still there.
     seconds: from the first batch to the last.
     out: the table's path.
-    unlike: how many of the new rows say that the picture is like nothing the classifier
-    learned from; None where that isn't known."""
+    unsure: how many of the new rows say that the classifier isn't sure.
+    unlike: how many of them say that the picture is like nothing it learned from; None
+    where that isn't known."""
 
     rows: int
     unreadable: int
     kept: int
     seconds: float
     out: Path
+    unsure: int = 0
     unlike: int | None = None
 
     def __repr__(self):
@@ -98,9 +100,8 @@ class Predictor:
     folder: what the names are relative to.
     top: how many of the likeliest classes a row has, the likeliest first.
 
-    The keys of a row are `columns(top)`, with a note where it's known what the
-    classifier learned from. Its numbers are int and float, probabilities with six
-    decimals; None stands where there is nothing to say."""
+    The keys of a row are `columns(top)`. Its numbers are int and float, probabilities
+    with six decimals; None stands where there is nothing to say."""
 
     def __init__(self, model, folder, top=1):
         self.classifier = model
@@ -115,8 +116,7 @@ class Predictor:
         self._key = self.classifier.key()
         self.model = _no_formula(f"{self.classifier.name} {self._model_digest()[:16]}")
         self._slots = Semaphore(slots)
-        self.notes = self.classifier.familiar is not None
-        self.columns = columns(min(top, len(self.classifier.classes)), self.notes)
+        self.columns = columns(min(top, len(self.classifier.classes)))
         self._computes = self.classifier
         self._answer = answering(self._computes)
         # The first prediction compiles the network: here, before threads do.
@@ -151,8 +151,8 @@ class Predictor:
         answers = self._answers(pixels[: len(readable)])
         for row, (classes, judged) in zip(readable, answers, strict=True):
             row.update(self._class_values(classes))
-            if judged is not None and judged.unlike:
-                row[NOTE] = UNLIKE
+            count = len(self.classifier.classes)
+            row[NOTE] = doubt(classes[0].probability, count, judged)
         return rows
 
     def _model_digest(self):
@@ -221,11 +221,12 @@ def predict_folder(
     """Predict every picture in and below a folder, into a CSV table → `Summary`.
 
     All files but hidden ones count, in the order of their names. A row says path (below
-    `folder`); note, of a classifier that knows what it learned from: "like nothing it
-    learned from", or nothing; name, probability and wnid of the `top` likeliest
-    classes; error, which a file has instead if it's no readable picture; bytes,
-    modified (nanoseconds, as the system keeps it) and model. The table is UTF-8 with a
-    mark at its beginning, without which Excel would guess another encoding.
+    `folder`); note, where the likeliest class is no answer: "not sure", or "like
+    nothing it learned from" of a classifier that knows that; name, probability and wnid
+    of the `top` likeliest classes; error, which a file has instead if it's no readable
+    picture; bytes, modified (nanoseconds, as the system keeps it) and model. The table
+    is UTF-8 with a mark at its beginning, without which Excel would guess another
+    encoding.
 
     Run again after an interruption, or with more pictures, it adds what is missing and
     replaces rows of files that have changed since. Files that couldn't be opened are
@@ -269,7 +270,8 @@ def predict_folder(
     threads = threads or usable_cores() + (not hurries)
     written = 0
     unreadable = 0
-    unlike = 0
+    unsure = 0
+    unlike = None if predictor.classifier.familiar is None else 0
     with (
         _explained(out),
         _open(out, "a") as file,
@@ -289,12 +291,12 @@ def predict_folder(
             file.flush()
             written += len(rows)
             unreadable += sum(row["error"] is not None for row in rows)
-            unlike += sum(row.get(NOTE) is not None for row in rows)
+            unsure += sum(row[NOTE] == UNSURE for row in rows)
+            if unlike is not None:
+                unlike += sum(row[NOTE] == UNLIKE for row in rows)
             bar.update(len(rows))
         seconds = time.perf_counter() - start
-    if not predictor.notes:
-        unlike = None
-    return Summary(written, unreadable, len(done), seconds, out, unlike)
+    return Summary(written, unreadable, len(done), seconds, out, unsure, unlike)
 
 
 def fitting(classifier):
@@ -303,12 +305,11 @@ def fitting(classifier):
     return max(8, min(64, pictures))
 
 
-def columns(top=1, notes=False):
+def columns(top=1):
     """The columns of a table with the `top` likeliest classes.
 
-    Those of the second class are called name_2 and so on. notes: whether it's known
-    what the classifier learned from, which adds one."""
-    return ["path", *([NOTE] if notes else []), *_class_columns(top), *FILE_COLUMNS]
+    Those of the second class are called name_2 and so on."""
+    return ["path", NOTE, *_class_columns(top), *FILE_COLUMNS]
 
 
 def _class_columns(top):
@@ -443,11 +444,11 @@ def _read_rows(file, table):
     header = file.readline()
     if not header.endswith("\n"):
         most = header.count(",") // len(CLASS_COLUMNS) + 1
-        for top, notes in product(range(1, most + 1), (False, True)):
-            if _header(top, notes).startswith(header):
+        for top in range(1, most + 1):
+            if _header(top).startswith(header):
                 return  # nothing was written yet, or not even the whole header
     names = next(csv.reader([header]), [])
-    if names != columns(_top_of(names), NOTE in names):
+    if names != columns(_top_of(names)):
         raise TableError(f"{table} is no table of predict_folder: name another file.")
     complete_lines = (line for line in file if line.endswith("\n"))
     reader = csv.reader(complete_lines, strict=True)
@@ -467,13 +468,14 @@ def _read_rows(file, table):
         yield row
 
 
-def _header(top, notes):
-    return ",".join(f'"{name}"' for name in columns(top, notes)) + "\n"
+def _header(top):
+    return ",".join(f'"{name}"' for name in columns(top)) + "\n"
 
 
 def _top_of(names):
     """How many of the likeliest classes a table with these columns has."""
-    return (len(names) - 1 - len(FILE_COLUMNS)) // len(CLASS_COLUMNS)
+    others = len(("path", NOTE, *FILE_COLUMNS))
+    return (len(names) - others) // len(CLASS_COLUMNS)
 
 
 def _parsed(names, texts):
@@ -533,8 +535,8 @@ def _resume(table, predictor):
 
 
 def _check_row(row, table, predictor):
-    """OtherTableError where a row is of another model, another number of classes, or
-    without notes."""
+    """OtherTableError where a row is of another model, or another number of
+    classes."""
     if row["model"] != predictor.model:
         reason = (
             f"was made with {row['model']}, not with {predictor.model}, another model "
@@ -545,8 +547,6 @@ def _check_row(row, table, predictor):
             f"holds the {_top_of(row)} likeliest classes of {row['model']}, not "
             f"{predictor.top}"
         )
-    elif list(row) != predictor.columns:
-        reason = f"doesn't say what is {UNLIKE}"
     else:
         return
     raise OtherTableError(f"{table} {reason}: name another file.")

@@ -37,6 +37,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.page.card import CARD, card_as_html, card_beside, measured, unfilled
+from apps.sharing.doubts import sure_from
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.quiet import quiet
@@ -91,14 +92,6 @@ HEADLINE = "What is in this picture?"  # of index.html
 FEW_CLASSES = 4  # of at most so many, the headline names all …
 LONGEST_HEADLINE = 60  # … if it has at most so many letters
 
-# The probability from which a class is an answer, and not a toss. Below a half, a
-# network itself thinks its best class wrong more often than right; and of ImageNet's
-# pictures EfficientNet-Lite0 names half rightly there, and nine in ten above
-# (test_page.py measures it). Of two classes one always has a half, as by a coin: there
-# it takes more.
-SURE = 0.5
-SURE_OF_TWO = 0.6
-
 
 class RuntimeMissing(RuntimeError):
     """What runs models in a browser isn't on this machine; says how to fetch it."""
@@ -147,11 +140,6 @@ def build_page(model=DEFAULT, folder=PAGE, samples=None):
         index = index.replace(MEASURED_HERE, measured(card))
         _put_static(page, index, _licences(exported), card)
     return Path(folder).expanduser().absolute()
-
-
-def sure_from(classes):
-    """The probability from which the best of so many classes is an answer, 0…1."""
-    return SURE_OF_TWO if classes == 2 else SURE
 
 
 def build_training_page(folder=TRAINING_PAGE, model=DEFAULT):

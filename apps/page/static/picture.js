@@ -46,7 +46,7 @@ async function explained(file) {
   if (/^(\xff\xd8|\x89PNG|RIFF....WEBP|GIF8|BM)/s.test(text)) {
     return "This picture is damaged or incomplete: save or download it again.";
   }
-  return "This is no picture, or of a kind this browser cannot read: choose a JPEG or PNG file.";
+  return "This isn't a picture, or it's of a kind that this browser can't read: choose a JPEG or PNG file.";
 }
 
 // For each orientation: how a point of the picture, from 0 to 1 across and down, goes to another:

@@ -4,11 +4,11 @@ import { $, breakable, download, make, readable } from "./elements.js";
 import { UNLIKE, UNSURE } from "./model.js";
 
 const FORMULA = /^[=+\-@\t\r]/; // a spreadsheet runs a text that begins with one of these
-const COLUMNS = ["file", "class", "probability", "note"];
+const COLUMNS = ["path", "note", "name", "probability", "error"]; // as in apps/many/folder.py
 const DECIMALS = 6; // of a probability
 const MARK = "\ufeff"; // at its beginning, or Excel takes the file for one of its own country's letters
 
-// A stranger's text so that a spreadsheet shows it and runs no formula in it, as in apps/many/folder.py.
+// A stranger's text so that a spreadsheet shows it and runs no formula in it, as there.
 const noFormula = (text) => (text.length > 1 && FORMULA.test(text) ? `'${text}` : text);
 const noFormulaInPath = (name) => (FORMULA.test(name) ? `./${name}` : name);
 const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
@@ -18,9 +18,10 @@ const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
 export function csv(rows) {
   const lines = rows.map(({ file, name, probability, note }) => [
     quoted(noFormulaInPath(file)),
+    quoted(name === undefined ? "" : note.toLowerCase()),
     quoted(noFormula(name ?? "")),
     probability?.toFixed(DECIMALS) ?? "",
-    quoted(noFormula(note)),
+    quoted(name === undefined ? noFormula(note) : ""),
   ].join(","));
   return MARK + [COLUMNS.map(quoted).join(","), ...lines, ""].join("\n");
 }

@@ -12,8 +12,9 @@ from cases import thorough_but
 from PIL import Image
 
 from apps.many import classify
-from apps.many.folder import UNLIKE, Summary, read_predictions
+from apps.many.folder import Summary, read_predictions
 from apps.sharing import export_onnx
+from apps.sharing.doubts import UNLIKE, UNSURE
 from helpers.models import ROOT
 from helpers.neighbours import familiar_within
 from safeguards.familiar import familiar
@@ -79,14 +80,14 @@ def test_a_folder_becomes_a_table(mine, unsorted, tmp_path, capsys):
     )
     table = tmp_path / "build" / "un $orted.csv"
     assert ends == [
-        "4 files: 3 answered (1 of them like nothing it learned from), 1 that could "
-        "not be read (the column error says why).",
+        "4 files: 3 answered (of them 2 not sure, 1 like nothing it learned from: see "
+        "the column note), 1 that could not be read (the column error says why).",
         f"Table: {Path('build', 'un $orted.csv')} (one line a picture)",
     ]
     noted = {row["path"]: row["note"] for row in read_predictions(table)}
     assert noted == {
-        "100.png": None,
-        "140.png": None,
+        "100.png": UNSURE,
+        "140.png": UNSURE,
         "noise.png": UNLIKE,
         "notes.txt": None,
     }
@@ -94,7 +95,8 @@ def test_a_folder_becomes_a_table(mine, unsorted, tmp_path, capsys):
     (unsorted / "more.png").write_bytes((unsorted / "140.png").read_bytes())
     assert classify.main([f" {unsorted} "]) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
-        "1 new file: 1 answered; 4 lines of earlier runs stay."
+        "1 new file: 1 answered (of them 1 not sure: see the column note); "
+        "4 lines of earlier runs stay."
     )
     assert classify.main([str(unsorted)]) == 0
     assert "No new files: 5 lines of earlier runs stay." in capsys.readouterr().out

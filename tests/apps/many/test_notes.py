@@ -2,6 +2,7 @@
 learned from, as `predict` does, and asks the network once."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,6 @@ from scipy.special import softmax
 from apps.many import fast
 from apps.many.answers import answering
 from apps.many.folder import (
-    UNLIKE,
-    BatchError,
     Predictor,
     TableError,
     columns,
@@ -23,12 +22,11 @@ from apps.many.folder import (
     read_predictions,
 )
 from apps.sharing import as_classifier, export_onnx, load_exported, save_classifier
+from apps.sharing.doubts import UNLIKE, UNSURE, doubt, sure_from
 from helpers.datasets import load_dataset
 from helpers.neighbours import familiar_within
 from helpers.training import extract_features, new_model
 from safeguards.familiar import familiar
-
-NOTED = columns(notes=True)
 
 
 @pytest.fixture(autouse=True)
@@ -129,10 +127,11 @@ def test_notes_are_those_of_predict(way, knowing, folder, files, tmp_path, monke
     table = rows(out)
     assert [row["path"] for row in table] == list(names_below(folder))
     for row in table[:-1]:
-        assert list(row) == NOTED
+        assert list(row) == columns()
         answer = knowing.predict(folder / row["path"], top=1)
-        assert row["note"] == (UNLIKE if answer.judged.unlike else None)
-        assert (row["note"] is None) == row["path"].startswith("known")
+        plain = UNSURE if answer[0].probability < 0.5 else None
+        assert row["note"] == (UNLIKE if answer.judged.unlike else plain)
+        assert (row["note"] != UNLIKE) == row["path"].startswith("known")
         assert row["wnid"] == answer[0].wnid
         assert row["probability"] == pytest.approx(answer[0].probability, abs=1e-3)
     assert "known format" in table[-1]["error"] and table[-1]["note"] is None
@@ -140,14 +139,26 @@ def test_notes_are_those_of_predict(way, knowing, folder, files, tmp_path, monke
     assert "1 of them unreadable, 4 like nothing it learned from; 0 kept" in repr(done)
 
 
-def test_without_it_tables_are_as_they_were(knowing, folder, tmp_path):
+def test_without_it_tables_only_say_what_is_unsure(knowing, folder, tmp_path):
     out = tmp_path / "t.csv"
     done = predict_folder(folder, replace(knowing, familiar=None), out, progress=False)
-    assert all(list(row) == columns() for row in rows(out))
-    head = '"path","name","probability","wnid","error","bytes","modified","model"'
+    head = '"path","note","name","probability","wnid","error","bytes","modified",'
     assert out.read_text("utf-8-sig").startswith(head)
-    assert "note" not in columns(3)
+    *answered, broken = rows(out)
+    for row in answered:
+        assert row["note"] == (UNSURE if row["probability"] < 0.5 else None)
+    assert broken["note"] is None
+    assert done.unsure == sum(row["note"] == UNSURE for row in answered)
     assert done.unlike is None and "like nothing" not in repr(done)
+
+
+def test_an_answer_takes_more_where_a_coin_would_have_a_half():
+    assert (sure_from(2), sure_from(3), sure_from(1000)) == (0.6, 0.5, 0.5)
+    assert [doubt(p, 2) for p in (0.59, 0.6, 1)] == [UNSURE, None, None]
+    assert [doubt(p, 4) for p in (0.49, 0.5)] == [UNSURE, None]
+    for unlike, said in ((True, UNLIKE), (False, None)):
+        assert doubt(0.9, 2, SimpleNamespace(unlike=unlike)) == said
+    assert doubt(0.3, 2, SimpleNamespace(unlike=True)) == UNLIKE
 
 
 @pytest.mark.parametrize("way", (exported, in_the_fast_path))
@@ -235,7 +246,7 @@ def test_a_table_with_notes_is_completed(step, folder, files, tmp_path):
         out.write_bytes(whole[:length])
         done = predict_folder(folder, files[".onnx"], out, progress=False)
         assert out.read_bytes() == whole, length
-        noted = sum(row["note"] is not None for row in rows(out))
+        noted = sum(row["note"] == UNLIKE for row in rows(out))
         assert done.unlike <= noted == 4
     again = predict_folder(folder, files[".onnx"], out, progress=False)
     assert (again.rows, again.unlike, again.kept) == (0, 0, len(rows(out)))
@@ -251,11 +262,11 @@ def test_a_table_that_would_say_something_else_is_refused(knowing, folder, tmp_p
     with pytest.raises(TableError, match="the 1 likeliest classes of mine .*, not 2"):
         predict_folder(folder, knowing, out, top=2)
     assert out.read_bytes() == whole
-    # As of a classifier that doesn't know what it learned from.
+    # As an earlier version of ours wrote it, without notes.
     lines = []
     for line in whole.decode("utf-8-sig").splitlines():
         cells = line.split(",")
         lines.append(",".join(cells[:1] + cells[2:]) + "\n")
     out.write_text("".join(lines[:-1]), "utf-8")
-    with pytest.raises(BatchError, match="doesn't say what is like nothing .* another"):
+    with pytest.raises(TableError, match="is no table of predict_folder: name another"):
         predict_folder(folder, knowing, out)

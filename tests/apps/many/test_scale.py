@@ -24,12 +24,12 @@ import tiny
 
 from apps.many import fast
 from apps.many.folder import (
-    UNLIKE,
     BatchError,
     columns,
     predict_folder,
     read_predictions,
 )
+from apps.sharing.doubts import UNLIKE
 from apps.sharing.exported import Exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.saving import save_classifier
@@ -171,7 +171,7 @@ def test_a_worker_says_what_is_like_nothing_learned_from(many, pictures, tmp_pat
         "1/001.jpg": UNLIKE,
         "empty.jpg": None,
     }
-    assert list(rows[0]) == columns(notes=True)
+    assert list(rows[0]) == columns()
 
 
 def test_what_has_come_since_is_added(many, pictures, about, tmp_path):

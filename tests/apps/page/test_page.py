@@ -50,6 +50,7 @@ from apps.page.build import (
 from apps.page.card import card_as_html
 from apps.sharing.cards import model_card
 from apps.sharing.classifier import as_classifier
+from apps.sharing.doubts import SURE, sure_from
 from apps.sharing.exported import load_exported
 from apps.sharing.exporting import export_onnx
 from apps.sharing.parity import Parity
@@ -199,10 +200,6 @@ class TestWhatIsWritten:
     )
     def test_the_headline_names_a_few_classes(self, classes, headline):
         assert page._headline(classes) == headline
-
-    @pytest.mark.parametrize(("classes", "sure"), [(2, 0.6), (3, 0.5), (1000, 0.5)])
-    def test_it_says_from_where_on_a_class_is_an_answer(self, classes, sure):
-        assert page.sure_from(classes) == sure
 
     def test_terms_and_licences_go_along(self, built):
         (path,) = built.glob("licences-*.txt")
@@ -537,7 +534,7 @@ def with_modules(function, files):
     return call, [base64.b64encode(data).decode() for data in files]
 
 
-def headline(answers, sure=page.SURE):
+def headline(answers, sure=SURE):
     """A pattern for what the page says of [[class, probability], …], best first."""
     name, probability = answers[0]
     if float(probability) < sure:
@@ -697,7 +694,7 @@ class TestTheDefaultNetwork:
         truth = [path.name.split("_")[0] for path in paths]
         best = [real.predict(path, top=1)[0] for path in paths]
         right = np.array([p.wnid == wnid for p, wnid in zip(best, truth, strict=True)])
-        is_sure = np.array([p.probability for p in best]) >= page.sure_from(1000)
+        is_sure = np.array([p.probability for p in best]) >= sure_from(1000)
         record_property(
             "answers of the default network that are headlines",
             f"{is_sure.mean():.2f}, right {right[is_sure].mean():.2f}; of the others "
@@ -932,7 +929,7 @@ class TestInUse:
             re.compile(r"Prepared in \d+ ms, classified in \d+ ms")
         )
         assert len({answers[0][0] for answers in said}) > 2, "or it would show little"
-        sure = {float(answers[0][1]) >= page.SURE for answers in said}
+        sure = {float(answers[0][1]) >= SURE for answers in said}
         assert sure == {True, False}, "or it would show one kind of headline"
         keep(visit.page)
 
@@ -944,7 +941,7 @@ class TestInUse:
             name = sample["name"].replace("_", " ")
             visit.page.get_by_role("button", name=name, exact=True).click()
             assert visit.answers(name) == answers
-            is_sure = float(answers[0][1]) >= page.SURE
+            is_sure = float(answers[0][1]) >= SURE
             caption = visit.result.locator("caption")
             if is_sure:
                 expect(caption).to_have_text("Most likely classes")
@@ -1014,7 +1011,7 @@ class TestInUse:
             (
                 "notes.txt",
                 b"no picture",
-                "no picture, or of a kind this browser cannot read",
+                "isn't a picture, or it's of a kind that this browser can't read",
             ),
             (
                 "page.html",
@@ -1024,7 +1021,7 @@ class TestInUse:
             (
                 "drawing.svg",
                 b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-                "This is no picture",
+                "This isn't a picture",
             ),
             ("empty.jpg", b"", "This file is empty"),
             (
@@ -1043,7 +1040,7 @@ class TestInUse:
 
     def test_goes_on_after_an_error(self, visit, expected):
         visit.send("notes.txt", b"no picture")
-        expect(visit.problem).to_contain_text("notes.txt: This is no picture")
+        expect(visit.problem).to_contain_text("notes.txt: This isn't a picture")
         expect(visit.result).to_be_hidden()
         data = encoded(load_image("uniform"), "PNG")
         visit.send("mine.png", data)
@@ -1327,23 +1324,23 @@ class TestSeveralAtOnce:
         keep(visit.page)
         saved = saved_table(visit)
         assert [row[0] for row in shown] == list(pictures)
-        assert [row["file"] for row in saved][:-2] == list(pictures)[:-2]
-        assert saved[-2]["file"] == "./=shoe.png", "no formula, and still its path"
+        assert [row["path"] for row in saved][:-2] == list(pictures)[:-2]
+        assert saved[-2]["path"] == "./=shoe.png", "no formula, and still its path"
         doubts = set()
         for name, cells, row in zip(pictures, shown, saved, strict=True):
             if name == "notes.txt":
-                assert cells[1].startswith("This is no picture")
-                assert row["note"] == cells[1]
-                assert row["probability"] == row["class"] == ""
+                assert cells[1].startswith("This isn't a picture")
+                assert row["error"] == cells[1]
+                assert row["probability"] == row["name"] == row["note"] == ""
                 continue
             answer = knows.predict(pictures[name])
             best = answer[0]
-            doubt = "" if best.probability >= page.SURE else "Not sure"
+            doubt = "" if best.probability >= SURE else "Not sure"
             if answer.judged.unlike:
                 doubt = "Like nothing it learned from"
             doubts.add(doubt)
-            assert row["note"] == doubt
-            assert row["class"] == best.name
+            assert row["note"] == doubt.lower()
+            assert row["name"] == best.name and row["error"] == ""
             assert float(row["probability"]) == pytest.approx(
                 best.probability, abs=0.02
             )
@@ -1388,7 +1385,7 @@ class TestSeveralAtOnce:
             best = expected(data)[0]
             assert cells[0] == name
             assert best[0] in cells[1]
-            if float(best[1]) >= page.SURE:
+            if float(best[1]) >= SURE:
                 assert cells[2] == best[1]
             else:
                 assert cells[1].startswith("Not sure") and cells[1].endswith(best[1])
@@ -1426,9 +1423,10 @@ class TestSeveralAtOnce:
         """As in apps.many.folder: a class, a file's name, a message."""
         texts = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", 'a"b', "a,b", "a\nb", BAD]
         rows = [
-            {"file": text, "name": text, "probability": 0.5, "note": text}
+            {"file": text, "name": text, "probability": 0.5, "note": ""}
             for text in texts
         ]
+        rows += [{"file": text, "note": text} for text in texts]
         made = visit.page.evaluate(
             """async (rows) => {
                 const all = document.querySelector("script").dataset.files.split(" ");
@@ -1438,10 +1436,10 @@ class TestSeveralAtOnce:
             rows,
         )
         found = list(csv.DictReader(io.StringIO(made.removeprefix("\ufeff"), "")))
-        for text, row in zip(texts, found, strict=True):
-            assert row["file"] == many._path_without_formula(text)
-            assert row["class"] == row["note"] == many._no_formula(text)
-            assert float(row["probability"]) == 0.5
+        for text, row in zip([*texts, *texts], found, strict=True):
+            assert row["path"] == many._path_without_formula(text)
+            assert row["name"] + row["error"] == many._no_formula(text)
+            assert row["probability"] in ("0.500000", "")
 
     @pytest.mark.parametrize(("scheme", "width"), SCREENS)
     def test_can_be_used_by_everybody(self, visit, scheme, width, keep):
@@ -1673,7 +1671,7 @@ class TestForEverybody:
             visit.send(f"{BAD}.png", encoded(load_image("cat"), "PNG"))
             visit.answers(f"{BAD}.png")
             visit.send(f"{BAD}.txt", b"no picture")
-            expect(visit.problem).to_contain_text(f"{BAD}.txt: This is no picture")
+            expect(visit.problem).to_contain_text(f"{BAD}.txt: This isn't a picture")
             expect(visit.page.locator("#about")).to_contain_text(BAD)
             expect(visit.page.locator("#classes li").first).to_have_text(f"0 {BAD}")
             keep(visit.page)

@@ -594,7 +594,7 @@ class TestPictures:
             ("half.png", good[: len(good) // 2]),
             ("cat.png", good),
         )
-        expect(visit.problem).to_contain_text("notes.txt: This is no picture")
+        expect(visit.problem).to_contain_text("notes.txt: This isn't a picture")
         expect(visit.problem).to_contain_text("phone.heic: This is a HEIC picture")
         expect(visit.problem).to_contain_text("half.png: This picture is damaged")
         visit.looked()
