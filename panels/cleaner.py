@@ -202,7 +202,7 @@ def _count_text(pictures, decisions, order):
     counts = kinds_of(pictures, here)
     text = (
         f"{counts['kept']} kept, {counts['relabelled']} relabelled, "
-        f"{counts['discarded']} left out."
+        f"{counts['left out']} left out."
     )
     others = len(decisions) - len(here)
     if others:

@@ -105,12 +105,12 @@ def write_corrections(pictures, file, decisions):
 
 
 def kinds_of(pictures, decisions):
-    """A Counter of how many decisions are "kept", "relabelled" and "discarded".
+    """A Counter of how many decisions are "kept", "relabelled" and "left out".
     decisions: {position in pictures: label, or None to discard}."""
     kinds = Counter()
     for position, label in decisions.items():
         if label is None:
-            kinds["discarded"] += 1
+            kinds["left out"] += 1
         elif label == pictures.labels[position]:
             kinds["kept"] += 1
         else:

@@ -62,6 +62,8 @@ def write_cards(classifier, exported, measured, intake, parts, probabilities, re
     test = parts["to judge by"]
     answers = probabilities.argmax(axis=1)
     rows = dict(measured)
+    if intake.decided:
+        rows["labels that a person decided on"] = intake.decisions
     for label, name in enumerate(map(plain, test.classes)):
         own = test.labels == label
         rows[f"{name} found"] = accuracy(test.labels[own], answers[own])

@@ -1,6 +1,7 @@
 """The first page of a report, for somebody who has to decide, and its pictures."""
 
 import html
+from collections import Counter
 from datetime import date
 from functools import lru_cache
 
@@ -97,13 +98,14 @@ def front_page(found, test, probabilities, result, notes, settings):
     found: an `Intake`; test, probabilities: the test `Pictures` and (n, classes);
     result: the accuracy on them, an `Estimate`; notes: more to say of it, texts, each a
     paragraph unless it's ""; settings: the run's `Settings`. Three right and three
-    wrong answers are shown: the likeliest right ones, and the wrong ones with the
-    largest loss. Strangers' names are escaped."""
+    wrong answers are shown, of as many classes as can be: the likeliest right ones, and
+    the wrong ones with the largest loss. Strangers' names are escaped."""
     answers = probabilities.argmax(axis=1)
     is_wrong = answers != test.labels
     order = hardest_first(test, probabilities)
     wrong = [row for row in order if is_wrong[row]]
     right = [row for row in order[::-1] if not is_wrong[row]]
+    wrong, right = (_of_each_class(rows, test.labels) for rows in (wrong, right))
     counts = confusion_matrix(test.labels, answers, labels=range(len(test.classes)))
     figure = confusion_figure(
         counts, test.classes, "Rows: what it is. Columns: answers."
@@ -141,6 +143,17 @@ def front_page(found, test, probabilities, result, notes, settings):
         for what in facts
     ]
     return "\n".join([*parts, f"<table>{''.join(rows)}</table>"])
+
+
+def _of_each_class(rows, labels):
+    """Rows with the first of each class in front, then the second of each, and so on:
+    three examples should show more than one class."""
+    before = Counter()
+    ranks = {}
+    for row in rows:
+        ranks[row] = before[labels[row]]
+        before[labels[row]] += 1
+    return sorted(rows, key=ranks.get)
 
 
 def _examples(pictures, rows, probabilities):

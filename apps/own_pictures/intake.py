@@ -192,7 +192,7 @@ def told(found):
     ]
     lines = [
         f"{printable(pictures.name)}: {len(pictures)} pictures, {', '.join(classes)}",
-        f"files that can't be used, or copies: {found.kinds}",
+        f"copies and files that can't be used: {found.kinds}",
     ]
     lines += map(str, found.left_out[:MOST_LINES])
     for remark in found.doubtful[:MOST_LINES]:
@@ -225,7 +225,7 @@ def decided_in_words(found):
     kept = len(found.decided) - len(changed) - len(left_out)
     if kept:
         parts.append(f"{kept} kept")
-    for what, texts in {"changed": changed, "left out": left_out}.items():
+    for what, texts in {"relabelled": changed, "left out": left_out}.items():
         if texts:
             parts.append(f"{len(texts)} {what} ({_named(texts)})")
     labels = counted(len(found.decided), "label")
@@ -337,7 +337,7 @@ what you write there is kept when the card is made again.
 | width in pixels, as stored | {width} |
 | height in pixels, as stored | {height} |
 | pairs that look alike | {alike}; pictures that look alike are in the same part |
-| files that can't be used, or copies | {left}: {kinds} |
+| copies and files that can't be used | {left}: {kinds} |
 | used, but perhaps read wrongly | {doubtful} |
 | labels that a person decided on | {decided}: {decisions}; {places} |
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from apps.own_pictures.features import USUAL
 from apps.own_pictures.intake import place
-from apps.own_pictures.keep import SUSPECTS
+from apps.own_pictures.keep import SUSPECTS, WRONG_IN_TURN
 from apps.own_pictures.learn import new_head
 from helpers import sample_names
 from helpers.cleaning import suspicion
@@ -30,6 +30,7 @@ from safeguards.text import counted
 
 FEW = 100  # pictures; of fewer, all judge in turn
 SAME_ANSWER = "guessing one class every time"
+NAMED = 6  # of the pictures that came out wrong in turn
 
 
 def unpaired_difference(a, b):
@@ -180,6 +181,36 @@ def of_few_pictures(found, learned):
     return text, result, votes
 
 
+def wrong_in_turn(pictures, votes, results):
+    """Which pictures came out wrong when all were tested in turn, in a sentence or two.
+
+    pictures: `Pictures`; votes: floats (n, classes), as of `repeated_out_of_fold`. The
+    whole list goes to wrong_in_turn.txt in the folder `results`, the pictures that were
+    right least often first."""
+    n = len(pictures)
+    right = votes[np.arange(n), pictures.labels]
+    rows = [row for row in np.argsort(right, kind="stable") if right[row] < 0.5]
+    lines = []
+    for row in rows:
+        answer = votes[row].argmax()
+        lines.append(
+            f"{place(pictures.paths[row])}: {pictures.classes[answer]} in "
+            f"≈{100 * votes[row, answer]:.0f} % of the rounds"
+        )
+    text = "".join(f"{line}\n" for line in lines)
+    (Path(results) / WRONG_IN_TURN).write_text(text, encoding="utf-8")
+    if not rows:
+        return (
+            "Tested in turn, each picture came out right in at least half the rounds."
+        )
+    first = ", ".join(place(pictures.paths[row]) for row in rows[:NAMED])
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return (
+        f"Tested in turn, ≈{len(rows)} of the {n} pictures came out wrong in most "
+        f"rounds: {first}{more}. {WRONG_IN_TURN} says what they were taken for."
+    )
+
+
 def blind_guess(test):
     """The accuracy of always naming the largest class of these `Pictures`."""
     return np.bincount(test.labels).max() / len(test)
@@ -247,7 +278,10 @@ def compared_in_turn(pictures, earlier, votes):
     if np.allclose(right_then, right_now):
         return f"{text}no change: it got each picture right just as often."
     change = Difference(*bootstrap_mean(right_now - right_then))
-    return f"{text}change: ≈{change}{_by_chance(change)}"
+    value, low, high = (f"{x:+z.3f}" for x in (change.value, change.low, change.high))
+    return (
+        f"{text}change: ≈{value} ({low} to {high}), n = {change.n}{_by_chance(change)}"
+    )
 
 
 def _more_often_right(what, labels, before, after):
@@ -344,12 +378,14 @@ def for_the_card(result, in_turn, alarms, test, train, network, learned, agreeme
     """What a model card says was measured: {measure: `Estimate`, `Parity` or text}.
 
     in_turn: the accuracy of `of_few_pictures`, or None where there's none; alarms: the
-    share of test pictures called unlike anything, or None where the classifier doesn't
-    say so."""
+    share of test pictures called like nothing it learned from, or None where the
+    classifier doesn't say so."""
     guess = blind_guess(test)
     measured = {}
     if in_turn:
-        measured["accuracy, all pictures tested in turn (the one to trust)"] = in_turn
+        measured["accuracy, all pictures tested in turn (the figure to trust)"] = (
+            in_turn
+        )
     measured |= {
         "accuracy": result,
         SAME_ANSWER: f"{guess:.2f}",
@@ -360,7 +396,7 @@ def for_the_card(result, in_turn, alarms, test, train, network, learned, agreeme
     if learned.name != USUAL:
         measured["features"] = learned.name
     if alarms is not None:
-        measured["test pictures wrongly called unlike anything"] = alarms
+        measured["test pictures wrongly called like nothing it learned from"] = alarms
     measured["ONNX against Keras"] = agreement
     return measured
 
@@ -377,7 +413,7 @@ def _words(name):
     return {word.removesuffix("s") for word in re.findall(r"[^\W_]+", name.lower())}
 
 
-def unlike_anything(known, learned, test):
+def false_alarms(known, learned, test):
     """How often something is called “like nothing it learned from”.
 
     Pictures to judge by shouldn't be, `other_things` should. known: a `Familiar`.
@@ -386,7 +422,7 @@ def unlike_anything(known, learned, test):
     features = learned.features_of(test)
     own = np.array([judged.unlike for judged in known.judge(features)])
     alarms = accuracy(np.ones(len(own), bool), own)
-    lines = [f"test pictures wrongly called unlike anything: ≈{alarms}"]
+    lines = [f"test pictures wrongly called like nothing it learned from: ≈{alarms}"]
     others = other_things(test.classes)
     paths = tuple(Path(SAMPLES[name].path()) for name in others)
     samples = Pictures("other things", paths, np.zeros(len(paths), int), ("any",))
@@ -395,7 +431,7 @@ def unlike_anything(known, learned, test):
         name for name, each in zip(others, judged, strict=True) if not each.unlike
     ]
     lines.append(
-        "other things called unlike anything, as they should be: "
+        "other things called like nothing it learned from, rightly: "
         f"≈{len(others) - len(missed)} of {len(others)}"
     )
     if missed:
@@ -411,7 +447,7 @@ def summary(found, test, result, more, suspected, network, results):
     pictures = found.pictures
     lines = [
         f"network: {network}, on {len(pictures)} pictures of "
-        f"{len(pictures.classes)} classes; files that can't be used, or copies: "
+        f"{len(pictures.classes)} classes; copies and files that can't be used: "
         f"{len(found.left_out)}",
         f"accuracy on {len(test)} test pictures: ≈{result}",
         in_words(found, test, result),

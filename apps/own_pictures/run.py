@@ -23,8 +23,11 @@ shows the pictures whose label was contradicted, the surest first. Each decision
 at once, in `my_corrections.csv`; your pictures stay as they are. Then make the
 classifier again, by the same command as before: it uses your decisions, and says what
 they changed."""
-# Lines are broken between words.
-STYLE = "<style>pre { word-break: normal !important }</style>"
+# Lines are broken, and between words: else a phone would cut them off.
+STYLE = (
+    "<style>pre { white-space: pre-wrap !important; word-break: normal !important }"
+    "</style>"
+)
 LASTING = {  # sections that may take long: {heading: how long, about}
     "Learn": "some ten seconds, or more with many pictures",
     "Export": "half a minute",

@@ -68,6 +68,18 @@ def test_examples_are_said_to_be_some_of_them_where_there_are_more(test_pictures
     assert "It got these right" not in page
 
 
+def test_examples_are_of_as_many_classes_as_can_be(test_pictures):
+    sure = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7], [0.95, 0.05]])
+    result = accuracy(test_pictures.labels, test_pictures.labels)
+    found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
+    page = front_page(found, test_pictures, sure, result, [], SETTINGS)
+    # The surest are three of the first class: e, a, c. One of them makes room for d.
+    captions = [f"<br>{name}" for name in ("e.png", "d.png", "a&lt;i&gt;.png")]
+    places = [page.index(caption) for caption in captions]
+    assert places == sorted(places)
+    assert "<br>c.png" not in page and "<br>b.png" not in page
+
+
 def test_no_wrong_answer_is_said_in_words(test_pictures):
     right = np.eye(2)[test_pictures.labels]
     result = accuracy(test_pictures.labels, test_pictures.labels)

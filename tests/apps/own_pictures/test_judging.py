@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from apps.own_pictures.intake import Intake
+from apps.own_pictures.intake import Intake, place
 from apps.own_pictures.judging import (
     accuracy_of,
     compared,
@@ -22,6 +22,7 @@ from apps.own_pictures.judging import (
     summary,
     suspects,
     unpaired_difference,
+    wrong_in_turn,
 )
 from apps.own_pictures.learn import new_head
 from helpers.evaluate import Difference, accuracy
@@ -221,13 +222,13 @@ def test_where_few_were_tested_in_turn_the_change_is_that_of_all():
     assert text == (
         "Since the last run, on the 30 pictures that were in both, all tested in turn:"
         "\n"
-        "then: ≈0.500; now: ≈1.000; change: ≈+0.50 (+0.50 to +0.50), n = 30"
+        "then: ≈0.500; now: ≈1.000; change: ≈+0.500 (+0.500 to +0.500), n = 30"
     )
     then[:15] = now[:15]
     then[15:] = 1 - now[15:30]  # half of them always wrong
     first = np.arange(30), then, labels[:30]
     mixed = compared_in_turn(pictures, first, now * 0 + 0.5)
-    assert "change: ≈+0.00 (-0." in mixed and mixed.endswith("No change to be seen.")
+    assert "change: ≈+0.000 (-0." in mixed and mixed.endswith("No change to be seen.")
     better = compared_in_turn(pictures, first, now * 0.2 + 0.4)
     assert better.endswith("The interval includes 0, so this may be chance.")
     same = compared_in_turn(pictures, (np.arange(30), now[:30], labels[:30]), now)
@@ -239,6 +240,30 @@ def test_where_few_were_tested_in_turn_the_change_is_that_of_all():
     assert "\nWith the labels you had then, it was ≈0.900. Judged by" in corrected
     nothing = np.array([], int), np.zeros((0, 2)), np.array([], int)
     assert compared_in_turn(pictures, nothing, now) == ""
+
+
+def test_what_came_out_wrong_in_turn_is_named(tmp_path):
+    pictures = some_pictures([0, 1] * 10)
+    votes = np.eye(2)[pictures.labels]
+    assert wrong_in_turn(pictures, votes, tmp_path).startswith("Tested in turn, each")
+    file = tmp_path / "wrong_in_turn.txt"
+    assert file.read_text("utf-8") == ""
+    votes[3], votes[4] = (0.6, 0.4), (0.5, 0.5)  # a half isn't most of them
+    votes[7] = (1, 0)
+    text = wrong_in_turn(pictures, votes, tmp_path)
+    worst, other = (place(pictures.paths[row]) for row in (7, 3))
+    assert text.startswith(
+        "Tested in turn, ≈2 of the 20 pictures came out wrong in most rounds: "
+        f"{worst}, {other}. wrong_in_turn.txt says"
+    )
+    first = pictures.classes[0]
+    assert file.read_text("utf-8").splitlines() == [
+        f"{worst}: {first} in ≈100 % of the rounds",
+        f"{other}: {first} in ≈60 % of the rounds",
+    ]
+    text = wrong_in_turn(pictures, 1 - np.eye(2)[pictures.labels], tmp_path)
+    assert " and 14 more. " in text
+    assert len(file.read_text("utf-8").splitlines()) == 20
 
 
 def test_suspects_are_those_that_nobody_has_decided_on():
@@ -315,7 +340,7 @@ def test_the_card_says_it_in_words_that_need_no_explanation():
         "learned from",
         "base",
         "features",
-        "test pictures wrongly called unlike anything",
+        "test pictures wrongly called like nothing it learned from",
         "ONNX against Keras",
     ]
     few = for_the_card(
@@ -323,9 +348,9 @@ def test_the_card_says_it_in_words_that_need_no_explanation():
     )
     assert list(few)[1::-1] == [
         "accuracy",
-        "accuracy, all pictures tested in turn (the one to trust)",
+        "accuracy, all pictures tested in turn (the figure to trust)",
     ]
-    assert few["accuracy, all pictures tested in turn (the one to trust)"].n == 40
+    assert few["accuracy, all pictures tested in turn (the figure to trust)"].n == 40
 
 
 def test_accuracy_of_probabilities():

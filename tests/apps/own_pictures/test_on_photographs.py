@@ -74,7 +74,9 @@ def test_other_things_are_noticed_and_own_ones_are_not(
             }
         )
     means = {name: float(np.mean([s[name] for s in shares])) for name in shares[0]}
-    record_property(f"called unlike anything, {per_class} a class", str(means))
+    record_property(
+        f"called like nothing it learned from, {per_class} a class", str(means)
+    )
     assert means["other things"] >= 0.9
     assert means["validation"] <= 0.15
 

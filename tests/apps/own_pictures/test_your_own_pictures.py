@@ -634,7 +634,7 @@ def test_data_card_holds_what_was_counted(tmp_path):
         "| pictures that were used | 20: 19 PNG, 1 JPEG; 0.0 MB |",
         "| width in pixels, as stored | 40 to 80, median 40 |",
         "| height in pixels, as stored | 30 to 200, median 30 |",
-        "| files that can't be used, or copies | 1: 1 copy |",
+        "| copies and files that can't be used | 1: 1 copy |",
         "| labels that a person decided on | 0: none; 0 of them train, 0 of them test "
         "|",
     ):
@@ -661,7 +661,7 @@ def test_decisions_outlive_a_tidied_folder(tmp_path):
     (pets / "cats" / "01.png").unlink()
     (pets / "dogs" / "again.png").write_bytes((pets / "cats" / "02.png").read_bytes())
     intake = look_through(pets, corrections=file)
-    assert intake.decisions == "1 relabelled, 1 discarded"
+    assert intake.decisions == "1 relabelled, 1 left out"
     assert [reason.split()[0] for reason in intake.retired] == [
         f"cats/0{i}.png" for i in range(3)
     ]
@@ -681,18 +681,18 @@ def test_decisions_are_named(pets, tmp_path):
     assert decided_in_words(look_through(pets)) == ""
     write_corrections(given, file, {0: 0, 1: 0, 2: 1})
     found = look_through(pets, corrections=file)
-    sentence = "You decided on 3 labels: 2 kept, 1 changed (02.png: cats → dogs)."
+    sentence = "You decided on 3 labels: 2 kept, 1 relabelled (02.png: cats → dogs)."
     assert decided_in_words(found) == sentence
     assert told(found).splitlines() == [
         "pets: 24 pictures, cats 11, dogs 13",
-        "files that can't be used, or copies: none",
+        "copies and files that can't be used: none",
         sentence,
     ]
     assert found.pictures.name == "pets", "the folder's name goes into cards and pages"
     write_corrections(given, file, {12: 0, 13: 0, 14: 0, 15: 0, 0: None})
     assert decided_in_words(look_through(pets, corrections=file)) == (
-        "You decided on 5 labels: 4 changed (00.png: dogs → cats; 01.png: dogs → cats; "
-        "02.png: dogs → cats; and 1 more), 1 left out (00.png)."
+        "You decided on 5 labels: 4 relabelled (00.png: dogs → cats; 01.png: dogs → "
+        "cats; 02.png: dogs → cats; and 1 more), 1 left out (00.png)."
     )
 
 
@@ -938,7 +938,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     assert (status, complaint) == (0, ""), complaint
     assert content(folder) == before, "the pictures stay as they are"
     assert (
-        "on 20 pictures of 2 classes; files that can't be used, or copies: 1\n"
+        "on 20 pictures of 2 classes; copies and files that can't be used: 1\n"
         in printed
     )
     assert "Too few pictures to tell" in printed, (
@@ -952,12 +952,16 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     made = build / "mine"
     cards = {"model_card.md", "data_card.md", "SHA256SUMS", "run.json", "answers.csv"}
     cards |= {"left_out.txt", "look_alike.txt", "suspected_labels.txt"}
-    cards |= {"nearest_pairs.txt", "in_turn.npz"}
+    cards |= {"nearest_pairs.txt", "in_turn.npz", "wrong_in_turn.txt"}
     models = {"model.keras", "model.onnx", "out_of_fold.npz"}
     notebooks = {"report.ipynb", "labels.ipynb", "report.html"}
     assert {p.name for p in made.iterdir()} == cards | models | notebooks
     check_models(made)
     check_report(made)
+    named = (made / "wrong_in_turn.txt").read_text("utf-8").splitlines()
+    assert f"≈{len(named)} of the 20 pictures came out wrong in most rounds" in text_of(
+        made / "report.html"
+    )
 
     # The report runs where it lies, on the same folder, and finds its own results.
     report = nbformat.read(made / "report.ipynb", as_version=4)
@@ -983,7 +987,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
         2: None,
     }
     text = text_of(made / "report.html")
-    decided = "You decided on 3 labels: 2 changed (00.png: "
+    decided = "You decided on 3 labels: 2 relabelled (00.png: "
     assert text.count(decided) == 2 and decided in printed
     change = (
         r"in both, all tested in turn:\nWith the labels you had .*\nthen: .*; now: "
@@ -1103,7 +1107,7 @@ def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
     label is now."""
     given, results = look_through(pets).pictures, tmp_path / "results"
     file = results / "my_corrections.csv"
-    write_corrections(given, file, {0: 0, 1: 1, 2: None})  # kept, relabelled, discarded
+    write_corrections(given, file, {0: 0, 1: 1, 2: None})  # kept, relabelled, left out
     before = file.read_bytes()
     with kernel.started(pets, results) as python:
         notebook = run.run(python, tmp_path / "stopped.ipynb")
@@ -1112,8 +1116,8 @@ def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
     )
     assert "pets: 23 pictures, cats 10, dogs 13" in said
     assert (
-        "You decided on 3 labels: 1 kept, 1 changed (01.png: cats → dogs), 1 left out "
-        "(02.png)."
+        "You decided on 3 labels: 1 kept, 1 relabelled (01.png: cats → dogs), 1 left "
+        "out (02.png)."
     ) in said
     card = (results / "data_card.md").read_text(encoding="utf-8")
     assert "# pets: data card" in card
@@ -1123,7 +1127,7 @@ def test_decisions_on_labels_are_used_by_the_next_run(pets, tmp_path):
     ]
     assert [int(found[1]) + int(found[2]) for found in counts] == [10, 13]
     assert "| pictures that were used | 23: 23 PNG;" in card
-    assert "decided on | 3: 1 kept, 1 relabelled, 1 discarded; " in card
+    assert "decided on | 3: 1 kept, 1 relabelled, 1 left out; " in card
     assert file.read_bytes() == before
     assert read_corrections(given, file) == {0: 0, 1: 1, 2: None}, (
         "as the panel reads them"
