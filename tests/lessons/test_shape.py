@@ -178,6 +178,12 @@ def test_what_is_counted():
     assert found.whole > found.with_exercises
 
 
+def test_an_exercise_that_states_its_minutes_takes_those():
+    before = shape(notebook(*LESSON)).with_exercises
+    long = [cell.replace("99.1.**", "99.1 (40 minutes).**") for cell in LESSON]
+    assert shape(notebook(*long)).with_exercises == pytest.approx(before + 32, abs=0.1)
+
+
 def test_what_is_folded_is_not_read():
     folded = notebook(*LESSON)
     before = shape(folded)

@@ -8,7 +8,8 @@ its minutes. With --write these minutes go into the lesson's first cell, the REA
 table and docs/teaching.md. tests/lessons/test_shape.py holds the lessons to the budget.
 
 The minutes are an estimate: 180 words and 5 lines of code a minute, 8 minutes an
-exercise. Learners who were timed on earlier versions of the lessons fit it.
+exercise, unless it states its own. Learners who were timed on earlier versions of the
+lessons fit it.
 """
 
 import argparse
@@ -33,7 +34,8 @@ MINUTES_PER_EXERCISE = 8
 ROUND_TO = 5
 
 STATED = re.compile(r"(?m)^\*\*Time[:.]\*\*.*$")
-EXERCISE = re.compile(r"\*\*Exercise \d\d\.\d")
+# An exercise that takes longer says so, as in "**Exercise 10.3 (40 minutes).**".
+EXERCISE = re.compile(r"\*\*Exercise \d\d\.\d(?: \((\d+) minutes\))?")
 
 
 class Shape(NamedTuple):
@@ -107,13 +109,15 @@ def imported_names(notebook):
     return frozenset(names)
 
 
-def estimate(words, lines, exercises=0):
-    """Minutes, by the figures above."""
-    return (
-        words / WORDS_PER_MINUTE
-        + lines / LINES_PER_MINUTE
-        + exercises * MINUTES_PER_EXERCISE
-    )
+def exercise_minutes(text):
+    """Minutes for the exercises in a text."""
+    stated = EXERCISE.findall(text)
+    return sum(int(minutes or MINUTES_PER_EXERCISE) for minutes in stated)
+
+
+def estimate(words, lines):
+    """Minutes to read, by the figures above."""
+    return words / WORDS_PER_MINUTE + lines / LINES_PER_MINUTE
 
 
 def sections_of(cells):
@@ -163,12 +167,9 @@ def shape(notebook):
         names=imported_names(notebook),
         sections=sections_of(core),
         minutes=estimate(words, lines),
-        with_exercises=estimate(words, lines, len(EXERCISE.findall(text))),
-        whole=estimate(
-            count_words(whole_text),
-            sum(whole_lengths),
-            len(EXERCISE.findall(whole_text)),
-        ),
+        with_exercises=estimate(words, lines) + exercise_minutes(text),
+        whole=estimate(count_words(whole_text), sum(whole_lengths))
+        + exercise_minutes(whole_text),
     )
 
 
