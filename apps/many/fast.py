@@ -103,8 +103,8 @@ def _graph(classifier, pictures, key, export, compute, fewest=1):
         if seconds < EXPORT_SECONDS:
             return None
         print(
-            f"{classifier.name} goes to ONNX Runtime: ≈{EXPORT_SECONDS} s, once, and "
-            f"≈{seconds:.0f} s saved.",
+            f"Switching {classifier.name} to ONNX Runtime: that takes "
+            f"≈{EXPORT_SECONDS} s, once, and saves ≈{seconds:.0f} s.",
             flush=True,
         )
         if not _written(classifier, path, export):

@@ -4,6 +4,7 @@ import numpy as np
 
 from apps.own_pictures.front import small
 from apps.own_pictures.intake import data_card
+from apps.own_pictures.judging import most_frequent_errors
 from apps.own_pictures.learn import compared
 from apps.sharing.answers import probabilities_of_raw
 from apps.sharing.cards import model_card
@@ -54,28 +55,39 @@ def _parts(squares):
     return np.split(squares, range(AT_ONCE, len(squares), AT_ONCE))
 
 
-def write_cards(classifier, exported, measured, intake, parts, probabilities, results):
+def write_cards(
+    classifier, exported, measured, intake, parts, probabilities, in_turn, results
+):
     """Write model_card.md and data_card.md → their paths.
 
     measured: {measure: `Estimate` or text}; intake: from `look_through`; parts: {name:
-    `Pictures`}, of which "to judge by" are the test's; probabilities: on the test."""
+    `Pictures`}, of which "to judge by" are the test's; probabilities: on the test;
+    in_turn: an `InTurn` of all pictures, or None."""
     test = parts["to judge by"]
-    answers = probabilities.argmax(axis=1)
+    told = f"{len(test)} pictures from the same folder, used only for testing"
+    judged, answers, how = test, probabilities.argmax(axis=1), ""
+    if in_turn is not None:
+        judged, answers = intake.pictures, in_turn.probabilities.argmax(axis=1)
+        how = ", tested in turn"
+        told += (
+            f"; “tested in turn”: all {len(judged)}, each by classifiers that hadn't "
+            "learned from it"
+        )
     rows = dict(measured)
     if intake.decided:
         rows["labels that a person decided on"] = intake.decisions
+    rows[f"most frequent errors{how}"] = most_frequent_errors(judged, answers)
     for label, name in enumerate(map(plain, test.classes)):
-        own = test.labels == label
-        rows[f"{name} found"] = accuracy(test.labels[own], answers[own])
+        own = judged.labels == label
+        rows[f"{name} found{how}"] = accuracy(judged.labels[own], answers[own])
     picture = classifier.prepare(small(test.paths[:1]))
     times = latency({"ONNX": lambda: exported.network(picture)})
     rows["one answer, ONNX, on this computer"] = times["ONNX"]
-    told = f"{len(test)} pictures from the same folder, used only for testing"
-    decided = intake.decided_in(test)
+    decided = intake.decided_in(judged)
     if decided:
         told += (
-            f", but for {decided} with a label decided on after a look at what a model "
-            "said"
+            f". The labels of {decided} of these were decided on where an answer "
+            "contradicted them, so the accuracy may be a little too high"
         )
     return (
         model_card(classifier, results / "model_card.md", told, rows),

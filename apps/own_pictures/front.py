@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from apps.own_pictures.judging import in_words
+from apps.own_pictures.judging import accuracy_of, in_words
 from helpers import load_image
 from helpers.cleaning import suspicion
-from helpers.plots import confusion_figure, gallery, image_tag
+from helpers.plots import gallery, image_tag
 from safeguards.folders import file_version
 from safeguards.text import printable
 
@@ -26,12 +26,14 @@ READING = (
     "this kind (a 95 % interval). ≈ marks what may come out a little different when "
     "it's trained again. n: how many pictures were judged."
 )
+OF_ROUNDS = "Beside a picture: the mean of the ten rounds."
 WRONG_LABEL = (
-    "Is a label plainly wrong here? Then move that file into the right folder, and "
-    "make the classifier again."
+    "Is a label plainly wrong here? make labels shows these pictures too, so that you "
+    "can correct it. The cards then say that you did."
 )
 CELL = 'style="text-align: left; white-space: normal; overflow-wrap: anywhere"'
 HEAD = 'style="text-align: left; white-space: nowrap"'
+COUNT = 'style="text-align: right"'
 NAME_END = 18  # letters of a file's name that fit over a picture
 
 
@@ -92,46 +94,51 @@ def _title(pictures, row, probabilities):
     return f"{label} → {pictures.classes[answer]} ≈{probabilities[row, answer]:.2f}"
 
 
-def front_page(found, test, probabilities, result, notes, settings):
+def front_page(found, test, probabilities, in_turn, notes, settings):
     """The first page, as HTML: the question, the answer, examples, where it's from.
 
     found: an `Intake`; test, probabilities: the test `Pictures` and (n, classes);
-    result: the accuracy on them, an `Estimate`; notes: more to say of it, texts, each a
-    paragraph unless it's ""; settings: the run's `Settings`. Three right and three
+    in_turn: an `InTurn` of all pictures, which are shown instead of the test's, or
+    None; notes: more to say, texts, each a paragraph unless it's ""; settings: the
+    run's `Settings`. Three right and three
     wrong answers are shown, of as many classes as can be: the likeliest right ones, and
     the wrong ones with the largest loss. Strangers' names are escaped."""
-    answers = probabilities.argmax(axis=1)
-    is_wrong = answers != test.labels
-    order = hardest_first(test, probabilities)
+    result = accuracy_of(test, probabilities)
+    words = in_words(found, test, result, in_turn)
+    reading = READING
+    judged, said = test, probabilities
+    if in_turn is not None:
+        judged, said = found.pictures, in_turn.probabilities
+        reading = f"{READING} {OF_ROUNDS}"
+    answers = said.argmax(axis=1)
+    is_wrong = answers != judged.labels
+    order = hardest_first(judged, said)
     wrong = [row for row in order if is_wrong[row]]
     right = [row for row in order[::-1] if not is_wrong[row]]
-    wrong, right = (_of_each_class(rows, test.labels) for rows in (wrong, right))
-    counts = confusion_matrix(test.labels, answers, labels=range(len(test.classes)))
-    figure = confusion_figure(
-        counts, test.classes, "Rows: what it is. Columns: answers."
-    )
-    alt = f"Confusion matrix: {counts.trace()} of {len(test)} pictures on the diagonal"
-    names = ", ".join(test.classes[:-1]) + f" or {test.classes[-1]}"
-    n_right = len(test) - is_wrong.sum()
+    wrong, right = (_of_each_class(rows, judged.labels) for rows in (wrong, right))
+    names = ", ".join(judged.classes[:-1]) + f" or {judged.classes[-1]}"
+    if in_turn is None:
+        words = (
+            f"it got ≈{len(right)} of {len(test)} test pictures right, none of which "
+            f"it had learned from: a share of ≈{result}. {words}"
+        )
     parts = [
         f"<p><b>The question:</b> does a picture show {_escaped(names)}?</p>",
-        f"<p><b>The answer:</b> it got ≈{n_right} of {len(test)} test pictures right, "
-        f"none of which it had learned from: a share of ≈{_escaped(result)}. "
-        f"{_escaped(in_words(found, test, result))}</p>",
+        f"<p><b>The answer:</b> {_escaped(words)}</p>",
         *(f"<p>{_lines(note)}</p>" for note in notes if note),
-        f"<p><small>{READING}</small></p>",
-        image_tag(figure, alt),
+        f"<p><small>{reading}</small></p>",
+        _matrix(judged, answers),
     ]
     for how, rows in (("right", right), ("wrong", wrong)):
         if rows:
             shown = rows[:EXAMPLES]
             some = f" ({len(shown)} of ≈{len(rows)})" if len(rows) > len(shown) else ""
             heading = f"<h3>It got these {how}{some}</h3>"
-            parts += [heading, _examples(test, shown, probabilities)]
+            parts += [heading, _examples(judged, shown, said)]
     if wrong:
         parts.append(f"<p>{WRONG_LABEL}</p>")
     else:
-        parts.append("<p>It got none of the test pictures wrong.</p>")
+        parts.append("<p>It got none of these pictures wrong.</p>")
     facts = {
         "made": date.today().isoformat(),
         "network": settings.network,
@@ -143,6 +150,25 @@ def front_page(found, test, probabilities, result, notes, settings):
         for what in facts
     ]
     return "\n".join([*parts, f"<table>{''.join(rows)}</table>"])
+
+
+def _matrix(pictures, answers):
+    """How many pictures of each class got which answer, as an HTML table: a figure
+    would be too small to read on a phone. answers: class positions (n,)."""
+    counts = confusion_matrix(
+        pictures.labels, answers, labels=range(len(pictures.classes))
+    )
+    names = [_escaped(name) for name in pictures.classes]
+    head = "".join(f"<th {COUNT}>{name}</th>" for name in names)
+    rows = [f"<tr><th {HEAD}>it is ↓, answer →</th>{head}</tr>"]
+    for name, row in zip(names, counts, strict=True):
+        cells = []
+        for count in row:
+            share = count / max(1, row.sum())
+            shade = f"background: rgba(31, 119, 180, {0.6 * share:.2f})"
+            cells.append(f'<td style="text-align: right; {shade}">≈{count}</td>')
+        rows.append(f"<tr><th {HEAD}>{name}</th>{''.join(cells)}</tr>")
+    return f"<div style='overflow-x: auto'><table>{''.join(rows)}</table></div>"
 
 
 def _of_each_class(rows, labels):

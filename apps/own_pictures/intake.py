@@ -206,21 +206,28 @@ def told(found):
     return "\n".join(lines)
 
 
-def decided_in_words(found):
-    """What somebody decided on labels, a sentence with the first names; or ""."""
+def decided_in_words(found, judged=None):
+    """What somebody decided on labels, a sentence with the first names; or "".
+
+    judged: the `Pictures` that the accuracy comes from, to say where that may be too
+    high: only labels that an answer contradicted were looked at."""
     if not found.decided:
         return ""
     given = found.given
     changed = []
     left_out = []
+    judging = {} if judged is None else set(judged.paths)
+    flattered = False
     for position, label in found.decided.items():
         file = printable(given.paths[position].name)
         before = given.labels[position]
         if label is None:
             left_out.append(file)
+            flattered = bool(judging)  # nobody knows any more whether it would judge
         elif label != before:
             names = f"{given.classes[before]} → {given.classes[label]}"
             changed.append(f"{file}: {printable(names)}")
+            flattered = flattered or given.paths[position] in judging
     parts = []
     kept = len(found.decided) - len(changed) - len(left_out)
     if kept:
@@ -229,7 +236,13 @@ def decided_in_words(found):
         if texts:
             parts.append(f"{len(texts)} {what} ({_named(texts)})")
     labels = counted(len(found.decided), "label")
-    return f"You decided on {labels}: {', '.join(parts)}."
+    text = f"You decided on {labels}: {', '.join(parts)}."
+    if flattered:
+        text += (
+            " Only labels that an answer contradicted were looked at, so the accuracy "
+            "may come out a little too high. The model card says so."
+        )
+    return text
 
 
 def changes_in_words(found, earlier):

@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest, t
@@ -11,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from apps.own_pictures.features import USUAL
 from apps.own_pictures.intake import place
-from apps.own_pictures.keep import SUSPECTS, WRONG_IN_TURN
+from apps.own_pictures.keep import SUSPECTS
 from apps.own_pictures.learn import new_head
 from helpers import sample_names
 from helpers.cleaning import suspicion
@@ -26,11 +28,23 @@ from helpers.evaluate import (
 from helpers.images import SAMPLES
 from helpers.pictures import Pictures
 from helpers.training import extract_features
-from safeguards.text import counted
+from safeguards.text import counted, plain
 
 FEW = 100  # pictures; of fewer, all judge in turn
+MOST_ERRORS = 3  # kinds of them on a card
 SAME_ANSWER = "guessing one class every time"
-NAMED = 6  # of the pictures that came out wrong in turn
+
+
+class InTurn(NamedTuple):
+    """What all pictures were answered when they were tested in turn.
+
+    accuracy: an `Estimate`; votes: floats (n, classes), the share of the rounds in
+    which each class was a picture's answer; probabilities: floats (n, classes), the
+    mean of the rounds."""
+
+    accuracy: Estimate
+    votes: np.ndarray
+    probabilities: np.ndarray
 
 
 def unpaired_difference(a, b):
@@ -93,13 +107,27 @@ def judge_accuracy(result, guess, pictures=None, width=0.2):
     )
 
 
-def in_words(found, test, result):
-    """What the accuracy on test `Pictures` shows, in a sentence, with advice on how
-    many more pictures are needed, unless `of_few_pictures` gives it.
-    found: an `Intake`; result: an `Estimate`."""
+def in_words(found, test, result, in_turn=None):
+    """What the accuracy shows, in some sentences, with advice on how many more pictures
+    are needed.
+
+    found: an `Intake`; test: the test `Pictures`; result: the accuracy on them, an
+    `Estimate`; in_turn: an `InTurn`, which says more where pictures are few, or
+    None."""
     count = len(found.pictures)
-    pictures = None if count < FEW else count
-    return judge_accuracy(result, blind_guess(test), pictures)
+    if in_turn is None:
+        pictures = None if count < FEW else count
+        return judge_accuracy(result, blind_guess(test.labels), pictures)
+    more = round(3 * count, -1)  # an interval halves with four times as many
+    verdict = judge_accuracy(in_turn.accuracy, blind_guess(found.pictures.labels))
+    return (
+        f"All {count} pictures were tested in turn, each by classifiers that hadn't "
+        f"learned from it (ten rounds): ≈{in_turn.accuracy}. {verdict} About {more} "
+        "more pictures in the folder would make that interval half as wide. On the "
+        f"{len(test)} test pictures alone it's ≈{result}. They're few: trust the "
+        "figure for all pictures more. Its interval also allows for the luck of which "
+        "pictures were learned from."
+    )
 
 
 def _enough_pictures(result, width):
@@ -133,19 +161,21 @@ def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=
     of the pictures, so a head that learns from all is a little better.
     features: floats (n, d); labels: class positions (n,); groups: (n,), the same for
     pictures that look alike; make_head: a function that returns a fresh scikit-learn
-    classifier. Returns (an `Estimate`; votes, floats (n, classes): the share of the
-    repeats in which each class was a picture's answer). ValueError for fewer pictures
-    in a class than folds."""
+    classifier. Returns an `InTurn`. ValueError for fewer pictures in a class than
+    folds."""
     shares = []
     n = len(labels)
     votes = np.zeros((n, np.max(labels) + 1))
+    probabilities = np.zeros_like(votes)
     for seed in range(repeats):
         folding = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         for rest, fold in folding.split(features, labels, groups):
             head = make_head().fit(features[rest], labels[rest])
-            answers = head.predict(features[fold])
+            said = head.predict_proba(features[fold])
+            answers = head.classes_[said.argmax(axis=1)]
             shares.append(np.mean(answers == labels[fold]))
             votes[fold, answers] += 1 / repeats
+            probabilities[np.ix_(fold, head.classes_)] += said / repeats
     value = float(np.mean(shares))
     variance = np.var(shares, ddof=1)
     spread = np.sqrt((1 / len(shares) + 1 / (folds - 1)) * variance)
@@ -153,67 +183,26 @@ def repeated_out_of_fold(features, labels, groups, make_head, repeats=10, folds=
     wilson = _wilson(value, n)
     low = max(0.0, min(value - half, wilson.low))
     high = min(1.0, max(value + half, wilson.high))
-    return Estimate(value, float(low), float(high), n), votes
+    accuracy = Estimate(value, float(low), float(high), n)
+    # Sums of tenths can be a little more than 1.
+    return InTurn(accuracy, votes, probabilities.clip(0, 1))
 
 
-def of_few_pictures(found, learned):
-    """What all pictures say, judging in turn, where there are few.
-
-    found: an `Intake`; learned: the `Learned` whose features are used. Returns (a text
-    to follow what the test pictures said; the accuracy, an `Estimate`, and votes as of
-    `repeated_out_of_fold`), or ("", None, None) where there are more."""
+def tested_in_turn(found, learned):
+    """The `InTurn` of all pictures where they are few, or None where they aren't.
+    found: an `Intake`; learned: the `Learned` whose features are used."""
     pictures = found.pictures
     if len(pictures) >= FEW:
-        return "", None, None
+        return None
     features = learned.features_of(pictures)
     keys = groups(pictures, found.alike)
     with threadpool_limits(1, user_api="blas"):
-        result, votes = repeated_out_of_fold(features, pictures.labels, keys, new_head)
-    more = round(3 * len(pictures), -1)  # an interval halves with four times as many
-    text = (
-        "Those test pictures are few. So all "
-        f"{len(pictures)} pictures were tested in turn too, each by classifiers that "
-        f"hadn't learned from it (ten rounds): ≈{result}. Trust this figure more: it "
-        "rests on more pictures, and its interval allows for the luck of which ones "
-        f"were learned from. About {more} more pictures in the folder would make that "
-        "interval half as wide."
-    )
-    return text, result, votes
+        return repeated_out_of_fold(features, pictures.labels, keys, new_head)
 
 
-def wrong_in_turn(pictures, votes, results):
-    """Which pictures came out wrong when all were tested in turn, in a sentence or two.
-
-    pictures: `Pictures`; votes: floats (n, classes), as of `repeated_out_of_fold`. The
-    whole list goes to wrong_in_turn.txt in the folder `results`, the pictures that were
-    right least often first."""
-    n = len(pictures)
-    right = votes[np.arange(n), pictures.labels]
-    rows = [row for row in np.argsort(right, kind="stable") if right[row] < 0.5]
-    lines = []
-    for row in rows:
-        answer = votes[row].argmax()
-        lines.append(
-            f"{place(pictures.paths[row])}: {pictures.classes[answer]} in "
-            f"≈{100 * votes[row, answer]:.0f} % of the rounds"
-        )
-    text = "".join(f"{line}\n" for line in lines)
-    (Path(results) / WRONG_IN_TURN).write_text(text, encoding="utf-8")
-    if not rows:
-        return (
-            "Tested in turn, each picture came out right in at least half the rounds."
-        )
-    first = ", ".join(place(pictures.paths[row]) for row in rows[:NAMED])
-    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    return (
-        f"Tested in turn, ≈{len(rows)} of the {n} pictures came out wrong in most "
-        f"rounds: {first}{more}. {WRONG_IN_TURN} says what they were taken for."
-    )
-
-
-def blind_guess(test):
-    """The accuracy of always naming the largest class of these `Pictures`."""
-    return np.bincount(test.labels).max() / len(test)
+def blind_guess(labels):
+    """The accuracy of always naming the most frequent of these labels, ints (n,)."""
+    return np.bincount(labels).max() / len(labels)
 
 
 def class_by_class(train, test, answers):
@@ -271,8 +260,9 @@ def compared_in_turn(pictures, earlier, votes):
     if (labels_then != labels).any():
         by_old_labels = then[np.arange(n), labels_then].mean()
         text += (
-            f"With the labels you had then, it was ≈{by_old_labels:.3f}. Judged by "
-            "the labels of now, both times:\n"
+            f"By the labels you had then, it was ≈{by_old_labels:.3f}. Labels that "
+            "are corrected change that without any learning. So here are both runs, "
+            "judged by the labels of now:\n"
         )
     text += f"then: ≈{right_then.mean():.3f}; now: ≈{right_now.mean():.3f}; "
     if np.allclose(right_then, right_now):
@@ -307,39 +297,56 @@ def _by_chance(found):
     return ""
 
 
-def suspects(found, train, out_of_fold):
-    """The training pictures whose label is contradicted, the surest first.
+def said_of_each(found, in_turn, parts):
+    """What heads that hadn't learned from a picture said of it: probabilities
+    (n, classes) of all pictures of an `Intake`.
 
-    found: an `Intake`: labels that somebody decided on are left out. out_of_fold:
-    probabilities (n, classes). Returns positions in `train`, a list."""
+    in_turn: an `InTurn`, or None; then parts count: (`Pictures`, probabilities) of what
+    was learned from, out of fold, and of the test pictures."""
+    if in_turn is not None:
+        return in_turn.probabilities
+    rows = {path: row for row, path in enumerate(found.pictures.paths)}
+    said = np.zeros((len(rows), len(found.pictures.classes)))
+    for part, probabilities in parts:
+        said[[rows[path] for path in part.paths]] = probabilities
+    return said
+
+
+def suspects(found, said):
+    """The pictures whose label is contradicted, the surest first.
+
+    found: an `Intake`: labels that somebody decided on are left out. said: as from
+    `said_of_each`. Returns positions in `found.pictures`, a list."""
+    pictures = found.pictures
     decided = {found.given.paths[position] for position in found.decided}
-    answers = out_of_fold.argmax(axis=1)
-    order = np.argsort(-suspicion(out_of_fold, train.labels), kind="stable")
+    answers = said.argmax(axis=1)
+    order = np.argsort(-suspicion(said, pictures.labels), kind="stable")
     return [
         int(row)
         for row in order
-        if answers[row] != train.labels[row] and train.paths[row] not in decided
+        if answers[row] != pictures.labels[row] and pictures.paths[row] not in decided
     ]
 
 
-def write_suspects(rows, train, out_of_fold, results):
-    """Write suspected_labels.txt: file, other class, and how sure the head was."""
+def write_suspects(rows, pictures, said, results):
+    """Write suspected_labels.txt: file, other class, and how sure the heads were."""
     lines = []
     for row in rows:
-        answer = out_of_fold[row].argmax()
-        probability = out_of_fold[row, answer]
-        name = place(train.paths[row])
-        lines.append(f"{name}: {train.classes[answer]}? ≈{probability:.2f}\n")
+        answer = said[row].argmax()
+        probability = said[row, answer]
+        name = place(pictures.paths[row])
+        lines.append(f"{name}: {pictures.classes[answer]}? ≈{probability:.2f}\n")
     path = results / SUSPECTS
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def doubts(suspected, found, result, n):
+def doubts(suspected, found, result):
     """Which labels to look at, and what that can't find, in some sentences.
 
-    A head contradicts right labels, too, as often as it's wrong.
-    suspected: a list, as from `suspects`; found: an `Intake`; result: the head's
-    accuracy on test, an `Estimate`; n: how many it learned from."""
+    Heads contradict right labels, too, as often as they're wrong.
+    suspected: a list, as from `suspects`; found: an `Intake`; result: the heads'
+    accuracy, an `Estimate`."""
+    n = len(found.pictures)
     most = (1 - result.low) * n
     if suspected:
         hard = "They may all be hard pictures"
@@ -349,17 +356,28 @@ def doubts(suspected, found, result, n):
             hard = f"Up to ≈{most:.0f} may be hard pictures"
         text = (
             f"Labels that may be wrong: ≈{counted(len(suspected), 'picture')} to "
-            f"look at, of the {n} it learned from. {hard} with the right label: look "
-            "before you change anything."
+            f"look at, of all {n}. {hard} with the right label: look before you "
+            "change anything."
         )
     elif found.decided:
         text = "Labels that may be wrong: none that you haven't decided on."
     else:
         text = "Labels that may be wrong: none was contradicted."
-    return (
-        f"{text} It can't find every wrong label, and it doesn't look at the test "
-        "pictures' labels: look through your folders, too."
-    )
+    return f"{text} It can't find every wrong label: look through your folders, too."
+
+
+def most_frequent_errors(pictures, answers):
+    """Which class is taken for which most often, in words.
+    pictures: `Pictures`; answers: class positions (n,)."""
+    kinds = Counter()
+    for label, answer in zip(pictures.labels, answers, strict=True):
+        if label != answer:
+            kinds[pictures.classes[label], pictures.classes[answer]] += 1
+    texts = [
+        f"{plain(name)} taken for {plain(other)}: ≈{count}"
+        for (name, other), count in kinds.most_common(MOST_ERRORS)
+    ]
+    return "; ".join(texts) or "none"
 
 
 def tuned_on_test(test, frozen, probabilities):
@@ -377,19 +395,20 @@ def tuned_on_test(test, frozen, probabilities):
 def for_the_card(result, in_turn, alarms, test, train, network, learned, agreement):
     """What a model card says was measured: {measure: `Estimate`, `Parity` or text}.
 
-    in_turn: the accuracy of `of_few_pictures`, or None where there's none; alarms: the
-    share of test pictures called like nothing it learned from, or None where the
-    classifier doesn't say so."""
-    guess = blind_guess(test)
+    in_turn: an `InTurn`, or None; alarms: the share of test pictures called like
+    nothing it learned from, or None where the classifier doesn't say so."""
+    labels = test.labels
+    judged = result
     measured = {}
-    if in_turn:
-        measured["accuracy, all pictures tested in turn (the figure to trust)"] = (
-            in_turn
-        )
+    if in_turn is not None:
+        labels = np.concatenate((train.labels, labels))
+        judged = in_turn.accuracy
+        measured["accuracy, all pictures tested in turn (the figure to trust)"] = judged
+    guess = blind_guess(labels)
     measured |= {
         "accuracy": result,
         SAME_ANSWER: f"{guess:.2f}",
-        "in words": judge_accuracy(in_turn or result, guess),
+        "in words": judge_accuracy(judged, guess),
         "learned from": f"{len(train)} pictures",
         "base": network,
     }
@@ -439,20 +458,20 @@ def false_alarms(known, learned, test):
     return alarms, "\n".join(lines)
 
 
-def summary(found, test, result, more, suspected, network, results):
+def summary(found, test, result, in_turn, more, suspected, network, results):
     """What a run found, in some lines.
 
-    more: further texts to say, as of `of_few_pictures`; those that are "" are left
-    out; suspected: as from `suspects`."""
+    in_turn: an `InTurn`, or None; more: further texts to say; those that are "" are
+    left out; suspected: as from `suspects`."""
     pictures = found.pictures
     lines = [
         f"network: {network}, on {len(pictures)} pictures of "
         f"{len(pictures.classes)} classes; copies and files that can't be used: "
         f"{len(found.left_out)}",
-        f"accuracy on {len(test)} test pictures: ≈{result}",
-        in_words(found, test, result),
-        *more,
     ]
+    if in_turn is None:  # or else that's said in the words
+        lines.append(f"accuracy on {len(test)} test pictures: ≈{result}")
+    lines += [in_words(found, test, result, in_turn), *more]
     left = "none that you haven't decided on" if found.decided else "none"
     if suspected:
         left = f"≈{len(suspected)}"

@@ -25,7 +25,6 @@ CORRECTIONS = "my_corrections.csv"
 SUSPECTS = "suspected_labels.txt"
 OUT_OF_FOLD = "out_of_fold.npz"
 IN_TURN = "in_turn.npz"
-WRONG_IN_TURN = "wrong_in_turn.txt"
 CARDS = ("model_card.md", "data_card.md")
 # What the next run on the same folder goes on from.
 CARRIED = (CORRECTIONS, "my_corrections_retired.csv", ANSWERS, IN_TURN, *CARDS)

@@ -75,15 +75,15 @@ def measured(card):
     """What index.html says of a model card, HTML; "" without one."""
     if not card:
         return ""
-    sentences = []
-    for name, value, low, high, n in ACCURACY.findall(card):
-        pictures = f"{n} pictures"
-        if name == "accuracy":
-            pictures += " that it hadn't learned from"
-        shown = html.escape(html.unescape(name), quote=False)
-        sentences.append(
-            f"A{shown.removeprefix('a')}: {value}, on {pictures}; 95 % interval {low} "
-            f"to {high}. "
+    text = ""
+    first = ACCURACY.search(card)
+    if first:
+        name, value, low, high, n = first.groups()
+        how = " that it hadn't learned from"
+        if "in turn" in name:
+            how = ", each tested before it was learned from"
+        text = (
+            f"Accuracy: {value}, on {n} pictures{how}; 95 % interval {low} to {high}. "
         )
     link = '<a href="card.html" target="_blank">Model card</a>'
-    return f'<p id="measured">{"".join(sentences)}{link}</p>'
+    return f'<p id="measured">{text}{link}</p>'

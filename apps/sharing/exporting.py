@@ -27,7 +27,7 @@ class Format(NamedTuple):
     write: object
 
 
-JUDGED = 4  # pictures with structure, the first of the trial's
+JUDGED = 2  # pictures with structure, the first of the trial's
 CLOSE = 1e-3  # how far a distance may be from the classifier's own
 FORMATS = {
     ".onnx": Format("export_onnx", "onnxruntime", write_onnx),
@@ -140,7 +140,7 @@ def _judges_otherwise(classifier, exported, pictures):
     """What's wrong with the distances that an exported file gives, or None.
     pictures: raw RGB 0…255, float32 (n, size, size, 3)."""
     base = without_last_layer(classifier.network)
-    # A few will do: all of them have shown already that the file's features are right.
+    # Two will do: all of them have shown already that the file's features are right.
     pictures = pictures[:JUDGED]
     prepared = classifier.preprocess_input(pictures.copy())
     features = one_at_a_time(base, prepared, training=False)

@@ -75,7 +75,7 @@ export function newTable(total, show) {
       $("stop-all").hidden = true;
       $("progress").hidden = rows.length === total; // the headline counts them
       $("save").hidden = !rows.length;
-      $("save").onclick = () => download("answers.csv", new Blob([csv(rows)], { type: "text/csv" }));
+      $("save").onclick = () => download("classified.csv", new Blob([csv(rows)], { type: "text/csv" }));
     }
     const count = (fits) => rows.filter(fits).length;
     const kinds = [

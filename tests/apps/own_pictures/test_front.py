@@ -6,6 +6,7 @@ from PIL import Image
 
 from apps.own_pictures.front import front_page, hardest_first, small
 from apps.own_pictures.intake import Intake
+from apps.own_pictures.judging import InTurn
 from apps.own_pictures.keep import Settings
 from helpers.evaluate import accuracy
 from helpers.pictures import Pictures
@@ -32,10 +33,9 @@ def test_wrong_answers_come_first_each_kind_by_its_loss(test_pictures):
 
 
 def test_what_somebody_reads_who_has_to_decide(test_pictures):
-    result = accuracy(test_pictures.labels, PROBABILITIES.argmax(axis=1))
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
     notes = ["Few.", "", "a\n<b>"]
-    page = front_page(found, test_pictures, PROBABILITIES, result, notes, SETTINGS)
+    page = front_page(found, test_pictures, PROBABILITIES, None, notes, SETTINGS)
     parts = [
         "does a picture show &lt;b&gt;ants&lt;/b&gt; or bees?",
         "it got ≈3 of 5 test pictures right",
@@ -43,7 +43,9 @@ def test_what_somebody_reads_who_has_to_decide(test_pictures):
         "<p>Few.</p>",
         "<p>a<br>&lt;b&gt;</p>",
         "In brackets:",
-        "Confusion matrix: 3 of 5 pictures on the diagonal",
+        "answer →</th>",
+        "&lt;b&gt;ants&lt;/b&gt;</th><td",
+        "≈2</td>",
         "It got these right</h3>",
         "a&lt;i&gt;.png",
         "It got these wrong</h3>",
@@ -56,23 +58,21 @@ def test_what_somebody_reads_who_has_to_decide(test_pictures):
     places = [page.index(part) for part in parts]
     assert places == sorted(places)
     assert "<b>ants" not in page and "<i>" not in page
-    assert "<p></p>" not in page and "none of the test pictures" not in page
+    assert "<p></p>" not in page and "none of these pictures" not in page
 
 
 def test_examples_are_said_to_be_some_of_them_where_there_are_more(test_pictures):
     wrong = np.eye(2)[1 - test_pictures.labels]
-    result = accuracy(test_pictures.labels, 1 - test_pictures.labels)
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
-    page = front_page(found, test_pictures, wrong, result, [], SETTINGS)
+    page = front_page(found, test_pictures, wrong, None, [], SETTINGS)
     assert "<h3>It got these wrong (3 of ≈5)</h3>" in page
     assert "It got these right" not in page
 
 
 def test_examples_are_of_as_many_classes_as_can_be(test_pictures):
     sure = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7], [0.95, 0.05]])
-    result = accuracy(test_pictures.labels, test_pictures.labels)
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
-    page = front_page(found, test_pictures, sure, result, [], SETTINGS)
+    page = front_page(found, test_pictures, sure, None, [], SETTINGS)
     # The surest are three of the first class: e, a, c. One of them makes room for d.
     captions = [f"<br>{name}" for name in ("e.png", "d.png", "a&lt;i&gt;.png")]
     places = [page.index(caption) for caption in captions]
@@ -82,11 +82,24 @@ def test_examples_are_of_as_many_classes_as_can_be(test_pictures):
 
 def test_no_wrong_answer_is_said_in_words(test_pictures):
     right = np.eye(2)[test_pictures.labels]
-    result = accuracy(test_pictures.labels, test_pictures.labels)
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
-    page = front_page(found, test_pictures, right, result, [], SETTINGS)
+    page = front_page(found, test_pictures, right, None, [], SETTINGS)
     assert "It got these wrong" not in page
-    assert "It got none of the test pictures wrong." in page
+    assert "It got none of these pictures wrong." in page
+
+
+def test_where_few_were_tested_in_turn_the_page_is_about_all_of_them(test_pictures):
+    """One figure, and examples and a matrix that go with it."""
+    answers = np.array([0, 1, 0, 1, 1])
+    probabilities = 0.8 * np.eye(2)[answers] + 0.1
+    in_turn = InTurn(accuracy(test_pictures.labels, answers), None, probabilities)
+    found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
+    test = test_pictures[:2]
+    page = front_page(found, test, np.eye(2)[[0, 1]], in_turn, [], SETTINGS)
+    assert "The answer:</b> All 5 pictures were tested in turn" in page
+    assert "the mean of the ten rounds" in page
+    assert "It got these right (3 of ≈4)" in page and "→ bees ≈0.90<br>e.png" in page
+    assert page.count("≈2</td>") == 2 and page.count("≈1</td>") == 1
 
 
 def test_pictures_are_no_larger_than_needed(test_pictures):

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from apps.own_pictures.intake import Intake
-from apps.own_pictures.judging import suspects
+from apps.own_pictures.judging import repeated_out_of_fold, suspects
 from apps.own_pictures.learn import new_head
-from helpers.cleaning import out_of_fold
 from helpers.datasets import load_dataset
 from helpers.labels import imagenet_classes
 from helpers.models import load_classifier
@@ -105,9 +104,10 @@ def test_swapped_labels_are_the_first_suspects(seen, record_property):
         pictures = ours.train[rows]
         swapped = np.random.default_rng(seed).choice(len(rows), 5, replace=False)
         pictures.labels[swapped] = 1 - pictures.labels[swapped]
-        by_others = out_of_fold(train[rows], pictures, alike=[])
+        alone = np.arange(len(rows))  # none of them look alike
+        in_turn = repeated_out_of_fold(train[rows], pictures.labels, alone, new_head)
         whole = Intake(pictures, [], [], [], "", pictures, {}, [])
-        first = suspects(whole, pictures, by_others)[:7]
+        first = suspects(whole, in_turn.probabilities)[:7]
         found.append(len(set(first) & set(swapped.tolist())))
     record_property("swapped among the first seven", str(found))
     assert np.mean(found) >= 4
