@@ -60,8 +60,19 @@ def compiled(network):
     """The `Compiled` of a network, the same one whenever it is asked for."""
     kept = vars(network)  # Keras would look into what is set as an attribute
     if KEPT not in kept:
-        kept[KEPT] = Compiled(network)
+        kept[KEPT] = Compiled(network, _side(network))
     return kept[KEPT]
+
+
+def _side(network):
+    """Pixels a side of the pictures that a network takes, or None where it takes
+    something else, or any size."""
+    shape = network.input_shape  # a list of them where there are several inputs
+    if isinstance(shape, tuple) and len(shape) == 4:
+        pictures, height, width, channels = shape
+        if pictures is None and height == width and channels == 3:
+            return height
+    return None
 
 
 def _settings(layers):
