@@ -28,8 +28,8 @@ READING = (
 )
 OF_ROUNDS = "Beside a picture: the mean of the ten rounds."
 WRONG_LABEL = (
-    "Is a label plainly wrong here? make labels shows these pictures too, so that you "
-    "can correct it. The cards then say that you did."
+    "Is a label plainly wrong here? <code>make labels</code> shows these pictures too, "
+    "so that you can correct it. The cards then say that you did."
 )
 CELL = 'style="text-align: left; white-space: normal; overflow-wrap: anywhere"'
 HEAD = 'style="text-align: left; white-space: nowrap"'

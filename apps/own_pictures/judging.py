@@ -122,11 +122,11 @@ def in_words(found, test, result, in_turn=None):
     verdict = judge_accuracy(in_turn.accuracy, blind_guess(found.pictures.labels))
     return (
         f"All {count} pictures were tested in turn, each by classifiers that hadn't "
-        f"learned from it (ten rounds): ≈{in_turn.accuracy}. {verdict} About {more} "
-        "more pictures in the folder would make that interval half as wide. On the "
-        f"{len(test)} test pictures alone it's ≈{result}. They're few: trust the "
-        "figure for all pictures more. Its interval also allows for the luck of which "
-        "pictures were learned from."
+        f"learned from it (ten rounds). The share of right answers: "
+        f"≈{in_turn.accuracy}. {verdict} About {more} more pictures in the folder "
+        f"would make that interval half as wide. On the {len(test)} test pictures "
+        f"alone it's ≈{result}. They're few: trust the figure for all pictures more. "
+        "Its interval also allows for the luck of which pictures were learned from."
     )
 
 

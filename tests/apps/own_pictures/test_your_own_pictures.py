@@ -985,9 +985,7 @@ def test_mine_walks_the_whole_loop_twice(command, tmp_path):
     text = text_of(made / "report.html")
     decided = "You decided on 3 labels: 2 relabelled (00.png: "
     assert text.count(decided) == 2 and decided in printed
-    change = (
-        r"in both, all tested in turn:\nBy the labels you had .*\nthen: .*; now: "
-    )
+    change = r"in both, all tested in turn:\nBy the labels you had .*\nthen: .*; now: "
     assert len(re.findall(change, printed)) == 1, "then and now, compared"
     assert text.count("were in both, all tested in turn:") == 2
     card = (made / "model_card.md").read_text(encoding="utf-8")
