@@ -128,8 +128,9 @@ def test_of_few_pictures_the_words_begin_with_the_figure_to_trust():
         "All 40 pictures were tested in turn, each by classifiers that hadn't learned "
         "from it (ten rounds). The share of right answers: ≈0.95 (0.83–0.99), n = 40. "
         "It probably gets ≈83 to ≈99 % of pictures like these right, so it's better "
-        "than guessing one class every time, which gets 50 % right. About 120 more pictures in the folder would make "
-        "that interval half as wide. On the 12 test pictures alone it's ≈1.00 "
+        "than guessing one class every time, which gets 50 % right. About 120 "
+        "more pictures in the folder would make that interval half as wide. On the "
+        "12 test pictures alone it's ≈1.00 "
         "(0.76–1.00), n = 12. They're few: trust the figure for all pictures more. Its "
         "interval also allows for the luck of which pictures were learned from."
     )
