@@ -71,7 +71,8 @@ def write_cards(
         how = ", tested in turn"
         told += (
             f"; “tested in turn”: all {len(judged)}, each by classifiers that hadn't "
-            "learned from it"
+            "learned from it. The first interval allows for the luck of what was "
+            "learned from, those of the classes don't"
         )
     rows = dict(measured)
     if intake.decided:
@@ -82,7 +83,7 @@ def write_cards(
         rows[f"{name} found{how}"] = accuracy(judged.labels[own], answers[own])
     picture = classifier.prepare(small(test.paths[:1]))
     times = latency({"ONNX": lambda: exported.network(picture)})
-    rows["one answer, ONNX, on this computer"] = times["ONNX"]
+    rows["one answer, ONNX, on the computer it was made on"] = times["ONNX"]
     decided = intake.decided_in(judged)
     if decided:
         told += (

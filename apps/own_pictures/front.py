@@ -28,8 +28,9 @@ READING = (
 )
 OF_ROUNDS = "Beside a picture: the mean of the ten rounds."
 WRONG_LABEL = (
-    "Is a label plainly wrong here? <code>make labels</code> shows these pictures too, "
-    "so that you can correct it. The cards then say that you did."
+    "Is a label plainly wrong here? <code>make labels</code> shows each of these "
+    "pictures that you haven't decided on, so that you can correct it. The cards then "
+    "say that you did."
 )
 CELL = 'style="text-align: left; white-space: normal; overflow-wrap: anywhere"'
 HEAD = 'style="text-align: left; white-space: nowrap"'
@@ -116,6 +117,7 @@ def front_page(found, test, probabilities, in_turn, notes, settings):
     wrong = [row for row in order if is_wrong[row]]
     right = [row for row in order[::-1] if not is_wrong[row]]
     wrong, right = (_of_each_class(rows, judged.labels) for rows in (wrong, right))
+    decided = {found.given.paths[position] for position in found.decided}
     names = ", ".join(judged.classes[:-1]) + f" or {judged.classes[-1]}"
     if in_turn is None:
         words = (
@@ -134,7 +136,7 @@ def front_page(found, test, probabilities, in_turn, notes, settings):
             shown = rows[:EXAMPLES]
             some = f" ({len(shown)} of ≈{len(rows)})" if len(rows) > len(shown) else ""
             heading = f"<h3>It got these {how}{some}</h3>"
-            parts += [heading, _examples(judged, shown, said)]
+            parts += [heading, _examples(judged, shown, said, decided)]
     if wrong:
         parts.append(f"<p>{WRONG_LABEL}</p>")
     else:
@@ -182,17 +184,19 @@ def _of_each_class(rows, labels):
     return sorted(rows, key=ranks.get)
 
 
-def _examples(pictures, rows, probabilities):
-    """Some pictures side by side with what was answered, as HTML."""
+def _examples(pictures, rows, probabilities, decided):
+    """Some pictures side by side with what was answered, as HTML. decided: the paths of
+    those whose label somebody decided on."""
     figures = []
     images = small([pictures.paths[row] for row in rows], EXAMPLE)
     for row, image in zip(rows, images, strict=True):
         text = _title(pictures, row, probabilities)
-        file = pictures.paths[row].name
+        path = pictures.paths[row]
+        mark = "<br>you decided on this label" if path in decided else ""
         figures.append(
             "<figure style='display:inline-block;margin:0.5em'>"
             f"{image_tag(image, printable(text))}"
-            f"<figcaption>{_escaped(text)}<br>{_escaped(file)}</figcaption></figure>"
+            f"<figcaption>{_escaped(text)}<br>{_escaped(path.name)}{mark}</figcaption></figure>"
         )
     return "".join(figures)
 

@@ -121,12 +121,13 @@ def in_words(found, test, result, in_turn=None):
     more = round(3 * count, -1)  # an interval halves with four times as many
     verdict = judge_accuracy(in_turn.accuracy, blind_guess(found.pictures.labels))
     return (
-        f"All {count} pictures were tested in turn, each by classifiers that hadn't "
-        f"learned from it (ten rounds). The share of right answers: "
-        f"≈{in_turn.accuracy}. {verdict} About {more} more pictures in the folder "
+        f"{verdict} That's from testing all {count} pictures in turn, each by "
+        "classifiers that hadn't learned from it (ten rounds): the share of right "
+        f"answers is ≈{in_turn.accuracy}. About {more} more pictures in the folder "
         f"would make that interval half as wide. On the {len(test)} test pictures "
         f"alone it's ≈{result}. They're few: trust the figure for all pictures more. "
-        "Its interval also allows for the luck of which pictures were learned from."
+        "The interval for all also allows for the luck of which pictures were learned "
+        "from."
     )
 
 
@@ -399,14 +400,16 @@ def for_the_card(result, in_turn, alarms, test, train, network, learned, agreeme
     nothing it learned from, or None where the classifier doesn't say so."""
     labels = test.labels
     judged = result
+    name = "accuracy"
     measured = {}
     if in_turn is not None:
         labels = np.concatenate((train.labels, labels))
+        name = "accuracy, the test pictures alone"
         judged = in_turn.accuracy
         measured["accuracy, all pictures tested in turn (the figure to trust)"] = judged
     guess = blind_guess(labels)
     measured |= {
-        "accuracy": result,
+        name: result,
         SAME_ANSWER: f"{guess:.2f}",
         "in words": judge_accuracy(judged, guess),
         "learned from": f"{len(train)} pictures",

@@ -123,30 +123,31 @@ def carry_over(earlier, results, pictures):
     return copied
 
 
-def write_answers(path, parts):
+def write_answers(path, pictures, probabilities, test):
     """Write what was answered as a table, CSV: a line for each picture.
 
-    parts: {part's name: (`Pictures`, probabilities (n, classes))}. Names are paths
-    below the folder."""
+    pictures: `Pictures`; probabilities: (n, classes), of heads that hadn't learned from
+    them; test: the `Pictures` that the run judges by. Names are paths below the
+    folder."""
+    tests = set(test.paths)
+    classes = pictures.classes
     with (
         atomic_write(path) as draft,
         draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for part, (pictures, probabilities) in parts.items():
-            classes = pictures.classes
-            answers = probabilities.argmax(axis=1)
-            for row, answer in enumerate(answers):
-                writer.writerow(
-                    [
-                        name_of(pictures.paths[row]),
-                        part,
-                        classes[pictures.labels[row]],
-                        classes[answer],
-                        f"{probabilities[row, answer]:.3f}",
-                    ]
-                )
+        for row, answer in enumerate(probabilities.argmax(axis=1)):
+            picture = pictures.paths[row]
+            writer.writerow(
+                [
+                    name_of(picture),
+                    "test" if picture in tests else "learned from",
+                    classes[pictures.labels[row]],
+                    classes[answer],
+                    f"{probabilities[row, answer]:.3f}",
+                ]
+            )
 
 
 def read_answers(path):

@@ -18,7 +18,7 @@ TUNING = "Fine-tune, if it pays"
 PANEL = "application/vnd.jupyter.widget-view+json"
 LABELS = """# Are these labels wrong?
 
-Click into the grey box below, then press Shift+Enter. That runs the line in it, and
+Click into the grey box below, then press Shift+Enter. That runs the lines in it, and
 shows the pictures whose label was contradicted, the surest first. Each decision is kept
 at once, in `my_corrections.csv`; your pictures stay as they are. Then make the
 classifier again, by the same command as before: it uses your decisions, and says what

@@ -81,7 +81,7 @@ def measured(card):
         name, value, low, high, n = first.groups()
         how = " that it hadn't learned from"
         if "in turn" in name:
-            how = ", each tested before it was learned from"
+            how = ", each tested by classifiers that hadn't learned from it"
         text = (
             f"Accuracy: {value}, on {n} pictures{how}; 95 % interval {low} to {high}. "
         )

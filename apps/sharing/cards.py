@@ -52,7 +52,7 @@ is trained or measured again. In brackets: the 95 % interval. n: how many pictur
 | made | {made}, with Keras {keras} |
 | input | RGB pictures, float32, N×{size}×{size}×3, values 0…255; rescaling is inside |
 | how a picture becomes a square | {rule} |
-| output | float32, N×{n}: logits in .keras, probabilities in .onnx and .tflite |
+| output | float32, N×{n}: logits in .keras, probabilities in .onnx or .tflite |
 | classes, in the order of the outputs | {classes} |
 {technical_rows}
 <!-- end -->

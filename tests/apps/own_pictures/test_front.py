@@ -96,7 +96,7 @@ def test_where_few_were_tested_in_turn_the_page_is_about_all_of_them(test_pictur
     found = Intake(test_pictures, [], [], [], "", test_pictures, {}, [])
     test = test_pictures[:2]
     page = front_page(found, test, np.eye(2)[[0, 1]], in_turn, [], SETTINGS)
-    assert "The answer:</b> All 5 pictures were tested in turn" in page
+    assert "testing all 5 pictures in turn, each by" in page
     assert "the mean of the ten rounds" in page
     assert "It got these right (3 of ≈4)" in page and "→ bees ≈0.90<br>e.png" in page
     assert page.count("≈2</td>") == 2 and page.count("≈1</td>") == 1

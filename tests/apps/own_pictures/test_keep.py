@@ -107,12 +107,12 @@ def test_what_was_answered_in_turn_comes_back_for_pictures_of_both_runs(tmp_path
 
 
 def test_answers_come_back_for_the_pictures_of_both_tests(tmp_path):
-    learned = pictures(tmp_path / "pets", (0, 1))
-    judged = pictures(tmp_path / "pets", (0, 0, 1, 1))[2:]
-    sure = np.array([[0.9, 0.1], [0.2, 0.8]])
+    used = pictures(tmp_path / "pets", (0, 1, 1, 1))
+    said = np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.2, 0.8]])
     path = tmp_path / keep.ANSWERS
-    keep.write_answers(path, {"learned from": (learned, sure), "test": (judged, sure)})
+    keep.write_answers(path, used, said, used[2:])
     answers = keep.read_answers(path)
+    assert answers["cats/0.png"] == ("learned from", "cats", "cats", 0.9)
     assert answers["dogs/2.png"] == ("test", "dogs", "cats", 0.9)
     now = pictures(tmp_path / "pets", (0, 1, 1, 1, 1))
     positions, labels = keep.earlier_answers(answers, now)
@@ -128,7 +128,7 @@ def test_a_class_that_is_gone_is_no_answer(tmp_path):
     three = Pictures("pets", (tmp_path / "pets" / "cats" / "0.png",), np.array([0]), ())
     three = Pictures(three.name, three.paths, three.labels, ("cats", "dogs", "owls"))
     path = tmp_path / keep.ANSWERS
-    keep.write_answers(path, {"test": (three, np.array([[0.1, 0.2, 0.7]]))})
+    keep.write_answers(path, three, np.array([[0.1, 0.2, 0.7]]), three)
     positions, _ = keep.earlier_answers(
         keep.read_answers(path), pictures(tmp_path / "pets")
     )

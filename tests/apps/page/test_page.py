@@ -1491,7 +1491,7 @@ class TestTheModelCard:
         assert "0.93, on 80 pictures that it hadn't learned from; 95 %" in alone
         trusted = row.format("accuracy, all pictures tested in turn (the figure)")
         both = page_card.measured(trusted + "| accuracy | ≈1.00 (0.76–1.00), n = 12 |")
-        assert "0.93, on 80 pictures, each tested before it was learned from" in both
+        assert "0.93, on 80 pictures, each tested by classifiers that hadn't" in both
         assert "1.00" not in both
         assert "Accuracy" not in page_card.measured("a card without a figure")
         assert page_card.measured("") == ""
