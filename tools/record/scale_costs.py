@@ -40,13 +40,13 @@ FREE = "core_hour", "requests", "gpu_hour"  # may cost nothing; the rest is abov
 
 # Assumptions: option, default, what it is.
 ASSUMED = {
-    "hours": (24, "until it is to be done"),
-    "cores": (16, "a machine"),
+    "hours": (24, "until it has to be done"),
+    "cores": (16, "per machine"),
     "core_hour": (0.04, "dollars, rented by the hour"),
-    "network": (1.0, "gigabytes a second that a machine reads"),
-    "store": (50.0, "gigabytes a second that the store gives in all"),
+    "network": (1.0, "gigabytes a second that one machine can read"),
+    "store": (50.0, "gigabytes a second from the store, in all"),
     "requests": (0.4, "dollars for a million requests to the store"),
-    "efficiency": (0.8, "of many machines, against as many times one"),
+    "efficiency": (0.8, "what many machines do, as a share of as many times one"),
     "gpu_factor": (100.0, "how much faster a GPU runs the network than a core does"),
     "gpu_hour": (1.0, "dollars for a GPU, without the cores that feed it"),
 }
@@ -296,7 +296,7 @@ def tables(given, pictures=PICTURES, machines=None):
         if name != "hours" or machines is None
     )
     if machines is not None:
-        assumed = f"machines {machines}: there are no more; {assumed}"
+        assumed = f"machines {machines}: as many as you have; {assumed}"
     kilobytes = next(iter(rates.values()))["bytes"] / 1000
     lines = [
         f"{said}.",
