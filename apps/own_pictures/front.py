@@ -137,9 +137,9 @@ def front_page(found, test, probabilities, in_turn, notes, settings):
             some = f" ({len(shown)} of ≈{len(rows)})" if len(rows) > len(shown) else ""
             heading = f"<h3>It got these {how}{some}</h3>"
             parts += [heading, _examples(judged, shown, said, decided)]
-    if wrong:
+    if any(judged.paths[row] not in decided for row in wrong):
         parts.append(f"<p>{WRONG_LABEL}</p>")
-    else:
+    if not wrong:
         parts.append("<p>It got none of these pictures wrong.</p>")
     facts = {
         "made": date.today().isoformat(),

@@ -83,7 +83,7 @@ def measured(card):
         if "in turn" in name:
             how = ", each tested by classifiers that hadn't learned from it"
         text = (
-            f"Accuracy: {value}, on {n} pictures{how}; 95 % interval {low} to {high}. "
+            f"Accuracy: ≈{value}, on {n} pictures{how}; 95 % interval {low} to {high}. "
         )
     link = '<a href="card.html" target="_blank">Model card</a>'
     return f'<p id="measured">{text}{link}</p>'

@@ -89,8 +89,8 @@ function inWords({ answers: [{ name, probability }], doubt }) {
 // Let all else that waits have its turn: clicks, and what is to be drawn.
 const giveWay = () => new Promise((done) => setTimeout(done));
 
-// Show what is in a picture file, a Blob.
-async function look(file, name) {
+// Show what is in a picture file, a Blob. alone: it isn't of the table, which goes once there's an answer.
+async function look(file, name, alone = false) {
   stop();
   const mine = ++turn;
   complain("");
@@ -101,6 +101,7 @@ async function look(file, name) {
     const found = mine === turn && (await classify(picture, name));
     picture.close();
     if (!found) return;
+    if (alone) hideTable();
     say(inWords(found));
     $("result").scrollIntoView({ block: "nearest" });
   } catch (error) {
@@ -142,16 +143,10 @@ async function lookAtAll(files) {
   if (mine === turn) say(told);
 }
 
-// Show what is in a picture that isn't of the table: then that is over.
-function lookAlone(file, name) {
-  hideTable();
-  look(file, name);
-}
-
 // Files that were dropped, pasted or chosen: one with all that there is to say, or a table of several.
 function take(files) {
   if (files.length > 1) lookAtAll([...files]);
-  else if (files.length) lookAlone(files[0], files[0].name || "your picture");
+  else if (files.length) look(files[0], files[0].name || "your picture", true);
   else complain("There was no picture file in that. Save the picture first, then choose the file.");
 }
 
@@ -165,13 +160,13 @@ const CAMERA = {
 async function start() {
   const mine = ++turn;
   complain("");
-  hideTable();
   say("Waiting for the camera …");
   try {
     const wanted = { video: { facingMode: "environment", width: { ideal: 640 } }, audio: false };
     const opened = await navigator.mediaDevices.getUserMedia(wanted);
     if (mine !== turn) return opened.getTracks().forEach((track) => track.stop());
     stream = opened;
+    hideTable();
     $("camera").textContent = "Stop the camera";
     opened.getVideoTracks()[0].addEventListener("ended", () => {
       if (stream === opened) stop();
@@ -247,7 +242,7 @@ async function offer(samples) {
     const button = make("button", "", { type: "button" });
     const shown = Object.assign(new Image(), { src: URL.createObjectURL(picture), alt: "" });
     button.append(shown, make("span", readable(name)));
-    button.addEventListener("click", () => lookAlone(picture, readable(name)));
+    button.addEventListener("click", () => look(picture, readable(name), true));
     return button;
   }));
   $("samples").replaceChildren(...buttons);

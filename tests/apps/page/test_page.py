@@ -1420,6 +1420,20 @@ class TestSeveralAtOnce:
         assert [row[0] for row in shown] == [f"second {i}.jpg" for i in range(3)]
         expect(visit.said).to_contain_text("3 pictures: ")
 
+    def test_a_choice_that_fails_leaves_the_table(self, visit):
+        data = encoded(load_image("cat").resize((90, 60)), "JPEG")
+        visit.choose(as_files({f"{i}.jpg": data for i in range(2)}))
+        assert len(self.table(visit)) == 2
+        visit.send("notes.txt", b"no picture")
+        expect(visit.problem).to_contain_text("notes.txt: This isn't a picture")
+        assert len(self.table(visit)) == 2
+        visit.page.get_by_role("button", name="Use the camera").click()
+        expect(visit.problem).to_contain_text("camera")
+        assert len(self.table(visit)) == 2
+        visit.send("cat.jpg", data)
+        expect(visit.result).to_be_visible()
+        expect(visit.page.locator("#many")).to_be_hidden()
+
     def test_no_text_of_a_stranger_runs_in_a_spreadsheet(self, visit):
         """As in apps.many.folder: a class, a file's name, a message."""
         texts = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", 'a"b', "a,b", "a\nb", BAD]
@@ -1503,7 +1517,7 @@ class TestTheModelCard:
             visit = Visit(chromium, server.address).ready()
             measured = visit.page.locator("#measured")
             expect(measured).to_contain_text(
-                "Accuracy: 0.92, on 24 pictures that it hadn't learned from; "
+                "Accuracy: ≈0.92, on 24 pictures that it hadn't learned from; "
                 "95 % interval 0.74 to 0.98. Model card"
             )
             with visit.page.context.expect_page() as opened:
