@@ -47,6 +47,7 @@ def run(folder, *sources, options=("--nbval",), **variables):
     ).stdout
 
 
+@pytest.mark.thorough
 def test_a_lesson_that_leaves_fails_even_if_it_catches_the_error(tmp_path):
     """In each cell that tries, and in no other."""
     sources = [

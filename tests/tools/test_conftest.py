@@ -91,6 +91,7 @@ def test_lessons_are_compared_alike_from_every_folder(project, tmp_path, place):
     assert "1 passed" in said, said
 
 
+@pytest.mark.thorough
 def test_a_kernel_whose_port_was_taken_meanwhile_starts_again(project):
     (project / "taken.py").write_text(TAKEN, encoding="utf-8")
     lesson = project / "notebooks" / "lesson.ipynb"

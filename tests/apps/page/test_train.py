@@ -180,6 +180,7 @@ def head_file(path, **changes):
 
 
 class TestLoadTrained:
+    @pytest.mark.thorough
     def test_is_a_classifier_on_the_pages_network(self, tmp_path):
         path, kernel, bias = head_file(tmp_path / "mine.json")
         found = load_trained(path)
