@@ -149,9 +149,9 @@ class Predictor:
                 pixels[len(readable)] = np.asarray(image)
                 readable.append(row)
         answers = self._answers(pixels[: len(readable)])
+        count = len(self.classifier.classes)
         for row, (classes, judged) in zip(readable, answers, strict=True):
             row.update(self._class_values(classes))
-            count = len(self.classifier.classes)
             row[NOTE] = doubt(classes[0].probability, count, judged)
         return rows
 
@@ -474,8 +474,7 @@ def _header(top):
 
 def _top_of(names):
     """How many of the likeliest classes a table with these columns has."""
-    others = len(("path", NOTE, *FILE_COLUMNS))
-    return (len(names) - others) // len(CLASS_COLUMNS)
+    return (len(names) - len(columns(1))) // len(CLASS_COLUMNS) + 1
 
 
 def _parsed(names, texts):

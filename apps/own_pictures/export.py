@@ -4,7 +4,7 @@ import numpy as np
 
 from apps.own_pictures.front import small
 from apps.own_pictures.intake import data_card
-from apps.own_pictures.judging import most_frequent_errors
+from apps.own_pictures.judging import judged_by, most_frequent_errors
 from apps.own_pictures.learn import compared
 from apps.sharing.answers import probabilities_of_raw
 from apps.sharing.cards import model_card
@@ -65,9 +65,10 @@ def write_cards(
     in_turn: an `InTurn` of all pictures, or None."""
     test = parts["to judge by"]
     told = f"{len(test)} pictures from the same folder, used only for testing"
-    judged, answers, how = test, probabilities.argmax(axis=1), ""
+    judged, said = judged_by(intake, test, probabilities, in_turn)
+    answers = said.argmax(axis=1)
+    how = ""
     if in_turn is not None:
-        judged, answers = intake.pictures, in_turn.probabilities.argmax(axis=1)
         how = ", tested in turn"
         told += (
             f"; “tested in turn”: all {len(judged)}, each by classifiers that hadn't "

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from apps.own_pictures.judging import accuracy_of, in_words
+from apps.own_pictures.judging import accuracy_of, in_words, judged_by
 from helpers import load_image
 from helpers.cleaning import suspicion
 from helpers.plots import gallery, image_tag
@@ -101,23 +101,20 @@ def front_page(found, test, probabilities, in_turn, notes, settings):
     found: an `Intake`; test, probabilities: the test `Pictures` and (n, classes);
     in_turn: an `InTurn` of all pictures, which are shown instead of the test's, or
     None; notes: more to say, texts, each a paragraph unless it's ""; settings: the
-    run's `Settings`. Three right and three
-    wrong answers are shown, of as many classes as can be: the likeliest right ones, and
-    the wrong ones with the largest loss. Strangers' names are escaped."""
+    run's `Settings`. Three right and three wrong answers are shown, of as many classes
+    as can be: the likeliest right ones, and the wrong ones with the largest loss.
+    Strangers' names are escaped."""
     result = accuracy_of(test, probabilities)
     words = in_words(found, test, result, in_turn)
-    reading = READING
-    judged, said = test, probabilities
-    if in_turn is not None:
-        judged, said = found.pictures, in_turn.probabilities
-        reading = f"{READING} {OF_ROUNDS}"
+    judged, said = judged_by(found, test, probabilities, in_turn)
+    reading = READING if in_turn is None else f"{READING} {OF_ROUNDS}"
     answers = said.argmax(axis=1)
     is_wrong = answers != judged.labels
     order = hardest_first(judged, said)
     wrong = [row for row in order if is_wrong[row]]
     right = [row for row in order[::-1] if not is_wrong[row]]
     wrong, right = (_of_each_class(rows, judged.labels) for rows in (wrong, right))
-    decided = {found.given.paths[position] for position in found.decided}
+    decided = found.decided_paths
     names = ", ".join(judged.classes[:-1]) + f" or {judged.classes[-1]}"
     if in_turn is None:
         words = (
@@ -192,11 +189,13 @@ def _examples(pictures, rows, probabilities, decided):
     for row, image in zip(rows, images, strict=True):
         text = _title(pictures, row, probabilities)
         path = pictures.paths[row]
-        mark = "<br>you decided on this label" if path in decided else ""
+        caption = f"{_escaped(text)}<br>{_escaped(path.name)}"
+        if path in decided:
+            caption += "<br>you decided on this label"
         figures.append(
             "<figure style='display:inline-block;margin:0.5em'>"
             f"{image_tag(image, printable(text))}"
-            f"<figcaption>{_escaped(text)}<br>{_escaped(path.name)}{mark}</figcaption></figure>"
+            f"<figcaption>{caption}</figcaption></figure>"
         )
     return "".join(figures)
 

@@ -111,10 +111,14 @@ class Intake(NamedTuple):
         """How many labels somebody decided on, and how, as a text."""
         return _counted(kinds_of(self.given, self.decided))
 
+    @property
+    def decided_paths(self):
+        """The files whose label somebody decided on, a set of paths."""
+        return {self.given.paths[position] for position in self.decided}
+
     def decided_in(self, pictures):
         """How many of these pictures have a label that somebody decided on."""
-        decided = {self.given.paths[position] for position in self.decided}
-        return len(decided.intersection(pictures.paths))
+        return len(self.decided_paths.intersection(pictures.paths))
 
 
 def look_through(folder, threshold=LIKENESS, corrections=None):

@@ -201,6 +201,16 @@ def tested_in_turn(found, learned):
         return repeated_out_of_fold(features, pictures.labels, keys, new_head)
 
 
+def judged_by(found, test, probabilities, in_turn):
+    """What the accuracy comes from: (`Pictures`, probabilities (n, classes)).
+
+    Those are all pictures of an `Intake` where there's an `InTurn`, or else the test's
+    and what was said of them."""
+    if in_turn is None:
+        return test, probabilities
+    return found.pictures, in_turn.probabilities
+
+
 def blind_guess(labels):
     """The accuracy of always naming the most frequent of these labels, ints (n,)."""
     return np.bincount(labels).max() / len(labels)
@@ -319,7 +329,7 @@ def suspects(found, said):
     found: an `Intake`: labels that somebody decided on are left out. said: as from
     `said_of_each`. Returns positions in `found.pictures`, a list."""
     pictures = found.pictures
-    decided = {found.given.paths[position] for position in found.decided}
+    decided = found.decided_paths
     answers = said.argmax(axis=1)
     order = np.argsort(-suspicion(said, pictures.labels), kind="stable")
     return [

@@ -1451,10 +1451,13 @@ class TestSeveralAtOnce:
             rows,
         )
         found = list(csv.DictReader(io.StringIO(made.removeprefix("\ufeff"), "")))
-        for text, row in zip([*texts, *texts], found, strict=True):
-            assert row["path"] == many._path_without_formula(text)
-            assert row["name"] + row["error"] == many._no_formula(text)
-            assert row["probability"] in ("0.500000", "")
+        n = len(texts)
+        for text, row, failed in zip(texts, found[:n], found[n:], strict=True):
+            for each in (row, failed):
+                assert each["path"] == many._path_without_formula(text)
+            assert row["name"] == failed["error"] == many._no_formula(text)
+            assert row["error"] == failed["name"] == failed["probability"] == ""
+            assert float(row["probability"]) == 0.5
 
     @pytest.mark.parametrize(("scheme", "width"), SCREENS)
     def test_can_be_used_by_everybody(self, visit, scheme, width, keep):
