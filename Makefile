@@ -68,7 +68,7 @@ test-thorough: setup ## run what CI runs besides: all other cases, each real mod
 test-slow: test-thorough ## run the tests that take minutes each as well: all lessons as other machines run them
 	.venv/bin/python -m pytest -m slow tests
 
-bench: setup ## compare with what learners would otherwise copy; 15 minutes, into tools/benchmarks/
+bench: setup ## compare with what learners would otherwise copy; half an hour, into tools/benchmarks/
 	.venv/bin/python -m tools.benchmarks $(BENCH_ARGS)
 
 lint: setup ## check the style of code and notebooks, and which folder imports which

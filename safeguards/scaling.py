@@ -21,10 +21,17 @@ def preprocessed(x, preprocess_input):
     if changes_numbers:
         # In half precision neighbouring pixel values would become one.
         layer = keras.layers.Rescaling(
-            scale, offset, name="preprocess", dtype="float32"
+            _as_one(scale), _as_one(offset), name="preprocess", dtype="float32"
         )
         x = layer(x)
     return x
+
+
+def _as_one(numbers):
+    """The number that three of them all are, otherwise the three.
+    ONNX Runtime is ten times as fast with one: three take it a tenth of a network."""
+    first = numbers[0]
+    return first if numbers == [first] * len(numbers) else numbers
 
 
 def unchanged(batch):

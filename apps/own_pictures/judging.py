@@ -429,7 +429,7 @@ def for_the_card(result, in_turn, alarms, test, train, network, learned, agreeme
         measured["features"] = learned.name
     if alarms is not None:
         measured["test pictures wrongly called like nothing it learned from"] = alarms
-    measured["ONNX against Keras"] = agreement
+    measured["ONNX file against what was measured"] = agreement
     return measured
 
 

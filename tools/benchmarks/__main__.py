@@ -93,7 +93,7 @@ def main(arguments=None):
         "build/benchmarks" if options.quick else "tools/benchmarks"
     )
     with temporary_folder_in(out):
-        # raises now, not after a quarter of an hour, if nothing can be written there
+        # raises now, not after half an hour, if nothing can be written there
         pass
     load, start, parts = psutil.getloadavg()[0], time.perf_counter(), {}
     for module in PARTS:

@@ -41,8 +41,8 @@ BATCH = 32  # pictures, as in most examples
 EACH = 8  # of so many pictures, one goes through the slowest loop
 ROUNDS = 5
 APART = 8  # of the training pictures, one in so many is enlarged: all classes
-SMALL = 480  # pictures of a phone's messages
-LARGE = 48  # as a phone takes them
+SMALL = 2000  # pictures of a phone's messages
+LARGE = 200  # as a phone takes them
 GRAIN = 6  # of 255: without it, an enlarged picture decodes faster than a photograph
 ALWAYS = 10**9  # pictures for which writing the graph pays
 

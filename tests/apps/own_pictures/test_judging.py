@@ -362,7 +362,7 @@ def test_the_card_says_it_in_words_that_need_no_explanation():
         "base",
         "features",
         "test pictures wrongly called like nothing it learned from",
-        "ONNX against Keras",
+        "ONNX file against what was measured",
     ]
     in_turn = InTurn(counted(39, 40), None, None)
     few = for_the_card(
