@@ -33,9 +33,14 @@ def time_alternately(calls, repeats=30, warm_up=3):
         for _ in range(warm_up):
             call()
     times = {name: np.empty(repeats) for name in calls}
-    # In turns, so that whatever else the computer does slows all of them alike.
+    # In turns, so that whatever else the computer does slows all of them alike; and in
+    # another order each time, as one may leave its threads busy for the next.
+    rng = np.random.default_rng(0)
+    names = list(calls)
     for turn in range(repeats):
-        for name, call in calls.items():
+        for index in rng.permutation(len(names)):
+            name = names[index]
+            call = calls[name]
             start = time.perf_counter()
             call()
             times[name][turn] = time.perf_counter() - start

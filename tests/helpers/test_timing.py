@@ -44,9 +44,13 @@ def test_a_batch_is_divided_by_its_pictures(monkeypatch):
 
 def test_functions_take_turns(monkeypatch):
     clock = Clock(monkeypatch)
-    calls = {name: clock.function(name, then=1) for name in "ab"}
-    latency(calls, repeats=3, warm_up=1)
-    assert "".join(clock.order) == "ab" + "ababab"
+    calls = {name: clock.function(name, then=1) for name in "abc"}
+    latency(calls, repeats=30, warm_up=1)
+    order = "".join(clock.order)
+    first, *turns = (order[i : i + 3] for i in range(0, len(order), 3))
+    assert first == "abc"
+    assert {"".join(sorted(turn)) for turn in turns} == {"abc"}
+    assert len(set(turns)) == 6  # each follows each
 
 
 @pytest.mark.parametrize(
