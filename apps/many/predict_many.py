@@ -351,7 +351,11 @@ def main():
         "folder", help="of pictures, or an address as in s3://bucket/pictures"
     )
     parser.add_argument("out", help="a folder or address for Parquet files")
-    parser.add_argument("--model", default=DEFAULT, help="what load_classifier takes")
+    parser.add_argument(
+        "--model",
+        default=DEFAULT,
+        help="what load_classifier takes, or an exported file",
+    )
     parser.add_argument("--top", type=int, default=1, help="likeliest classes a row")
     parser.add_argument(
         "--features",
