@@ -37,14 +37,23 @@ def image_tag(picture, alt, width=None):
             "Say in alt what the picture shows, for readers who cannot see it."
         )
     if hasattr(picture, "savefig"):
-        drawn = io.BytesIO()
-        picture.savefig(drawn, dpi=DPI)
-        picture = Image.open(drawn).convert("RGB").quantize(PALETTE)
+        picture = _drawn(picture).quantize(PALETTE)
     png = io.BytesIO()
     picture.save(png, "png", optimize=True)
     data = base64.b64encode(png.getvalue()).decode()
     size = f' width="{width}"' if width else ""
     return f'<img alt="{html.escape(alt)}"{size} src="data:image/png;base64,{data}">'
+
+
+def _drawn(figure):
+    """A matplotlib figure as an RGB PIL image."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(DPI)
+    # Not savefig, which draws it twice where there's a layout, and compresses it.
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def show(picture, alt, width=None):
@@ -174,7 +183,8 @@ def gallery(images, titles, title, columns=8):
         lines = []
         for line in text.splitlines():
             lines += wrap(line, TITLE_WIDTH)
-        axes.set_title("\n".join(lines), fontsize="small")
+        # Without y matplotlib would look for ticks to stay clear of, for long.
+        axes.set_title("\n".join(lines), fontsize="small", y=1)
     return _without_formulas(figure)
 
 
