@@ -16,6 +16,7 @@ from apps.sharing.writers import add_features
 from helpers.timing import latency
 from helpers.training import AT_ONCE
 from safeguards.keys import undescribed
+from safeguards.memory import give_back
 from safeguards.whole_files import temporary_folder_in
 
 CACHE = "~/.cache/transfer-learning"
@@ -133,6 +134,7 @@ def _written(classifier, path, export):
     except (OSError, ValueError) as error:
         print(f"{classifier.name} stays in Keras: {error}")
         return False
+    give_back()  # of what it took to write and try it
     return True
 
 

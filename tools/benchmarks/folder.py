@@ -61,8 +61,8 @@ The same files, classified in the ways that one finds in guides and examples. Ti
 in units of `predict_folder`'s, so more is slower. *{dataset}* is Keras's
 own, and *{pipeline}* a pipeline by TensorFlow's guide: parallel calls, and batches
 fetched ahead. *{batches}* is a plain loop over batches of {batch};
-*{one_by_one}* the loop of most examples, with our preparation. All
-start with a loaded network and no table.
+*{one_by_one}* the loop of most examples, with our preparation; these two
+get one picture in {each}. All start with a loaded network and no table.
 
 `predict_folder` computes in ONNX Runtime here, *{in_keras}* in
 TensorFlow. Writing the network's graph, once, took as long as TensorFlow takes for
@@ -297,6 +297,7 @@ def measure(quick=False, small=SMALL, large=LARGE):
         in_keras=IN_KERAS,
         stages=STAGES,
         batch=BATCH,
+        each=EACH,
         pays=round(pays),
     )
     same = [f"{of[OURS]:.3f} {name}" for name, of in agreement.items()]
