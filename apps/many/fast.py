@@ -57,7 +57,7 @@ def faster(classifier, pictures, key=None, answer=None):
     if exported is None:
         return None
     exported = replace(exported, familiar=classifier.familiar)
-    noise = _noise(classifier)[:COMPARED]
+    noise = _noise(classifier, COMPARED)
     apart = _apart(compute(noise), exported.answers(noise))
     return exported if _is_close(classifier, apart) else None
 
@@ -83,7 +83,7 @@ def faster_features(classifier, pictures, key, compute):
     exported = _graph(classifier, pictures, key, export, compute, FEWEST)
     if exported is None:
         return None
-    noise = _noise(classifier)[:COMPARED]
+    noise = _noise(classifier, COMPARED)
     expected = np.asarray(compute(noise.copy()))
     given = exported.network.features(noise)
     apart = np.abs(expected - given).max() / np.abs(expected).max()
@@ -119,7 +119,7 @@ def seconds_a_picture(classifier, compute=None):
 
     compute: the function of a batch that's timed, None: the classifier's own."""
     compute = compute or classifier.forward
-    batch = _noise(classifier)
+    batch = _noise(classifier, AT_ONCE)
     calls = {"network": lambda: compute(batch)}
     times = latency(calls, pictures=AT_ONCE, repeats=TRIALS, warm_up=1)
     return times["network"].median / 1000
@@ -144,9 +144,9 @@ def _export_with_features(classifier, path):
     return path
 
 
-def _noise(classifier):
-    """A batch as for features: float32 (AT_ONCE, size, size, 3) of 0…255."""
-    shape = (AT_ONCE, classifier.size, classifier.size, 3)
+def _noise(classifier, pictures):
+    """A batch of so many pictures: float32 (pictures, size, size, 3) of 0…255."""
+    shape = (pictures, classifier.size, classifier.size, 3)
     return np.random.default_rng(0).integers(0, 256, shape).astype("float32")
 
 
